@@ -1,0 +1,75 @@
+"""From a configuration to an Operator: finds the back ends, checks their options, puts the controllers together."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, final
+
+import pydantic
+
+from lostromos_core import config, controller, errors, operator_, plugins, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core.kube import client
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Setup:
+    """A configuration that has been read, and the plug-ins that it can use."""
+
+    settings: config.Config
+    document: config.Document
+    registry: plugins.Registry
+
+    def part(self, index: int, field: str) -> Any:  # noqa: ANN401 - a watcher, renderer or applier
+        """The back end under ``watch``, ``render`` or ``apply`` of a controller; raises ConfigError with the line."""
+        choice = getattr(self.settings.controllers[index], field)
+        ((name, given),) = choice.items()
+        where = ("controllers", index, field)
+        try:
+            backend = self.registry.backend({"watch": "watcher", "render": "renderer", "apply": "applier"}[field], name)
+        except errors.PluginError as error:
+            raise self.document.error(where, str(error)) from error
+        options = self.document.validate(backend.options, {} if given is None else given, (*where, name))
+        return backend.build(options)
+
+    def operator(self, kube: client.Kube, *, workers: int | None = None) -> operator_.Operator:
+        """The Operator that the configuration describes; raises ConfigError."""
+
+        async def gather(kube: client.Kube) -> Mapping[str, Any]:
+            return await variables.gather(self.settings, self.document, variables.from_cluster(kube))
+
+        return operator_.Operator(
+            [self._controller(index) for index in range(len(self.settings.controllers))],
+            vars=gather,
+            kube=kube,
+            registry=self.registry,
+            workers=workers or self.settings.workers,
+        )
+
+    def _controller(self, index: int) -> controller.Controller:
+        parts = {field: self.part(index, field) for field in ("watch", "render", "apply")}
+        try:
+            return controller.Controller(self.settings.controllers[index].name, **parts)
+        except errors.ConfigError as error:
+            raise self.document.error(("controllers", index), str(error)) from error
+
+
+def json_schema(registry: plugins.Registry) -> dict[str, Any]:
+    """The JSON Schema of lostromos.yaml, with the options of all installed back ends. For editors."""
+    schema = config.Config.model_json_schema(by_alias=True)
+    definitions = schema.setdefault("$defs", {})
+    for field, kind in (("watch", "watcher"), ("render", "renderer"), ("apply", "applier")):
+        choices = {}
+        for name in registry.names(kind):
+            options = registry.backend(kind, name).options
+            own = pydantic.TypeAdapter(options).json_schema(by_alias=True, ref_template="#/$defs/{model}")
+            definitions.update(own.pop("$defs", {}))
+            choices[name] = {"anyOf": [own, {"type": "null"}]}
+        definitions["ControllerConfig"]["properties"][field] |= {"properties": choices, "additionalProperties": False}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "lostromos.yaml"
+    return schema

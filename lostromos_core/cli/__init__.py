@@ -1,0 +1,8 @@
+"""The command ``lostromos``: one file a command, each a thin way from the terminal to the core.
+
+Exit codes: 0 success, 1 failure at run time, 2 wrong usage, 3 a configuration or plug-in that cannot be used.
+"""
+
+from lostromos_core.cli.app import main
+
+__all__ = ["main"]

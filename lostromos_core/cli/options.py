@@ -1,0 +1,47 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from lostromos_core import assembly, config, plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def configuration(function: F) -> F:
+    """``--config``: which lostromos.yaml."""
+    return click.option(
+        "-c",
+        "--config",
+        "config_file",
+        type=click.Path(path_type=pathlib.Path),
+        default=pathlib.Path("lostromos.yaml"),
+        envvar="LOSTROMOS_CONFIG",
+        show_default=True,
+        show_envvar=True,
+        help="The configuration file.",
+    )(function)
+
+
+def cluster(function: F) -> F:
+    """``--kubeconfig`` and ``--context``: which cluster, and as whom."""
+    function = click.option("--context", default="", help="The kubeconfig's context to use.")(function)
+    return click.option(
+        "--kubeconfig",
+        default="",
+        help="The kubeconfig file; default: $KUBECONFIG, ~/.kube/config, or the Pod's service account.",
+    )(function)
+
+
+def load(config_file: pathlib.Path) -> assembly.Setup:
+    """Read the configuration and load the plug-ins; raises ConfigError."""
+    settings, document = config.load(config_file, os.environ)
+    return assembly.Setup(settings, document, plugins.load())

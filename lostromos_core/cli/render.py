@@ -1,0 +1,122 @@
+"""``lostromos render``: what would be applied for a resource, without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+
+from lostromos_core import errors, interfaces, variables
+from lostromos_core.cli import options
+from lostromos_core.templates import filters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lostromos_core import assembly
+
+
+@click.command("render")
+@options.configuration
+@click.option("--controller", "name", default="", help="Which controller; needed if several fit the resource.")
+@click.option(
+    "-f", "--file", "files", type=click.Path(path_type=pathlib.Path), multiple=True, required=True,
+    help="A file with one or more resources, YAML or JSON; - for standard input. May be repeated.",
+)
+@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+@click.option(
+    "--objects", type=click.Path(path_type=pathlib.Path, exists=True, dir_okay=False),
+    help="A file with objects of the cluster (YAML or JSON): what ConfigMaps and Secrets of `varsFrom`, and lookups, see.",
+)
+def command(
+    *, config_file: pathlib.Path, name: str, files: tuple[pathlib.Path, ...], output: str, objects: pathlib.Path | None
+) -> int:
+    """Render resources offline, and print the objects. Exits with 1 and the place if a template fails."""
+    setup = options.load(config_file)
+    seen = variables.from_objects(list(_documents(objects)) if objects else [])
+    context = interfaces.Context(vars=asyncio.run(variables.gather(setup.settings, setup.document, seen)))
+    rendered: list[Any] = []
+    for path in files:
+        for data in _documents(path):
+            resource = _resource(data, path)
+            rendered += _render(setup, name, resource, context)
+    _print(rendered, output)
+    return 0
+
+
+def _render(
+    setup: assembly.Setup, name: str, resource: interfaces.Resource, context: interfaces.Context
+) -> Sequence[Any]:
+    index = _choose(setup, name, resource)
+    renderer = setup.part(index, "render")
+    runtime = interfaces.Runtime(
+        setup.settings.controllers[index].name, None, setup.registry.filters, setup.registry.tests, setup.registry.functions
+    )
+    if isinstance(renderer, interfaces.Startable):
+        asyncio.run(renderer.start(runtime))
+    result = renderer.render(resource, context)
+    if isinstance(result, interfaces.Values):
+        return [result.values]
+    return [manifest.data for manifest in result.objects]
+
+
+def _choose(setup: assembly.Setup, name: str, resource: interfaces.Resource) -> int:
+    """The controller to render with: the named one, or the only one whose kind it is."""
+    controllers = setup.settings.controllers
+    names = [controller.name for controller in controllers]
+    if name:
+        if name not in names:
+            msg = f"there is no controller {name!r} in the configuration (there is: {', '.join(names)}){errors.nearest(name, names)}"
+            raise click.UsageError(msg)
+        return names.index(name)
+    fitting = [index for index, controller in enumerate(controllers) if _watches(controller.watch, resource)]
+    if len(fitting) == 1 or len(controllers) == 1:
+        return fitting[0] if fitting else 0
+    msg = f"{len(fitting)} controllers watch {resource.ref.kind} of {resource.ref.api_version}; choose one with --controller"
+    raise click.UsageError(msg)
+
+
+def _watches(choice: Any, resource: interfaces.Resource) -> bool:  # noqa: ANN401 - raw configuration
+    given = choice.get("kubernetes") or {}
+    group, _, version = resource.ref.api_version.rpartition("/")
+    return (given.get("group", ""), given.get("version"), given.get("kind")) == (group, version, resource.ref.kind)
+
+
+def _documents(path: pathlib.Path) -> Iterator[Any]:
+    """The documents of a YAML or JSON file; Lists are taken apart."""
+    try:
+        text = click.get_text_stream("stdin").read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        found = [document for document in yaml.safe_load_all(text) if document is not None]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"{path}: cannot be read: {errors.shorten(str(error))}"
+        raise click.UsageError(msg) from error
+    for document in found:
+        if isinstance(document, dict) and isinstance(document.get("items"), list):
+            yield from document["items"]
+        else:
+            yield document
+
+
+def _resource(data: Any, path: pathlib.Path) -> interfaces.Resource:  # noqa: ANN401 - whatever the file holds
+    metadata = data.get("metadata") if isinstance(data, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(data.get(key), str) for key in ("apiVersion", "kind")):
+        msg = f"{path}: a resource needs apiVersion, kind and metadata.name"
+        raise click.UsageError(msg)
+    if not isinstance(metadata.get("name"), str):
+        msg = f"{path}: metadata.name must be a string"
+        raise click.UsageError(msg)
+    namespace = metadata.get("namespace") or ""
+    key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
+    ref = interfaces.ObjectRef(data["apiVersion"], data["kind"], namespace, metadata["name"])
+    return interfaces.Resource(key, ref, str(metadata.get("uid", "")), data)
+
+
+def _print(rendered: Sequence[Any], output: str) -> None:
+    if output == "json":
+        click.echo(json.dumps(rendered, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        click.echo("---\n".join(filters.to_yaml(item) for item in rendered), nl=False)

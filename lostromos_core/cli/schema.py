@@ -1,0 +1,15 @@
+"""``lostromos schema``: the JSON Schema of the configuration."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lostromos_core import assembly, plugins
+
+
+@click.command("schema")
+def command() -> None:
+    """Print the JSON Schema of lostromos.yaml, with the options of all installed plug-ins, for editors."""
+    click.echo(json.dumps(assembly.json_schema(plugins.load()), indent=2))

@@ -1,0 +1,252 @@
+"""lostromos.yaml: the models of the configuration, and errors that name file, line and field.
+
+Strict: an unknown key is an error that suggests the nearest known one. ``${NAME}`` in a string is replaced by an
+environment variable only if ``environment`` declares it, after YAML has been read, so that a value never becomes
+structure.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import pydantic
+import yaml
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_VARIABLE: Final = re.compile(r"\$\$|\$\{(?P<name>[^}]*)\}")
+_STRICT: Final = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+Choice = Annotated[
+    dict[str, Any],
+    pydantic.Field(min_length=1, max_length=1, description="One key, the name of a back end, with its options below."),
+]
+
+
+class ObjectKey(pydantic.BaseModel):
+    """A ConfigMap or Secret that variables come from."""
+
+    model_config = _STRICT
+
+    namespace: str
+    name: str
+    optional: bool = pydantic.Field(default=False, description="Whether it may be absent.")
+
+
+class VarsSource(pydantic.BaseModel):
+    """One source of variables; exactly one of its kinds must be given."""
+
+    model_config = _STRICT
+
+    environment: dict[str, str] | None = pydantic.Field(default=None, description="Variable name: environment variable.")
+    file: pathlib.Path | None = pydantic.Field(default=None, description="A YAML file, relative to this one.")
+    config_map: ObjectKey | None = pydantic.Field(default=None, alias="configMap")
+    secret: ObjectKey | None = None
+    under: str = pydantic.Field(default="", description="Put the variables into a mapping of this name.")
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self) -> VarsSource:
+        given = [name for name in ("environment", "file", "config_map", "secret") if getattr(self, name) is not None]
+        if len(given) != 1:
+            msg = "give exactly one of environment, file, configMap, secret"
+            raise ValueError(msg)
+        return self
+
+
+class ControllerConfig(pydantic.BaseModel):
+    """One controller: what is watched, what is rendered for it, how that is applied."""
+
+    model_config = _STRICT
+
+    name: str = pydantic.Field(description="Lower-case letters, digits and '-'; part of field managers on the cluster.")
+    watch: Choice
+    render: Choice
+    apply: Choice = pydantic.Field(default_factory=lambda: {"server-side": {}})
+
+
+class Config(pydantic.BaseModel):
+    """The whole of lostromos.yaml."""
+
+    model_config = _STRICT
+
+    vars: dict[str, Any] = pydantic.Field(default_factory=dict, description="Variables that templates see as vars.NAME.")
+    vars_from: list[VarsSource] = pydantic.Field(
+        default_factory=list, alias="varsFrom", description="More variables; a later source overrides an earlier one."
+    )
+    environment: dict[str, str | None] = pydantic.Field(
+        default_factory=dict, description="Environment variables that ${NAME} may use, with their defaults (null: required)."
+    )
+    workers: int = pydantic.Field(default=16, ge=1, le=256, description="Resources that are reconciled at the same time.")
+    controllers: list[ControllerConfig] = pydantic.Field(min_length=1)
+
+    @pydantic.field_validator("environment", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:  # noqa: ANN401 - before validation
+        """A list of names means: all required."""
+        return dict.fromkeys(value) if isinstance(value, list) else value
+
+
+class Document:
+    """A configuration file as it was read: its data, and the line of each field."""
+
+    def __init__(self, path: pathlib.Path, data: Any, lines: Mapping[tuple[str | int, ...], int]) -> None:  # noqa: ANN401
+        self.path = path
+        self.data = data
+        self._lines = lines
+
+    @property
+    def base(self) -> pathlib.Path:
+        """The folder that paths in the file are relative to."""
+        return self.path.parent
+
+    def error(self, field: Sequence[str | int], message: str) -> errors.ConfigError:
+        """The error about a field: ``lostromos.yaml:7: controllers[0].watch: ...``."""
+        line = next((self._lines[known] for known in _prefixes(tuple(field)) if known in self._lines), 1)
+        return errors.ConfigError(f"{self.path}:{line}: {_dotted(field)}{message}")
+
+    def validate(self, model: type[Model], data: Any, field: Sequence[str | int] = ()) -> Model:  # noqa: ANN401
+        """The data below a field as a model; raises ConfigError about the first thing that is wrong."""
+        try:
+            return model.model_validate(data, context={"base": self.base})
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = [*field, *(step for step in first["loc"] if step != "[key]")]
+            raise self.error(where, _explain(first, model)) from error
+
+
+def load(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Config, Document]:
+    """Read a configuration file; raises ConfigError with file, line and field."""
+    document = _read(path)
+    if not isinstance(document.data, dict):
+        raise document.error((), "a mapping is expected here, with the key `controllers`; see `lostromos schema`")
+    raw = document.data.get("environment")
+    declared = document.validate(_Declared, {"environment": raw or {}}).environment
+    document.data = _substitute(document, document.data, declared, environ, ())
+    return document.validate(Config, document.data), document
+
+
+class _Declared(pydantic.BaseModel):
+    environment: dict[str, str | None]
+
+    _names_alone = pydantic.field_validator("environment", mode="before")(
+        lambda value: dict.fromkeys(value) if isinstance(value, list) else value
+    )
+
+
+def _read(path: pathlib.Path) -> Document:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        msg = f"{path}: there is no such file; name the configuration with -c, or create it (see `lostromos schema`)"
+        raise errors.ConfigError(msg) from error
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read: {error}"
+        raise errors.ConfigError(msg) from error
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise errors.ConfigError(_yaml_message(path, error)) from error
+    lines: dict[tuple[str | int, ...], int] = {}
+    _note_lines(path, node, (), lines)
+    return Document(path, data, lines)
+
+
+def _yaml_message(path: pathlib.Path, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f":{mark.line + 1}" if mark else ""
+    return f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}"
+
+
+def _note_lines(path: pathlib.Path, node: Any, field: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> None:  # noqa: ANN401
+    """Note the line of each field; refuse keys that come twice."""
+    if node is None:
+        return
+    lines.setdefault(field, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = (*field, key.value)
+            if below in lines:
+                msg = f"{path}:{key.start_mark.line + 1}: {_dotted(below)}the key comes twice"
+                raise errors.ConfigError(msg)
+            lines[below] = key.start_mark.line + 1
+            _note_lines(path, value, below, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _note_lines(path, value, (*field, index), lines)
+
+
+def _substitute(
+    document: Document,
+    value: Any,  # noqa: ANN401 - any JSON value
+    declared: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    field: tuple[str | int, ...],
+) -> Any:  # noqa: ANN401 - any JSON value
+    """The value with ``${NAME}`` replaced, ``$$`` being a plain ``$``."""
+    if isinstance(value, dict):
+        return {key: _substitute(document, item, declared, environ, (*field, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substitute(document, item, declared, environ, (*field, index)) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group("name")
+        if name is None:
+            return "$"
+        if name not in declared:
+            hint = errors.nearest(name, list(declared))
+            msg = f"${{{name}}} is not declared; add {name} to `environment`, or write $${{{name}}} to mean the text itself{hint}"
+            raise document.error(field, msg)
+        found = environ.get(name, declared[name])
+        if found is None:
+            raise document.error(field, f"the environment variable {name} is not set, and `environment` gives it no default")
+        return found
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _prefixes(field: tuple[str | int, ...]) -> list[tuple[str | int, ...]]:
+    return [field[:length] for length in range(len(field), -1, -1)]
+
+
+def _dotted(field: Sequence[str | int]) -> str:
+    text = ""
+    for step in field:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return f"{text}: " if text else ""
+
+
+def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """One sentence for one of pydantic's errors."""
+    kind, message = error["type"], str(error["msg"])
+    if kind == "extra_forbidden":
+        known = _known_keys(model.model_json_schema(by_alias=True), error["loc"][:-1])
+        there = f" (there is: {', '.join(sorted(known))})" if known else ""
+        return f"unknown key{errors.nearest(str(error['loc'][-1]), known)}{there}"
+    if kind == "missing":
+        return "this key is required"
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
+def _known_keys(schema: Mapping[str, Any], location: Sequence[str | int]) -> list[str]:
+    """The keys that a JSON Schema knows at a location."""
+    definitions = schema.get("$defs") or {}
+    here = [schema]
+    for step in location:
+        here = [below for part in here for below in _below(part, step, definitions)]
+    return [key for part in here for key in part.get("properties") or ()]
+
+
+def _below(schema: Mapping[str, Any], step: str | int, definitions: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    below = schema.get("items") if isinstance(step, int) else (schema.get("properties") or {}).get(step)
+    found = [below] if isinstance(below, dict) else []
+    found += [part for one in found for part in one.get("anyOf") or one.get("oneOf") or ()]
+    return [definitions.get(str(part.get("$ref", "")).rpartition("/")[2], part) for part in found]

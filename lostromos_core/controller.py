@@ -1,0 +1,101 @@
+"""A Controller: one watched kind, what is rendered for it, and how that is applied."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, final
+
+import structlog
+
+from lostromos_core import errors, interfaces, reconcile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lostromos_core import plugins
+
+_log = structlog.get_logger("lostromos.controller")
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+
+
+@final
+class Controller:
+    """A Watcher, a Renderer and an Applier under a name.
+
+    The name becomes part of field managers and annotations on the cluster: lower-case letters, digits and ``-``,
+    at most 40 characters; changing it later makes another controller. Raises ConfigError if the parts do not fit.
+    """
+
+    def __init__(
+        self, name: str, *, watch: interfaces.Watcher, render: interfaces.Renderer, apply: interfaces.Applier
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            msg = f"controller name {name!r}: use lower-case letters, digits and '-', at most 40 characters"
+            raise errors.ConfigError(msg)
+        if render.produces is not apply.accepts:
+            msg = (
+                f"controller {name}: the renderer makes {render.produces.__name__}, and the applier takes "
+                f"{apply.accepts.__name__}; choose a renderer and an applier that fit"
+            )
+            raise errors.ConfigError(msg)
+        self.name = name
+        self._watcher = watch
+        self._renderer = render
+        self._applier = apply
+
+    async def start(self, runtime: interfaces.Runtime) -> None:
+        """Let all parts get ready; raises ConfigError."""
+        for part in (self._watcher, self._renderer, self._applier):
+            if isinstance(part, interfaces.Startable):
+                await part.start(runtime)
+
+    async def watch(self, ring: Callable[[str], None], state: WatchState) -> None:
+        """Ring for every resource, until cancelled."""
+        await self._watcher.watch(_Bell(self.name, ring, state))
+
+    def parts(self, context: interfaces.Context, registry: plugins.Registry) -> reconcile.Parts:
+        """What a reconcile needs."""
+
+        def review(resource: interfaces.Resource, rendered: interfaces.Rendered) -> Any:  # noqa: ANN401 - a sequence
+            return registry.review(self.name, resource, rendered)
+
+        return reconcile.Parts(self.name, self._watcher, self._renderer, self._applier, context, review)
+
+
+@final
+class WatchState:
+    """How the watching of one controller goes."""
+
+    def __init__(self) -> None:
+        self.synced = False
+        self.trouble = ""
+        self.keys: set[str] = set()
+
+
+@final
+class _Bell:
+    """Rings for one controller, and says when its watch is in trouble, once."""
+
+    def __init__(self, name: str, ring: Callable[[str], None], state: WatchState) -> None:
+        self._log = _log.bind(controller=name)
+        self._ring = ring
+        self._state = state
+
+    def ring(self, key: str) -> None:
+        if not self._state.synced:
+            self._state.keys.add(key)
+        self._ring(key)
+
+    def synced(self) -> None:
+        if not self._state.synced:
+            self._log.info("all resources are known", count=len(self._state.keys))
+            self._state.keys.clear()
+        self._state.synced = True
+
+    def trouble(self, message: str) -> None:
+        if message and message != self._state.trouble:
+            self._log.warning(message)
+        elif not message and self._state.trouble:
+            self._log.info("watching again")
+        self._state.trouble = message

@@ -1,0 +1,122 @@
+"""What can go wrong, as a tree of exceptions; each says whether trying again can help.
+
+    LostromosError
+    ├── ConfigError           no: change the configuration           (exit code 3)
+    │   └── PluginError       no: mend or install the plug-in        (exit code 3)
+    ├── RenderError           no: change the template or the resource
+    ├── RefusedError          no: a policy or somebody else's ownership stands against it
+    ├── ApiError              depends on the answer of the Kubernetes API
+    │   └── ConnectionFailed  yes: the API server did not answer
+    └── ProcessError          yes: a program that we called failed in a way we do not know
+
+No other library's exception leaves a public function of Lostrómos. A message says the object, the action and
+the cause, in this order, and then what the reader can do about it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar, final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MESSAGE_LIMIT = 1000
+"""Characters of foreign text that we repeat; the rest is cut."""
+
+
+class LostromosError(Exception):
+    """The base of all errors that Lostrómos raises on purpose."""
+
+    retryable: bool = False
+
+
+class ConfigError(LostromosError):
+    """The configuration cannot be used; the message names the file and the field, and the way out."""
+
+
+class PluginError(ConfigError):
+    """A plug-in is missing, broken, or in conflict with another one."""
+
+
+@final
+class RenderError(LostromosError):
+    """A template could not be rendered for a resource.
+
+    ``place`` is where: file, line and expression, for people (empty if it cannot be known).
+    """
+
+    def __init__(self, message: str, *, place: str = "") -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.message = message
+        self.place = place
+
+
+class RefusedError(LostromosError):
+    """Something was not done on purpose: it would touch what is not ours, or a policy forbids it."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cause:
+    """One reason inside a refusal of the API server: the field (``spec.ports[0].port``, or empty) and the message."""
+
+    field: str
+    message: str
+
+
+class ApiError(LostromosError):
+    """The Kubernetes API refused a request or failed at it.
+
+    ``status`` is the HTTP status (0 if there was no answer), ``reason`` the API's word for it (``NotFound``...),
+    ``retry_after`` the seconds that the server asked us to wait, if it did.
+    """
+
+    RETRYABLE: ClassVar[frozenset[int]] = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
+
+    def __init__(  # noqa: PLR0913 - one parameter for each part of a Status answer
+        self,
+        message: str,
+        *,
+        status: int,
+        reason: str = "",
+        causes: Sequence[Cause] = (),
+        retry_after: float | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.reason = reason
+        self.causes = tuple(causes)
+        self.retry_after = retry_after
+        self.retryable = status in self.RETRYABLE if retryable is None else retryable
+
+
+@final
+class ConnectionFailed(ApiError):  # noqa: N818 - the event, as in "connection failed"
+    """The API server could not be reached, or did not answer in time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=0, reason="ConnectionFailed")
+
+
+@final
+class ProcessError(LostromosError):
+    """A program that was started (kubectl, helm) failed for a reason that we do not know."""
+
+    retryable = True
+
+
+def shorten(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """One line of foreign text, without control characters, at most ``limit`` characters long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 4]).split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def nearest(word: str, known: Mapping[str, object] | Sequence[str]) -> str:
+    """``; did you mean 'x'?`` for a word that resembles a known one, else an empty string."""
+    import difflib  # noqa: PLC0415 - only needed on the way to an error
+
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {match[0]!r}?" if match else ""

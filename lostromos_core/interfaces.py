@@ -1,0 +1,308 @@
+"""The three contracts of Lostrómos, Watcher, Renderer and Applier, and the values that cross them.
+
+A Watcher knows where resources come from; a Renderer turns one into what should exist; an Applier makes it so.
+They never see each other: ``reconcile`` carries the values. Every method may be written as ``async def``; the
+values are frozen, and the plain data inside of them (``Resource.data``, ``Manifest.data``) is read-only by
+agreement, since it is shared and not copied.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+Json: TypeAlias = Any
+"""Plain data: None, bool, int, float, str, and lists and string-keyed dicts of these."""
+
+Path: TypeAlias = "Sequence[str | int]"
+"""A way into plain data: ``("spec", "ports", 0, "port")``."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """The identity of a Kubernetes object; ``namespace`` is empty for cluster-scoped kinds."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    def __str__(self) -> str:
+        """``Service team-a/shop``, as people say it."""
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resource:
+    """One watched thing: a custom resource, or an item of another source.
+
+    ``key`` is unique within its Watcher (``namespace/name`` for Kubernetes). ``data`` is the whole of it as plain
+    data. ``generation`` grows with every change that its author makes (0 if the source does not count). ``deleting``
+    is true when it shall be cleaned up: from the moment somebody asked to delete it, or when it left the selection.
+    ``unreadable`` says why its data cannot be read, if so; ``data`` then holds no more than metadata.
+    """
+
+    key: str
+    ref: ObjectRef
+    uid: str
+    data: Mapping[str, Json]
+    generation: int = 0
+    deleting: bool = False
+    unreadable: str = ""
+
+    @property
+    def metadata(self) -> Mapping[str, Json]:
+        """The ``metadata`` of ``data``, empty if there is none."""
+        found: Mapping[str, Json] = self.data.get("metadata") or {}
+        return found
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a template something comes from: the file, its line (from 1) and the expression that fed it."""
+
+    file: str
+    line: int
+    expression: str = ""
+
+    def __str__(self) -> str:
+        """``templates/service.yaml:12``, what editors open."""
+        return f"{self.file}:{self.line}"
+
+
+class Source(Protocol):
+    """Knows which place of which template fed a field."""
+
+    def locate(self, path: Path) -> Place | None:
+        """The place of the deepest node on ``path`` that is known."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Manifest:
+    """One object that should exist: plain data with apiVersion, kind and metadata.name, and where it came from."""
+
+    data: Mapping[str, Json]
+    source: Source | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its identity, as written: the namespace is empty if the template names none."""
+        metadata = self.data["metadata"]
+        return ObjectRef(self.data["apiVersion"], self.data["kind"], metadata.get("namespace") or "", metadata["name"])
+
+    def locate(self, path: Path = ()) -> Place | None:
+        """Where the field at ``path`` comes from, as well as it is known."""
+        return self.source.locate(path) if self.source else None
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unit:
+    """What one template file made: its manifests, or the reason why they have to wait for something.
+
+    A waiting unit has no manifests; what it applied earlier stays as it is until it no longer waits.
+    """
+
+    name: str
+    manifests: tuple[Manifest, ...] = ()
+    waiting: str = ""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Manifests:
+    """Rendered as Kubernetes objects, one unit a template file; ``reads`` are the objects that were looked up."""
+
+    units: tuple[Unit, ...]
+    reads: frozenset[ObjectRef] = frozenset()
+
+    @property
+    def objects(self) -> tuple[Manifest, ...]:
+        """All manifests of all units, in order."""
+        return tuple(manifest for unit in self.units for manifest in unit.manifests)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Values:
+    """Rendered as one tree of values, what a Helm chart takes; ``waiting`` says why it cannot be used yet."""
+
+    values: Mapping[str, Json]
+    reads: frozenset[ObjectRef] = frozenset()
+    waiting: str = ""
+
+
+Rendered: TypeAlias = Manifests | Values
+
+
+class Action(enum.Enum):
+    """What was done with one object."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObjectResult:
+    """How one object fared. ``place`` (file:line) and ``retryable`` matter for failures only."""
+
+    ref: ObjectRef
+    action: Action
+    message: str = ""
+    place: str = ""
+    retryable: bool = False
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Applied:
+    """How an apply or a delete fared, object by object; ``remaining`` counts what a delete still waits for."""
+
+    objects: tuple[ObjectResult, ...] = ()
+    remaining: int = 0
+
+    @property
+    def failed(self) -> tuple[ObjectResult, ...]:
+        """The objects that could not be made as rendered."""
+        return tuple(result for result in self.objects if result.action is Action.FAILED)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What the author of a resource should know. ``reason`` is one CamelCase word, ``message`` a sentence.
+
+    Not ready and retrying is "reconciling"; not ready and not retrying is "stalled": somebody has to change something.
+    """
+
+    ready: bool
+    reason: str
+    message: str
+    retrying: bool = False
+    objects: tuple[ObjectResult, ...] = ()
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Context:
+    """What a template sees beside the resource: the operator's own variables."""
+
+    vars: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a part of a controller may use; given to its ``start``.
+
+    ``kube`` is the connection to the cluster (``lostromos_core.kube.client.Kube``), shared and opened when first
+    used. The others are what plug-ins bring for templates.
+    """
+
+    controller: str
+    kube: Any
+    filters: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    tests: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    functions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@runtime_checkable
+class Startable(Protocol):
+    """A Watcher, Renderer or Applier that wants to be told before the work begins."""
+
+    async def start(self, runtime: Runtime) -> None:
+        """Get ready, or raise ConfigError that says what to change."""
+
+
+class Doorbell(Protocol):
+    """How a Watcher or an Applier says that a resource wants attention; it carries no news but the key."""
+
+    def ring(self, key: str) -> None:
+        """Something about this key may have changed. Cheap, never blocks, may be called too often."""
+
+    def synced(self) -> None:
+        """All resources that existed at the start have been rung."""
+
+    def trouble(self, message: str) -> None:
+        """The source cannot be watched now, and why; empty when it can be again."""
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """Where resources come from, are read, and where their status is reported."""
+
+    async def watch(self, bell: Doorbell) -> None:
+        """Ring for every resource that exists and for every change, until cancelled; recover from failures itself."""
+
+    async def get(self, key: str) -> Resource | None:
+        """The newest known state of a resource, or None if it is gone or no longer selected."""
+
+    async def report(self, resource: Resource, report: Report) -> None:
+        """Say on the resource how it went; writes only if that says something new."""
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """Turns a resource into what should exist. Pure: same resource and context, same result."""
+
+    @property
+    def produces(self) -> type[Manifests] | type[Values]:
+        """Which kind of Rendered it makes; must be what the applier accepts."""
+
+    def render(self, resource: Resource, context: Context) -> Rendered:
+        """Render, or raise RenderError with the place."""
+
+
+@runtime_checkable
+class Applier(Protocol):
+    """Makes the target be what was rendered, on behalf of a resource, which owns what is applied."""
+
+    @property
+    def accepts(self) -> type[Manifests] | type[Values]:
+        """Which kind of Rendered it takes."""
+
+    async def apply(self, owner: Resource, rendered: Rendered) -> Applied:
+        """Apply; idempotent. One object's failure is an ObjectResult, not an exception."""
+
+    async def delete(self, key: str, owner: Resource | None) -> Applied:
+        """The owner is going (or gone: None): remove what was applied for it; ``remaining`` is 0 when that is done."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the queue shall do with a key after a reconcile: forget it, or come again.
+
+    ``after`` is in seconds; None with ``retry`` set means: after the key's own back-off.
+    """
+
+    retry: bool = False
+    after: float | None = None
+
+    @classmethod
+    def done(cls) -> Outcome:
+        """Nothing to do until something changes."""
+        return cls()
+
+    @classmethod
+    def again(cls, after: float | None = None) -> Outcome:
+        """Come again in ``after`` seconds, or after the back-off if the time is not known."""
+        return cls(retry=True, after=after)

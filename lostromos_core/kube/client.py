@@ -1,0 +1,204 @@
+"""A thin asynchronous client of the Kubernetes API: one session, timeouts on everything, errors that say what to do.
+
+Why not the official client's: measured per request, it takes five to ten times the CPU (typed models, a new header
+set, proxies looked up in the environment each time), and its dynamic client does not quote names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.parse
+from typing import TYPE_CHECKING, Any, Final, final
+
+import aiohttp
+import orjson
+import yarl
+
+from lostromos_core import errors
+from lostromos_core.kube import answers, credentials, discovery, limiter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+JSON: Final = "application/json"
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
+
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_OVERLOAD = frozenset({429, 503, 504})
+_TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5, sock_read=35)
+UNAUTHORIZED = 401
+
+
+@final
+class Kube:
+    """A connection to one cluster, shared by everything in the process. ``async with`` opens and closes it.
+
+    With ``dry_run``, every write is sent with ``dryRun=All``: the server checks it and answers, but keeps nothing.
+    """
+
+    def __init__(self, kubeconfig: str = "", *, context: str = "", dry_run: bool = False) -> None:
+        self.dry_run = dry_run
+        self.kubeconfig = kubeconfig
+        self.context = context
+        self.limiter = limiter.Limiter(time.monotonic)
+        self.discovery = discovery.Discovery(self, time.monotonic)
+        self._credentials = credentials.Credentials(kubeconfig, context=context)
+        self._session: aiohttp.ClientSession | None = None
+        self._refreshing = asyncio.Lock()
+
+    async def __aenter__(self) -> Kube:
+        """Connect; raises ConfigError."""
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def connect(self) -> None:
+        """Read the credentials and open the session, unless it is open; raises ConfigError."""
+        async with self._refreshing:
+            if self._session is None:
+                await self._credentials.refresh()
+                self._session = _open_session()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+    async def request(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON value
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> Any:  # noqa: ANN401 - any JSON value
+        """Send one request and return the decoded answer.
+
+        ``action`` begins the error's message ("apply Service team-a/shop"). Raises ApiError.
+        """
+        answer = await self.request_bytes(
+            method, path, action=action, query=query, body=body, content_type=content_type, accept=accept
+        )
+        try:
+            return orjson.loads(answer)
+        except orjson.JSONDecodeError as error:
+            msg = f"{action}: the API server's answer cannot be read: {error}"
+            raise errors.ApiError(msg, status=200, reason="Unreadable") from error
+
+    async def request_bytes(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON value
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> bytes:
+        """As ``request``, and return the answer as it came."""
+        session = await self._open()
+        url = self._url(path, self._with_dry_run(method, query))
+        data = None if body is None else _encode(body, action)
+        headers = {"Accept": accept, "Content-Type": content_type} if data is not None else {"Accept": accept}
+        async with self.limiter.admit():
+            status, answered, content = await self._send(session, method, url, headers, data, action)
+            if status == UNAUTHORIZED:
+                await self._refresh()
+                status, answered, content = await self._send(session, method, url, headers, data, action)
+        if status < 400:  # noqa: PLR2004 - HTTP
+            self.limiter.succeeded()
+            return content
+        failure = answers.error(status, answered, content, action)
+        if status in _OVERLOAD:
+            self.limiter.overloaded(failure.retry_after)
+        raise failure
+
+    async def stream(self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON) -> AsyncIterator[bytes]:
+        """The chunks of a watch, as they come; raises ApiError, ConnectionFailed after ``idle`` seconds of silence."""
+        session = await self._open()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=idle)
+        headers = {"Accept": accept, "Authorization": self._credentials.authorization}
+        try:
+            async with session.get(
+                self._url(path, query), headers=headers, timeout=timeout, **self._transport()
+            ) as response:
+                if response.status >= 400:  # noqa: PLR2004 - HTTP
+                    if response.status == UNAUTHORIZED:
+                        await self._refresh()
+                    raise answers.error(response.status, response.headers, await response.read(), action)
+                async for chunk in response.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _connection_failed(action, error) from error
+
+    async def _send(  # noqa: PLR0913, PLR0917 - the parts of an HTTP request
+        self, session: aiohttp.ClientSession, method: str, url: yarl.URL, headers: dict[str, str], data: bytes | None, action: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        headers["Authorization"] = self._credentials.authorization
+        try:
+            async with session.request(method, url, headers=headers, data=data, **self._transport()) as response:
+                return response.status, response.headers, await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                self.limiter.overloaded()
+            raise _connection_failed(action, error) from error
+
+    async def _open(self) -> aiohttp.ClientSession:
+        while self._session is None:
+            await self.connect()
+        return self._session
+
+    def _transport(self) -> dict[str, Any]:
+        own = self._credentials
+        return {"ssl": own.ssl, "server_hostname": own.server_name, "proxy": own.proxy}
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:
+        text = f"{self._credentials.url}{path}"
+        return yarl.URL(f"{text}?{urllib.parse.urlencode(query)}" if query else text, encoded=True)
+
+    def _with_dry_run(self, method: str, query: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        return {**(query or {}), "dryRun": "All"} if self.dry_run and method in _WRITES else query
+
+    async def _refresh(self) -> None:
+        """Refresh the credentials, once for all requests that were refused at the same time."""
+        before = self._credentials.authorization
+        async with self._refreshing:
+            if self._credentials.authorization == before:
+                await self._credentials.refresh()
+
+
+def _open_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+        timeout=_TIMEOUT,
+        trust_env=False,
+        auto_decompress=False,
+        headers={"Accept-Encoding": "identity", "User-Agent": "lostromos"},
+        skip_auto_headers=("Content-Type",),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def _encode(body: Any, action: str) -> bytes:  # noqa: ANN401 - any JSON value
+    try:
+        return orjson.dumps(body)
+    except (orjson.JSONEncodeError, TypeError) as error:
+        msg = f"{action}: the object cannot be written as JSON: {error}"
+        raise errors.RefusedError(msg) from error
+
+
+def _connection_failed(action: str, error: BaseException) -> errors.ConnectionFailed:
+    cause = "no answer in time" if isinstance(error, TimeoutError) else errors.shorten(str(error) or type(error).__name__)
+    return errors.ConnectionFailed(f"{action}: the API server cannot be reached: {cause}")

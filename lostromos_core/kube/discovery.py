@@ -1,0 +1,117 @@
+"""Which kinds the cluster serves, and how: the aggregated discovery document, kept in memory.
+
+Two requests (``/api`` and ``/apis``) tell all. A kind that is not there is asked for again after some seconds, so
+that a CustomResourceDefinition that is created later is found.
+Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING, Any, final
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lostromos_core.kube import client
+
+_ACCEPT = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+)
+NEGATIVE_SECONDS = 5.0
+"""How long "there is no such kind" is believed."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kind:
+    """How the cluster serves one kind."""
+
+    api_version: str
+    name: str
+    plural: str
+    namespaced: bool
+    verbs: frozenset[str]
+    subresources: frozenset[str]
+
+
+@final
+class NoSuchKindError(errors.ApiError):
+    """The cluster does not serve this kind, now."""
+
+    def __init__(self, api_version: str, kind: str) -> None:
+        hint = "apply its CustomResourceDefinition" if "/" in api_version else "check the spelling"
+        super().__init__(
+            f"the cluster has no kind {kind} in {api_version}; {hint}", status=404, reason="NoSuchKind", retryable=True
+        )
+
+
+@final
+class Discovery:
+    """The kinds of one cluster."""
+
+    def __init__(self, kube: client.Kube, clock: Callable[[], float]) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def kind(self, api_version: str, kind: str) -> Kind:
+        """How a kind is served; raises NoSuchKindError, or ApiError if the cluster does not say."""
+        found = self._kinds.get((api_version, kind))
+        if found is None:
+            async with self._reading:
+                if (api_version, kind) not in self._kinds and self._clock() - self._read_at > NEGATIVE_SECONDS:
+                    await self._read()
+            found = self._kinds.get((api_version, kind))
+        if found is None:
+            raise NoSuchKindError(api_version, kind)
+        return found
+
+    async def by_group_kind(self, group: str, kind: str) -> Kind | None:
+        """How a kind is served in any version of its group, None if it is not."""
+        for known in list(self._kinds.values()):
+            if known.name == kind and known.api_version.rpartition("/")[0] == group:
+                return known
+        if self._clock() - self._read_at > NEGATIVE_SECONDS:
+            async with self._reading:
+                await self._read()
+            return next((k for k in self._kinds.values() if k.name == kind and k.api_version.rpartition("/")[0] == group), None)
+        return None
+
+    def forget(self, api_version: str, kind: str) -> None:
+        """The cluster answered "not found" for this kind: ask again next time."""
+        if self._kinds.pop((api_version, kind), None):
+            self._read_at = float("-inf")
+
+    async def _read(self) -> None:
+        kinds: dict[tuple[str, str], Kind] = {}
+        for path in ("/api", "/apis"):
+            answer = await self._kube.request("GET", path, action="read the cluster's kinds", accept=_ACCEPT)
+            for kind in _kinds(answer):
+                kinds[kind.api_version, kind.name] = kind
+        self._kinds = kinds
+        self._read_at = self._clock()
+
+
+def _kinds(answer: Any) -> Iterator[Kind]:  # noqa: ANN401 - an API answer
+    for group in answer.get("items") or []:
+        name = group.get("metadata", {}).get("name", "")
+        for version in group.get("versions") or []:
+            api_version = f"{name}/{version['version']}" if name else version["version"]
+            for resource in version.get("resources") or []:
+                kind = (resource.get("responseKind") or {}).get("kind")
+                if kind:
+                    yield Kind(
+                        api_version,
+                        kind,
+                        resource["resource"],
+                        resource.get("scope") == "Namespaced",
+                        frozenset(resource.get("verbs") or ()),
+                        frozenset(sub["subresource"] for sub in resource.get("subresources") or ()),
+                    )

@@ -1,0 +1,37 @@
+"""URL paths of the Kubernetes API, built so that no name can reach another object.
+
+A client that puts names into paths unquoted turns the name ``../../kube-system/configmaps/x`` into another request.
+Source of the rule: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#path-segment-names
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+
+from lostromos_core import errors
+
+
+def segment(name: str) -> str:
+    """A name as one quoted path segment; raises RefusedError for what the API allows in no name."""
+    if not name or name in {".", ".."} or "/" in name or "%" in name:
+        msg = f"{errors.shorten(name, 80)!r} cannot be a name in Kubernetes: it is empty, '.', '..', or has a '/' or '%' in it"
+        raise errors.RefusedError(msg)
+    return urllib.parse.quote(name, safe="")
+
+
+def prefix(api_version: str) -> str:
+    """``/api/v1`` or ``/apis/GROUP/VERSION``."""
+    group, _, version = api_version.rpartition("/")
+    return f"/apis/{segment(group)}/{segment(version)}" if group else f"/api/{segment(version)}"
+
+
+def collection(api_version: str, plural: str, namespace: str = "") -> str:
+    """The path of all objects of a kind, in one namespace or (empty) everywhere."""
+    scope = f"/namespaces/{segment(namespace)}" if namespace else ""
+    return f"{prefix(api_version)}{scope}/{segment(plural)}"
+
+
+def item(api_version: str, plural: str, namespace: str, name: str, subresource: str = "") -> str:  # noqa: PLR0913, PLR0917 - the parts of a path
+    """The path of one object, or of a subresource such as ``status``."""
+    path = f"{collection(api_version, plural, namespace)}/{segment(name)}"
+    return f"{path}/{segment(subresource)}" if subresource else path

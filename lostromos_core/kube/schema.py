@@ -1,0 +1,84 @@
+"""Which status fields a kind declares: server-side apply refuses the others with an error of its own.
+
+Read from the OpenAPI document of the kind's group and version, which every authenticated user may read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lostromos_core import errors
+from lostromos_core.kube import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core.kube import client
+
+STATUS_FIELDS = ("conditions", "observedGeneration", "resources")
+SNIPPET = """\
+status:
+  type: object
+  properties:
+    observedGeneration: {type: integer, format: int64}
+    conditions:
+      type: array
+      x-kubernetes-list-type: map
+      x-kubernetes-list-map-keys: [type]
+      items:
+        type: object
+        required: [type, status]
+        properties:
+          type: {type: string}
+          status: {type: string}
+          reason: {type: string}
+          message: {type: string}
+          observedGeneration: {type: integer, format: int64}
+          lastTransitionTime: {type: string, format: date-time}
+    resources:
+      type: array
+      items:
+        type: object
+        properties:
+          apiVersion: {type: string}
+          kind: {type: string}
+          namespace: {type: string}
+          name: {type: string}
+          action: {type: string}
+          message: {type: string}
+"""
+"""What to add to a CustomResourceDefinition below ``openAPIV3Schema.properties``."""
+
+
+async def status_schema(kube: client.Kube, api_version: str, kind: str) -> Mapping[str, Any] | None:
+    """The schema of a kind's ``status``, None if it declares none; raises ApiError."""
+    path = paths.prefix(api_version).removeprefix("/")
+    document = await kube.request("GET", f"/openapi/v3/{path}", action=f"read the schema of {kind}")
+    group, _, version = api_version.rpartition("/")
+    wanted = {"group": group, "version": version, "kind": kind}
+    for schema in (document.get("components", {}).get("schemas") or {}).values():
+        if wanted in (schema.get("x-kubernetes-group-version-kind") or ()):
+            if schema.get("x-kubernetes-preserve-unknown-fields"):
+                return {"x-kubernetes-preserve-unknown-fields": True}
+            status: Mapping[str, Any] | None = (schema.get("properties") or {}).get("status")
+            return status
+    msg = f"the schema of {kind} in {api_version} is not there yet"
+    raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)
+
+
+def keep_declared(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+    """A value without the fields that its schema does not declare."""
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return value
+    if isinstance(value, dict):
+        properties = schema.get("properties") or {}
+        extra = schema.get("additionalProperties")
+        return {
+            key: keep_declared(item, properties.get(key) or extra)
+            for key, item in value.items()
+            if isinstance(properties.get(key) or extra, dict)
+        }
+    if isinstance(value, list):
+        items = schema.get("items") or {}
+        return [keep_declared(item, items) for item in value]
+    return value

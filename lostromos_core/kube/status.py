@@ -1,0 +1,97 @@
+"""What a resource's status says: conditions by the kstatus rules, the generation that was seen, and each object.
+
+Pure functions: a report and the status that is there in, the status to write out.
+Source: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from lostromos_core import errors, interfaces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_OBJECTS = 500
+"""Entries of ``resources``; what failed comes first when there are more."""
+
+
+def desired(report: interfaces.Report, current: Mapping[str, Any], *, generation: int, now: datetime.datetime) -> dict[str, Any]:
+    """The whole status that a report amounts to; what has not changed keeps its time and its last action."""
+    return {
+        "observedGeneration": generation,
+        "conditions": _conditions(report, current, generation, now),
+        "resources": _objects(report, current),
+    }
+
+
+def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Whether a wanted status says anything that the current one does not."""
+    conditions = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
+    for condition in wanted.get("conditions") or []:
+        there = conditions.get(condition["type"], {})
+        if any(there.get(key) != value for key, value in condition.items()):
+            return True
+    return any(current.get(key) != value for key, value in wanted.items() if key != "conditions")
+
+
+def _conditions(
+    report: interfaces.Report, current: Mapping[str, Any], generation: int, now: datetime.datetime
+) -> list[dict[str, Any]]:
+    before = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
+    states = {
+        "Ready": report.ready,
+        "Reconciling": not report.ready and report.retrying,
+        "Stalled": not report.ready and not report.retrying,
+    }
+    return [_condition(name, state, report, before.get(name) or {}, generation, now) for name, state in states.items()]
+
+
+def _condition(  # noqa: PLR0913, PLR0917 - the parts of a condition
+    name: str,
+    state: bool,  # noqa: FBT001 - the condition's value
+    report: interfaces.Report,
+    before: Mapping[str, Any],
+    generation: int,
+    now: datetime.datetime,
+) -> dict[str, Any]:
+    status = "True" if state else "False"
+    says = name == "Ready" or state
+    since = before.get("lastTransitionTime") if before.get("status") == status else None
+    return {
+        "type": name,
+        "status": status,
+        "reason": report.reason if says else f"Not{name}",
+        "message": errors.shorten(report.message) if says else "",
+        "observedGeneration": generation,
+        "lastTransitionTime": since or now.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _objects(report: interfaces.Report, current: Mapping[str, Any]) -> list[dict[str, Any]]:
+    before = {_key(item): item for item in current.get("resources") or [] if isinstance(item, dict)}
+    failed_first = sorted(report.objects, key=lambda result: result.action is not interfaces.Action.FAILED)
+    shown = report.objects if len(report.objects) <= MAX_OBJECTS else failed_first[:MAX_OBJECTS]
+    return [_object(result, before) for result in shown]
+
+
+def _object(result: interfaces.ObjectResult, before: Mapping[tuple[str, ...], Mapping[str, Any]]) -> dict[str, Any]:
+    ref = result.ref
+    entry = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+    if not ref.namespace:
+        del entry["namespace"]
+    known = before.get(_key(entry), {})
+    if result.action is interfaces.Action.UNCHANGED:
+        last = str(known.get("action", ""))
+        entry["action"] = last if last in {"created", "updated"} else "updated"
+    else:
+        entry["action"] = result.action.value
+    if result.message:
+        entry["message"] = errors.shorten(f"{result.place}: {result.message}" if result.place else result.message)
+    return entry
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(entry.get(field) or "") for field in ("apiVersion", "kind", "namespace", "name"))

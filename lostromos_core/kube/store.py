@@ -1,0 +1,64 @@
+"""The watched resources as they were last seen: small, and with what counts as news.
+
+Kept as bytes, since a decoded object takes six times the memory. What the author of a resource did is news; what we
+wrote on it ourselves (status, managed fields) is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, final
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_BOOKKEEPING = ("managedFields", "selfLink")
+_NO_NEWS = frozenset({"resourceVersion", "generation", "managedFields", "selfLink"})
+
+
+@final
+class Store:
+    """Objects by key, as plain data."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, bytes] = {}
+        self._digests: dict[str, bytes] = {}
+
+    def put(self, key: str, item: dict[str, Any]) -> bool:
+        """Keep the newest state of an object; whether its author, or somebody else but us, changed something."""
+        metadata = item.get("metadata") or {}
+        for field in _BOOKKEEPING:
+            metadata.pop(field, None)
+        digest = _digest(item)
+        news = self._digests.get(key) != digest
+        self._items[key] = orjson.dumps(item)
+        self._digests[key] = digest
+        return news
+
+    def drop(self, key: str) -> bool:
+        """Forget an object; whether it was known."""
+        self._digests.pop(key, None)
+        return self._items.pop(key, None) is not None
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The newest state of an object."""
+        found = self._items.get(key)
+        item: dict[str, Any] | None = None if found is None else orjson.loads(found)
+        return item
+
+    def __iter__(self) -> Iterator[str]:
+        """All keys."""
+        return iter(list(self._items))
+
+    def __contains__(self, key: object) -> bool:
+        """Whether an object is known."""
+        return key in self._items
+
+
+def _digest(item: Mapping[str, Any]) -> bytes:
+    view = {key: value for key, value in item.items() if key not in {"status", "metadata"}}
+    metadata = item.get("metadata") or {}
+    view["metadata"] = {key: value for key, value in metadata.items() if key not in _NO_NEWS}
+    return hashlib.blake2b(orjson.dumps(view, option=orjson.OPT_SORT_KEYS), digest_size=12).digest()

@@ -1,0 +1,194 @@
+"""KubernetesWatcher: custom resources, or objects of any other kind, as the resources of a controller."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, final
+
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import marks, paths, reporter, store, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_core.kube import client
+
+_log = structlog.get_logger("lostromos.watcher")
+
+
+@final
+class KubernetesWatcher:
+    """Watches one kind.
+
+    ``namespaces``: only these; none means all. ``labels``: a label selector, applied by the API server.
+    ``annotation``: only objects with this annotation (``key``, with any value but "false", or ``key=value``).
+    An object that begins to match counts as created, one that no longer does is released: what was applied for it
+    is removed, the object itself stays.
+    """
+
+    def __init__(  # noqa: PLR0913 - a selection has this many parts
+        self,
+        *,
+        version: str,
+        kind: str,
+        group: str = "",
+        namespaces: Sequence[str] = (),
+        labels: str = "",
+        annotation: str = "",
+        timings: watch.Timings | None = None,
+    ) -> None:
+        self.api_version = f"{group}/{version}" if group else version
+        self.kind = kind
+        self._namespaces = tuple(namespaces)
+        self._labels = labels
+        self._annotation = annotation
+        self._timings = timings
+        self._store = store.Store()
+        self._unreadable: dict[str, str] = {}
+        self._left: set[str] = set()
+
+    async def start(self, runtime: interfaces.Runtime) -> None:
+        """Connect to the cluster; raises ConfigError."""
+        self._kube: client.Kube = runtime.kube
+        self._controller = runtime.controller
+        await self._kube.connect()
+        self._reporter = reporter.Reporter(self._kube, runtime.controller, self.api_version, self.kind)
+
+    async def watch(self, bell: interfaces.Doorbell) -> None:
+        """Watch all namespaces of the selection until cancelled."""
+        scopes = self._namespaces or ("",)
+        waiting = set(scopes)
+        async with asyncio.TaskGroup() as group:
+            for namespace in scopes:
+                sink = _Sink(self, namespace, bell, waiting)
+                group.create_task(self._watch_one(namespace, sink).run())
+
+    async def get(self, key: str) -> interfaces.Resource | None:
+        """The newest known state; ``deleting`` also for what left the selection and still carries our marks."""
+        item = self._store.get(key)
+        if item is None:
+            item = await self._read_left(key) if key in self._left else None
+            if item is None:
+                return None
+        metadata = item["metadata"]
+        selected = self._selects(metadata) and key not in self._left
+        return interfaces.Resource(
+            key=key,
+            ref=interfaces.ObjectRef(self.api_version, self.kind, metadata.get("namespace") or "", metadata["name"]),
+            uid=metadata.get("uid", ""),
+            data=item,
+            generation=int(metadata.get("generation") or 0),
+            deleting="deletionTimestamp" in metadata or not selected,
+            unreadable=self._unreadable.get(key, ""),
+        )
+
+    async def report(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
+        """Write the status of a resource, if it says something new; raises ApiError."""
+        if self._selects(resource.metadata) and resource.key not in self._left:
+            await self._reporter.write(resource, report)
+
+    def _watch_one(self, namespace: str, sink: _Sink) -> watch.Watch:
+        async def path() -> str:
+            kind = await self._kube.discovery.kind(self.api_version, self.kind)
+            if namespace and not kind.namespaced:
+                msg = f"{self.kind} is cluster-scoped: remove `namespaces` from its `watch`"
+                raise errors.ApiError(msg, status=400, retryable=False)
+            return paths.collection(self.api_version, kind.plural, namespace)
+
+        what = f"{self.kind} in {namespace or 'all namespaces'}"
+        return watch.Watch(self._kube, path, sink, what=what, labels=self._labels, timings=self._timings)
+
+    def _selects(self, metadata: Mapping[str, Any]) -> bool:
+        if not self._annotation:
+            return True
+        key, equals, wanted = self._annotation.partition("=")
+        value = (metadata.get("annotations") or {}).get(key)
+        return value == wanted if equals else value is not None and value != "false"
+
+    async def _read_left(self, key: str) -> dict[str, Any] | None:
+        """A resource that a label selector no longer selects, if it still exists and carries our marks."""
+        namespace, _, name = key.rpartition("/")
+        kind = await self._kube.discovery.kind(self.api_version, self.kind)
+        path = paths.item(self.api_version, kind.plural, namespace, name)
+        try:
+            item: dict[str, Any] = await self._kube.request("GET", path, action=f"read {self.kind} {key}")
+        except errors.ApiError as error:
+            if error.status != watch.NOT_FOUND:
+                raise
+            item = {}
+        if marks.claimant(item.get("metadata") or {}) == self._controller:
+            return item
+        self._left.discard(key)
+        return None
+
+    def _keep(self, item: dict[str, Any], unreadable: str = "") -> str | None:
+        """Keep what the watch found; its key if it is news."""
+        metadata = item["metadata"]
+        key = _key(metadata.get("namespace") or "", metadata["name"])
+        if unreadable:
+            self._unreadable[key] = unreadable
+        else:
+            self._unreadable.pop(key, None)
+        if not self._selects(metadata) and marks.claimant(metadata) != self._controller:
+            return key if self._store.drop(key) else None
+        self._left.discard(key)
+        return key if self._store.put(key, item) else None
+
+    def _drop(self, namespace: str, name: str) -> str:
+        key = _key(namespace, name)
+        self._store.drop(key)
+        self._unreadable.pop(key, None)
+        self._reporter.forget(key)
+        if self._labels:
+            self._left.add(key)
+        return key
+
+
+def _key(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}" if namespace else name
+
+
+@final
+class _Sink:
+    """Gives what one watch finds to the watcher, and rings."""
+
+    def __init__(self, watcher: KubernetesWatcher, namespace: str, bell: interfaces.Doorbell, waiting: set[str]) -> None:
+        self._watcher = watcher
+        self._namespace = namespace
+        self._bell = bell
+        self._waiting = waiting
+
+    def changed(self, item: dict[str, Any]) -> None:
+        key = self._watcher._keep(item)  # noqa: SLF001 - the watcher's other half
+        if key is not None:
+            self._bell.ring(key)
+
+    def gone(self, namespace: str, name: str) -> None:
+        self._bell.ring(self._watcher._drop(namespace, name))  # noqa: SLF001 - the watcher's other half
+
+    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
+        if not metadata.get("name"):
+            _log.error("an object cannot be read, nor can its name", kind=self._watcher.kind, reason=reason)
+            return
+        key = self._watcher._keep({"metadata": dict(metadata)}, reason)  # noqa: SLF001 - the watcher's other half
+        if key is not None:
+            self._bell.ring(key)
+
+    def synced(self) -> None:
+        self._waiting.discard(self._namespace)
+        if not self._waiting:
+            self._bell.synced()
+
+    def trouble(self, error: errors.ApiError | None) -> None:
+        if error is not None and error.status == watch.NOT_FOUND:
+            self._watcher._kube.discovery.forget(self._watcher.api_version, self._watcher.kind)  # noqa: SLF001 - as above
+        self._bell.trouble(_explain(error, self._watcher) if error else "")
+
+
+def _explain(error: errors.ApiError, watcher: KubernetesWatcher) -> str:
+    """The error, with the way out where we know one."""
+    if error.status == 403:  # noqa: PLR2004 - HTTP
+        return f"{error}; give the operator the verbs get, list and watch on {watcher.kind} ({watcher.api_version})"
+    return str(error)

@@ -1,0 +1,239 @@
+"""The Operator: a set of controllers in one process, a queue between their watchers and the workers, and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import signal
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+import structlog
+
+from lostromos_core import controller as controllers_
+from lostromos_core import errors, interfaces, plugins, reconcile, workqueue
+from lostromos_core.kube import client
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+
+    Variables: TypeAlias = Mapping[str, Any] | Callable[[client.Kube], Awaitable[Mapping[str, Any]]]
+
+_log = structlog.get_logger("lostromos.operator")
+
+GRACE = 15.0
+"""Seconds that running reconciles get to finish after a signal; the whole shutdown stays under 20."""
+RESTART_WATCH = 5.0
+"""Seconds before a watcher that failed is started again."""
+
+Key: TypeAlias = tuple[str, str]
+"""Controller name and resource key."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Summary:
+    """What ``once`` did: the report of every resource, and which controllers could not be watched, and why."""
+
+    results: Mapping[Key, reconcile.Result]
+    troubles: Mapping[str, str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything was watched, and every resource is as it should be."""
+        return not self.troubles and all(not result.report or result.report.ready for result in self.results.values())
+
+
+@final
+class Operator:
+    """Runs controllers until it is told to stop.
+
+    ``vars`` are the variables that templates see, or a function that gets them from the cluster at start. ``kube``
+    is the connection to use; the operator opens one of its own otherwise, and closes what it opened. ``workers``
+    is how many resources are reconciled at the same time.
+    """
+
+    def __init__(
+        self,
+        controllers: Sequence[controllers_.Controller],
+        *,
+        vars: Variables | None = None,  # noqa: A002 - the name that templates use
+        kube: client.Kube | None = None,
+        registry: plugins.Registry | None = None,
+        workers: int = 16,
+    ) -> None:
+        names = [controller.name for controller in controllers]
+        for name in names:
+            if names.count(name) > 1:
+                msg = f"two controllers have the name {name!r}; names must differ"
+                raise errors.ConfigError(msg)
+        self._controllers = {controller.name: controller for controller in controllers}
+        self._states = {name: controllers_.WatchState() for name in names}
+        self._vars = vars or {}
+        self._kube = kube
+        self._registry = registry
+        self._workers = workers
+        self._stop = asyncio.Event()
+        self._busy: set[asyncio.Task[None]] = set()
+        self._results: dict[Key, reconcile.Result] | None = None
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT; blocks. Raises ConfigError if the operator cannot start."""
+        run_async(self.serve())
+
+    def stop(self) -> None:
+        """Take no new work, finish what runs, and return from ``serve``."""
+        self._stop.set()
+
+    async def serve(self) -> None:
+        """As ``run``, inside of a running event loop."""
+        async with self._running() as queue:
+            with _signals(self.stop):
+                await self._stop.wait()
+            _log.info("stopping", busy=len(self._busy))
+            del queue
+
+    async def once(self) -> Summary:
+        """Reconcile everything that exists once, and return how it went."""
+        self._results = {}
+        async with self._running() as queue:
+            with _signals(self.stop):
+                await self._until_known()
+                join = asyncio.create_task(queue.join())
+                stop = asyncio.create_task(self._stop.wait())
+                await asyncio.wait({join, stop}, return_when=asyncio.FIRST_COMPLETED)
+                join.cancel()
+                stop.cancel()
+        troubles = {name: state.trouble for name, state in self._states.items() if not state.synced}
+        return Summary(self._results, troubles)
+
+    async def _until_known(self) -> None:
+        """Wait until every watch has brought all there is, or has said why it cannot."""
+        while not self._stop.is_set():
+            if all(state.synced or state.trouble for state in self._states.values()):
+                return
+            await asyncio.sleep(0.02)
+
+    @contextlib.asynccontextmanager
+    async def _running(self) -> Any:  # noqa: ANN401 - an async generator of the queue
+        """Watchers and workers, from start to a bounded end."""
+        kube = self._kube or client.Kube()
+        registry = self._registry or plugins.load()
+        try:
+            parts = await self._start(kube, registry)
+            queue: workqueue.WorkQueue[Key] = workqueue.WorkQueue(_group_of)
+            watches = [asyncio.create_task(self._watch(name, queue), name=f"watch {name}") for name in self._controllers]
+            workers = [
+                asyncio.create_task(self._work(queue, parts, registry), name=f"worker {number}")
+                for number in range(self._workers)
+            ]
+            try:
+                yield queue
+            finally:
+                await self._shut_down(watches, workers)
+        finally:
+            if kube is not self._kube:
+                await kube.close()
+
+    async def _start(self, kube: client.Kube, registry: plugins.Registry) -> dict[str, reconcile.Parts]:
+        parts = {}
+        for name, controller in self._controllers.items():
+            runtime = interfaces.Runtime(name, kube, registry.filters, registry.tests, registry.functions)
+            await controller.start(runtime)
+        variables = await self._vars(kube) if callable(self._vars) else self._vars
+        context = interfaces.Context(vars=variables)
+        for name, controller in self._controllers.items():
+            parts[name] = controller.parts(context, registry)
+            _log.info("controller started", controller=name)
+        return parts
+
+    async def _watch(self, name: str, queue: workqueue.WorkQueue[Key]) -> None:
+        """Run one controller's watcher; a plug-in that fails is started again, and the others go on."""
+        while True:
+            try:
+                await self._controllers[name].watch(lambda key: queue.add((name, key)), self._states[name])
+                _log.error("the watcher ended, it will be started again", controller=name)
+            except Exception:
+                _log.exception("the watcher failed, it will be started again", controller=name)
+            await asyncio.sleep(RESTART_WATCH)
+
+    async def _work(
+        self, queue: workqueue.WorkQueue[Key], parts: Mapping[str, reconcile.Parts], registry: plugins.Registry
+    ) -> None:
+        """Take keys and reconcile them, one at a time, until cancelled."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - we are in one
+        while not self._stop.is_set():
+            name, key = await queue.take()
+            self._busy.add(task)
+            outcome = interfaces.Outcome.again()
+            try:
+                result = await self._reconcile(parts[name], key, registry)
+                outcome = result.outcome
+            finally:
+                self._busy.discard(task)
+                queue.let_go((name, key), outcome)
+
+    async def _reconcile(self, parts: reconcile.Parts, key: str, registry: plugins.Registry) -> reconcile.Result:
+        started = time.monotonic()
+        result = await reconcile.reconcile(parts, key)
+        if result.resource is not None and result.resource.unreadable:
+            registry.tell_unreadable(parts.name, key, result.resource.unreadable)
+        registry.tell_reconciled(parts.name, key, result.report, time.monotonic() - started)
+        if self._results is not None:
+            self._results[parts.name, key] = result
+        return result
+
+    async def _shut_down(self, watches: Sequence[asyncio.Task[None]], workers: Sequence[asyncio.Task[None]]) -> None:
+        """Stop intake first, then let running reconciles finish, then cancel what takes too long."""
+        self._stop.set()
+        idle = [worker for worker in workers if worker not in self._busy]
+        for task in (*watches, *idle):
+            task.cancel()
+        if self._busy:
+            await asyncio.wait(set(self._busy), timeout=GRACE)
+        late = [task for task in workers if not task.done()]
+        for task in late:
+            task.cancel()
+        if self._busy:
+            _log.warning("not everything could be finished in time; the next start goes on", count=len(self._busy))
+        await asyncio.gather(*watches, *workers, return_exceptions=True)
+
+
+def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what the coroutine returns
+    """Run a coroutine in an event loop of its own: uvloop's if it is installed, else asyncio's."""
+    try:
+        import uvloop  # noqa: PLC0415 - an extra
+    except ImportError:
+        return asyncio.run(coroutine)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+def _group_of(key: Key) -> Key:
+    """Fairness: controllers take turns, and namespaces within them."""
+    name, resource = key
+    return name, resource.rpartition("/")[0]
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]) -> Any:  # noqa: ANN401 - a generator
+    """Call ``stop`` on the first SIGTERM or SIGINT; a second one ends the process as usual."""
+    loop = asyncio.get_running_loop()
+    handled = (signal.SIGTERM, signal.SIGINT)
+
+    def once() -> None:
+        for number in handled:
+            loop.remove_signal_handler(number)
+        stop()
+
+    with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
+        for number in handled:
+            loop.add_signal_handler(number, once)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
+            for number in handled:
+                loop.remove_signal_handler(number)

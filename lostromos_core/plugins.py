@@ -1,0 +1,232 @@
+"""Finds plug-ins by their entry points, checks them, and keeps what they bring.
+
+A Registry is a value that is made by ``load`` and handed on; there is no global one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import pathlib
+from typing import TYPE_CHECKING, Any, Final, final
+
+import pluggy
+import pydantic
+import structlog
+
+from lostromos_core import errors, hookspecs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lostromos_core import interfaces
+
+_log = structlog.get_logger("lostromos.plugins")
+
+GROUP: Final = "lostromos"
+INSTALL: Final = {"server-side": "lostromos-kubectl", "kubectl": "lostromos-kubectl", "helm": "lostromos-helm", "helm-template": "lostromos-helm"}
+"""Back ends that a distribution of ours brings, for the error that says what to install."""
+
+
+class Options(pydantic.BaseModel):
+    """The base of a back end's options: strict, with no unknown keys."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def relative(path: pathlib.Path, info: pydantic.ValidationInfo) -> pathlib.Path:
+    """A validator for paths in options: relative to the folder of the configuration file."""
+    base = (info.context or {}).get("base", pathlib.Path())
+    return pathlib.Path(base) / path
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Backend:
+    """A watcher, renderer or applier that a plug-in brings.
+
+    ``options`` is the model of what stands under its name in lostromos.yaml (paths in it are relative to that file:
+    see ``relative``); ``build`` makes one of it.
+    """
+
+    options: type[Options]
+    build: Callable[[Any], Any]
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plugin:
+    """A loaded plug-in: where it came from and what it provides (``applier kubectl``, ``filter slug``...)."""
+
+    name: str
+    distribution: str
+    version: str
+    provides: tuple[str, ...]
+
+
+_KINDS: Final = {
+    "watcher": "lostromos_watchers",
+    "renderer": "lostromos_renderers",
+    "applier": "lostromos_appliers",
+    "filter": "lostromos_template_filters",
+    "test": "lostromos_template_tests",
+    "function": "lostromos_template_functions",
+}
+
+
+@final
+class Registry:
+    """What all plug-ins together bring."""
+
+    def __init__(self, manager: pluggy.PluginManager, things: Mapping[str, Mapping[str, Any]], plugins: Sequence[Plugin]) -> None:
+        self._manager = manager
+        self._things = things
+        self.plugins = tuple(plugins)
+
+    def names(self, kind: str) -> list[str]:
+        """The names of all back ends of a kind (``watcher``, ``renderer`` or ``applier``), sorted."""
+        return sorted(self._things[kind])
+
+    def backend(self, kind: str, name: str) -> Backend:
+        """The back end of a kind and name; raises PluginError that says what to install."""
+        found = self._things[kind].get(name)
+        if isinstance(found, Backend):
+            return found
+        if name in INSTALL:
+            msg = f"the {kind} {name!r} is not installed; install it with: pip install {INSTALL[name]}"
+            raise errors.PluginError(msg)
+        there = ", ".join(self.names(kind)) or "none"
+        msg = f"there is no {kind} {name!r} (there is: {there}){errors.nearest(name, self.names(kind))}"
+        raise errors.PluginError(msg)
+
+    @property
+    def filters(self) -> Mapping[str, Callable[..., Any]]:
+        """Template filters by name."""
+        return self._things["filter"]
+
+    @property
+    def tests(self) -> Mapping[str, Callable[..., Any]]:
+        """Template tests by name."""
+        return self._things["test"]
+
+    @property
+    def functions(self) -> Mapping[str, Any]:
+        """Template functions by name."""
+        return self._things["function"]
+
+    def review(self, controller: str, resource: interfaces.Resource, rendered: interfaces.Rendered) -> list[str]:
+        """Why policies forbid an apply; empty if none does."""
+        objections: list[str] = []
+        for plugin in self._implementers("lostromos_review"):
+            try:
+                answer = plugin.function(**_arguments(plugin, controller=controller, resource=resource, rendered=rendered))
+            except Exception as error:
+                _log.exception("a policy failed, so it forbids", plugin=plugin.plugin_name)
+                answer = f"the policy {plugin.plugin_name} failed: {type(error).__name__}"
+            if answer:
+                objections.append(str(answer))
+        return objections
+
+    def tell_reconciled(self, controller: str, key: str, report: interfaces.Report | None, seconds: float) -> None:
+        """Tell all plug-ins that a reconcile is over."""
+        self._notify("lostromos_reconciled", controller=controller, key=key, report=report, seconds=seconds)
+
+    def tell_unreadable(self, controller: str, key: str, reason: str) -> None:
+        """Tell all plug-ins about a resource that cannot be read."""
+        self._notify("lostromos_unreadable", controller=controller, key=key, reason=reason)
+
+    def _notify(self, hook: str, **arguments: object) -> None:
+        """Call each implementation on its own: one that raises must not keep the others from being called."""
+        for implementation in self._implementers(hook):
+            try:
+                implementation.function(**_arguments(implementation, **arguments))
+            except Exception:
+                _log.exception("a plug-in failed", plugin=implementation.plugin_name, hook=hook)
+
+    def _implementers(self, hook: str) -> Sequence[Any]:
+        found: Sequence[Any] = getattr(self._manager.hook, hook).get_hookimpls()
+        return found
+
+
+def load(extra: Iterable[tuple[str, object]] = ()) -> Registry:
+    """Load every installed plug-in, and the ``extra`` ones given as (name, module or object).
+
+    Raises PluginError that names the plug-in, its distribution and version.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    origins: dict[str, tuple[str, str]] = {}
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        origin = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
+        _register(manager, point.name, _import(point, origin), origin, origins)
+    for name, plugin in extra:
+        _register(manager, name, plugin, ("given by the program", ""), origins)
+    things, provided = _collect(manager, origins)
+    plugins = [Plugin(name, *origins[name], tuple(provided.get(name, ()))) for name in sorted(origins)]
+    return Registry(manager, things, plugins)
+
+
+def _import(point: importlib.metadata.EntryPoint, origin: tuple[str, str]) -> object:
+    try:
+        return point.load()
+    except Exception as error:
+        msg = f"the plug-in {point.name!r} ({' '.join(origin).strip()}) cannot be imported: {type(error).__name__}: {error}"
+        raise errors.PluginError(msg) from error
+
+
+def _register(
+    manager: pluggy.PluginManager, name: str, plugin: object, origin: tuple[str, str], origins: dict[str, tuple[str, str]]
+) -> None:
+    who = f"the plug-in {name!r} ({' '.join(origin).strip()})"
+    if isinstance(plugin, type):
+        msg = f"{who} is a class; its entry point must name a module or an instance"
+        raise errors.PluginError(msg)
+    try:
+        manager.register(plugin, name)
+        manager.check_pending()
+    except (pluggy.PluginValidationError, ValueError) as error:
+        msg = f"{who} does not fit: {errors.shorten(str(error))}"
+        raise errors.PluginError(msg) from error
+    origins[name] = origin
+
+
+def _collect(
+    manager: pluggy.PluginManager, origins: Mapping[str, tuple[str, str]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+    """All that plug-ins bring by kind and name, and by plug-in; refuses a name that two bring."""
+    things: dict[str, dict[str, Any]] = {kind: {} for kind in _KINDS}
+    bringer: dict[tuple[str, str], str] = {}
+    provided: dict[str, list[str]] = {}
+    for kind, hook in _KINDS.items():
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            plugin = implementation.plugin_name
+            for name, thing in _call(implementation, origins[plugin]).items():
+                if (kind, name) in bringer:
+                    first = bringer[kind, name]
+                    msg = (
+                        f"the {kind} {name!r} is brought by two plug-ins, {first} ({' '.join(origins[first]).strip()}) and "
+                        f"{plugin} ({' '.join(origins[plugin]).strip()}); uninstall one of them"
+                    )
+                    raise errors.PluginError(msg)
+                bringer[kind, name] = plugin
+                things[kind][name] = thing
+                provided.setdefault(plugin, []).append(f"{kind} {name}")
+    return things, provided
+
+
+def _call(implementation: Any, origin: tuple[str, str]) -> Mapping[str, Any]:  # noqa: ANN401 - pluggy's HookImpl
+    who = f"the plug-in {implementation.plugin_name!r} ({' '.join(origin).strip()})"
+    try:
+        answer = implementation.function()
+    except Exception as error:
+        msg = f"{who} failed to say what it brings: {type(error).__name__}: {error}"
+        raise errors.PluginError(msg) from error
+    if not isinstance(answer, dict):
+        msg = f"{who} must return a dict from {implementation.function.__name__}, and returned {type(answer).__name__}"
+        raise errors.PluginError(msg)
+    return answer
+
+
+def _arguments(implementation: Any, **offered: object) -> dict[str, object]:  # noqa: ANN401 - pluggy's HookImpl
+    """The arguments that an implementation asks for: as in pluggy, it may name fewer than the hook has."""
+    return {name: offered[name] for name in implementation.argnames}

@@ -1,0 +1,80 @@
+"""Runs programs: input on stdin, a time limit, no shell, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Protocol, final
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+KILL_AFTER = 5.0
+"""Seconds between the request to end and the order."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Completed:
+    """A program that ended: its exit status and what it wrote."""
+
+    status: int
+    output: bytes
+    errors: bytes
+
+
+class Runner(Protocol):
+    """Runs one program."""
+
+    async def __call__(
+        self, command: Sequence[str], *, stdin: bytes = b"", environment: Mapping[str, str], timeout: float
+    ) -> Completed:
+        """Run it to its end; raises ProcessError if it cannot be started or takes more than ``timeout`` seconds."""
+
+
+async def run(
+    command: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    environment: Mapping[str, str],
+    timeout: float,  # noqa: ASYNC109 - part of what a run is, not only a deadline
+) -> Completed:
+    """The Runner that starts a real process; it ends with us: cancelled, it is ended too."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(environment),
+        )
+    except OSError as error:
+        msg = f"{command[0]} cannot be started: {error.strerror or error}"
+        raise errors.ProcessError(msg) from error
+    try:
+        output, problems = await asyncio.wait_for(process.communicate(stdin), timeout)
+    except TimeoutError as error:
+        msg = f"{command[0]} took longer than {timeout:g} s and was ended"
+        raise errors.ProcessError(msg) from error
+    finally:
+        await _end(process)
+    return Completed(process.returncode or 0, output, problems)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a process that still runs: ask first, then kill."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), KILL_AFTER)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+_conforms: Runner = run

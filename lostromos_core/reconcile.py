@@ -1,0 +1,165 @@
+"""One reconcile: read the resource, render, ask the policies, apply, report. The one path for everything that happens.
+
+Create, update, drift, resync and retry are the same to it; that a resource is gone or going is discovered by
+reading. What goes wrong becomes a Report on the resource and an Outcome for the queue, never an exception: a key is
+either ready, or carries a condition that says why not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING, final
+
+import structlog
+
+from lostromos_core import errors, interfaces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_log = structlog.get_logger("lostromos.reconcile")
+
+DELETE_POLL = 1.0
+"""Seconds between looks at objects that are being deleted."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parts:
+    """What a controller consists of, to a reconcile. ``review`` returns why an apply is forbidden, for each policy."""
+
+    name: str
+    watcher: interfaces.Watcher
+    renderer: interfaces.Renderer
+    applier: interfaces.Applier
+    context: interfaces.Context
+    review: Callable[[interfaces.Resource, interfaces.Rendered], Sequence[str]]
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """How a reconcile went; ``report`` is None if the resource is gone."""
+
+    outcome: interfaces.Outcome
+    report: interfaces.Report | None = None
+    resource: interfaces.Resource | None = None
+
+
+async def reconcile(parts: Parts, key: str) -> Result:
+    """Make what one resource asks for so; raises nothing but what cancels the process."""
+    log = _log.bind(controller=parts.name, resource=key)
+    resource: interfaces.Resource | None = None
+    try:
+        resource = await parts.watcher.get(key)
+        if resource is None or resource.deleting:
+            result = await _delete(parts, key, resource)
+        elif resource.unreadable:
+            result = _finished(resource, interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable))
+        else:
+            result = await _apply(parts, resource)
+    except errors.LostromosError as error:
+        result = _failed(resource, error)
+    except Exception as error:  # noqa: BLE001 - a plug-in's bug must not stop the other resources
+        log.exception("a bug: the reconcile failed with an unexpected error")
+        result = _failed(resource, _unexpected(error))
+    return await _report(parts, key, result)
+
+
+async def _apply(parts: Parts, resource: interfaces.Resource) -> Result:
+    rendered = parts.renderer.render(resource, parts.context)
+    if inspect.isawaitable(rendered):
+        rendered = await rendered
+    objections = parts.review(resource, rendered)
+    if objections:
+        return _finished(resource, interfaces.Report(ready=False, reason="Refused", message="; ".join(objections)))
+    applied = await parts.applier.apply(resource, rendered)
+    return _finished(resource, _report_of(applied, rendered))
+
+
+async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) -> Result:
+    applied = await parts.applier.delete(key, resource)
+    if applied.failed:
+        report = _report_of(applied, None)
+        outcome = interfaces.Outcome.again() if report.retrying else interfaces.Outcome.done()
+        return Result(outcome, report, resource)
+    if applied.remaining:
+        message = f"{_count(applied.remaining)} still being deleted"
+        report = interfaces.Report(ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects)
+        return Result(interfaces.Outcome.again(DELETE_POLL), report, resource)
+    return Result(interfaces.Outcome.done())
+
+
+def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> interfaces.Report:
+    failed = applied.failed
+    if failed:
+        first = failed[0]
+        where = f"{first.place}: " if first.place else ""
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        message = f"{where}{first.message}{more}"
+        retrying = any(result.retryable for result in failed)
+        return interfaces.Report(ready=False, reason="ApplyFailed", message=message, retrying=retrying, objects=applied.objects)
+    waiting = _waiting(rendered)
+    if waiting:
+        return interfaces.Report(ready=False, reason="Waiting", message=waiting, retrying=True, objects=applied.objects)
+    message = f"{_count(len(applied.objects))} as rendered"
+    return interfaces.Report(ready=True, reason="Applied", message=message, objects=applied.objects)
+
+
+def _waiting(rendered: interfaces.Rendered | None) -> str:
+    if isinstance(rendered, interfaces.Manifests):
+        return "; ".join(f"{unit.name}: {unit.waiting}" for unit in rendered.units if unit.waiting)
+    return rendered.waiting if rendered else ""
+
+
+def _count(number: int) -> str:
+    return "1 object is" if number == 1 else f"{number} objects are"
+
+
+def _finished(resource: interfaces.Resource, report: interfaces.Report) -> Result:
+    """Waiting is over when what is waited for changes, so it asks for no retry of its own."""
+    retry = report.retrying and report.reason != "Waiting"
+    return Result(interfaces.Outcome.again() if retry else interfaces.Outcome.done(), report, resource)
+
+
+def _failed(resource: interfaces.Resource | None, error: errors.LostromosError) -> Result:
+    after = error.retry_after if isinstance(error, errors.ApiError) else None
+    outcome = interfaces.Outcome.again(after) if error.retryable else interfaces.Outcome.done()
+    report = interfaces.Report(ready=False, reason=_reason(error), message=str(error), retrying=error.retryable)
+    return Result(outcome, report, resource)
+
+
+def _reason(error: errors.LostromosError) -> str:
+    names = {
+        errors.RenderError: "RenderFailed",
+        errors.RefusedError: "Refused",
+        errors.ConnectionFailed: "ConnectionFailed",
+        errors.ApiError: "ApiError",
+        errors.ProcessError: "ProcessFailed",
+    }
+    return next((name for kind, name in names.items() if isinstance(error, kind)), "Failed")
+
+
+def _unexpected(error: Exception) -> errors.LostromosError:
+    failure = errors.LostromosError(f"unexpected error, see the log: {type(error).__name__}")
+    failure.retryable = True
+    return failure
+
+
+async def _report(parts: Parts, key: str, result: Result) -> Result:
+    """Write the report; if that fails, come again, for nobody knows how it went."""
+    if result.report is None or result.resource is None:
+        return result
+    log = _log.bind(controller=parts.name, resource=key)
+    if not result.report.ready:
+        log.warning(result.report.message, reason=result.report.reason, retrying=result.report.retrying)
+    try:
+        await parts.watcher.report(result.resource, result.report)
+    except errors.LostromosError as error:
+        log.warning("the status could not be written", error=str(error))
+        if error.retryable and not result.outcome.retry:
+            return dataclasses.replace(result, outcome=interfaces.Outcome.again())
+    except Exception:
+        log.exception("a bug: the status could not be written")
+    return result

@@ -1,0 +1,48 @@
+"""``{% yaml %} ... {% endyaml %}`` and ``{% json %}``: a document inside a string, as safe as the one around it.
+
+A configuration file inside a ConfigMap is text to Kubernetes. Written as a block scalar with expressions in it,
+data could add keys to it. Between these tags it is a template of its own kind: parsed, filled and serialised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, final
+
+import jinja2.ext
+import jinja2.nodes
+
+from lostromos_core import errors
+from lostromos_core.templates import filters, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import jinja2.parser
+
+_WRITERS: dict[str, Callable[[object], str]] = {
+    "yaml": filters.to_yaml,
+    "json": lambda value: filters.to_json(value, 2) + "\n",
+}
+
+
+@final
+class EmbeddedDocument(jinja2.ext.Extension):
+    """The tags ``yaml`` and ``json``. What stands between them must be one document; the result is one string."""
+
+    tags: ClassVar[set[str]] = set(_WRITERS)
+
+    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
+        """One call of ``_write`` with the body as its text."""
+        tag = next(parser.stream)
+        body = parser.parse_statements((f"name:end{tag.value}",), drop_needle=True)
+        call = self.call_method("_write", [jinja2.nodes.Const(tag.value)])
+        return jinja2.nodes.CallBlock(call, [], [], body).set_lineno(tag.lineno)
+
+    def _write(self, tag: str, caller: Callable[[], str]) -> str:
+        environment = self.environment
+        assert isinstance(environment, sandbox.Environment)  # noqa: S101 - for the type checker
+        documents = environment.programs.fill(caller(), sandbox.current_slots())
+        if len(documents) != 1:
+            msg = f"{{% {tag} %}} takes one document, and this is {len(documents)}"
+            raise errors.RenderError(msg)
+        return _WRITERS[tag](documents[0].data)

@@ -1,0 +1,124 @@
+"""The filters that templates have beside Jinja2's own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+import tomli_w
+import yaml
+
+from lostromos_core import errors
+from lostromos_core.templates import scalars, tokens, values
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Writes YAML that every reader reads alike: strings in quotes wherever one of them could see something else."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
+        """Write equal values out twice: aliases are not for people."""
+        return True
+
+
+def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if scalars.is_plain_string(text) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def to_yaml(value: Any, indent: int = 2) -> str:  # noqa: ANN401 - any JSON value
+    """A value as a YAML document, block style, keys in their order."""
+    text: str = yaml.dump(
+        values.plain(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=indent
+    )
+    return text.removesuffix("...\n")
+
+
+def to_json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
+    """A value as JSON, on one line unless an indentation is given."""
+    separators = (",", ": ") if indent else (", ", ": ")
+    return json.dumps(values.plain(value), indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
+
+
+def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
+    """A mapping as a TOML document; TOML has no null."""
+    data = values.plain(value)
+    if not isinstance(data, dict):
+        msg = f"to_toml takes a mapping, and this is {values.kind_of(data)}"
+        raise errors.RenderError(msg)
+    try:
+        return tomli_w.dumps(data)
+    except (TypeError, ValueError) as error:
+        msg = f"to_toml: {error}"
+        raise errors.RenderError(msg) from error
+
+
+def b64encode(value: object) -> str:
+    """The UTF-8 bytes of a text in base64, as the ``data`` of a Secret wants them."""
+    return base64.b64encode(_bytes(value, "b64encode")).decode()
+
+
+def b64decode(value: object) -> str:
+    """The text whose UTF-8 bytes these are in base64."""
+    try:
+        return base64.b64decode(_bytes(value, "b64decode"), validate=True).decode()
+    except ValueError as error:
+        msg = "b64decode takes base64 of a text in UTF-8, and this is not"
+        raise errors.RenderError(msg) from error
+
+
+def sha256(value: object) -> str:
+    """The SHA-256 of a text's UTF-8 bytes, 64 hexadecimal digits; of other values, of their JSON with sorted keys."""
+    if isinstance(value, str):
+        return hashlib.sha256(_bytes(value, "sha256")).hexdigest()
+    return hashlib.sha256(json.dumps(values.plain(value), sort_keys=True).encode()).hexdigest()
+
+
+def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: ANN401, FBT001, FBT002 - Jinja2's signature
+    """As Jinja2's; a fragment keeps its lines together by itself."""
+    if isinstance(value, tokens.Fragment):
+        return value.indented(width, first=first)
+    space = " " * width if isinstance(width, int) else width
+    lines = values.to_text(value).split("\n")
+    moved = [space + line if line or blank else line for line in lines]
+    return "\n".join(moved if first else [lines[0], *moved[1:]])
+
+
+def center(value: object, width: int = 80) -> str:
+    """As Jinja2's, up to a width of 1,000 characters."""
+    if width > 1_000:  # noqa: PLR2004 - said above
+        msg = "center takes a width of at most 1,000"
+        raise errors.RenderError(msg)
+    return values.to_text(value).center(width)
+
+
+def refuse_format(*_: object, **__: object) -> str:
+    """Formatting can make any amount of text of nothing."""
+    msg = "the filter format is not available in templates; write the text with {{ ... }} in it, or use ~"
+    raise errors.RenderError(msg)
+
+
+def _bytes(value: object, name: str) -> bytes:
+    if isinstance(value, tokens.Fragment) or not isinstance(value, str):
+        what = "the output of a fragment" if isinstance(value, tokens.Fragment) else values.kind_of(value)
+        msg = f"{name} takes a string, and this is {what}"
+        raise errors.RenderError(msg)
+    return value.encode("utf-8", "surrogatepass")
+
+
+FILTERS = {
+    "to_yaml": to_yaml,
+    "to_json": to_json,
+    "tojson": to_json,
+    "to_toml": to_toml,
+    "b64encode": b64encode,
+    "b64decode": b64decode,
+    "sha256": sha256,
+    "indent": indent,
+    "center": center,
+    "format": refuse_format,
+}

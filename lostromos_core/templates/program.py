@@ -1,0 +1,259 @@
+"""The parsed template: a tree of plain data with places for values, made once and filled many times.
+
+YAML is read as a flat stream of events, not by recursion, so that no text can exhaust the stack. What has one
+meaning only is accepted: no aliases, anchors, tags, merge or duplicate keys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+import yaml
+
+from lostromos_core import errors, interfaces
+from lostromos_core.templates import scalars, tokens, values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Slots: TypeAlias = "Sequence[Any]"
+Number: TypeAlias = int | None
+"""The number of a place, None if it is not known."""
+
+MAX_DEPTH = 100
+MAX_DOCUMENTS = 1_000
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Constant:
+    """A scalar of the template's own text."""
+
+    value: Any
+    place: Number
+
+    def fill(self, slots: Slots) -> Any:  # noqa: ANN401, ARG002 - any JSON value; the signature of all nodes
+        """The value itself."""
+        return self.value
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Typed:
+    """A whole plain scalar that is one expression: keeps the value's type."""
+
+    slot: int
+    place: Number
+
+    def fill(self, slots: Slots) -> Any:  # noqa: ANN401 - any JSON value
+        """The value as it is."""
+        return slots[self.slot]
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Text:
+    """A string with expressions in it; ``parts`` are texts and slot numbers."""
+
+    parts: tuple[str | int, ...]
+    place: Number
+
+    def fill(self, slots: Slots) -> str:
+        """The string; raises RenderError if a value has no place inside a string."""
+        try:
+            return "".join([part if isinstance(part, str) else values.to_text(slots[part]) for part in self.parts])
+        except errors.RenderError as error:
+            raise Misplaced(error.message, self.place) from error
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Items:
+    """A sequence."""
+
+    nodes: tuple[Node, ...]
+    place: Number
+
+    def fill(self, slots: Slots) -> list[Any]:
+        """The list of its filled nodes."""
+        filled = []
+        try:
+            for node in self.nodes:
+                filled.append(node.fill(slots))
+        except Misplaced as error:
+            error.path.insert(0, len(filled))
+            raise
+        return filled
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fields:
+    """A mapping; a key is a string, or holds expressions."""
+
+    pairs: tuple[tuple[Node, Node], ...]
+    place: Number
+
+    def child(self, name: str) -> Node | None:
+        """The value whose key is this text, if the template wrote such a key."""
+        return next((node for key, node in self.pairs if isinstance(key, Constant) and key.value == name), None)
+
+    def fill(self, slots: Slots) -> dict[str, Any]:
+        """The dict of its filled nodes; raises RenderError for a key that is no string or comes twice."""
+        filled = {}
+        for key_node, node in self.pairs:
+            key = key_node.fill(slots)
+            if not isinstance(key, str):
+                msg = f"a key must be a string, and this is {values.kind_of(key)}; put the expression in quotes"
+                raise Misplaced(msg, key_node.place)
+            if key in filled:
+                msg = f"the key {errors.shorten(key, 80)!r} comes twice in one mapping"
+                raise Misplaced(msg, key_node.place)
+            try:
+                filled[key] = node.fill(slots)
+            except Misplaced as error:
+                error.path.insert(0, key)
+                raise
+        return filled
+
+
+Node: TypeAlias = Constant | Typed | Text | Items | Fields
+
+
+class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderError at the door
+    """Something is wrong at a place of the template that is known by its number."""
+
+    def __init__(self, message: str, place: Number) -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.path: list[str | int] = []
+
+
+def _expects_key(stack: list[tuple[Any, list[Node]]]) -> bool:
+    return bool(stack) and isinstance(stack[-1][0], yaml.MappingStartEvent) and len(stack[-1][1]) % 2 == 0
+
+
+def locate(node: Node, slots: Slots, path: interfaces.Path) -> Number:
+    """The place of the deepest node on ``path``; inside a value that came whole, that value's place."""
+    place = node.place
+    for step in path:
+        below = _step(node, slots, step)
+        if below is None:
+            return place
+        node = below
+        place = node.place if node.place is not None else place
+    return _first_expression(node) or place
+
+
+def _step(node: Node, slots: Slots, step: str | int) -> Node | None:
+    if isinstance(node, Fields):
+        return next((value for key, value in node.pairs if key.fill(slots) == step), None)
+    if isinstance(node, Items) and isinstance(step, int) and 0 <= step < len(node.nodes):
+        return node.nodes[step]
+    return None
+
+
+def _first_expression(node: Node) -> Number:
+    return node.place if isinstance(node, Typed | Text) else None
+
+
+@final
+class Compiler:
+    """Turns text with tokens into nodes; ``places`` are the numbers of the lines' and the slots' places."""
+
+    def __init__(self, text: str, lines: Sequence[Number], slots: dict[int, int]) -> None:
+        self._text = text
+        self._lines = lines
+        self._slots = slots
+
+    def documents(self) -> Iterator[Node]:
+        """The nodes of all documents that are not empty; raises Misplaced."""
+        stack: list[tuple[Any, list[Node]]] = []
+        try:
+            for event in yaml.parse(self._text, yaml.CSafeLoader):
+                done = self._take(event, stack)
+                if done is not None and not (isinstance(done, Constant) and done.value is None):
+                    yield done
+        except yaml.MarkedYAMLError as error:
+            raise self._yaml_error(error) from error
+        except yaml.reader.ReaderError as error:
+            msg = f"the template holds a character that YAML does not allow: U+{error.character:04X}"
+            raise Misplaced(msg, None) from error
+
+    def _take(self, event: Any, stack: list[tuple[Any, list[Node]]]) -> Node | None:  # noqa: ANN401 - PyYAML is untyped
+        """Handle one event; the node of a document that it completed, if it did."""
+        if isinstance(event, yaml.NodeEvent):
+            self._refuse_decoration(event)
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(stack) >= MAX_DEPTH:
+                raise Misplaced(f"nested deeper than {MAX_DEPTH} levels", self._line(event))
+            stack.append((event, []))
+            return None
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._scalar(event, is_key=_expects_key(stack))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            node = self._collection(*stack.pop())
+        else:
+            return None
+        if not stack:
+            return node
+        stack[-1][1].append(node)
+        return None
+
+    def _refuse_decoration(self, event: Any) -> None:  # noqa: ANN401 - PyYAML is untyped
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise Misplaced("anchors and aliases are not supported; use a macro or a variable", self._line(event))
+        if getattr(event, "tag", None) and event.tag not in {"!", "tag:yaml.org,2002:str"}:
+            raise Misplaced("tags are not supported, except !!str", self._line(event))
+
+    def _line(self, event: Any) -> Number:  # noqa: ANN401 - PyYAML is untyped
+        line = event.start_mark.line
+        return self._lines[line] if line < len(self._lines) else None
+
+    def _collection(self, event: Any, nodes: list[Node]) -> Node:  # noqa: ANN401 - PyYAML is untyped
+        place = self._line(event)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Items(tuple(nodes), place)
+        pairs = tuple((self._key(key), value) for key, value in zip(nodes[::2], nodes[1::2], strict=True))
+        keys = [key.parts if isinstance(key, Text) else key.value for key, _ in pairs if not isinstance(key, Typed)]
+        for index, key in enumerate(keys):
+            if key in keys[:index]:
+                raise Misplaced(f"the key {key!r} comes twice in one mapping", pairs[index][0].place)
+        return Fields(pairs, place)
+
+    def _key(self, node: Node) -> Constant | Typed | Text:
+        if isinstance(node, Items | Fields):
+            raise Misplaced("a key must be a string, and this is a list or a mapping", node.place)
+        return node
+
+    def _scalar(self, event: Any, *, is_key: bool) -> Node:  # noqa: ANN401 - PyYAML is untyped
+        text, plain = event.value, event.implicit[0]
+        place = self._line(event)
+        if tokens.RESERVED.search(text):
+            return self._with_slots(text, place, plain=plain)
+        if not plain:
+            return Constant(text, place)
+        try:
+            return Constant(scalars.resolve_key(text) if is_key else scalars.resolve(text), place)
+        except scalars.AmbiguousScalarError as error:
+            raise Misplaced(str(error), place) from error
+
+    def _with_slots(self, text: str, line: Number, *, plain: bool) -> Node:
+        pieces = tokens.TOKEN.split(text)
+        slots = [int(number) for number in pieces[1::2]]
+        if not slots or any(tokens.RESERVED.search(piece) for piece in pieces[::2]):
+            raise Misplaced("the output of a fragment was cut apart by a string operation", line)
+        place = self._slots.get(slots[0], line)
+        if plain and pieces == ["", pieces[1], ""]:
+            return Typed(slots[0], place)
+        parts = (int(piece) if index % 2 else piece for index, piece in enumerate(pieces))
+        return Text(tuple(part for part in parts if part != ""), place)
+
+    def _yaml_error(self, error: Any) -> Misplaced:  # noqa: ANN401 - PyYAML is untyped
+        mark = error.problem_mark or error.context_mark
+        number = self._lines[min(mark.line, len(self._lines) - 1)] if mark and self._lines else None
+        context = f" {error.context}" if error.context else ""
+        message = tokens.TOKEN.sub("{{...}}", f"not valid YAML{context}: {error.problem}")
+        return Misplaced(message, number)

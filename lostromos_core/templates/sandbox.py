@@ -1,0 +1,243 @@
+"""The Jinja2 environment in which templates run: sandboxed, strict, bounded, and emitting tokens instead of values.
+
+Source of the rules: ``jinja2.sandbox.ImmutableSandboxedEnvironment``; what it leaves open and we close are
+operations whose result is much larger than their operands, attributes that hide a mapping's keys, and globals
+that templates of manifests have no use for.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from typing import TYPE_CHECKING, Any, NoReturn, final
+
+import jinja2
+import jinja2.compiler
+import jinja2.sandbox
+
+from lostromos_core import errors
+from lostromos_core.templates import filters, lines, slots, tokens, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+MAX_STRING = 4 << 20
+"""Characters that one operation may produce: more than any Kubernetes object can hold."""
+MAX_BITS = 256
+"""Bits of a number that one operation may produce."""
+
+_slots: contextvars.ContextVar[list[Any]] = contextvars.ContextVar("slots")
+"""The values of the rendering that runs; a context variable, so that imports without context find it too."""
+
+
+def collect(render: Callable[[], str]) -> tuple[str, list[Any]]:
+    """Run a rendering; the text with tokens, and the values of its slots."""
+    kept: list[Any] = []
+    reset = _slots.set(kept)
+    try:
+        return render(), kept
+    finally:
+        _slots.reset(reset)
+
+
+def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
+    """The text that stands for a value: a token, or the text itself if the template made it."""
+    if isinstance(value, tokens.Fragment):
+        return tokens.Fragment(f"{tokens.FRAGMENT_BEGIN}{value}{tokens.FRAGMENT_END}")
+    kept = _slots.get()
+    if len(kept) >= tokens.MAX_SLOTS:
+        msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
+        raise errors.RenderError(msg)
+    kept.append(values.plain(value))
+    return tokens.token(len(kept) - 1)
+
+
+def current_slots() -> list[Any]:
+    """The values that the running rendering has collected so far."""
+    return _slots.get()
+
+
+@jinja2.pass_context
+def _finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing the context keeps Jinja2 from folding it
+    return emit(value)
+
+
+@final
+class MissingField(jinja2.StrictUndefined):
+    """A name that is not there: using it raises, with what is there instead."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        name, found = self._undefined_name, self._undefined_obj
+        if found is jinja2.utils.missing:
+            return f"there is no variable {name!r}; templates see resource, vars, and what they set themselves"
+        if isinstance(found, dict):
+            keys = sorted(str(key) for key in found)
+            there = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")  # noqa: PLR2004 - a readable list
+            guess = errors.nearest(str(name), keys)
+            hint = f"there is: {there}" if keys else "the mapping is empty"
+            return f"there is no field {name!r} here ({hint}){guess}; write | default(...) if it may be absent"
+        if isinstance(found, list) and isinstance(name, int):
+            return f"there is no item {name} in a list of {len(found)}"
+        return f"{values.kind_of(found)} has no field {name!r}"
+
+
+@final
+class _CodeGenerator(jinja2.compiler.CodeGenerator):
+    """Marks what includes write, and sends blocks' output and ``~`` through the environment's checks."""
+
+    def visit_Include(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+        self.simple_write(repr(tokens.FRAGMENT_BEGIN), frame, node)
+        super().visit_Include(node, frame)
+        self.simple_write(repr(tokens.FRAGMENT_END), frame, node)
+
+    def visit_CallBlock(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+        call_frame, macro = self.macro_body(node, frame)
+        self.writeline("caller = ")
+        self.macro_def(macro, call_frame)
+        self.start_write(frame, node)
+        self.write("environment.emit(")
+        self.visit_Call(node.call, frame, forward_caller=True)
+        self.write(")")
+        self.end_write(frame)
+
+    def visit_FilterBlock(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+        inner = frame.inner()
+        inner.symbols.analyze_node(node)
+        self.enter_frame(inner)
+        self.buffer(inner)
+        self.blockvisit(node.body, inner)
+        self.start_write(frame, node)
+        self.write("environment.emit(")
+        self.visit_Filter(node.filter, inner)
+        self.write(")")
+        self.end_write(frame)
+        self.leave_frame(inner)
+
+    def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+        self.write("environment.concatenate((")
+        for child in node.nodes:
+            self.visit(child, frame)
+            self.write(", ")
+        self.write("))")
+
+
+class _Template(jinja2.Template):
+    """A template whose module is made anew for each rendering: a kept one would keep another resource's slots."""
+
+    def _get_default_module(self, ctx: object = None) -> Any:  # noqa: ANN401, ARG002 - as Jinja2
+        return self.make_module()
+
+
+@final
+class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """Jinja2 for manifests. ``places`` numbers where things stand in the templates' files."""
+
+    code_generator_class = _CodeGenerator
+    template_class = _Template
+    intercepted_binops = frozenset({"+", "-", "*", "**", "%", "//", "/"})
+    concat = staticmethod(lambda parts: tokens.Fragment("".join(parts)))
+
+    def __init__(self, loader: jinja2.BaseLoader | None = None, *, name_file: Callable[[str], str] = str) -> None:
+        super().__init__(
+            loader=loader,
+            undefined=MissingField,
+            finalize=_finalize,
+            extensions=["jinja2.ext.do"],
+            keep_trailing_newline=True,
+            auto_reload=False,
+            cache_size=-1,
+        )
+        self.places = lines.Places()
+        self.programs = slots.Programs(self.places)
+        self.emit = emit
+        self._name_file = name_file
+        for unwanted in ("lipsum", "cycler", "joiner"):
+            del self.globals[unwanted]
+        self.filters.update(filters.FILTERS)
+
+    def extend_with(
+        self,
+        *,
+        filters: Mapping[str, Callable[..., Any]],
+        tests: Mapping[str, Callable[..., Any]],
+        functions: Mapping[str, Any],
+    ) -> None:
+        """Add what plug-ins and users bring."""
+        self.filters.update(filters)
+        self.tests.update(tests)
+        self.globals.update(functions)
+
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> jinja2.lexer.TokenStream:
+        """As Jinja2 does, with our rules for white space and with place marks."""
+        raw: Iterable[lines.RawToken] = self.lexer.tokeniter(self.preprocess(source, name, filename), name, filename, state)
+        if state is None:
+            raw = self._marked(raw, name)
+        return jinja2.lexer.TokenStream(self.lexer.wrap(raw, name, filename), name, filename)
+
+    def _marked(self, raw: Iterable[lines.RawToken], name: str | None) -> Iterator[lines.RawToken]:
+        return lines.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
+        """A mapping's key before its method: ``resource.spec.items`` is the field."""
+        if isinstance(obj, dict):
+            if attribute in obj:
+                return obj[attribute]
+            if attribute not in _MAPPING_METHODS:
+                return self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
+        """Refuse what would exhaust memory before computing it."""
+        if operator in {"*", "**", "%", "+"}:
+            _check_size(operator, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Jinja2
+        """Refuse string methods whose argument is the size of their result."""
+        if getattr(function, "__name__", "") in {"ljust", "rjust", "center", "zfill", "expandtabs", "format", "format_map"}:
+            owner = getattr(function, "__self__", None)
+            if isinstance(owner, str):
+                msg = f"the method {function.__name__} of strings is not available in templates"
+                raise errors.RenderError(msg)
+        return super().call(context, function, *args, **kwargs)
+
+    def concatenate(self, operands: tuple[Any, ...]) -> str:
+        """What ``~`` means: the operands as text, one after the other."""
+        parts = []
+        for operand in operands:
+            if isinstance(operand, tokens.Fragment):
+                tokens.refuse("concatenated or formatted")
+            parts.append(str(operand))
+        if sum(map(len, parts)) > MAX_STRING:
+            _refuse_size("~")
+        return "".join(parts)
+
+
+_MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
+
+
+def _check_size(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 - any operands
+    if operator == "%" and isinstance(left, str):
+        msg = "formatting with % is not available in templates; write the text with {{ ... }} in it, or use ~"
+        raise errors.RenderError(msg)
+    if isinstance(left, int) and isinstance(right, int):
+        bits = left.bit_length() * max(right, 1) if operator == "**" else left.bit_length() + right.bit_length()
+        if operator in {"**", "*"} and bits > MAX_BITS:
+            _refuse_size(operator)
+    elif operator == "*":
+        sized, count = (left, right) if isinstance(right, int) else (right, left)
+        if isinstance(sized, str | list | tuple) and isinstance(count, int) and len(sized) * count > MAX_STRING:
+            _refuse_size(operator)
+    elif operator == "+" and isinstance(left, str | list) and isinstance(right, str | list):
+        if not isinstance(left, tokens.Fragment | list) and not isinstance(right, tokens.Fragment | list):
+            if len(left) + len(right) > MAX_STRING:
+                _refuse_size(operator)
+
+
+def _refuse_size(operator: str) -> NoReturn:
+    msg = f"the result of {operator} would be too large for any Kubernetes object"
+    raise errors.RenderError(msg)

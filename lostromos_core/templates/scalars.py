@@ -1,0 +1,113 @@
+"""What a scalar that stands in a template means: YAML 1.2 core schema, and an error where readers disagree.
+
+kubectl, Helm, PyYAML and YAML 1.2 read ``0400``, ``yes`` or ``12:30:45`` differently. A template that depends on
+the reader is a trap, so such a scalar is refused with a message that says what to write.
+Source: https://yaml.org/spec/1.2.2/#103-core-schema, https://yaml.org/type/ (1.1).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+_CORE_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_CORE_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_CORE_OCTAL = re.compile(r"0o[0-7]+")
+_CORE_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+_OLD_BOOL = re.compile(r"y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
+_OLD_OCTAL = re.compile(r"[-+]?0[0-9_]+")
+_OLD_NUMBER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F]*_[0-9a-fA-F_]*|[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?)")
+_SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_TIMESTAMP = re.compile(
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?[ \t]*(?:Z|[-+][0-9:]+)?)?"
+)
+_NOT_A_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+class AmbiguousScalarError(ValueError):
+    """A plain scalar that different readers read differently, or that JSON has no word for."""
+
+
+def resolve(text: str) -> None | bool | int | float | str:
+    """The value of a plain scalar.
+
+    Raises AmbiguousScalarError, with a message that says what to write instead.
+    """
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if text[0] in "-+.0123456789yYnNoO":
+        _refuse_ambiguous(text)
+        return _number(text)
+    return _refuse_odd(text)
+
+
+def resolve_key(text: str) -> str:
+    """The value of a plain scalar that is a key: always a string, as JSON wants it.
+
+    Raises AmbiguousScalarError where readers disagree about the string.
+    """
+    if text in {"y", "Y", "n", "N"}:
+        return text
+    value = resolve(text)
+    if value is None:
+        raise AmbiguousScalarError("a key is empty")
+    if isinstance(value, float):
+        raise AmbiguousScalarError(_advice(text, "is a number, and a key must be a string"))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_plain_string(text: str) -> bool:
+    """Whether every reader takes this plain scalar for a string."""
+    try:
+        return isinstance(resolve(text), str)
+    except AmbiguousScalarError:
+        return False
+
+
+def _number(text: str) -> int | float | str:
+    if _CORE_INT.fullmatch(text):
+        return int(text)
+    if _CORE_HEX.fullmatch(text):
+        return int(text, 16)
+    if _CORE_OCTAL.fullmatch(text):
+        return int(text[2:], 8)
+    if _CORE_FLOAT.fullmatch(text):
+        value = float(text)
+        if math.isinf(value):
+            raise AmbiguousScalarError(_advice(text, "is too large for a number"))
+        return value
+    return text
+
+
+def _refuse_ambiguous(text: str) -> None:
+    if _OLD_BOOL.fullmatch(text):
+        meaning = "true" if text.lower() in {"y", "yes", "on"} else "false"
+        raise AmbiguousScalarError(_advice(text, "is a boolean to some readers and a string to others", meaning))
+    if _OLD_OCTAL.fullmatch(text):
+        digits = text.replace("_", "").lstrip("+-")
+        octal = str(int(digits, 8)) if re.fullmatch("[0-7]+", digits) else ""
+        raise AmbiguousScalarError(_advice(text, "is octal to some readers and decimal to others", octal))
+    if _OLD_NUMBER.fullmatch(text):
+        raise AmbiguousScalarError(_advice(text, "is a number to some readers and a string to others"))
+    if _SEXAGESIMAL.fullmatch(text):
+        raise AmbiguousScalarError(_advice(text, "is a number of base 60 to some readers and a string to others"))
+    if _TIMESTAMP.fullmatch(text):
+        raise AmbiguousScalarError(_advice(text, "is a timestamp to some readers and a string to others"))
+    if _NOT_A_NUMBER.fullmatch(text):
+        raise AmbiguousScalarError(f"{text} has no meaning in JSON")
+
+
+def _refuse_odd(text: str) -> str:
+    if text in {"=", "<<"}:
+        raise AmbiguousScalarError(_advice(text, "is a special word of old YAML"))
+    return text
+
+
+def _advice(text: str, why: str, other: str = "") -> str:
+    alternative = f", or {other} if you mean that" if other else ""
+    return f'{text} {why}; write "{text}" in quotes{alternative}'

@@ -1,0 +1,105 @@
+"""Slots: text with tokens in, plain data out; the parsed template is kept and filled again and again.
+
+Guarantees: a value arrives exactly, or RenderError names the place. No value can add, move or rename a node; it can
+be a node's value, typed, or a part of a string.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Any, final
+
+from lostromos_core import errors, interfaces
+from lostromos_core.templates import fragments, program, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lostromos_core.templates import lines
+
+MAX_TEXT = 16 << 20
+"""Characters of rendered text, tokens and marks included."""
+_EXPRESSION = re.compile(f"{tokens.PLACE.pattern}{tokens.TOKEN.pattern}")
+CACHE_SIZE = 256
+"""Parsed texts that are kept; one template gives one text a path through its conditions and loops."""
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Document:
+    """One filled document: its data, and the way back from a field to its place."""
+
+    data: Any
+    node: program.Node
+    slots: Sequence[Any]
+    places: lines.Places
+
+    def locate(self, path: interfaces.Path) -> interfaces.Place | None:
+        """The place of the deepest node on ``path`` that is known."""
+        number = program.locate(self.node, self.slots, path)
+        return None if number is None else self.places[number]
+
+
+@final
+class Programs:
+    """The parsed texts of an environment, the most recently used ones kept."""
+
+    def __init__(self, places: lines.Places) -> None:
+        self._places = places
+        self._parsed: collections.OrderedDict[str, tuple[program.Node, ...]] = collections.OrderedDict()
+
+    def fill(self, text: str, slots: Sequence[Any]) -> list[Document]:
+        """The documents of a rendered text; raises RenderError with the place."""
+        try:
+            nodes = self._parse(str.__str__(text))
+            return [Document(node.fill(slots), node, slots, self._places) for node in nodes]
+        except program.Misplaced as error:
+            raise self._with_place(error) from error
+
+    def _with_place(self, error: program.Misplaced) -> errors.RenderError:
+        message = f"{field(error.path)}: {error.message}" if error.path else error.message
+        if error.place is None:
+            return errors.RenderError(message)
+        place = self._places[error.place]
+        origin = f" (from {place.expression})" if place.expression else ""
+        return errors.RenderError(message + origin, place=str(place))
+
+    def _parse(self, text: str) -> tuple[program.Node, ...]:
+        found = self._parsed.get(text)
+        if found is not None:
+            self._parsed.move_to_end(text)
+            return found
+        if len(text) > MAX_TEXT:
+            msg = f"the rendered text is larger than {MAX_TEXT >> 20} MiB"
+            raise errors.RenderError(msg)
+        nodes = _compile(text)
+        self._parsed[text] = nodes
+        if len(self._parsed) > CACHE_SIZE:
+            self._parsed.popitem(last=False)
+        return nodes
+
+
+def field(path: interfaces.Path) -> str:
+    """``spec.ports[0].port``: a path as people and the API server write it."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _compile(text: str) -> tuple[program.Node, ...]:
+    laid_out = fragments.lay_out(text)
+    numbers: list[int | None] = []
+    for line in laid_out.split("\n"):
+        mark = tokens.PLACE.search(line)
+        numbers.append(int(mark.group(1)) if mark else (numbers[-1] if numbers else None))
+    expressions = {int(slot): int(place) for place, slot in _EXPRESSION.findall(laid_out)}
+    compiler = program.Compiler(tokens.visible(laid_out), numbers, expressions)
+    nodes = []
+    for node in compiler.documents():
+        if len(nodes) >= program.MAX_DOCUMENTS:
+            msg = f"more than {program.MAX_DOCUMENTS} documents in one file"
+            raise program.Misplaced(msg, node.place)
+        nodes.append(node)
+    return tuple(nodes)

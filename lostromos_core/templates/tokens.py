@@ -1,0 +1,107 @@
+"""The marks that stand for values and places while a template is still text.
+
+Jinja2 produces text, and text is where injections happen. So an expression never emits its value: it emits a
+*token*, and the value is kept aside in a *slot*. Three more marks travel with the text and are gone before YAML
+sees it: *place marks* (which line of which file this is), and the *begin* and *end* of a fragment (the output of a
+macro, an include, a call or a set block). All are made of Unicode noncharacters (U+FDD0...), which YAML accepts,
+which have no case, and which honest data does not contain; tokens carry a random number that nobody can guess.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, Final, NoReturn, final
+
+from lostromos_core import errors
+
+FIRST, LAST = "\ufdd0", "\ufdd6"
+FRAGMENT_BEGIN: Final = "\ufdd5"
+FRAGMENT_END: Final = "\ufdd6"
+
+RESERVED = re.compile(f"[{FIRST}-{LAST}]")
+PLACE = re.compile("\ufdd3([0-9]+)\ufdd4")
+
+NONCE: Final = f"\ufdd0{secrets.randbelow(10**12):012d}\ufdd1"
+"""Begins every token of this process. Its secrecy guards nothing alone: data never enters the text at all."""
+
+TOKEN = re.compile(f"{NONCE}([0-9]{{6}})\ufdd2")
+MAX_SLOTS: Final = 100_000
+
+
+def token(slot: int) -> str:
+    """The token of a slot, from 0."""
+    return f"{NONCE}{slot:06d}\ufdd2"
+
+
+def place_mark(place: int) -> str:
+    """The mark that says: what follows comes from this place (an index of the environment's places)."""
+    return f"\ufdd3{place}\ufdd4"
+
+
+def visible(text: str) -> str:
+    """The text as YAML will see it, without place marks."""
+    return PLACE.sub("", text) if "\ufdd3" in text else text
+
+
+_HINT = (
+    "the output of a macro, include, call or set block is text of the template with values still to come; "
+    "it can be written out, indented and trimmed, but not {}. Work on the values instead, before they are written"
+)
+
+
+def refuse(action: str) -> NoReturn:
+    """Raise the RenderError that says why a fragment cannot be ``action`` (compared, concatenated...)."""
+    raise errors.RenderError(_HINT.format(action))
+
+
+def _refuse(action: str) -> Any:  # noqa: ANN401 - a method of any signature
+    def method(self: Fragment, *_: object, **__: object) -> NoReturn:  # noqa: ARG001
+        refuse(action)
+
+    return method
+
+
+@final
+class Fragment(str):
+    """Text that the template itself produced: it is inserted as it is, and refuses to be taken apart.
+
+    A string by type, since Jinja2 treats it as one; an operation that looks at its characters would look at tokens,
+    so it raises RenderError with a hint.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Itself: ``str()`` must not lose the type."""
+        return self
+
+    def __bool__(self) -> bool:
+        """False if nothing but white space came out."""
+        text = visible(str.__str__(self)).replace(FRAGMENT_BEGIN, "").replace(FRAGMENT_END, "")
+        return bool(text.strip())
+
+    def strip(self, chars: str | None = None, /) -> Fragment:
+        """Itself: a fragment takes the place where it is written, without blank lines around it."""
+        if chars is not None:
+            refuse("stripped of characters")
+        return Fragment(f"{FRAGMENT_BEGIN}\n{self}\n{FRAGMENT_END}")
+
+    def indented(self, width: int | str, *, first: bool) -> Fragment:
+        """As the filter ``indent``: the lines keep together, so only an indented first line changes anything."""
+        if not first:
+            return self
+        space = " " * width if isinstance(width, int) else width
+        return Fragment(f"{space}{FRAGMENT_BEGIN}{self}{FRAGMENT_END}")
+
+    __hash__ = str.__hash__
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse("compared")
+    __add__ = __radd__ = __mod__ = __rmod__ = __mul__ = __rmul__ = _refuse("concatenated or formatted")
+    __contains__ = __iter__ = __getitem__ = __len__ = _refuse("looked into")
+    format = format_map = join = replace = split = splitlines = rsplit = partition = rpartition = _refuse("taken apart")
+    upper = lower = title = capitalize = casefold = swapcase = encode = translate = _refuse("converted")
+    find = index = rfind = rindex = count = startswith = endswith = _refuse("searched")
+    lstrip = rstrip = removeprefix = removesuffix = ljust = rjust = center = zfill = expandtabs = _refuse("cut or padded")
+    isdigit = isalpha = isalnum = isnumeric = isdecimal = isidentifier = islower = isupper = isspace = istitle = _refuse(
+        "tested"
+    )

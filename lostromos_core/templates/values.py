@@ -1,0 +1,93 @@
+"""What an expression may yield: plain data, checked and made plain before it is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jinja2
+
+from lostromos_core import errors
+from lostromos_core.templates import tokens
+
+MAX_DEPTH = 200
+"""Levels of nesting in a value; the serialiser that sends objects takes about 250."""
+
+
+def kind_of(value: object) -> str:
+    """How a person would call the type of a JSON value."""
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
+    return "null" if value is None else names.get(type(value), f"a Python {type(value).__name__}")
+
+
+def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+    """The value as plain data: str, int, float, bool, None, lists and dicts with string keys.
+
+    Raises RenderError for what JSON has no word for, and Jinja2's UndefinedError for what is not there.
+    """
+    kind = type(value)
+    if kind is str:
+        return _text(value)
+    if kind is int or kind is bool or value is None:
+        return value
+    if depth > MAX_DEPTH:
+        msg = f"a value is nested deeper than {MAX_DEPTH} levels"
+        raise errors.RenderError(msg)
+    if kind is float:
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {_key(key): plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | Iterator) or kind.__name__ in {"dict_keys", "dict_values", "dict_items"}:
+        return [plain(item, depth + 1) for item in value]
+    return _odd(value)
+
+
+def to_text(value: object) -> str:
+    """The value as it is written inside a string; raises RenderError for what has no place there."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    hint = "use | default(...)" if value is None else "use | to_json, or let the expression stand alone without quotes"
+    msg = f"{kind_of(value)} has no place inside a string; {hint}"
+    raise errors.RenderError(msg)
+
+
+def _text(value: str) -> str:
+    if tokens.RESERVED.search(value):
+        msg = "a value holds a character from U+FDD0 to U+FDD6: it was cut out of a fragment, or it is no honest text"
+        raise errors.RenderError(msg)
+    return value
+
+
+def _number(value: float) -> float:
+    if not math.isfinite(value):
+        msg = f"{value} has no meaning in JSON"
+        raise errors.RenderError(msg)
+    return value
+
+
+def _key(key: object) -> str:
+    if type(key) is not str:
+        msg = f"the keys of a mapping must be strings, and this is {kind_of(key)}"
+        raise errors.RenderError(msg)
+    return _text(key)
+
+
+def _odd(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Subclasses of plain types, and what is an error."""
+    if isinstance(value, jinja2.Undefined):
+        str(value)
+    if isinstance(value, tokens.Fragment):
+        msg = "the output of a macro, include, call or set block cannot be an item of a list or mapping"
+        raise errors.RenderError(msg)
+    if isinstance(value, str):
+        return _text(str.__str__(value))
+    if callable(value):
+        msg = f"{getattr(value, '__name__', 'this')} is a function; call it with ()"
+        raise errors.RenderError(msg)
+    msg = f"{kind_of(value)} cannot be written into a manifest"
+    raise errors.RenderError(msg)

@@ -1,0 +1,114 @@
+"""The operator's variables, gathered from where the configuration says: literals, environment, files, the cluster."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+import yaml
+
+from lostromos_core import config, errors
+from lostromos_core.kube import paths
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_core.kube import client
+
+NOT_FOUND = 404
+
+
+class Reader(Protocol):
+    """Reads one object of the cluster, or what stands for it."""
+
+    async def __call__(self, kind: str, key: config.ObjectKey) -> Mapping[str, Any]:
+        """The object; raises ApiError."""
+
+
+async def gather(
+    settings: config.Config, document: config.Document, read: Reader, environ: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """All variables; later sources override earlier ones, ``vars`` is the first. Raises ConfigError or ApiError."""
+    found = dict(settings.vars)
+    for index, source in enumerate(settings.vars_from):
+        more = await _read(source, document, ("varsFrom", index), read, os.environ if environ is None else environ)
+        if source.under:
+            found[source.under] = {**(found.get(source.under) or {}), **more}
+        else:
+            found.update(more)
+    return found
+
+
+def from_cluster(kube: client.Kube) -> Reader:
+    """Reads objects from the cluster."""
+
+    async def read(kind: str, key: config.ObjectKey) -> Mapping[str, Any]:
+        path = paths.item("v1", f"{kind.lower()}s", key.namespace, key.name)
+        found: Mapping[str, Any] = await kube.request("GET", path, action=f"read {kind} {key.namespace}/{key.name}")
+        return found
+
+    return read
+
+
+def from_objects(objects: Sequence[Any]) -> Reader:
+    """Finds objects among some that are given as plain data."""
+
+    async def read(kind: str, key: config.ObjectKey) -> Mapping[str, Any]:
+        for item in objects:
+            metadata = item.get("metadata") or {}
+            if (item.get("kind"), metadata.get("namespace"), metadata.get("name")) == (kind, key.namespace, key.name):
+                found: Mapping[str, Any] = item
+                return found
+        msg = f"{kind} {key.namespace}/{key.name} is not among the objects given with --objects"
+        raise errors.ApiError(msg, status=NOT_FOUND)
+
+    return read
+
+
+async def _read(
+    source: config.VarsSource,
+    document: config.Document,
+    field: tuple[str | int, ...],
+    read: Reader,
+    environ: Mapping[str, str],
+) -> Mapping[str, Any]:
+    if source.environment is not None:
+        missing = [variable for variable in source.environment.values() if variable not in environ]
+        if missing:
+            raise document.error((*field, "environment"), f"the environment variable {missing[0]} is not set")
+        return {name: environ[variable] for name, variable in source.environment.items()}
+    if source.file is not None:
+        return _read_file(document.base / source.file, document, (*field, "file"))
+    if source.config_map is not None:
+        found = await _read_object(read, "ConfigMap", source.config_map, document, (*field, "configMap"))
+        return found.get("data") or {}
+    assert source.secret is not None  # noqa: S101 - the model has checked that one is given
+    found = await _read_object(read, "Secret", source.secret, document, (*field, "secret"))
+    encoded = {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in (found.get("data") or {}).items()}
+    return {**encoded, **(found.get("stringData") or {})}
+
+
+def _read_file(path: pathlib.Path, document: config.Document, field: tuple[str | int, ...]) -> Mapping[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise document.error(field, f"{path} cannot be read: {errors.shorten(str(error))}") from error
+    if not isinstance(data, dict):
+        raise document.error(field, f"{path} must hold a mapping of names to values")
+    return data
+
+
+async def _read_object(
+    read: Reader, kind: str, key: config.ObjectKey, document: config.Document, field: tuple[str | int, ...]
+) -> Mapping[str, Any]:
+    try:
+        return await read(kind, key)
+    except errors.ApiError as error:
+        if error.status == NOT_FOUND and key.optional:
+            return {}
+        if error.retryable:
+            raise
+        hint = "create it, or set `optional: true`" if error.status == NOT_FOUND else "the operator must be allowed to get it"
+        raise document.error(field, f"{error}; {hint}") from error

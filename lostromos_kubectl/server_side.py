@@ -1,0 +1,76 @@
+"""The applier ``server-side``: native server-side apply, one request an object, no process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, final
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import client
+from lostromos_kubectl import applyset, inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lostromos_kubectl.applyset import Answer, Write
+
+
+@final
+class ServerSideApplier:
+    """Applies manifests with server-side apply. Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+
+    ``conflicts``: what to do when another manager owns a field that we set: ``fail`` names it, ``force`` takes it.
+    ``finalizer``: see ``inventory.ParentInventory``.
+    """
+
+    accepts = interfaces.Manifests
+
+    def __init__(self, *, conflicts: applyset.Conflicts = "fail", finalizer: inventory.Finalizer = "auto") -> None:
+        self._conflicts = conflicts
+        self._finalizer: inventory.Finalizer = finalizer
+
+    async def start(self, runtime: interfaces.Runtime) -> None:
+        """Connect; raises ConfigError."""
+        kube: client.Kube = runtime.kube
+        await kube.connect()
+        sender = _Sender(kube, runtime.controller, force=self._conflicts == "force")
+        owners = inventory.ParentInventory(kube, runtime.controller, finalizer=self._finalizer)
+        self._sets = applyset.ApplySets(kube, sender, owners)
+
+    async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
+        """Apply all objects of a rendering."""
+        assert isinstance(rendered, interfaces.Manifests)  # noqa: S101 - matched when the controller was made
+        return await self._sets.apply(owner, rendered)
+
+    async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
+        """Delete what was applied for an owner."""
+        return await self._sets.delete(key, owner)
+
+
+@final
+class _Sender:
+    """One PATCH an object, several at once."""
+
+    def __init__(self, kube: client.Kube, controller: str, *, force: bool) -> None:
+        self._kube = kube
+        self._query = {"fieldManager": f"lostromos/{controller}", "force": "true" if force else "false"}
+
+    async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
+        if len(writes) == 1:
+            return [await self._send(writes[0])]
+        return await asyncio.gather(*(self._send(write) for write in writes))
+
+    async def _send(self, write: Write) -> Answer:
+        try:
+            answer = await self._kube.request(
+                "PATCH",
+                write.desired.path,
+                action=f"apply {write.desired.ref}",
+                query=self._query,
+                body=write.body,
+                content_type=client.APPLY,
+                accept=client.METADATA_ONLY,
+            )
+        except errors.LostromosError as error:
+            return error
+        return applyset.Sent(answer["metadata"]["uid"], answer["metadata"].get("resourceVersion", ""))
