@@ -34,10 +34,14 @@ ADOPT: Final = "lostromos.dev/adopt"
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Write:
-    """One object to send, with the uid it must have; without one, it is only created."""
+    """One object to send, with the uid it must have; without one, it is only created.
+
+    ``force`` takes fields over that other managers own.
+    """
 
     desired: desired_.Desired
     uid: str = ""
+    force: bool = False
 
     @property
     def body(self) -> dict[str, Any]:
@@ -57,6 +61,11 @@ class Sent:
 Answer: TypeAlias = Sent | errors.LostromosError
 
 
+def query(controller: str, *, force: bool) -> dict[str, str]:
+    """The query of a server-side apply for a controller."""
+    return {"fieldManager": f"lostromos/{controller}", "force": "true" if force else "false"}
+
+
 class Sender(Protocol):
     """How objects get to the cluster."""
 
@@ -67,11 +76,15 @@ class Sender(Protocol):
 @final
 @dataclasses.dataclass(slots=True)
 class _Known:
-    """What we know of an object: its uid, the version that we saw last, and the digest of what we made of it."""
+    """What we know of an object: its uid, the version that we saw last, and the digest of what we made of it.
+
+    ``adopted`` until the first write: it was somebody else's, and the template says to take it over.
+    """
 
     uid: str
     version: str = ""
     digest: str = ""
+    adopted: bool = False
 
 
 _ObjectKey: TypeAlias = tuple[str, str, str, str]
@@ -81,7 +94,10 @@ _ObjectKey: TypeAlias = tuple[str, str, str, str]
 class ApplySets:
     """The sets of all owners of one controller."""
 
-    def __init__(self, kube: client.Kube, sender: Sender, inventory_: inventory.ParentInventory) -> None:
+    def __init__(
+        self, kube: client.Kube, sender: Sender, inventory_: inventory.ParentInventory, *, conflicts: Conflicts
+    ) -> None:
+        self._force = conflicts == "force"
         self._kube = kube
         self._sender = sender
         self._inventory = inventory_
@@ -160,7 +176,7 @@ class ApplySets:
         for _ in range(ROUNDS):
             if not pending:
                 break
-            writes = [Write(item, known[_key(item.ref)].uid if _key(item.ref) in known else "") for item in pending]
+            writes = [self._write(item, known.get(_key(item.ref))) for item in pending]
             again: list[desired_.Desired] = []
             for write, answer in zip(writes, await self._sender.send(writes), strict=True):
                 result = await self._judge(write, answer, known, owner)
@@ -172,6 +188,9 @@ class ApplySets:
             error = errors.ApiError(f"{item.ref} changes hands too quickly", status=CONFLICT, retryable=True)
             results[_key(item.ref)] = desired_.explain(item, error)
         return results
+
+    def _write(self, item: desired_.Desired, known: _Known | None) -> Write:
+        return Write(item, known.uid, self._force or known.adopted) if known else Write(item, force=self._force)
 
     async def _judge(
         self, write: Write, answer: Answer, known: dict[_ObjectKey, _Known], owner: interfaces.Resource
@@ -185,7 +204,7 @@ class ApplySets:
                 return interfaces.ObjectResult(ref, interfaces.Action.CREATED)
             moved = not answer.version or before.version != answer.version
             return interfaces.ObjectResult(ref, interfaces.Action.UPDATED if moved else interfaces.Action.UNCHANGED)
-        if isinstance(answer, errors.ApiError) and _is_identity_conflict(answer):
+        if isinstance(answer, errors.ApiError) and _is_identity_conflict(write, answer):
             known.pop(key, None)
             try:
                 found = None if write.uid else await self._take_up(write.desired, owner)
@@ -212,7 +231,7 @@ class ApplySets:
             msg = f"{item.ref} is being deleted; it will be created again when it is gone"
             raise errors.ApiError(msg, status=CONFLICT, retryable=True)
         if inventory.belongs_to(metadata, owner.ref) or adopts:
-            return _Known(metadata["uid"], metadata["resourceVersion"])
+            return _Known(metadata["uid"], metadata["resourceVersion"], adopted=adopts)
         msg = (
             f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing object, or "
             f'let the template take it over with the annotation {ADOPT}: "true"'
@@ -235,9 +254,12 @@ class ApplySets:
         return interfaces.ObjectResult(child.ref, interfaces.Action.WAITING, "its own finalizers hold it")
 
 
-def _is_identity_conflict(error: errors.ApiError) -> bool:
-    """Whether the object is not the one that we meant (409 for its uid or version), and not a conflict of fields."""
-    return error.status == CONFLICT and not any("conflict with" in cause.message for cause in error.causes)
+def _is_identity_conflict(write: Write, error: errors.ApiError) -> bool:
+    """Whether the object is not the one that we meant: 409 for its uid or version, and not for a field.
+
+    An object that was to be created and exists answers 409 as well, and names fields first if other managers own them.
+    """
+    return error.status == CONFLICT and (not write.uid or not error.causes)
 
 
 def _key(ref: interfaces.ObjectRef) -> _ObjectKey:

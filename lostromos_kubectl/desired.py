@@ -40,7 +40,8 @@ RANKS: Final = {
 LAST_RANK: Final = max(RANKS.values()) + 1
 
 _SERVER_FIELDS: Final = frozenset({"resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "selfLink"})
-_STEP: Final = re.compile(r'\.?([^.\[\]]+)|\[(\d+)\]|\[([^\]=]+)="([^"]*)"[^\]]*\]|\[([^\]]+)\]')
+_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
+_SELECTOR: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^,]*))')
 
 
 @final
@@ -103,17 +104,27 @@ def explain(desired: Desired, error: errors.LostromosError) -> interfaces.Object
 def parse_field(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON value
     """``spec.containers[name="c"].image`` as a way into ``data``; ends where the data does."""
     path: list[str | int] = []
-    for name, index, key, value, other in _STEP.findall(field):
-        step: str | int = int(index) if index else name or other
-        if key:
-            items = data if isinstance(data, list) else []
-            step = next((i for i, item in enumerate(items) if isinstance(item, dict) and item.get(key) == value), 0)
+    for name, bracket in _STEP.findall(field):
+        step = name or _step(bracket, data)
         path.append(step)
         try:
             data = data[step]
         except (KeyError, IndexError, TypeError):
             break
     return path
+
+
+def _step(bracket: str, data: Any) -> str | int:  # noqa: ANN401 - any JSON value
+    """What stands in brackets: an index, a key, or a selection of list items by their fields."""
+    if bracket.isdecimal():
+        return int(bracket)
+    wanted = [(key, quoted or bare) for key, quoted, bare in _SELECTOR.findall(bracket)]
+    if not wanted or not isinstance(data, list):
+        return bracket
+    for index, item in enumerate(data):
+        if isinstance(item, dict) and all(str(item.get(key, value)) == value for key, value in wanted):
+            return index
+    return bracket
 
 
 def _namespace(written: interfaces.ObjectRef, owner: interfaces.Resource, kind: discovery.Kind) -> str:

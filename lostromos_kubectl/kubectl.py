@@ -58,10 +58,10 @@ class KubectlApplier:
         binary = _find(self._binary)
         await kube.connect()
         await self._check(binary)
-        command = [binary, *_command(kube, runtime.controller, force=self._conflicts == "force")]
+        command = [binary, *_command(kube, runtime.controller)]
         sender = _Sender(kube, runtime.controller, command, self._run, self._timeout)
         owners = inventory.ParentInventory(kube, runtime.controller, finalizer=self._finalizer)
-        self._sets = applyset.ApplySets(kube, sender, owners)
+        self._sets = applyset.ApplySets(kube, sender, owners, conflicts=self._conflicts)
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""
@@ -92,11 +92,9 @@ def _find(binary: str) -> str:
     return found
 
 
-def _command(kube: client.Kube, controller: str, *, force: bool) -> list[str]:
+def _command(kube: client.Kube, controller: str) -> list[str]:
     command = ["apply", "--server-side", f"--field-manager=lostromos/{controller}", "--validate=false"]
     command += ["--output=json", "--filename=-"]
-    if force:
-        command.append("--force-conflicts")
     if kube.dry_run:
         command.append("--dry-run=server")
     if kube.kubeconfig:
@@ -117,19 +115,26 @@ class _Sender:
         self._command = command
         self._run = run
         self._timeout = timeout
-        self._query = {
-            "fieldManager": f"lostromos/{controller}",
-            "force": "true" if "--force-conflicts" in command else "false",
-            "dryRun": "All",
-        }
+        self._controller = controller
         self._places = asyncio.Semaphore(PROCESSES)
 
     async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
+        """One process for the writes that force, if there are any, and one for the others."""
+        answers: dict[int, Answer] = {}
+        for force in (False, True):
+            chosen = [(index, write) for index, write in enumerate(writes) if write.force is force]
+            if chosen:
+                got = await self._send([write for _, write in chosen], force=force)
+                answers.update(zip((index for index, _ in chosen), got, strict=True))
+        return [answers[index] for index in range(len(writes))]
+
+    async def _send(self, writes: Sequence[Write], *, force: bool) -> Sequence[Answer]:
+        command = [*self._command, "--force-conflicts"] if force else self._command
         items = [write.body for write in writes]
         stdin = orjson.dumps({"apiVersion": "v1", "kind": "List", "items": items})
         try:
             async with self._places:
-                done = await self._run(self._command, stdin=stdin, environment=os.environ, timeout=self._timeout)
+                done = await self._run(command, stdin=stdin, environment=os.environ, timeout=self._timeout)
         except errors.ProcessError as error:
             return [error] * len(writes)
         if done.status == 0:
@@ -145,7 +150,7 @@ class _Sender:
                 "PATCH",
                 write.desired.path,
                 action=f"apply {write.desired.ref}",
-                query=self._query,
+                query={**applyset.query(self._controller, force=write.force), "dryRun": "All"},
                 body=write.body,
                 content_type=client.APPLY,
                 accept=client.METADATA_ONLY,

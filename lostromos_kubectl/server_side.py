@@ -33,9 +33,9 @@ class ServerSideApplier:
         """Connect; raises ConfigError."""
         kube: client.Kube = runtime.kube
         await kube.connect()
-        sender = _Sender(kube, runtime.controller, force=self._conflicts == "force")
+        sender = _Sender(kube, runtime.controller)
         owners = inventory.ParentInventory(kube, runtime.controller, finalizer=self._finalizer)
-        self._sets = applyset.ApplySets(kube, sender, owners)
+        self._sets = applyset.ApplySets(kube, sender, owners, conflicts=self._conflicts)
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""
@@ -51,9 +51,9 @@ class ServerSideApplier:
 class _Sender:
     """One PATCH an object, several at once."""
 
-    def __init__(self, kube: client.Kube, controller: str, *, force: bool) -> None:
+    def __init__(self, kube: client.Kube, controller: str) -> None:
         self._kube = kube
-        self._query = {"fieldManager": f"lostromos/{controller}", "force": "true" if force else "false"}
+        self._query = {force: applyset.query(controller, force=force) for force in (False, True)}
 
     async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
         if len(writes) == 1:
@@ -66,7 +66,7 @@ class _Sender:
                 "PATCH",
                 write.desired.path,
                 action=f"apply {write.desired.ref}",
-                query=self._query,
+                query=self._query[write.force],
                 body=write.body,
                 content_type=client.APPLY,
                 accept=client.METADATA_ONLY,

@@ -16,9 +16,13 @@ from lostromos_core import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SCHEMA_ERROR = re.compile(r"failed to (?:create typed patch object|convert new object) \([^)]*\): (?P<detail>.*)", re.DOTALL)
-_FIELD = re.compile(r"^(?:errors:\s*)?\.(?P<field>[A-Za-z0-9_./\-\[\]=\",]+): (?P<what>.*)$", re.MULTILINE | re.DOTALL)
-_GOT = re.compile(r"(expected [^,]*), got .*", re.DOTALL)
+_SCHEMA_ERROR = re.compile(
+    r"failed to (?:create typed patch object|convert new object) \([^)]*\)(?: to proper version)?: (?P<detail>.*)", re.DOTALL
+)
+_FIELD = re.compile(r"^\s*\.(?P<field>(?:[^\s:\[]|\[[^\]]*\])+): (?P<what>.*)$", re.MULTILINE)
+_CONVERSION = re.compile(r"unable to convert unstructured object to [^:]*: ")
+_EXPECTED = re.compile(r"(?P<expected>expected [^,]*), got .*", re.DOTALL)
+_MANAGER = re.compile(r'conflict with ("[^"]*"(?: with subresource "[^"]*")?)')
 _QUOTED_VALUE = re.compile(r'Invalid value: (?:"(?:[^"\\]|\\.)*"|\S+): ')
 
 
@@ -49,28 +53,35 @@ def _status_object(body: bytes) -> Mapping[str, Any]:
 
 def _causes(answer: Mapping[str, Any]) -> list[errors.Cause]:
     details = answer.get("details") or {}
-    return [
-        errors.Cause(str(cause.get("field") or ""), errors.shorten(_QUOTED_VALUE.sub("Invalid value: ", str(cause.get("message") or ""))))
-        for cause in details.get("causes") or []
-        if isinstance(cause, dict)
-    ]
+    return [_cause(cause) for cause in details.get("causes") or [] if isinstance(cause, dict)]
+
+
+def _cause(cause: Mapping[str, Any]) -> errors.Cause:
+    field = str(cause.get("field") or "").removeprefix(".")
+    message = str(cause.get("message") or "")
+    if cause.get("reason") == "FieldManagerConflict":
+        manager = _MANAGER.search(message)
+        who = manager.group(1) if manager else "another field manager"
+        return errors.Cause(field, f"conflict with {who}, who owns this field; leave it out of the template, or take it over with `conflicts: force`")
+    return errors.Cause(field, errors.shorten(_QUOTED_VALUE.sub("Invalid value: ", message)))
 
 
 def _schema_causes(message: str) -> list[errors.Cause]:
+    """The fields that do not fit the schema, without the values that they have."""
     found = _SCHEMA_ERROR.search(message)
     if not found:
         return []
     detail = found.group("detail")
-    field = _FIELD.search(detail)
-    if not field:
-        return [errors.Cause("", errors.shorten(_GOT.sub(r"\1", _cut_values(detail))))]
-    what = _GOT.sub(r"\1; put the expression or the value in quotes, or take the quotes away", field.group("what"))
-    return [errors.Cause(field.group("field"), errors.shorten(_cut_values(what)))]
+    causes = [errors.Cause(match.group("field"), _without_value(match.group("what"))) for match in _FIELD.finditer(detail)]
+    return causes or [errors.Cause("", errors.shorten(_CONVERSION.sub("", detail)))]
 
 
-def _cut_values(text: str) -> str:
-    """The text without what stands in quotes or after a colon at its end: it can be a value."""
-    return re.sub(r'"(?:[^"\\]|\\.)*"', '"..."', text)
+def _without_value(what: str) -> str:
+    expected = _EXPECTED.fullmatch(what)
+    if not expected:
+        return errors.shorten(what)
+    hint = "put the expression in quotes" if "string" in expected.group("expected") else "the value has another type"
+    return f"{expected.group('expected')}; {hint}"
 
 
 def _describe(cause: errors.Cause) -> str:

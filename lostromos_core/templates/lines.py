@@ -89,7 +89,7 @@ def _pieces(raw: Iterable[RawToken]) -> Iterator[_Piece]:
     iterator = iter(raw)
     for line, kind, text in iterator:
         if kind == "data" and tokens.RESERVED.search(text):
-            msg = "a template must not contain the characters U+FDD0 to U+FDD6"
+            msg = "a template must not contain the characters U+FDD0 to U+FDD7"
             raise jinja2.TemplateSyntaxError(msg, line)
         if kind not in _BEGIN:
             yield _Piece(line, kind, [(line, kind, text)], text)

@@ -42,7 +42,7 @@ def collect(render: Callable[[], str]) -> tuple[str, list[Any]]:
 def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
     """The text that stands for a value: a token, or the text itself if the template made it."""
     if isinstance(value, tokens.Fragment):
-        return tokens.Fragment(f"{tokens.FRAGMENT_BEGIN}{value}{tokens.FRAGMENT_END}")
+        return value.written()
     kept = _slots.get()
     if len(kept) >= tokens.MAX_SLOTS:
         msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"

@@ -15,9 +15,11 @@ from typing import Any, Final, NoReturn, final
 
 from lostromos_core import errors
 
-FIRST, LAST = "\ufdd0", "\ufdd6"
+FIRST, LAST = "\ufdd0", "\ufdd7"
 FRAGMENT_BEGIN: Final = "\ufdd5"
 FRAGMENT_END: Final = "\ufdd6"
+SHIFT: Final = "\ufdd7"
+"""Ends the white space that a fragment shall be moved by, at its very beginning."""
 
 RESERVED = re.compile(f"[{FIRST}-{LAST}]")
 PLACE = re.compile("\ufdd3([0-9]+)\ufdd4")
@@ -78,8 +80,8 @@ class Fragment(str):
 
     def __bool__(self) -> bool:
         """False if nothing but white space came out."""
-        text = visible(str.__str__(self)).replace(FRAGMENT_BEGIN, "").replace(FRAGMENT_END, "")
-        return bool(text.strip())
+        text = visible(str.__str__(self))
+        return bool(re.sub(f"[{FRAGMENT_BEGIN}{FRAGMENT_END}{SHIFT}]", "", text).strip())
 
     def strip(self, chars: str | None = None, /) -> Fragment:
         """Itself: a fragment takes the place where it is written, without blank lines around it."""
@@ -92,7 +94,12 @@ class Fragment(str):
         if not first:
             return self
         space = " " * width if isinstance(width, int) else width
-        return Fragment(f"{space}{FRAGMENT_BEGIN}{self}{FRAGMENT_END}")
+        return Fragment(f"{space}{SHIFT}{self}")
+
+    def written(self) -> Fragment:
+        """The fragment with the marks around it by which it is laid out."""
+        shift, mark, rest = str.__str__(self).rpartition(SHIFT)
+        return Fragment(f"{shift.replace(SHIFT, '')}{FRAGMENT_BEGIN}{rest if mark else self}{FRAGMENT_END}")
 
     __hash__ = str.__hash__
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse("compared")

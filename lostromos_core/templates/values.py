@@ -58,7 +58,7 @@ def to_text(value: object) -> str:
 
 def _text(value: str) -> str:
     if tokens.RESERVED.search(value):
-        msg = "a value holds a character from U+FDD0 to U+FDD6: it was cut out of a fragment, or it is no honest text"
+        msg = "a value holds a character from U+FDD0 to U+FDD7: it was cut out of a fragment, or it is no honest text"
         raise errors.RenderError(msg)
     return value
 

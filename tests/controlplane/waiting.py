@@ -1,0 +1,24 @@
+"""Waiting for something to become true, with an end."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def wait_until(
+    predicate: Callable[[], Result], *, timeout: float = 10.0, message: str = "", interval: float = 0.02
+) -> Result:
+    """Call `predicate` until it answers something true, and return that.
+
+    Sleeps `interval` seconds between calls. Raises TimeoutError after `timeout` seconds; its text has the message and
+    the last answer. An exception of the predicate ends the wait.
+    """
+    deadline = time.monotonic() + timeout
+    while not (result := predicate()):
+        if time.monotonic() > deadline:
+            what = message or getattr(predicate, "__name__", "the condition")
+            raise TimeoutError(f"waited {timeout:g} s in vain: {what} (last answer: {result!r:.200})")
+        time.sleep(interval)
+    return result

@@ -1,0 +1,1 @@
+"""Tests of the project itself: what it is made and tested with, rather than what it does."""
