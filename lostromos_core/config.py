@@ -111,11 +111,12 @@ class Document:
         return errors.ConfigError(f"{self.path}:{line}: {_dotted(field)}{message}")
 
     def validate(self, model: type[Model], data: Any, field: Sequence[str | int] = ()) -> Model:  # noqa: ANN401
-        """The data below a field as a model; raises ConfigError about the first thing that is wrong."""
+        """The data below a field as a model; raises ConfigError about one thing that is wrong, misspelt keys first."""
         try:
             return model.model_validate(data, context={"base": self.base})
         except pydantic.ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            found = error.errors(include_url=False)
+            first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
             where = [*field, *(step for step in first["loc"] if step != "[key]")]
             raise self.error(where, _explain(first, model)) from error
 

@@ -55,6 +55,7 @@ class Delivery:
         await self._ready()
         # The log comes first: who has seen a byte finds it in the log.
         self._ticket.status = status
+        self._ticket.sent = len(raw.partition(messages.END)[2])
         await self._client.send(raw)
 
     async def write(self, piece: bytes) -> None:

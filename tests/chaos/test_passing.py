@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import actions, proxy, rig
+from tests.chaos import actions, edits, proxy, rig
 
 
 @pytest.fixture
@@ -84,16 +84,23 @@ def test_an_unreachable_server_is_a_reset(at_work: rig.Rig, tmp_path: Path) -> N
         client.connect()
 
 
-def test_another_protocol_than_http_is_an_error_at_exit(at_work: rig.Rig, tmp_path: Path) -> None:
-    def upgrade() -> None:
+@pytest.mark.parametrize(
+    ("path", "rule", "message"),
+    [("/upgrade", actions.Action(), "another protocol"), ("/api", edits.Drop(), "Drop needs a plain chunked response")],
+)
+def test_what_cannot_be_done_is_an_error_at_exit(
+    at_work: rig.Rig, tmp_path: Path, path: str, rule: actions.Action, message: str
+) -> None:
+    def request() -> None:
         with rig.proxied(at_work.server, folder=tmp_path) as chaos, rig.connected(chaos) as client:
-            client.request("GET", "/upgrade")
+            chaos.add(rule)
+            client.request("GET", path)
             with contextlib.suppress(ConnectionResetError):
                 client.getresponse()
 
     with pytest.raises(ExceptionGroup) as raised:
-        upgrade()
-    assert raised.group_contains(ValueError, match="/upgrade")
+        request()
+    assert raised.group_contains(ValueError, match=message)
 
 
 def test_the_kubeconfig_leads_to_the_proxy(at_work: rig.Rig) -> None:

@@ -122,6 +122,10 @@ class Api:
         finally:
             response.close()
 
+    def send_text(self, method: str, path: str, text: str) -> str:
+        """Send JSON that is written already, and return the answer's text: for what no decoder takes."""
+        return self._send(method, path, text=text).data.decode()
+
     def metrics(self) -> metrics.Metrics:
         """The API server's counters, such as requests by verb and resource."""
         return metrics.parse(self._send("GET", "/metrics").data.decode())
@@ -136,14 +140,17 @@ class Api:
         target: str,
         *,
         body: Any = None,
+        text: str | None = None,
         headers: Mapping[str, str] = JSON,
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
+        if body is not None:
+            text = json.dumps(body)
         try:
             response = self._pool.request(
                 method,
                 self._access.url + target,
-                body=None if body is None else json.dumps(body),
+                body=text or None,
                 headers=self._headers | headers,
                 preload_content=not stream,
             )

@@ -1,0 +1,187 @@
+"""A watch goes through everything that happens to watches: every change that was made meanwhile is applied."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import operators
+from tests.chaos import actions, breaks, proxy
+from tests.cluster.test_life import text_of
+from tests.controlplane import api as apis
+from tests.controlplane import crds, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.controlplane import cluster
+
+
+@pytest.fixture
+def own_api(own_control_plane: cluster.ControlPlane) -> Iterator[apis.Api]:
+    with apis.Api(own_control_plane.access()) as admin:
+        yield admin
+
+
+@pytest.fixture
+def own_crd(own_api: apis.Api) -> crds.CustomKind:
+    kind = crds.CustomKind(group=f"t{secrets.token_hex(4)}.example.com")
+    crds.create(own_api, crds.definition(kind))
+    return kind
+
+
+def test_changes_made_while_the_api_server_is_killed_and_started_are_applied(
+    tmp_path: Path, own_control_plane: cluster.ControlPlane, own_api: apis.Api, own_crd: crds.CustomKind
+) -> None:
+    made = operators.project(tmp_path, own_crd)
+    own_api.create(own_crd.path("default"), own_crd.manifest("web", spec={"text": "0"}))
+    with operators.Operator(made, own_control_plane.kubeconfig) as operator:
+        waiting.wait_until(lambda: text_of(own_api, "default", "web") == "0")
+        for round_ in ("1", "2"):
+            own_control_plane.kill_api()
+            own_control_plane.start_api()
+            own_api.patch(own_crd.path("default", "web"), {"spec": {"text": round_}})
+            waiting.wait_until(lambda expected=round_: text_of(own_api, "default", "web") == expected, timeout=30)  # type: ignore[misc]
+            own_api.create(own_crd.path("default"), own_crd.manifest(f"new-{round_}", spec={"text": round_}))
+            waiting.wait_until(lambda name=f"new-{round_}": text_of(own_api, "default", name), timeout=30)  # type: ignore[misc]
+        waiting.wait_until(lambda: operators.is_ready(own_api.get(own_crd.path("default", "web"))), timeout=30)
+        assert operator.running
+
+
+def test_a_compacted_etcd_makes_the_watch_begin_anew_and_find_what_is_gone(
+    tmp_path: Path, own_control_plane: cluster.ControlPlane, own_api: apis.Api, own_crd: crds.CustomKind
+) -> None:
+    """With the watch held back by the proxy, etcd compacted, and the API server's cache gone: its version is too old."""
+    plane = own_control_plane
+    made = operators.project(tmp_path, own_crd, apply={"server-side": {"finalizer": "never"}})
+    for name in ("web", "gone"):
+        own_api.create(own_crd.path("default"), own_crd.manifest(name, spec={"text": "0"}))
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        with operators.Operator(made, chaos.kubeconfig, "--log-level=debug"):
+            waiting.wait_until(lambda: operators.is_ready(own_api.get(own_crd.path("default", "gone"))))
+            chaos.freeze()
+            own_api.patch(own_crd.path("default", "web"), {"spec": {"text": "1"}})
+            own_api.delete(own_crd.path("default", "gone"))
+            for number in range(20):
+                own_api.create("/api/v1/namespaces/default/configmaps", {"metadata": {"name": f"noise-{number}"}})
+            plane.compact_etcd()
+            plane.kill_api()
+            plane.start_api()
+            chaos.close_connections()
+            chaos.thaw()
+            waiting.wait_until(lambda: text_of(own_api, "default", "web") == "1", timeout=30)
+            own_api.create(own_crd.path("default"), own_crd.manifest("gone", spec={"text": "again"}))
+            waiting.wait_until(lambda: operators.is_ready(own_api.get(own_crd.path("default", "gone"))), timeout=30)
+
+
+@pytest.mark.parametrize("how", ["as an answer", "as an event"])
+def test_an_expired_version_is_followed_by_a_new_list(
+    how: str, tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd, watch={"namespaces": [namespace]})
+    refusal = actions.Answer(410) if how == "as an answer" else actions.watch_error(410)
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        with operators.Operator(made, chaos.kubeconfig) as operator:
+            operator.says("all resources are known")
+            with chaos.add(refusal, query="resourceVersion=[1-9]"):
+                chaos.close_connections()
+                api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
+                waiting.wait_until(lambda: text_of(api, namespace, "web") == "1", timeout=15)
+            lists = [r for r in chaos.requests if "sendInitialEvents" in r.query]
+            assert len(lists) == 2
+
+
+def test_a_server_without_watch_lists_is_listed_page_by_page(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd)
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        chaos.add(actions.Answer(422), query="sendInitialEvents")
+        api.create(crd.path(namespace), crd.manifest("early", spec={"text": "1"}))
+        deep = '{"text":"1","deep":' + "[" * 5000 + "]" * 5000 + "}"
+        body = f'{{"apiVersion":"{crd.api_version}","kind":"{crd.kind}","metadata":{{"name":"deep"}},"spec":{deep}}}'
+        api.send_text("POST", crd.path(namespace), body)
+        with operators.Operator(made, chaos.kubeconfig) as operator:
+            waiting.wait_until(lambda: text_of(api, namespace, "early") == "1")
+            operator.says("cannot be decoded")
+            api.create(crd.path(namespace), crd.manifest("late", spec={"text": "2"}))
+            waiting.wait_until(lambda: text_of(api, namespace, "late") == "2")
+
+
+@pytest.mark.timeout(200)
+def test_a_silent_watch_is_left_for_a_new_one(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    """The connection stays open and nothing comes: only the clock can tell. Applied less than 90 seconds later."""
+    plane = control_plane
+    made = operators.project(tmp_path, crd)
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        api.create(crd.path(namespace), crd.manifest("web", spec={"text": "0"}))
+        chaos.add(breaks.BlackHole(at=6000), query="watch=true", times=1)
+        with operators.Operator(made, chaos.kubeconfig):
+            waiting.wait_until(lambda: text_of(api, namespace, "web") == "0")
+            for number in range(10):  # fills the 6,000 bytes that the proxy lets through
+                api.patch(crd.path(namespace, "web"), {"spec": {"filler": f"{number}" * 1000}})
+            api.patch(crd.path(namespace, "web"), {"spec": {"text": "1"}})
+            waiting.wait_until(lambda: text_of(api, namespace, "web") == "1", timeout=90)
+
+
+def test_a_refusing_server_is_not_hammered(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd)
+    api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        with operators.Operator(made, chaos.kubeconfig) as operator:
+            waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "web"))))
+            api.patch(crd.path(namespace, "web"), {"spec": {"text": "2"}})
+            waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "web"))))
+            for refusal in (actions.Answer(500), actions.Answer(403), breaks.Eof()):
+                with chaos.add(refusal):
+                    chaos.close_connections()
+                    chaos.reset_log()
+                    with pytest.raises(TimeoutError):
+                        waiting.wait_until(lambda: len(chaos.requests) > 12, timeout=6)
+            api.patch(crd.path(namespace, "web"), {"spec": {"text": "3"}})
+            waiting.wait_until(lambda: text_of(api, namespace, "web") == "3", timeout=20)
+            assert operator.running
+
+
+def test_too_many_requests_slow_the_operator_down_and_nothing_is_lost(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd)
+    for number in range(20):
+        api.create(crd.path(namespace), crd.manifest(f"web-{number}", spec={"text": "1"}))
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        chaos.add(actions.Answer(429, headers={"Retry-After": "1"}), method="PATCH", times=15)
+        with operators.Operator(made, chaos.kubeconfig):
+            for number in range(20):
+                path = crd.path(namespace, f"web-{number}")
+                waiting.wait_until(lambda path=path: operators.is_ready(api.get(path)), timeout=40)  # type: ignore[misc]
+
+
+def test_a_kind_that_is_created_later_or_anew_is_picked_up(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    made = operators.project(tmp_path, crd)
+    definition = crds.definition(crd)
+    crds.delete(api, crd.definition_name)
+    path = f"{crds.DEFINITIONS}/{crd.definition_name}"
+    waiting.wait_until(lambda: not api.exists(path))
+    with operators.Operator(made, control_plane.kubeconfig) as operator:
+        operator.says("apply its CustomResourceDefinition")
+        for text in ("first", "second"):
+            crds.create(api, definition)
+            api.create(crd.path(namespace), crd.manifest(f"web-{text}", spec={"text": text}))
+            waiting.wait_until(lambda text=text: text_of(api, namespace, f"web-{text}") == text, timeout=30)  # type: ignore[misc]
+            crds.delete(api, crd.definition_name)
+            waiting.wait_until(lambda: not api.exists(path), timeout=30)
+        crds.create(api, definition)
