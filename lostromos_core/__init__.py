@@ -1,12 +1,13 @@
 """Lostrómos: a templating operator for Kubernetes, and the framework it is made of.
 
-    from lostromos_core import Controller, JinjaRenderer, KubernetesWatcher, Operator
-    from lostromos_kubectl import ServerSideApplier
+from lostromos_core import Controller, JinjaRenderer, KubernetesWatcher, Operator
+from lostromos_kubectl import ServerSideApplier
 
-    watch = KubernetesWatcher(group="example.com", version="v1", kind="WebApp")
-    Operator([Controller("webapp", watch=watch, render=JinjaRenderer("templates/"), apply=ServerSideApplier())]).run()
+watch = KubernetesWatcher(group="example.com", version="v1", kind="WebApp")
+Operator([Controller("webapp", watch=watch, render=JinjaRenderer("templates/"), apply=ServerSideApplier())]).run()
 """
 
+from lostromos_core.backends import Backend, Options
 from lostromos_core.controller import Controller
 from lostromos_core.errors import ApiError, ConfigError, LostromosError, PluginError, RefusedError, RenderError
 from lostromos_core.hookspecs import hookimpl
@@ -26,7 +27,6 @@ from lostromos_core.interfaces import (
 )
 from lostromos_core.kube.watcher import KubernetesWatcher
 from lostromos_core.operator_ import Operator
-from lostromos_core.plugins import Backend, Options
 from lostromos_core.templates.renderer import JinjaRenderer
 
 __all__ = [

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import pathlib
+import pathlib  # noqa: TC003 - pydantic needs it at run time
 from typing import Annotated
 
 import pydantic
 
-from lostromos_core import hookspecs, plugins
+from lostromos_core import backends, hookspecs
 from lostromos_core.kube import watcher
 from lostromos_core.templates import renderer
 
 
-class KubernetesOptions(plugins.Options):
+class KubernetesOptions(backends.Options):
     """Watch one kind of the Kubernetes API."""
 
     group: str = pydantic.Field(default="", description="The API group; empty for the core group.")
@@ -23,23 +23,25 @@ class KubernetesOptions(plugins.Options):
     annotation: str = pydantic.Field(default="", description="Only objects with this annotation: key, or key=value.")
 
 
-class JinjaOptions(plugins.Options):
+class JinjaOptions(backends.Options):
     """Render the templates of a folder."""
 
-    templates: Annotated[pathlib.Path, pydantic.AfterValidator(plugins.relative)] = pydantic.Field(
+    templates: Annotated[pathlib.Path, pydantic.AfterValidator(backends.relative)] = pydantic.Field(
         description="The folder, relative to the configuration file."
     )
 
 
 @hookspecs.hookimpl
-def lostromos_watchers() -> dict[str, plugins.Backend]:
+def lostromos_watchers() -> dict[str, backends.Backend]:
     """``kubernetes``."""
     return {
-        "kubernetes": plugins.Backend(KubernetesOptions, lambda options: watcher.KubernetesWatcher(**options.model_dump()))
+        "kubernetes": backends.Backend(
+            KubernetesOptions, lambda options: watcher.KubernetesWatcher(**options.model_dump())
+        )
     }
 
 
 @hookspecs.hookimpl
-def lostromos_renderers() -> dict[str, plugins.Backend]:
+def lostromos_renderers() -> dict[str, backends.Backend]:
     """``jinja``."""
-    return {"jinja": plugins.Backend(JinjaOptions, lambda options: renderer.JinjaRenderer(options.templates))}
+    return {"jinja": backends.Backend(JinjaOptions, lambda options: renderer.JinjaRenderer(options.templates))}

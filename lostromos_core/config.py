@@ -7,7 +7,7 @@ structure.
 
 from __future__ import annotations
 
-import pathlib
+import pathlib  # noqa: TC003 - pydantic needs it at run time
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -44,7 +44,9 @@ class VarsSource(pydantic.BaseModel):
 
     model_config = _STRICT
 
-    environment: dict[str, str] | None = pydantic.Field(default=None, description="Variable name: environment variable.")
+    environment: dict[str, str] | None = pydantic.Field(
+        default=None, description="Variable name: environment variable."
+    )
     file: pathlib.Path | None = pydantic.Field(default=None, description="A YAML file, relative to this one.")
     config_map: ObjectKey | None = pydantic.Field(default=None, alias="configMap")
     secret: ObjectKey | None = None
@@ -75,14 +77,19 @@ class Config(pydantic.BaseModel):
 
     model_config = _STRICT
 
-    vars: dict[str, Any] = pydantic.Field(default_factory=dict, description="Variables that templates see as vars.NAME.")
+    vars: dict[str, Any] = pydantic.Field(
+        default_factory=dict, description="Variables that templates see as vars.NAME."
+    )
     vars_from: list[VarsSource] = pydantic.Field(
         default_factory=list, alias="varsFrom", description="More variables; a later source overrides an earlier one."
     )
     environment: dict[str, str | None] = pydantic.Field(
-        default_factory=dict, description="Environment variables that ${NAME} may use, with their defaults (null: required)."
+        default_factory=dict,
+        description="Environment variables that ${NAME} may use, with their defaults (null: required).",
     )
-    workers: int = pydantic.Field(default=16, ge=1, le=256, description="Resources that are reconciled at the same time.")
+    workers: int = pydantic.Field(
+        default=16, ge=1, le=256, description="Resources that are reconciled at the same time."
+    )
     controllers: list[ControllerConfig] = pydantic.Field(min_length=1)
 
     @pydantic.field_validator("environment", mode="before")
@@ -165,7 +172,12 @@ def _yaml_message(path: pathlib.Path, error: yaml.YAMLError) -> str:
     return f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}"
 
 
-def _note_lines(path: pathlib.Path, node: Any, field: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> None:  # noqa: ANN401
+def _note_lines(
+    path: pathlib.Path,
+    node: Any,  # noqa: ANN401 - PyYAML is untyped
+    field: tuple[str | int, ...],
+    lines: dict[tuple[str | int, ...], int],
+) -> None:
     """Note the line of each field; refuse keys that come twice."""
     if node is None:
         return
@@ -204,11 +216,13 @@ def _substitute(
             return "$"
         if name not in declared:
             hint = errors.nearest(name, list(declared))
-            msg = f"${{{name}}} is not declared; add {name} to `environment`, or write $${{{name}}} to mean the text itself{hint}"
-            raise document.error(field, msg)
+            way_out = f"add {name} to `environment`, or write $${{{name}}} to mean the text itself"
+            raise document.error(field, f"${{{name}}} is not declared; {way_out}{hint}")
         found = environ.get(name, declared[name])
         if found is None:
-            raise document.error(field, f"the environment variable {name} is not set, and `environment` gives it no default")
+            raise document.error(
+                field, f"the environment variable {name} is not set, and `environment` gives it no default"
+            )
         return found
 
     return _VARIABLE.sub(replace, value)

@@ -13,7 +13,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lostromos_core import interfaces, plugins
+    from lostromos_core import backends, interfaces
 
 PROJECT = "lostromos"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -21,17 +21,17 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def lostromos_watchers() -> Mapping[str, plugins.Backend]:  # type: ignore[empty-body]
+def lostromos_watchers() -> Mapping[str, backends.Backend]:  # type: ignore[empty-body]
     """Called once at load. Return the watchers that this plug-in brings, by the name used under ``watch:``."""
 
 
 @hookspec
-def lostromos_renderers() -> Mapping[str, plugins.Backend]:  # type: ignore[empty-body]
+def lostromos_renderers() -> Mapping[str, backends.Backend]:  # type: ignore[empty-body]
     """Called once at load. Return the renderers that this plug-in brings, by the name used under ``render:``."""
 
 
 @hookspec
-def lostromos_appliers() -> Mapping[str, plugins.Backend]:  # type: ignore[empty-body]
+def lostromos_appliers() -> Mapping[str, backends.Backend]:  # type: ignore[empty-body]
     """Called once at load. Return the appliers that this plug-in brings, by the name used under ``apply:``."""
 
 
@@ -51,9 +51,7 @@ def lostromos_template_functions() -> Mapping[str, Any]:  # type: ignore[empty-b
 
 
 @hookspec
-def lostromos_review(  # type: ignore[empty-body]
-    controller: str, resource: interfaces.Resource, rendered: interfaces.Rendered
-) -> str | None:
+def lostromos_review(controller: str, resource: interfaces.Resource, rendered: interfaces.Rendered) -> str | None:
     """Called before each apply, for every plug-in. Return a sentence to forbid it, None to let it pass.
 
     A forbidden apply is reported on the resource as Stalled with the reason Refused, and tried again when the

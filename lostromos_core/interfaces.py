@@ -264,7 +264,7 @@ class Renderer(Protocol):
     """Turns a resource into what should exist. Pure: same resource and context, same result."""
 
     @property
-    def produces(self) -> type[Manifests] | type[Values]:
+    def produces(self) -> type[Manifests | Values]:
         """Which kind of Rendered it makes; must be what the applier accepts."""
 
     def render(self, resource: Resource, context: Context) -> Rendered:
@@ -276,7 +276,7 @@ class Applier(Protocol):
     """Makes the target be what was rendered, on behalf of a resource, which owns what is applied."""
 
     @property
-    def accepts(self) -> type[Manifests] | type[Values]:
+    def accepts(self) -> type[Manifests | Values]:
         """Which kind of Rendered it takes."""
 
     async def apply(self, owner: Resource, rendered: Rendered) -> Applied:

@@ -123,7 +123,9 @@ class Operator:
         try:
             parts = await self._start(kube, registry)
             queue: workqueue.WorkQueue[Key] = workqueue.WorkQueue(_group_of)
-            watches = [asyncio.create_task(self._watch(name, queue), name=f"watch {name}") for name in self._controllers]
+            watches = [
+                asyncio.create_task(self._watch(name, queue), name=f"watch {name}") for name in self._controllers
+            ]
             workers = [
                 asyncio.create_task(self._work(queue, parts, registry), name=f"worker {number}")
                 for number in range(self._workers)
@@ -154,7 +156,7 @@ class Operator:
             try:
                 await self._controllers[name].watch(lambda key: queue.add((name, key)), self._states[name])
                 _log.error("the watcher ended, it will be started again", controller=name)
-            except Exception:
+            except Exception:  # noqa: BLE001 - one plug-in's failure must not end the others
                 _log.exception("the watcher failed, it will be started again", controller=name)
             await asyncio.sleep(RESTART_WATCH)
 

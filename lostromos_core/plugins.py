@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import pathlib
 from typing import TYPE_CHECKING, Any, Final, final
 
 import pluggy
-import pydantic
 import structlog
 
-from lostromos_core import errors, hookspecs
+from lostromos_core import backends, errors, hookspecs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,33 +22,13 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.plugins")
 
 GROUP: Final = "lostromos"
-INSTALL: Final = {"server-side": "lostromos-kubectl", "kubectl": "lostromos-kubectl", "helm": "lostromos-helm", "helm-template": "lostromos-helm"}
+INSTALL: Final = {
+    "server-side": "lostromos-kubectl",
+    "kubectl": "lostromos-kubectl",
+    "helm": "lostromos-helm",
+    "helm-template": "lostromos-helm",
+}
 """Back ends that a distribution of ours brings, for the error that says what to install."""
-
-
-class Options(pydantic.BaseModel):
-    """The base of a back end's options: strict, with no unknown keys."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-def relative(path: pathlib.Path, info: pydantic.ValidationInfo) -> pathlib.Path:
-    """A validator for paths in options: relative to the folder of the configuration file."""
-    base = (info.context or {}).get("base", pathlib.Path())
-    return pathlib.Path(base) / path
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Backend:
-    """A watcher, renderer or applier that a plug-in brings.
-
-    ``options`` is the model of what stands under its name in lostromos.yaml (paths in it are relative to that file:
-    see ``relative``); ``build`` makes one of it.
-    """
-
-    options: type[Options]
-    build: Callable[[Any], Any]
 
 
 @final
@@ -78,7 +56,9 @@ _KINDS: Final = {
 class Registry:
     """What all plug-ins together bring."""
 
-    def __init__(self, manager: pluggy.PluginManager, things: Mapping[str, Mapping[str, Any]], plugins: Sequence[Plugin]) -> None:
+    def __init__(
+        self, manager: pluggy.PluginManager, things: Mapping[str, Mapping[str, Any]], plugins: Sequence[Plugin]
+    ) -> None:
         self._manager = manager
         self._things = things
         self.plugins = tuple(plugins)
@@ -87,10 +67,10 @@ class Registry:
         """The names of all back ends of a kind (``watcher``, ``renderer`` or ``applier``), sorted."""
         return sorted(self._things[kind])
 
-    def backend(self, kind: str, name: str) -> Backend:
+    def backend(self, kind: str, name: str) -> backends.Backend:
         """The back end of a kind and name; raises PluginError that says what to install."""
         found = self._things[kind].get(name)
-        if isinstance(found, Backend):
+        if isinstance(found, backends.Backend):
             return found
         if name in INSTALL:
             msg = f"the {kind} {name!r} is not installed; install it with: pip install {INSTALL[name]}"
@@ -119,8 +99,10 @@ class Registry:
         objections: list[str] = []
         for plugin in self._implementers("lostromos_review"):
             try:
-                answer = plugin.function(**_arguments(plugin, controller=controller, resource=resource, rendered=rendered))
-            except Exception as error:
+                answer = plugin.function(
+                    **_arguments(plugin, controller=controller, resource=resource, rendered=rendered)
+                )
+            except Exception as error:  # noqa: BLE001 - a policy that fails must not let things pass
                 _log.exception("a policy failed, so it forbids", plugin=plugin.plugin_name)
                 answer = f"the policy {plugin.plugin_name} failed: {type(error).__name__}"
             if answer:
@@ -140,7 +122,7 @@ class Registry:
         for implementation in self._implementers(hook):
             try:
                 implementation.function(**_arguments(implementation, **arguments))
-            except Exception:
+            except Exception:  # noqa: BLE001 - the other plug-ins want to be told, too
                 _log.exception("a plug-in failed", plugin=implementation.plugin_name, hook=hook)
 
     def _implementers(self, hook: str) -> Sequence[Any]:
@@ -166,18 +148,26 @@ def load(extra: Iterable[tuple[str, object]] = ()) -> Registry:
     return Registry(manager, things, plugins)
 
 
+def _who(name: str, origin: tuple[str, str]) -> str:
+    return f"the plug-in {name!r} ({' '.join(origin).strip()})"
+
+
 def _import(point: importlib.metadata.EntryPoint, origin: tuple[str, str]) -> object:
     try:
         return point.load()
     except Exception as error:
-        msg = f"the plug-in {point.name!r} ({' '.join(origin).strip()}) cannot be imported: {type(error).__name__}: {error}"
+        msg = f"{_who(point.name, origin)} cannot be imported: {type(error).__name__}: {error}"
         raise errors.PluginError(msg) from error
 
 
 def _register(
-    manager: pluggy.PluginManager, name: str, plugin: object, origin: tuple[str, str], origins: dict[str, tuple[str, str]]
+    manager: pluggy.PluginManager,
+    name: str,
+    plugin: object,
+    origin: tuple[str, str],
+    origins: dict[str, tuple[str, str]],
 ) -> None:
-    who = f"the plug-in {name!r} ({' '.join(origin).strip()})"
+    who = _who(name, origin)
     if isinstance(plugin, type):
         msg = f"{who} is a class; its entry point must name a module or an instance"
         raise errors.PluginError(msg)
@@ -203,10 +193,8 @@ def _collect(
             for name, thing in _call(implementation, origins[plugin]).items():
                 if (kind, name) in bringer:
                     first = bringer[kind, name]
-                    msg = (
-                        f"the {kind} {name!r} is brought by two plug-ins, {first} ({' '.join(origins[first]).strip()}) and "
-                        f"{plugin} ({' '.join(origins[plugin]).strip()}); uninstall one of them"
-                    )
+                    two = f"{_who(first, origins[first])} and {_who(plugin, origins[plugin])}"
+                    msg = f"the {kind} {name!r} is brought by {two}; uninstall one of them"
                     raise errors.PluginError(msg)
                 bringer[kind, name] = plugin
                 things[kind][name] = thing
@@ -215,7 +203,7 @@ def _collect(
 
 
 def _call(implementation: Any, origin: tuple[str, str]) -> Mapping[str, Any]:  # noqa: ANN401 - pluggy's HookImpl
-    who = f"the plug-in {implementation.plugin_name!r} ({' '.join(origin).strip()})"
+    who = _who(implementation.plugin_name, origin)
     try:
         answer = implementation.function()
     except Exception as error:

@@ -30,7 +30,12 @@ class Runner(Protocol):
     """Runs one program."""
 
     async def __call__(
-        self, command: Sequence[str], *, stdin: bytes = b"", environment: Mapping[str, str], timeout: float
+        self,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        environment: Mapping[str, str],
+        timeout: float,  # noqa: ASYNC109 - part of what a run is, not only a deadline
     ) -> Completed:
         """Run it to its end; raises ProcessError if it cannot be started or takes more than ``timeout`` seconds."""
 

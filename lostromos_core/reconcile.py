@@ -7,6 +7,8 @@ either ready, or carries a condition that says why not.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import inspect
 from typing import TYPE_CHECKING, final
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.reconcile")
 
+LAST_WORDS = 2.5
+"""Seconds to say on a resource that its reconcile was interrupted."""
 DELETE_POLL = 1.0
 """Seconds between looks at objects that are being deleted."""
 
@@ -56,12 +60,17 @@ async def reconcile(parts: Parts, key: str) -> Result:
         if resource is None or resource.deleting:
             result = await _delete(parts, key, resource)
         elif resource.unreadable:
-            result = _finished(resource, interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable))
+            result = _finished(
+                resource, interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable)
+            )
         else:
             result = await _apply(parts, resource)
+    except asyncio.CancelledError:
+        await _report_interruption(parts, resource)
+        raise
     except errors.LostromosError as error:
         result = _failed(resource, error)
-    except Exception as error:  # noqa: BLE001 - a plug-in's bug must not stop the other resources
+    except Exception as error:
         log.exception("a bug: the reconcile failed with an unexpected error")
         result = _failed(resource, _unexpected(error))
     return await _report(parts, key, result)
@@ -86,7 +95,9 @@ async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) 
         return Result(outcome, report, resource)
     if applied.remaining:
         message = f"{_count(applied.remaining)} still being deleted"
-        report = interfaces.Report(ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects)
+        report = interfaces.Report(
+            ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
+        )
         return Result(interfaces.Outcome.again(DELETE_POLL), report, resource)
     return Result(interfaces.Outcome.done())
 
@@ -99,7 +110,9 @@ def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         message = f"{where}{first.message}{more}"
         retrying = any(result.retryable for result in failed)
-        return interfaces.Report(ready=False, reason="ApplyFailed", message=message, retrying=retrying, objects=applied.objects)
+        return interfaces.Report(
+            ready=False, reason="ApplyFailed", message=message, retrying=retrying, objects=applied.objects
+        )
     waiting = _waiting(rendered)
     if waiting:
         return interfaces.Report(ready=False, reason="Waiting", message=waiting, retrying=True, objects=applied.objects)
@@ -145,6 +158,16 @@ def _unexpected(error: Exception) -> errors.LostromosError:
     failure = errors.LostromosError(f"unexpected error, see the log: {type(error).__name__}")
     failure.retryable = True
     return failure
+
+
+async def _report_interruption(parts: Parts, resource: interfaces.Resource | None) -> None:
+    """The process ends before the work does: say so, if that can be said quickly; the next start goes on."""
+    if resource is None:
+        return
+    message = "the operator ended before everything was applied; it goes on when it is started again"
+    report = interfaces.Report(ready=False, reason="Interrupted", message=message, retrying=True)
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(parts.watcher.report(resource, report), LAST_WORDS)
 
 
 async def _report(parts: Parts, key: str, result: Result) -> Result:

@@ -86,7 +86,9 @@ async def _read(
         return found.get("data") or {}
     assert source.secret is not None  # noqa: S101 - the model has checked that one is given
     found = await _read_object(read, "Secret", source.secret, document, (*field, "secret"))
-    encoded = {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in (found.get("data") or {}).items()}
+    encoded = {
+        key: base64.b64decode(value).decode("utf-8", "replace") for key, value in (found.get("data") or {}).items()
+    }
     return {**encoded, **(found.get("stringData") or {})}
 
 
@@ -110,5 +112,9 @@ async def _read_object(
             return {}
         if error.retryable:
             raise
-        hint = "create it, or set `optional: true`" if error.status == NOT_FOUND else "the operator must be allowed to get it"
+        hint = (
+            "create it, or set `optional: true`"
+            if error.status == NOT_FOUND
+            else "the operator must be allowed to get it"
+        )
         raise document.error(field, f"{error}; {hint}") from error

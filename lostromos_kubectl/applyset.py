@@ -12,7 +12,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, paths
+from lostromos_core.kube import client, marks, paths
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import inventory
 
@@ -132,7 +132,7 @@ class ApplySets:
         """Whether there is anything for us to do before an owner goes; garbage collection does the rest."""
         if "deletionTimestamp" not in owner.metadata:
             return True
-        return inventory.marks.FINALIZER in (owner.metadata.get("finalizers") or ())
+        return marks.FINALIZER in (owner.metadata.get("finalizers") or ())
 
     async def _prepare(
         self, owner: interfaces.Resource, rendered: interfaces.Manifests
@@ -161,7 +161,7 @@ class ApplySets:
         uid, known = self._known.get(owner.key, ("", None))
         if known is not None and uid == owner.uid:
             return known
-        claimed = inventory.marks.claimant(owner.metadata)
+        claimed = marks.claimant(owner.metadata)
         children = await self._inventory.find(owner) if claimed else []
         known = {_key(child.ref): _Known(child.uid, child.version) for child in children if not child.deleting}
         self._known[owner.key] = (owner.uid, known)
@@ -241,7 +241,12 @@ class ApplySets:
     async def _delete(self, child: inventory.Child) -> interfaces.ObjectResult | None:
         """Delete one object, and only this one; None when it is gone."""
         path = paths.item(child.ref.api_version, child.plural, child.ref.namespace, child.ref.name)
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": child.uid}, "propagationPolicy": "Background"}
+        body = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": {"uid": child.uid},
+            "propagationPolicy": "Background",
+        }
         try:
             answer = await self._kube.request("DELETE", path, action=f"delete {child.ref}", body=body)
         except errors.ApiError as error:

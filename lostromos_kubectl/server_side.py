@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @final
 class ServerSideApplier:
-    """Applies manifests with server-side apply. Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+    """Applies manifests with server-side apply.
 
+    Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/.
     ``conflicts``: what to do when another manager owns a field that we set: ``fail`` names it, ``force`` takes it.
     ``finalizer``: see ``inventory.ParentInventory``.
     """

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 WORKS = interfaces.Context()
 
 
-def resource(name: str, *, generation: int = 1, uid: str = "", deleting: bool = False, **spec: Any) -> interfaces.Resource:
+def resource(
+    name: str, *, generation: int = 1, uid: str = "", deleting: bool = False, **spec: Any
+) -> interfaces.Resource:
     ref = interfaces.ObjectRef("example.com/v1", "WebApp", "ns", name)
     data = {
         "apiVersion": "example.com/v1",
@@ -99,14 +101,16 @@ class FakeApplier:
         if manifest.data.get("data", {}).get("bad"):
             return interfaces.ObjectResult(manifest.ref, interfaces.Action.FAILED, "data.bad: not allowed")
         if found and found[0] != owner.key and not adopts:
-            return interfaces.ObjectResult(manifest.ref, interfaces.Action.FAILED, f"{manifest.ref} exists and does not belong to it")
+            return interfaces.ObjectResult(
+                manifest.ref, interfaces.Action.FAILED, f"{manifest.ref} exists and does not belong to it"
+            )
         if found and found == (owner.key, manifest.data):
             return interfaces.ObjectResult(manifest.ref, interfaces.Action.UNCHANGED)
         if not self.dry_run:
             self.world[name] = (owner.key, manifest.data)
         return interfaces.ObjectResult(manifest.ref, interfaces.Action.UPDATED if found else interfaces.Action.CREATED)
 
-    async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
+    async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:  # noqa: ARG002
         await asyncio.sleep(0)
         if self.error:
             raise self.error

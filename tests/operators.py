@@ -136,14 +136,14 @@ class Operator:
             raise
 
 
-def lostromos(*arguments: str, stdin: str = "", timeout: float = 60.0, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of ``lostromos`` to its end."""
+def lostromos(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ``lostromos`` to its end, within a minute."""
     return subprocess.run(
         [LOSTROMOS, *arguments],
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=60,
         env={**os.environ, "COLUMNS": "200", **environment},
         check=False,
     )

@@ -18,7 +18,10 @@ def command(*, output: str) -> None:
     """List the installed plug-ins: name, distribution, version, and what each provides."""
     found = plugins.load().plugins
     if output == "json":
-        rows = [{"name": p.name, "distribution": p.distribution, "version": p.version, "provides": p.provides} for p in found]
+        rows = [
+            {"name": p.name, "distribution": p.distribution, "version": p.version, "provides": p.provides}
+            for p in found
+        ]
         click.echo(json.dumps(rows, indent=2))
         return
     table = rich.table.Table("Name", "Distribution", "Version", "Provides", box=rich.box.SIMPLE_HEAD)

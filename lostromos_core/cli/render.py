@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 @options.configuration
 @click.option("--controller", "name", default="", help="Which controller; needed if several fit the resource.")
 @click.option(
-    "-f", "--file", "files", type=click.Path(path_type=pathlib.Path), multiple=True, required=True,
+    "-f",
+    "--file",
+    "files",
+    type=click.Path(path_type=pathlib.Path),
+    multiple=True,
+    required=True,
     help="A file with one or more resources, YAML or JSON; - for standard input. May be repeated.",
 )
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 @click.option(
-    "--objects", type=click.Path(path_type=pathlib.Path, exists=True, dir_okay=False),
-    help="A file with objects of the cluster (YAML or JSON): what ConfigMaps and Secrets of `varsFrom`, and lookups, see.",
+    "--objects",
+    type=click.Path(path_type=pathlib.Path, exists=True, dir_okay=False),
+    help="A file with objects of the cluster, YAML or JSON: what `varsFrom` reads.",
 )
 def command(
     *, config_file: pathlib.Path, name: str, files: tuple[pathlib.Path, ...], output: str, objects: pathlib.Path | None
@@ -54,7 +60,11 @@ def _render(
     index = _choose(setup, name, resource)
     renderer = setup.part(index, "render")
     runtime = interfaces.Runtime(
-        setup.settings.controllers[index].name, None, setup.registry.filters, setup.registry.tests, setup.registry.functions
+        setup.settings.controllers[index].name,
+        None,
+        setup.registry.filters,
+        setup.registry.tests,
+        setup.registry.functions,
     )
     if isinstance(renderer, interfaces.Startable):
         asyncio.run(renderer.start(runtime))
@@ -70,13 +80,15 @@ def _choose(setup: assembly.Setup, name: str, resource: interfaces.Resource) -> 
     names = [controller.name for controller in controllers]
     if name:
         if name not in names:
-            msg = f"there is no controller {name!r} in the configuration (there is: {', '.join(names)}){errors.nearest(name, names)}"
+            there = f"there is: {', '.join(names)}"
+            msg = f"there is no controller {name!r} in the configuration ({there}){errors.nearest(name, names)}"
             raise click.UsageError(msg)
         return names.index(name)
     fitting = [index for index, controller in enumerate(controllers) if _watches(controller.watch, resource)]
     if len(fitting) == 1 or len(controllers) == 1:
         return fitting[0] if fitting else 0
-    msg = f"{len(fitting)} controllers watch {resource.ref.kind} of {resource.ref.api_version}; choose one with --controller"
+    what = f"{resource.ref.kind} of {resource.ref.api_version}"
+    msg = f"{len(fitting)} controllers watch {what}; choose one with --controller"
     raise click.UsageError(msg)
 
 
@@ -95,8 +107,9 @@ def _documents(path: pathlib.Path) -> Iterator[Any]:
         msg = f"{path}: cannot be read: {errors.shorten(str(error))}"
         raise click.UsageError(msg) from error
     for document in found:
-        if isinstance(document, dict) and isinstance(document.get("items"), list):
-            yield from document["items"]
+        items = document.get("items") if isinstance(document, dict) else None
+        if isinstance(items, list):
+            yield from items
         else:
             yield document
 

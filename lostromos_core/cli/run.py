@@ -23,11 +23,25 @@ if TYPE_CHECKING:
 @click.command("run")
 @options.configuration
 @options.cluster
-@click.option("--once", is_flag=True, help="Reconcile everything once, print a table, and exit: 0 only if all is ready.")
-@click.option("--dry-run", is_flag=True, help="Send every write as a dry run: the API server checks it, and keeps nothing.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Resources reconciled at the same time; default: as configured.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, envvar="LOSTROMOS_LOG_FORMAT")
-@click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, envvar="LOSTROMOS_LOG_LEVEL")
+@click.option(
+    "--once", is_flag=True, help="Reconcile everything once, print a table, and exit: 0 only if all is ready."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Send every write as a dry run: the API server checks it, and keeps nothing."
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 256), help="Resources reconciled at the same time; default: as configured."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="LOSTROMOS_LOG_FORMAT",
+)
+@click.option(
+    "--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, envvar="LOSTROMOS_LOG_LEVEL"
+)
 def command(  # noqa: PLR0913 - the options of the command
     *,
     config_file: pathlib.Path,
@@ -63,7 +77,9 @@ def _show(summary: operator_.Summary, setup: assembly.Setup) -> int:
         if report is None:
             continue
         colour = "green" if report.ready else "red"
-        table.add_row(controller, key, f"[{colour}]{report.ready}[/]", report.reason, rich.markup.escape(report.message))
+        table.add_row(
+            controller, key, f"[{colour}]{report.ready}[/]", report.reason, rich.markup.escape(report.message)
+        )
     console = rich.console.Console()
     if table.row_count:
         console.print(table)

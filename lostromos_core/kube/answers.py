@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SCHEMA_ERROR = re.compile(
-    r"failed to (?:create typed patch object|convert new object) \([^)]*\)(?: to proper version)?: (?P<detail>.*)", re.DOTALL
+    r"failed to (?:create typed patch object|convert new object) \([^)]*\)(?: to proper version)?: (?P<detail>.*)",
+    re.DOTALL,
 )
 _FIELD = re.compile(r"^\s*\.(?P<field>(?:[^\s:\[]|\[[^\]]*\])+): (?P<what>.*)$", re.MULTILINE)
 _CONVERSION = re.compile(r"unable to convert unstructured object to [^:]*: ")
@@ -62,7 +63,8 @@ def _cause(cause: Mapping[str, Any]) -> errors.Cause:
     if cause.get("reason") == "FieldManagerConflict":
         manager = _MANAGER.search(message)
         who = manager.group(1) if manager else "another field manager"
-        return errors.Cause(field, f"conflict with {who}, who owns this field; leave it out of the template, or take it over with `conflicts: force`")
+        way_out = "leave it out of the template, or take it over with `conflicts: force`"
+        return errors.Cause(field, f"conflict with {who}, who owns this field; {way_out}")
     return errors.Cause(field, errors.shorten(_QUOTED_VALUE.sub("Invalid value: ", message)))
 
 
@@ -72,7 +74,9 @@ def _schema_causes(message: str) -> list[errors.Cause]:
     if not found:
         return []
     detail = found.group("detail")
-    causes = [errors.Cause(match.group("field"), _without_value(match.group("what"))) for match in _FIELD.finditer(detail)]
+    causes = [
+        errors.Cause(match.group("field"), _without_value(match.group("what"))) for match in _FIELD.finditer(detail)
+    ]
     return causes or [errors.Cause("", errors.shorten(_CONVERSION.sub("", detail)))]
 
 

@@ -125,7 +125,9 @@ class Kube:
             self.limiter.overloaded(failure.retry_after)
         raise failure
 
-    async def stream(self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON) -> AsyncIterator[bytes]:
+    async def stream(
+        self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON
+    ) -> AsyncIterator[bytes]:
         """The chunks of a watch, as they come; raises ApiError, ConnectionFailed after ``idle`` seconds of silence."""
         session = await self._open()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=idle)
@@ -144,7 +146,13 @@ class Kube:
             raise _connection_failed(action, error) from error
 
     async def _send(  # noqa: PLR0913, PLR0917 - the parts of an HTTP request
-        self, session: aiohttp.ClientSession, method: str, url: yarl.URL, headers: dict[str, str], data: bytes | None, action: str
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: yarl.URL,
+        headers: dict[str, str],
+        data: bytes | None,
+        action: str,
     ) -> tuple[int, Mapping[str, str], bytes]:
         headers["Authorization"] = self._credentials.authorization
         try:
@@ -200,5 +208,7 @@ def _encode(body: Any, action: str) -> bytes:  # noqa: ANN401 - any JSON value
 
 
 def _connection_failed(action: str, error: BaseException) -> errors.ConnectionFailed:
-    cause = "no answer in time" if isinstance(error, TimeoutError) else errors.shorten(str(error) or type(error).__name__)
+    cause = (
+        "no answer in time" if isinstance(error, TimeoutError) else errors.shorten(str(error) or type(error).__name__)
+    )
     return errors.ConnectionFailed(f"{action}: the API server cannot be reached: {cause}")

@@ -74,7 +74,11 @@ class Credentials:
             if path:
                 _forget_temporary_files()
                 await config.load_kube_config(
-                    path, self._context, client_configuration=configuration, persist_config=False, temp_file_path=private
+                    path,
+                    self._context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                    temp_file_path=private,
                 )
             else:
                 config.load_incluster_config(client_configuration=configuration)

@@ -81,7 +81,9 @@ class Discovery:
         if self._clock() - self._read_at > NEGATIVE_SECONDS:
             async with self._reading:
                 await self._read()
-            return next((k for k in self._kinds.values() if k.name == kind and k.api_version.rpartition("/")[0] == group), None)
+            return next(
+                (k for k in self._kinds.values() if k.name == kind and k.api_version.rpartition("/")[0] == group), None
+            )
         return None
 
     def forget(self, api_version: str, kind: str) -> None:

@@ -5,7 +5,7 @@ Writing one is a courtesy: it may be forbidden or fail, and then nothing else do
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import uuid
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -36,7 +36,7 @@ async def write(  # noqa: PLR0913 - the parts of an Event
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"name": f"{about.name[:200]}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
-        "eventTime": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "eventTime": dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "reportingController": f"lostromos.dev/{controller}",
         "reportingInstance": "lostromos",
         "type": kind,

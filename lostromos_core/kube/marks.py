@@ -46,7 +46,13 @@ def set_id(owner: interfaces.ObjectRef) -> str:
 def owner_value(owner: interfaces.Resource) -> str:
     """The value of a child's owner annotation."""
     ref = owner.ref
-    value = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "uid": owner.uid}
+    value = {
+        "apiVersion": ref.api_version,
+        "kind": ref.kind,
+        "namespace": ref.namespace,
+        "name": ref.name,
+        "uid": owner.uid,
+    }
     return orjson.dumps(value).decode()
 
 

@@ -14,7 +14,8 @@ from lostromos_core import errors
 def segment(name: str) -> str:
     """A name as one quoted path segment; raises RefusedError for what the API allows in no name."""
     if not name or name in {".", ".."} or "/" in name or "%" in name:
-        msg = f"{errors.shorten(name, 80)!r} cannot be a name in Kubernetes: it is empty, '.', '..', or has a '/' or '%' in it"
+        shown = errors.shorten(name, 80)
+        msg = f"{shown!r} cannot be a name in Kubernetes: it is empty, '.', '..', or has a '/' or '%' in it"
         raise errors.RefusedError(msg)
     return urllib.parse.quote(name, safe="")
 
@@ -31,7 +32,7 @@ def collection(api_version: str, plural: str, namespace: str = "") -> str:
     return f"{prefix(api_version)}{scope}/{segment(plural)}"
 
 
-def item(api_version: str, plural: str, namespace: str, name: str, subresource: str = "") -> str:  # noqa: PLR0913, PLR0917 - the parts of a path
+def item(api_version: str, plural: str, namespace: str, name: str, subresource: str = "") -> str:
     """The path of one object, or of a subresource such as ``status``."""
     path = f"{collection(api_version, plural, namespace)}/{segment(name)}"
     return f"{path}/{segment(subresource)}" if subresource else path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, Any, final
 
 import structlog
@@ -18,8 +18,8 @@ _GONE = frozenset({404, 409})
 """The resource was deleted, or deleted and created again, since we read it: nobody is left to read the status."""
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 @final
@@ -33,7 +33,7 @@ class Reporter:
         api_version: str,
         kind: str,
         *,
-        now: Callable[[], datetime.datetime] = _now,
+        now: Callable[[], dt.datetime] = _now,
     ) -> None:
         self._kube = kube
         self._controller = controller
@@ -82,9 +82,14 @@ class Reporter:
             return
         missing = [field for field in schema.STATUS_FIELDS if field not in (known.get("properties") or {})]
         if not has_subresource:
-            _log.warning("the kind has no status subresource; add `subresources: {status: {}}` to its definition", kind=self._kind)
+            _log.warning(
+                "the kind has no status subresource; add `subresources: {status: {}}` to its definition",
+                kind=self._kind,
+            )
         elif missing:
-            _log.warning("the kind does not declare all status fields", kind=self._kind, missing=missing, add=schema.SNIPPET)
+            _log.warning(
+                "the kind does not declare all status fields", kind=self._kind, missing=missing, add=schema.SNIPPET
+            )
 
     async def _send(self, resource: interfaces.Resource, declared: Mapping[str, Any]) -> None:
         ref = resource.ref

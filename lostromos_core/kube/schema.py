@@ -74,9 +74,9 @@ def keep_declared(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
         properties = schema.get("properties") or {}
         extra = schema.get("additionalProperties")
         return {
-            key: keep_declared(item, properties.get(key) or extra)
+            key: keep_declared(item, below)
             for key, item in value.items()
-            if isinstance(properties.get(key) or extra, dict)
+            if isinstance(below := properties.get(key) or extra, dict)
         }
     if isinstance(value, list):
         items = schema.get("items") or {}

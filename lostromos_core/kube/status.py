@@ -6,7 +6,7 @@ Source: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from lostromos_core import errors, interfaces
@@ -18,7 +18,9 @@ MAX_OBJECTS = 500
 """Entries of ``resources``; what failed comes first when there are more."""
 
 
-def desired(report: interfaces.Report, current: Mapping[str, Any], *, generation: int, now: datetime.datetime) -> dict[str, Any]:
+def desired(
+    report: interfaces.Report, current: Mapping[str, Any], *, generation: int, now: dt.datetime
+) -> dict[str, Any]:
     """The whole status that a report amounts to; what has not changed keeps its time and its last action."""
     return {
         "observedGeneration": generation,
@@ -38,7 +40,7 @@ def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
 
 
 def _conditions(
-    report: interfaces.Report, current: Mapping[str, Any], generation: int, now: datetime.datetime
+    report: interfaces.Report, current: Mapping[str, Any], generation: int, now: dt.datetime
 ) -> list[dict[str, Any]]:
     before = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
     states = {
@@ -55,7 +57,7 @@ def _condition(  # noqa: PLR0913, PLR0917 - the parts of a condition
     report: interfaces.Report,
     before: Mapping[str, Any],
     generation: int,
-    now: datetime.datetime,
+    now: dt.datetime,
 ) -> dict[str, Any]:
     status = "True" if state else "False"
     says = name == "Ready" or state
@@ -66,7 +68,7 @@ def _condition(  # noqa: PLR0913, PLR0917 - the parts of a condition
         "reason": report.reason if says else f"Not{name}",
         "message": errors.shorten(report.message) if says else "",
         "observedGeneration": generation,
-        "lastTransitionTime": since or now.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": since or now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 
 

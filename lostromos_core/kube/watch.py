@@ -131,7 +131,9 @@ class Watch:
             except _UnsupportedError:
                 state = State.LIST
             except errors.ApiError as error:
-                state = State.WATCH if self._version and self._seen is None and error.status != NOT_FOUND else State.INITIAL
+                state = (
+                    State.WATCH if self._version and self._seen is None and error.status != NOT_FOUND else State.INITIAL
+                )
                 await self._back_off(error)
 
     def _recovered(self) -> None:
@@ -168,7 +170,9 @@ class Watch:
         path = await self._path()
         while True:
             try:
-                answer = await self._kube.request_bytes("GET", path, action=self._action, query=query, accept=self._accept[1])
+                answer = await self._kube.request_bytes(
+                    "GET", path, action=self._action, query=query, accept=self._accept[1]
+                )
             except errors.ApiError as error:
                 raise (_ExpiredError() if error.status == GONE else error) from error
             metadata = self._page(answer)
@@ -194,7 +198,13 @@ class Watch:
 
     async def _stream(self, query: Mapping[str, str]) -> None:
         timeout = random.uniform(0.8, 1.2) * self._timings.server_timeout  # noqa: S311 - no secret
-        full = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(int(timeout)), **query, **self._selection}
+        full = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(int(timeout)),
+            **query,
+            **self._selection,
+        }
         chunks = self._kube.stream(
             await self._path(), action=self._action, query=full, idle=self._timings.idle, accept=self._accept[0]
         )

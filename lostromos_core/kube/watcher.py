@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, paths, reporter, store, watch
+from lostromos_core.kube import marks, paths, reporter, store
+from lostromos_core.kube import watch as watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ class KubernetesWatcher:
         namespaces: Sequence[str] = (),
         labels: str = "",
         annotation: str = "",
-        timings: watch.Timings | None = None,
+        timings: watching.Timings | None = None,
     ) -> None:
         self.api_version = f"{group}/{version}" if group else version
         self.kind = kind
@@ -89,7 +90,7 @@ class KubernetesWatcher:
         if self._selects(resource.metadata) and resource.key not in self._left:
             await self._reporter.write(resource, report)
 
-    def _watch_one(self, namespace: str, sink: _Sink) -> watch.Watch:
+    def _watch_one(self, namespace: str, sink: _Sink) -> watching.Watch:
         async def path() -> str:
             kind = await self._kube.discovery.kind(self.api_version, self.kind)
             if namespace and not kind.namespaced:
@@ -98,7 +99,7 @@ class KubernetesWatcher:
             return paths.collection(self.api_version, kind.plural, namespace)
 
         what = f"{self.kind} in {namespace or 'all namespaces'}"
-        return watch.Watch(self._kube, path, sink, what=what, labels=self._labels, timings=self._timings)
+        return watching.Watch(self._kube, path, sink, what=what, labels=self._labels, timings=self._timings)
 
     def _selects(self, metadata: Mapping[str, Any]) -> bool:
         if not self._annotation:
@@ -115,7 +116,7 @@ class KubernetesWatcher:
         try:
             item: dict[str, Any] = await self._kube.request("GET", path, action=f"read {self.kind} {key}")
         except errors.ApiError as error:
-            if error.status != watch.NOT_FOUND:
+            if error.status != watching.NOT_FOUND:
                 raise
             item = {}
         if marks.claimant(item.get("metadata") or {}) == self._controller:
@@ -154,7 +155,9 @@ def _key(namespace: str, name: str) -> str:
 class _Sink:
     """Gives what one watch finds to the watcher, and rings."""
 
-    def __init__(self, watcher: KubernetesWatcher, namespace: str, bell: interfaces.Doorbell, waiting: set[str]) -> None:
+    def __init__(
+        self, watcher: KubernetesWatcher, namespace: str, bell: interfaces.Doorbell, waiting: set[str]
+    ) -> None:
         self._watcher = watcher
         self._namespace = namespace
         self._bell = bell
@@ -182,7 +185,7 @@ class _Sink:
             self._bell.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        if error is not None and error.status == watch.NOT_FOUND:
+        if error is not None and error.status == watching.NOT_FOUND:
             self._watcher._kube.discovery.forget(self._watcher.api_version, self._watcher.kind)  # noqa: SLF001 - as above
         self._bell.trouble(_explain(error, self._watcher) if error else "")
 

@@ -6,18 +6,17 @@ data could add keys to it. Between these tags it is a template of its own kind: 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, final
 
 import jinja2.ext
 import jinja2.nodes
+import jinja2.parser
 
 from lostromos_core import errors
 from lostromos_core.templates import filters, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import jinja2.parser
 
 _WRITERS: dict[str, Callable[[object], str]] = {
     "yaml": filters.to_yaml,
@@ -29,7 +28,7 @@ _WRITERS: dict[str, Callable[[object], str]] = {
 class EmbeddedDocument(jinja2.ext.Extension):
     """The tags ``yaml`` and ``json``. What stands between them must be one document; the result is one string."""
 
-    tags: ClassVar[set[str]] = set(_WRITERS)
+    tags = set(_WRITERS)  # noqa: RUF012 - as the base class declares it
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
         """One call of ``_write`` with the body as its text."""

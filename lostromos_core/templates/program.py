@@ -80,7 +80,7 @@ class Items:
         filled = []
         try:
             for node in self.nodes:
-                filled.append(node.fill(slots))
+                filled.append(node.fill(slots))  # noqa: PERF401 - the error below wants to know how far we got
         except Misplaced as error:
             error.path.insert(0, len(filled))
             raise

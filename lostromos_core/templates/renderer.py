@@ -93,12 +93,12 @@ class JinjaRenderer:
             msg = f"{place}: not a valid template: {error.message}"
             raise errors.ConfigError(msg) from error
 
-    def _render_unit(self, template: jinja2.Template, names: Mapping[str, Any]) -> interfaces.Unit:
+    def _render_unit(self, template: jinja2.Template, names: dict[str, Any]) -> interfaces.Unit:
         name = template.name or ""
         try:
             text, found = sandbox.collect(lambda: "".join(template.root_render_func(template.new_context(names))))
             documents = self._environment.programs.fill(text, found)
-        except Exception as error:  # noqa: BLE001 - any error of a filter or a plug-in is the template's error here
+        except Exception as error:
             raise self._render_error(error, name) from error
         return interfaces.Unit(name, tuple(_manifest(document, self._name_file(name)) for document in documents))
 
@@ -107,13 +107,16 @@ class JinjaRenderer:
             return error
         message = error.message if isinstance(error, errors.RenderError | jinja2.TemplateError) else None
         text = errors.shorten(message or f"{type(error).__name__}: {error}")
-        return errors.RenderError(text, place=_template_place(error.__traceback__, self._name_file) or self._name_file(name))
+        return errors.RenderError(
+            text, place=_template_place(error.__traceback__, self._name_file) or self._name_file(name)
+        )
 
 
 def _read(folder: pathlib.Path) -> dict[str, str]:
     if not folder.is_dir():
         what = "is a file, and must be a folder" if folder.exists() else "does not exist"
-        msg = f"templates: the folder {folder} {what}; create it, or correct the path (relative to the configuration file)"
+        way_out = "create it, or correct the path (relative to the configuration file)"
+        msg = f"templates: the folder {folder} {what}; {way_out}"
         raise errors.ConfigError(msg)
     sources = {}
     for path in sorted(folder.rglob("*")):
@@ -144,11 +147,18 @@ def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
     """A document as a manifest; raises RenderError if it is no Kubernetes object."""
     data, node = document.data, document.node
     if not isinstance(node, program.Fields):
-        raise _no_object(document, (), f"a document must be a mapping written in the template, and this is {values.kind_of(data)}", file)
+        raise _no_object(
+            document,
+            (),
+            f"a document must be a mapping written in the template, and this is {values.kind_of(data)}",
+            file,
+        )
     for key in ("apiVersion", "kind"):
         written = node.child(key)
         if not isinstance(written, program.Constant) or not isinstance(written.value, str) or not written.value:
-            raise _no_object(document, (key,), f"{key} must be written in the template, not made by an expression", file)
+            raise _no_object(
+                document, (key,), f"{key} must be written in the template, not made by an expression", file
+            )
     if data["kind"].endswith("List") and "items" in data:
         raise _no_object(document, (), "lists of objects are not supported; write each as a document of its own", file)
     metadata = data.get("metadata")
@@ -158,7 +168,9 @@ def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
     if not isinstance(name, str) or not name:
         hint = "; put the expression in quotes" if isinstance(name, int | float) else ""
         found = "empty" if name == "" else "missing" if name is None else values.kind_of(name)
-        raise _no_object(document, ("metadata", "name"), f"metadata.name must be a string, and this is {found}{hint}", file)
+        raise _no_object(
+            document, ("metadata", "name"), f"metadata.name must be a string, and this is {found}{hint}", file
+        )
     if not isinstance(metadata.get("namespace", ""), str):
         raise _no_object(document, ("metadata", "namespace"), "metadata.namespace must be a string", file)
     return interfaces.Manifest(data, document)

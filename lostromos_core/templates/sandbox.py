@@ -173,7 +173,9 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> jinja2.lexer.TokenStream:
         """As Jinja2 does, with our rules for white space and with place marks."""
-        raw: Iterable[lines.RawToken] = self.lexer.tokeniter(self.preprocess(source, name, filename), name, filename, state)
+        raw: Iterable[lines.RawToken] = self.lexer.tokeniter(
+            self.preprocess(source, name, filename), name, filename, state
+        )
         if state is None:
             raw = self._marked(raw, name)
         return jinja2.lexer.TokenStream(self.lexer.wrap(raw, name, filename), name, filename)
@@ -198,7 +200,15 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Jinja2
         """Refuse string methods whose argument is the size of their result."""
-        if getattr(function, "__name__", "") in {"ljust", "rjust", "center", "zfill", "expandtabs", "format", "format_map"}:
+        if getattr(function, "__name__", "") in {
+            "ljust",
+            "rjust",
+            "center",
+            "zfill",
+            "expandtabs",
+            "format",
+            "format_map",
+        }:
             owner = getattr(function, "__self__", None)
             if isinstance(owner, str):
                 msg = f"the method {function.__name__} of strings is not available in templates"
@@ -232,10 +242,8 @@ def _check_size(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 -
         sized, count = (left, right) if isinstance(right, int) else (right, left)
         if isinstance(sized, str | list | tuple) and isinstance(count, int) and len(sized) * count > MAX_STRING:
             _refuse_size(operator)
-    elif operator == "+" and isinstance(left, str | list) and isinstance(right, str | list):
-        if not isinstance(left, tokens.Fragment | list) and not isinstance(right, tokens.Fragment | list):
-            if len(left) + len(right) > MAX_STRING:
-                _refuse_size(operator)
+    elif operator == "+" and all(type(side) is str for side in (left, right)) and len(left) + len(right) > MAX_STRING:
+        _refuse_size(operator)
 
 
 def _refuse_size(operator: str) -> NoReturn:

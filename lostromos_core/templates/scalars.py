@@ -22,7 +22,8 @@ _OLD_OCTAL = re.compile(r"[-+]?0[0-9_]+")
 _OLD_NUMBER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F]*_[0-9a-fA-F_]*|[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?)")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _TIMESTAMP = re.compile(
-    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?[ \t]*(?:Z|[-+][0-9:]+)?)?"
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+    r"(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?[ \t]*(?:Z|[-+][0-9:]+)?)?"
 )
 _NOT_A_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
@@ -31,7 +32,7 @@ class AmbiguousScalarError(ValueError):
     """A plain scalar that different readers read differently, or that JSON has no word for."""
 
 
-def resolve(text: str) -> None | bool | int | float | str:
+def resolve(text: str) -> bool | int | float | str | None:
     """The value of a plain scalar.
 
     Raises AmbiguousScalarError, with a message that says what to write instead.
@@ -75,7 +76,7 @@ def _number(text: str) -> int | float | str:
     if _CORE_HEX.fullmatch(text):
         return int(text, 16)
     if _CORE_OCTAL.fullmatch(text):
-        return int(text[2:], 8)
+        return int(text, 8)
     if _CORE_FLOAT.fullmatch(text):
         value = float(text)
         if math.isinf(value):

@@ -25,6 +25,7 @@ _EXPRESSION = re.compile(f"{tokens.PLACE.pattern}{tokens.TOKEN.pattern}")
 CACHE_SIZE = 256
 """Parsed texts that are kept; one template gives one text a path through its conditions and loops."""
 
+
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Document:
@@ -96,7 +97,7 @@ def _compile(text: str) -> tuple[program.Node, ...]:
         numbers.append(int(mark.group(1)) if mark else (numbers[-1] if numbers else None))
     expressions = {int(slot): int(place) for place, slot in _EXPRESSION.findall(laid_out)}
     compiler = program.Compiler(tokens.visible(laid_out), numbers, expressions)
-    nodes = []
+    nodes: list[program.Node] = []
     for node in compiler.documents():
         if len(nodes) >= program.MAX_DOCUMENTS:
             msg = f"more than {program.MAX_DOCUMENTS} documents in one file"

@@ -108,7 +108,9 @@ class Fragment(str):
     format = format_map = join = replace = split = splitlines = rsplit = partition = rpartition = _refuse("taken apart")
     upper = lower = title = capitalize = casefold = swapcase = encode = translate = _refuse("converted")
     find = index = rfind = rindex = count = startswith = endswith = _refuse("searched")
-    lstrip = rstrip = removeprefix = removesuffix = ljust = rjust = center = zfill = expandtabs = _refuse("cut or padded")
-    isdigit = isalpha = isalnum = isnumeric = isdecimal = isidentifier = islower = isupper = isspace = istitle = _refuse(
-        "tested"
+    lstrip = rstrip = removeprefix = removesuffix = ljust = rjust = center = zfill = expandtabs = _refuse(
+        "cut or padded"
+    )
+    isdigit = isalpha = isalnum = isnumeric = isdecimal = isidentifier = islower = isupper = isspace = istitle = (
+        _refuse("tested")
     )

@@ -38,7 +38,11 @@ def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
         return _number(value)
     if isinstance(value, Mapping):
         return {_key(key): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset | Iterator) or kind.__name__ in {"dict_keys", "dict_values", "dict_items"}:
+    if isinstance(value, list | tuple | set | frozenset | Iterator) or kind.__name__ in {
+        "dict_keys",
+        "dict_values",
+        "dict_items",
+    }:
         return [plain(item, depth + 1) for item in value]
     return _odd(value)
 

@@ -46,7 +46,12 @@ BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
 @pytest.mark.parametrize("apply", [{"server-side": {}}, {"kubectl": {}}], ids=["server-side", "kubectl"])
 def test_a_value_that_is_yaml_stays_a_value(
-    apply: dict[str, Any], tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+    apply: dict[str, Any],
+    tmp_path: Path,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    crd: crds.CustomKind,
+    namespace: str,
 ) -> None:
     evil = BINDING.replace("NAME", f"evil-{namespace}")
     before = {item["metadata"]["name"] for item in api.list(BINDINGS)}

@@ -38,7 +38,12 @@ def text_of(api: apis.Api, namespace: str, name: str) -> str | None:
 
 @pytest.mark.parametrize("apply", APPLIERS, ids=["server-side", "kubectl"])
 def test_a_resource_is_created_updated_and_cleaned_up(
-    apply: dict[str, Any], tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+    apply: dict[str, Any],
+    tmp_path: Path,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    crd: crds.CustomKind,
+    namespace: str,
 ) -> None:
     made = operators.project(tmp_path, crd, apply=apply)
     path = crd.path(namespace, "web")
@@ -80,7 +85,9 @@ def test_a_second_look_writes_nothing(
         child = (read(api, namespace, "web") or {})["metadata"]["resourceVersion"]
         api.patch(crd.path(namespace, "web"), {"metadata": {"labels": {"unimportant": "yes"}}})
         with pytest.raises(TimeoutError):
-            waiting.wait_until(lambda: (read(api, namespace, "web") or {})["metadata"]["resourceVersion"] != child, timeout=1.5)
+            waiting.wait_until(
+                lambda: (read(api, namespace, "web") or {})["metadata"]["resourceVersion"] != child, timeout=1.5
+            )
         after = api.get(crd.path(namespace, "web"))
         assert after["metadata"]["resourceVersion"] != version  # our own patch, and no other
         assert [f["manager"] for f in after["metadata"]["managedFields"]].count("lostromos/app/status") == 1
@@ -100,7 +107,9 @@ def test_the_annotation_filter_makes_entering_a_create_and_leaving_a_delete(
         waiting.wait_until(lambda: operators.is_ready(api.get(path)))
         api.patch(path, {"metadata": {"annotations": {"example.com/managed": None}}})
         waiting.wait_until(lambda: read(api, namespace, "web") is None)
-        waiting.wait_until(lambda: "lostromos.dev/controller" not in (api.get(path)["metadata"].get("annotations") or {}))
+        waiting.wait_until(
+            lambda: "lostromos.dev/controller" not in (api.get(path)["metadata"].get("annotations") or {})
+        )
         api.patch(path, {"metadata": {"annotations": {"example.com/managed": "false"}}})
         api.patch(path, {"metadata": {"annotations": {"example.com/managed": "yes"}}})
         waiting.wait_until(lambda: read(api, namespace, "web"))
@@ -116,7 +125,9 @@ def test_a_resource_that_leaves_the_label_selector_is_released(
         waiting.wait_until(lambda: operators.is_ready(api.get(path)))
         api.patch(path, {"metadata": {"labels": {"tier": "other"}}})
         waiting.wait_until(lambda: read(api, namespace, "web") is None)
-        waiting.wait_until(lambda: "lostromos.dev/controller" not in (api.get(path)["metadata"].get("annotations") or {}))
+        waiting.wait_until(
+            lambda: "lostromos.dev/controller" not in (api.get(path)["metadata"].get("annotations") or {})
+        )
         assert api.exists(path)
 
 
@@ -150,7 +161,9 @@ def test_children_in_other_namespaces_are_deleted_before_their_owner_goes(
 ) -> None:
     other = f"{namespace}-b"
     api.create("/api/v1/namespaces", {"metadata": {"name": other}})
-    text = f'apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: "{{{{ resource.metadata.name }}}}", namespace: {other}}}\n'
+    text = (
+        f'apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: "{{{{ resource.metadata.name }}}}", namespace: {other}}}\n'
+    )
     made = operators.project(tmp_path, crd, templates={"a.yaml": text})
     path = crd.path(namespace, "web")
     with operators.Operator(made, control_plane.kubeconfig):
@@ -189,20 +202,35 @@ def test_an_error_says_the_line_of_the_template_and_the_field_of_the_resource(
     made = operators.project(tmp_path, crd, templates={"service.yaml": service})
     api.create(crd.path(namespace), crd.manifest("web", spec={"port": 99999}))
     with operators.Operator(made, control_plane.kubeconfig):
-        stalled = waiting.wait_until(lambda: operators.condition(api.get(crd.path(namespace, "web")), "Stalled").get("status") == "True" and api.get(crd.path(namespace, "web")))
-        message = operators.condition(stalled, "Stalled")["message"]
+        path = crd.path(namespace, "web")
+        waiting.wait_until(lambda: operators.condition(api.get(path), "Stalled").get("status") == "True")
+        message = operators.condition(api.get(path), "Stalled")["message"]
         assert "templates/service.yaml:7: " in message
         assert "spec.ports[0].port: " in message
         assert "(from resource.spec.port)" in message
         api.patch(crd.path(namespace, "web"), {"spec": {"port": "eighty"}})
-        waiting.wait_until(lambda: "expected numeric" in operators.condition(api.get(crd.path(namespace, "web"))).get("message", ""))
+        waiting.wait_until(
+            lambda: "expected numeric" in operators.condition(api.get(crd.path(namespace, "web"))).get("message", "")
+        )
         api.patch(crd.path(namespace, "web"), {"spec": {"port": 80}})
         waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "web"))))
 
 
-@pytest.mark.parametrize("options", [{"status": None}, {"status_subresource": False}, {"status": {"type": "object", "properties": {"observedGeneration": {"type": "integer"}}}}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"status": None},
+        {"status_subresource": False},
+        {"status": {"type": "object", "properties": {"observedGeneration": {"type": "integer"}}}},
+    ],
+)
 def test_a_kind_with_little_status_works_and_what_is_missing_is_said(
-    options: dict[str, Any], tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, make_crd: MakeCrd, namespace: str
+    options: dict[str, Any],
+    tmp_path: Path,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    make_crd: MakeCrd,
+    namespace: str,
 ) -> None:
     kind = make_crd("Plain", **options)
     made = operators.project(tmp_path, kind)
@@ -211,5 +239,5 @@ def test_a_kind_with_little_status_works_and_what_is_missing_is_said(
         waiting.wait_until(lambda: text_of(api, namespace, "web") == "one")
         operator.says("status")
         assert "could not be written" not in operator.log
-        if "status" in options and options["status"]:
+        if options.get("status"):
             waiting.wait_until(lambda: api.get(kind.path(namespace, "web")).get("status") == {"observedGeneration": 1})

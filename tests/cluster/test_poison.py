@@ -48,7 +48,9 @@ def send_raw(api: apis.Api, crd: crds.CustomKind, namespace: str, name: str, spe
     api.send_text("POST", crd.path(namespace), body)
 
 
-def test_a_number_of_400_digits_is_refused_by_the_api_server_itself(api: apis.Api, crd: crds.CustomKind, namespace: str) -> None:
+def test_a_number_of_400_digits_is_refused_by_the_api_server_itself(
+    api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
     with pytest.raises(errors.ApiError):
         send_raw(api, crd, namespace, "whole", '{"n":' + "1" * 400 + "}")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(made: operators.Project, *arguments: str, **environment: str) -> tuple[int, str]:
-    done = operators.lostromos("run", "-c", str(made.config), *arguments, **environment)
+    done = operators.lostromos("run", "-c", str(made.config), *arguments, stdin="", **environment)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -29,26 +29,52 @@ def edit(made: operators.Project, old: str, new: str) -> None:
     made.config.write_text(text.replace(old, new))
 
 
-BROKEN: dict[str, tuple[Callable[[operators.Project], None], tuple[str, ...]]] = {
-    "unknown key": (lambda p: edit(p, "kind: WebApp", "kimd: WebApp"), ("controllers[0].watch.kubernetes.kimd", "did you mean 'kind'")),
-    "unknown applier": (lambda p: edit(p, "server-side", "servr-side"), ("lostromos.yaml:1", "there is no applier 'servr-side'", "did you mean 'server-side'")),
+BROKEN: dict[str, tuple[Callable[[operators.Project], object], tuple[str, ...]]] = {
+    "unknown key": (
+        lambda p: edit(p, "kind: WebApp", "kimd: WebApp"),
+        ("controllers[0].watch.kubernetes.kimd", "did you mean 'kind'"),
+    ),
+    "unknown applier": (
+        lambda p: edit(p, "server-side", "servr-side"),
+        ("lostromos.yaml:1", "there is no applier 'servr-side'", "did you mean 'server-side'"),
+    ),
     "applier not installed": (lambda p: edit(p, "server-side", "helm"), ("pip install lostromos-helm",)),
-    "wrong type": (lambda p: edit(p, "controllers:", "workers: many\ncontrollers:"), ("lostromos.yaml:1: workers: ", "integer")),
+    "wrong type": (
+        lambda p: edit(p, "controllers:", "workers: many\ncontrollers:"),
+        ("lostromos.yaml:1: workers: ", "integer"),
+    ),
     "no YAML": (lambda p: p.config.write_text("controllers: [\n"), ("lostromos.yaml:2", "not valid YAML")),
     "no mapping": (lambda p: p.config.write_text("- 1\n"), ("lostromos.yaml:1", "a mapping is expected")),
-    "key twice": (lambda p: edit(p, "name: app", "name: app\n  name: app"), ("lostromos.yaml:3: controllers[0].name: the key comes twice",)),
+    "key twice": (
+        lambda p: edit(p, "name: app", "name: app\n  name: app"),
+        ("lostromos.yaml:3: controllers[0].name: the key comes twice",),
+    ),
     "bad name": (lambda p: edit(p, "name: app", "name: My App"), ("lower-case letters",)),
-    "undeclared variable": (lambda p: edit(p, "name: app", "name: ${NAME}"), ("${NAME} is not declared", "environment")),
+    "undeclared variable": (
+        lambda p: edit(p, "name: app", "name: ${NAME}"),
+        ("${NAME} is not declared", "environment"),
+    ),
     "missing file": (lambda p: p.config.unlink(), ("there is no such file",)),
-    "missing template folder": (lambda p: edit(p, "templates: templates", "templates: tmplates"), ("tmplates does not exist",)),
+    "missing template folder": (
+        lambda p: edit(p, "templates: templates", "templates: tmplates"),
+        ("tmplates does not exist",),
+    ),
     "empty template folder": (lambda p: (p.folder / "templates" / "config.yaml").unlink(), ("holds no template",)),
-    "template syntax": (lambda p: p.template("config.yaml", "a: 1\nb: {{ x\n"), ("templates/config.yaml:2: not a valid template",)),
-    "unknown filter": (lambda p: p.template("config.yaml", "a: 1\nb: {{ x | shout }}\n"), ("templates/config.yaml:2", "shout")),
+    "template syntax": (
+        lambda p: p.template("config.yaml", "a: 1\nb: {{ x\n"),
+        ("templates/config.yaml:2: not a valid template",),
+    ),
+    "unknown filter": (
+        lambda p: p.template("config.yaml", "a: 1\nb: {{ x | shout }}\n"),
+        ("templates/config.yaml:2", "shout"),
+    ),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_configuration_is_named_with_the_way_out(case: str, tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind) -> None:
+def test_a_broken_configuration_is_named_with_the_way_out(
+    case: str, tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind
+) -> None:
     made = operators.project(tmp_path, crd)
     spoil, says = BROKEN[case]
     spoil(made)
@@ -105,7 +131,9 @@ def test_once_reconciles_everything_and_prints_a_table(
     assert "templates/config.yaml:5" in output
 
 
-def test_once_says_what_cannot_be_watched(tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind) -> None:
+def test_once_says_what_cannot_be_watched(
+    tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind
+) -> None:
     made = operators.project(tmp_path, crd)
     edit(made, "kind: WebApp", "kind: WebbApp")
     status, output = run(made, "--once", f"--kubeconfig={control_plane.kubeconfig}")
@@ -124,7 +152,9 @@ def test_missing_rights_are_said_with_the_way_out(
         operator.says("give the operator the verbs get, list and watch on WebApp")
 
 
-def test_a_cluster_that_is_not_there_is_said_and_waited_for(tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind) -> None:
+def test_a_cluster_that_is_not_there_is_said_and_waited_for(
+    tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind
+) -> None:
     made = operators.project(tmp_path, crd)
     text = control_plane.kubeconfig.read_text().replace(control_plane.url, "https://127.0.0.1:1")
     nowhere = tmp_path / "kubeconfig"
@@ -158,7 +188,8 @@ def test_variables_come_from_everywhere(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
 ) -> None:
     template = operators.CONFIG_MAP.replace(
-        '{{ resource.spec.text | default("nothing") }}', "{{ [vars.a, vars.b, vars.c, vars.d, vars.e.f, vars.s.g] | to_json }}"
+        '{{ resource.spec.text | default("nothing") }}',
+        "{{ [vars.a, vars.b, vars.c, vars.d, vars.e.f, vars.s.g] | to_json }}",
     )
     made = operators.project(
         tmp_path,
@@ -181,7 +212,9 @@ def test_variables_come_from_everywhere(
     status, output = run(made, "--once", kubeconfig, ANOTHER="env")
     assert (status, "varsFrom[2].configMap" in output) == (3, True)
     api.create(f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": "settings"}, "data": {"f": "map"}})
-    api.create(f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": "settings"}, "stringData": {"g": "secret"}})
+    api.create(
+        f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": "settings"}, "stringData": {"g": "secret"}}
+    )
     api.create(crd.path(namespace), crd.manifest("web"))
     status, output = run(made, "--once", kubeconfig, ANOTHER="env", FROM_ENV="given")
     assert status == 0, output

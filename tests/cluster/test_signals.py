@@ -29,7 +29,11 @@ FOUR = {
 
 def everything_is_there(api: apis.Api, crd: crds.CustomKind, namespace: str, text: str) -> bool:
     resources = api.list(crd.path(namespace))
-    children = [item for item in api.list(f"/api/v1/namespaces/{namespace}/configmaps") if item["metadata"]["name"].startswith("web-")]
+    children = [
+        item
+        for item in api.list(f"/api/v1/namespaces/{namespace}/configmaps")
+        if item["metadata"]["name"].startswith("web-")
+    ]
     right = all(child["data"] == {"v": text} for child in children)
     return len(children) == 4 * COUNT and right and all(operators.is_ready(item) for item in resources)
 
@@ -91,3 +95,5 @@ def test_an_api_server_that_hangs_does_not_keep_the_operator_from_ending(
             assert operator.stop() == 0
             assert time.monotonic() - started < 20
             assert "not everything could be finished in time" in operator.log
+    reconciling = operators.condition(api.get(crd.path(namespace, "web")), "Reconciling")
+    assert (reconciling["status"], reconciling["reason"]) == ("True", "Interrupted")

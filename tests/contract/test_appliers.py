@@ -59,7 +59,9 @@ class FakeTarget:
 
 
 class ClusterTarget:
-    def __init__(self, kind: str, plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str) -> None:
+    def __init__(
+        self, kind: str, plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+    ) -> None:
         self.kind, self.plane, self.api, self.crd, self.namespace = kind, plane, api, crd, namespace
 
     @contextlib.asynccontextmanager
@@ -127,8 +129,18 @@ async def test_objects_are_created_once_and_left_alone_afterwards(target: Target
 async def test_a_changed_object_is_updated_and_the_others_are_not(target: Target, name: str) -> None:
     async with target.applier() as applier:
         owner = target.owner(name)
-        await apply(applier, owner, fakes.config_map(f"{name}-a", {"v": "1", "w": "1"}), fakes.config_map(f"{name}-b", {"v": "1"}))
-        found = await apply(applier, target.fresh(owner), fakes.config_map(f"{name}-a", {"v": "2"}), fakes.config_map(f"{name}-b", {"v": "1"}))
+        await apply(
+            applier,
+            owner,
+            fakes.config_map(f"{name}-a", {"v": "1", "w": "1"}),
+            fakes.config_map(f"{name}-b", {"v": "1"}),
+        )
+        found = await apply(
+            applier,
+            target.fresh(owner),
+            fakes.config_map(f"{name}-a", {"v": "2"}),
+            fakes.config_map(f"{name}-b", {"v": "1"}),
+        )
         assert found == [Action.UPDATED, Action.UNCHANGED]
         assert target.data(f"{name}-a") == {"v": "2"}
 
@@ -165,7 +177,9 @@ async def test_an_object_that_is_not_ours_is_refused_and_stays_as_it_is(target: 
     target.make_foreign(f"{name}-a", {"v": "theirs"})
     owner, second = target.owner(name), target.owner(f"{name}-second")
     async with target.applier() as applier:
-        found = await applier.apply(owner, fakes.manifests(fakes.config_map(f"{name}-a", {"v": "1"}), fakes.config_map(f"{name}-b", {"v": "1"})))
+        found = await applier.apply(
+            owner, fakes.manifests(fakes.config_map(f"{name}-a", {"v": "1"}), fakes.config_map(f"{name}-b", {"v": "1"}))
+        )
         assert [result.action for result in found.objects] == [Action.FAILED, Action.CREATED]
         assert "does not belong" in found.objects[0].message
         assert await apply(applier, second, fakes.config_map(f"{name}-b", {"v": "2"})) == [Action.FAILED]
@@ -184,7 +198,9 @@ async def test_an_object_is_adopted_if_the_template_says_so(target: Target, name
 async def test_one_bad_object_does_not_stop_the_others(target: Target, name: str) -> None:
     bad = fakes.config_map(f"{name}-bad", {"bad": ["no string"]})
     async with target.applier() as applier:
-        found = await applier.apply(target.owner(name), fakes.manifests(bad, fakes.config_map(f"{name}-good", {"v": "1"})))
+        found = await applier.apply(
+            target.owner(name), fakes.manifests(bad, fakes.config_map(f"{name}-good", {"v": "1"}))
+        )
     assert [result.action for result in found.objects] == [Action.FAILED, Action.CREATED]
     assert "data.bad" in found.objects[0].message
     assert not found.objects[0].retryable
@@ -194,6 +210,8 @@ async def test_one_bad_object_does_not_stop_the_others(target: Target, name: str
 async def test_a_dry_run_changes_nothing_and_finds_errors(target: Target, name: str) -> None:
     owner = target.owner(name)
     async with target.applier(dry_run=True) as applier:
-        found = await apply(applier, owner, fakes.config_map(f"{name}-a", {"v": "1"}), fakes.config_map(f"{name}-b", {"bad": ["x"]}))
+        found = await apply(
+            applier, owner, fakes.config_map(f"{name}-a", {"v": "1"}), fakes.config_map(f"{name}-b", {"bad": ["x"]})
+        )
         assert found == [Action.CREATED, Action.FAILED]
     assert target.data(f"{name}-a") is None

@@ -20,7 +20,11 @@ Action = interfaces.Action
 
 @pytest.fixture(params=["server-side", "kubectl"])
 def target(
-    request: pytest.FixtureRequest, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+    request: pytest.FixtureRequest,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    crd: crds.CustomKind,
+    namespace: str,
 ) -> test_appliers.ClusterTarget:
     return test_appliers.ClusterTarget(request.param, control_plane, api, crd, namespace)
 
@@ -62,7 +66,9 @@ async def test_an_object_that_was_deleted_behind_our_back_is_created_again(targe
         owner = target.owner("web")
         await applier.apply(owner, fakes.manifests(fakes.config_map("web", {"v": "1"})))
         target.api.delete(path(target, "web"))
-        assert await test_appliers.apply(applier, target.fresh(owner), fakes.config_map("web", {"v": "2"})) == [Action.CREATED]
+        assert await test_appliers.apply(applier, target.fresh(owner), fakes.config_map("web", {"v": "2"})) == [
+            Action.CREATED
+        ]
     assert target.data("web") == {"v": "2"}
 
 
@@ -85,11 +91,15 @@ async def test_a_resource_of_another_controller_is_refused_by_name(target: test_
             await applier.apply(target.fresh(owner), fakes.manifests(fakes.config_map("web", {"v": "1"})))
 
 
-async def test_deletion_waits_for_children_with_finalizers_and_then_lets_the_owner_go(target: test_appliers.ClusterTarget) -> None:
+async def test_deletion_waits_for_children_with_finalizers_and_then_lets_the_owner_go(
+    target: test_appliers.ClusterTarget,
+) -> None:
     where = target.crd.path(target.namespace, "web")
     async with target.applier() as applier:
         owner = target.owner("web")
-        await applier.apply(owner, fakes.manifests(fakes.config_map("web", {"v": "1"}, finalizers=["example.com/hold"])))
+        await applier.apply(
+            owner, fakes.manifests(fakes.config_map("web", {"v": "1"}, finalizers=["example.com/hold"]))
+        )
         target.api.delete(where)
         first = await applier.delete(owner.key, target.fresh(owner))
         assert (first.remaining, first.failed) == (1, ())
@@ -147,7 +157,13 @@ async def test_what_the_api_refuses_is_a_failure_that_says_where(
 
 
 async def test_string_data_of_secrets_becomes_data(target: test_appliers.ClusterTarget) -> None:
-    item = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"v": "text"}, "data": {"w": "dw=="}}
+    item = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s"},
+        "stringData": {"v": "text"},
+        "data": {"w": "dw=="},
+    }
     async with target.applier() as applier:
         await applier.apply(target.owner("web"), fakes.manifests(interfaces.Manifest(item)))
     found = target.api.get(f"/api/v1/namespaces/{target.namespace}/secrets/s")

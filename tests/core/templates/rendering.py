@@ -21,7 +21,9 @@ def environment(**files: str) -> sandbox.Environment:
     return made
 
 
-def documents(text: str, names: Mapping[str, Any], *, within: sandbox.Environment | None = None) -> list[slots.Document]:
+def documents(
+    text: str, names: Mapping[str, Any], *, within: sandbox.Environment | None = None
+) -> list[slots.Document]:
     """The documents that a template text makes of some names."""
     used = within or environment()
     template = used.from_string(text)

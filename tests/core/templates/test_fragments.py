@@ -66,11 +66,17 @@ CASES: dict[str, tuple[str, Any]] = {
     "an include as an item": ('- {% include "part.yaml" %}\n- 1\n', [{"p": 1, "q": {**TWO, "r": 2}}, 1]),
     "an include after a key": ('v: {% include "part.yaml" %}\nw: 1\n', {"v": {"p": 1, "q": {**TWO, "r": 2}}, "w": 1}),
     "a set block": ("{% set x %}\na: 1\nb: 2\n{% endset %}\nv:\n    {{ x }}\n", {"v": {"a": 1, "b": 2}}),
-    "a call block": ("v:\n  {% call wrap() %}\n  a: 1\n  b: 2\n  {% endcall %}\nw: 1\n", {"v": {"wrapped": {"a": 1, "b": 2}}, "w": 1}),
+    "a call block": (
+        "v:\n  {% call wrap() %}\n  a: 1\n  b: 2\n  {% endcall %}\nw: 1\n",
+        {"v": {"wrapped": {"a": 1, "b": 2}}, "w": 1},
+    ),
     "indent as people write it": ("v:\n    {{ two() | indent(4) }}\n", {"v": TWO}),
     "indent with first": ("v:\n{{ two() | indent(2, first=true) }}\nw: 1\n", {"v": TWO, "w": 1}),
     "trim": ("v:\n  {{ two() | trim }}\nw: 1\n", {"v": TWO, "w": 1}),
-    "in a loop": ("{% for k in ['x', 'y'] %}\n{{ k }}:\n  {{ two(k) }}\n{% endfor %}\n", {"x": {"a": "x", "b": "two"}, "y": {"a": "y", "b": "two"}}),
+    "in a loop": (
+        "{% for k in ['x', 'y'] %}\n{{ k }}:\n  {{ two(k) }}\n{% endfor %}\n",
+        {"x": {"a": "x", "b": "two"}, "y": {"a": "y", "b": "two"}},
+    ),
     "in a literal block": ("v: |\n  top\n  {{ text() }}\n  end\n", {"v": "top\nfirst\n  second\nend\n"}),
     "after text in a literal block": ("v: |\n  k: {{ text() }}\nw: 1\n", {"v": "k: first\n  second\n", "w": 1}),
     "in a comment": ("v: 1\n# {{ two() }}\nw: 2\n", {"v": 1, "w": 2}),
@@ -93,7 +99,10 @@ def test_a_fragment_takes_the_indentation_of_its_place(case: str, how: str) -> N
     assert rendering.one(head + text, within=rendering.environment(lib=LIBRARY, part=part)) == expected
 
 
-@pytest.mark.parametrize("text", ["v: a {{ two() }}\n", 'v: "{{ two() }}"\n', "v: [{{ two() }}]\n", "v: {{ two() }} b\n", "v: 1 # {{ two() }}\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["v: a {{ two() }}\n", 'v: "{{ two() }}"\n', "v: [{{ two() }}]\n", "v: {{ two() }} b\n", "v: 1 # {{ two() }}\n"],
+)
 def test_a_fragment_that_would_tear_a_line_apart_is_an_error(text: str) -> None:
     with pytest.raises(errors.RenderError, match="a line of its own"):
         rendering.one(LIBRARY + text)
@@ -101,11 +110,28 @@ def test_a_fragment_that_would_tear_a_line_apart_is_an_error(text: str) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["two() == 'x'", "two() ~ 'x'", "two() + 'x'", "'x' + two()", "two() | upper", "two() | length", "two()[0]", "two() | replace('a', 'b')",
-     "two() | to_json", "two() | b64encode", "two() | sha256", "[two()]", "'a' in two()", "two() | list", "two() * 2", "two().split()", "two() | title"],
+    [
+        "two() == 'x'",
+        "two() ~ 'x'",
+        "two() + 'x'",
+        "'x' + two()",
+        "two() | upper",
+        "two() | length",
+        "two()[0]",
+        "two() | replace('a', 'b')",
+        "two() | to_json",
+        "two() | b64encode",
+        "two() | sha256",
+        "[two()]",
+        "'a' in two()",
+        "two() | list",
+        "two() * 2",
+        "two().split()",
+        "two() | title",
+    ],
 )
 def test_looking_into_a_fragment_is_an_error_that_says_why(expression: str) -> None:
-    with pytest.raises(errors.RenderError, match="fragment|output of a macro"):
+    with pytest.raises(errors.RenderError, match=r"fragment|output of a macro"):
         rendering.one(LIBRARY + f"v: {{{{ {expression} }}}}\n")
 
 
@@ -124,4 +150,6 @@ def test_a_tag_inside_of_a_line_keeps_the_line() -> None:
 
 
 def test_raw_text_is_kept() -> None:
-    assert rendering.one("a: |\n  {% raw %}{{ no }} {% include %}{% endraw %}\n  b\n") == {"a": "{{ no }} {% include %}\nb\n"}
+    assert rendering.one("a: |\n  {% raw %}{{ no }} {% include %}{% endraw %}\n  b\n") == {
+        "a": "{{ no }} {% include %}\nb\n"
+    }

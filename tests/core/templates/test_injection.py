@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -14,12 +14,15 @@ from lostromos_core import errors
 from lostromos_core.templates import tokens
 from tests.core.templates import rendering
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ENVIRONMENT = rendering.environment(
     part="in: {{ x }}\nafter: 1\n",
     lib="{% macro whole(x) %}\nin: {{ x }}\nafter: 1\n{% endmacro %}\n{% macro word(x) %}a{{ x }}b{% endmacro %}",
 )
 
-STRINGS = {  # position: (template, what it must become for the string x)
+STRINGS: dict[str, tuple[str, Callable[[str], Any]]] = {  # position: (template, what it must become for the string x)
     "plain": ("v: {{ x }}\n", lambda x: {"v": x}),
     "double-quoted": ('v: "{{ x }}"\n', lambda x: {"v": x}),
     "single-quoted": ("v: '{{ x }}'\n", lambda x: {"v": x}),
@@ -46,7 +49,9 @@ STRINGS = {  # position: (template, what it must become for the string x)
     ),
 }
 YAMLISH = st.text(alphabet=st.sampled_from(list("\n\r\t :#-{}[]&*!|>'\"%@`,?~<=\\\u2028\x85\0ab01")), max_size=40)
-ANY_STRING = st.one_of(st.text(), YAMLISH, st.text(st.characters(codec=None)), st.sampled_from(["yes", "0400", "~", "---", "..."]))
+ANY_STRING = st.one_of(
+    st.text(), YAMLISH, st.text(st.characters(codec=None)), st.sampled_from(["yes", "0400", "~", "---", "..."])
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -72,7 +77,12 @@ def test_any_string_arrives_exactly_in_every_position(x: str) -> None:
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(JSON)
 def test_any_json_value_arrives_exactly_as_a_whole_scalar(x: Any) -> None:
-    for template, at in (("v: {{ x }}\n", lambda d: d["v"]), ("v: [{{ x }}]\n", lambda d: d["v"][0]), ("- - {{ x }}\n", lambda d: d[0][0])):
+    cases: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+        ("v: {{ x }}\n", lambda d: d["v"]),
+        ("v: [{{ x }}]\n", lambda d: d["v"][0]),
+        ("- - {{ x }}\n", lambda d: d[0][0]),
+    )
+    for template, at in cases:
         if is_reserved(x):
             with pytest.raises(errors.RenderError):
                 rendering.one(template, {"x": x})

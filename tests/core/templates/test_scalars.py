@@ -50,14 +50,29 @@ def test_keys_are_strings() -> None:
             rendering.one(f"{key}: 1\n" if key[0] not in "[{" else f"? {key}\n: 1\n")
 
 
-@pytest.mark.parametrize("text", ["a: &x 1\nb: *x\n", "a: !!int '1'\n", "a: !foo 1\n", "a: 1\na: 2\n", "a: [\n", "a: 1\n b: 2\n", "a:\t1\n\tb: 2\n", "a: \x01\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x 1\nb: *x\n",
+        "a: !!int '1'\n",
+        "a: !foo 1\n",
+        "a: 1\na: 2\n",
+        "a: [\n",
+        "a: 1\n b: 2\n",
+        "a:\t1\n\tb: 2\n",
+        "a: \x01\n",
+    ],
+)
 def test_other_yaml_is_refused_with_its_line(text: str) -> None:
     with pytest.raises(errors.RenderError):
         rendering.one(text)
 
 
 def test_documents_without_content_are_left_out() -> None:
-    assert [d.data for d in rendering.documents("---\n---\na: 1\n---\n# nothing\n---\nb: 2\n...\n", {})] == [{"a": 1}, {"b": 2}]
+    assert [d.data for d in rendering.documents("---\n---\na: 1\n---\n# nothing\n---\nb: 2\n...\n", {})] == [
+        {"a": 1},
+        {"b": 2},
+    ]
 
 
 def test_a_str_tag_makes_a_string() -> None:

