@@ -24,6 +24,8 @@ _log = structlog.get_logger("lostromos.reconcile")
 
 LAST_WORDS = 2.5
 """Seconds to say on a resource that its reconcile was interrupted."""
+PROGRESS = frozenset({"Deleting", "Waiting"})
+"""Reasons not to be ready that are no failures."""
 DELETE_POLL = 1.0
 """Seconds between looks at objects that are being deleted."""
 
@@ -176,7 +178,8 @@ async def _report(parts: Parts, key: str, result: Result) -> Result:
         return result
     log = _log.bind(controller=parts.name, resource=key)
     if not result.report.ready:
-        log.warning(result.report.message, reason=result.report.reason, retrying=result.report.retrying)
+        say = log.info if result.report.reason in PROGRESS else log.warning
+        say(result.report.message, reason=result.report.reason, retrying=result.report.retrying)
     try:
         await parts.watcher.report(result.resource, result.report)
     except errors.LostromosError as error:

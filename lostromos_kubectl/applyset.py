@@ -254,7 +254,7 @@ class ApplySets:
                 return None
             retryable = error.retryable or error.status == 403  # noqa: PLR2004 - HTTP: rights can be given
             return interfaces.ObjectResult(child.ref, interfaces.Action.FAILED, str(error), retryable=retryable)
-        if answer.get("kind") == "Status" or self._kube.dry_run:
+        if "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
             return None
         return interfaces.ObjectResult(child.ref, interfaces.Action.WAITING, "its own finalizers hold it")
 

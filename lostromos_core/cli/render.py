@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -101,8 +102,8 @@ def _watches(choice: Any, resource: interfaces.Resource) -> bool:  # noqa: ANN40
 def _documents(path: pathlib.Path) -> Iterator[Any]:
     """The documents of a YAML or JSON file; Lists are taken apart."""
     try:
-        text = click.get_text_stream("stdin").read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        found = [document for document in yaml.safe_load_all(text) if document is not None]
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        found: list[Any] = [document for document in yaml.safe_load_all(text) if document is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         msg = f"{path}: cannot be read: {errors.shorten(str(error))}"
         raise click.UsageError(msg) from error

@@ -1,0 +1,97 @@
+"""One run: a fresh control plane, the floor, and then the operator through all its phases."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from tests.bench import floor as floors
+from tests.bench import observer, phases, processes, workload
+from tests.controlplane import api, cluster
+
+WARM_UP: Final = 40
+"""Resources that the floor's program makes first: the API server's first writes cost several times the later ones."""
+
+Say: TypeAlias = Callable[[str], None]
+"""Tells the person who waits what happens now."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one run does. `trials` are updates; `idle` is in seconds; without `profile`, nothing is profiled."""
+
+    count: int
+    applier: workload.Applier
+    trials: int
+    idle: float
+    profile: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run measured. `updates` are the seconds of each; there is no `idle` where none was asked for."""
+
+    plan: Plan
+    floor: floors.Floor
+    converge: phases.Converge
+    updates: Sequence[float]
+    idle: phases.Idle | None
+    restart: phases.Restart
+
+
+def run(plan: Plan, *, say: Say) -> Run:
+    """Measure everything once. Raises what its parts raise; leaves no process and no file."""
+    say("start a control plane")
+    with (
+        tempfile.TemporaryDirectory(prefix="lostromos-bench-") as folder,
+        cluster.ControlPlane() as plane,
+        api.Api(plane.access(), within=observer.TRIAL_WITHIN + 600) as admin,
+    ):
+        workload.define(admin)
+        return _Bench(plan, plane, admin, Path(folder), say).run()
+
+
+class _Bench:
+    """A run's steps, which share the control plane."""
+
+    def __init__(self, plan: Plan, plane: cluster.ControlPlane, admin: api.Api, folder: Path, say: Say) -> None:
+        self._plan = plan
+        self._plane = plane
+        self._admin = admin
+        self._say = say
+        self._project = workload.project(folder, applier=plan.applier, namespace="bench")
+        names = workload.names(plan.count)
+        self._subject = phases.Subject(plane, admin, self._project, namespace="bench", names=names)
+
+    def run(self) -> Run:
+        self._say("warm up")
+        self._floor("warm-up", count=WARM_UP, trials=0)
+        self._say(f"floor: {self._plan.count} resources")
+        floor = self._floor("floor", count=self._plan.count, trials=self._plan.trials)
+        self._say(f"create {self._plan.count} resources for the operator")
+        workload.create(self._admin, namespace="bench", count=self._plan.count)
+        processes.wait_until_quiet(self._plane.api_pid, within=floors.QUIET_WITHIN)
+        converge, updates, idle = self._first_process()
+        self._say("restart")
+        restart = phases.restart(self._subject)
+        return Run(plan=self._plan, floor=floor, converge=converge, updates=updates, idle=idle, restart=restart)
+
+    def _floor(self, namespace: str, *, count: int, trials: int) -> floors.Floor:
+        return floors.measure(
+            self._plane, self._admin, project=self._project, namespace=namespace, count=count, trials=trials
+        )
+
+    def _first_process(self) -> tuple[phases.Converge, Sequence[float], phases.Idle | None]:
+        self._say("converge")
+        subject = self._subject
+        version = observer.version(self._admin, workload.KIND.path("bench"))
+        meter = subject.meter()
+        with subject.operator(profile=self._plan.profile) as operator:
+            converge = phases.converge(subject, operator, meter, version=version)
+            self._say(f"update: {self._plan.trials} times")
+            updates = observer.updates(self._admin, namespace="bench", names=subject.names, trials=self._plan.trials)
+            self._say(f"idle: {self._plan.idle:g} s")
+            processes.wait_until_quiet(operator.pid, within=subject.within)
+            idle = phases.idle(subject, operator, seconds=self._plan.idle) if self._plan.idle else None
+        return converge, updates, idle

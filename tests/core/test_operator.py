@@ -1,0 +1,212 @@
+"""The Operator with fakes for its parts: intake, workers, once, the end; and with Hypothesis, that it converges."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lostromos_core import controller, errors, hookspecs, interfaces, operator_, plugins
+from lostromos_core.kube import client
+from tests import fakes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NO_CLUSTER = client.Kube("/nowhere")
+
+
+class Recorder:
+    """A plug-in that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, ...]] = []
+
+    @hookspecs.hookimpl
+    def lostromos_reconciled(self, controller: str, key: str, report: interfaces.Report | None, seconds: float) -> None:
+        assert seconds >= 0
+        self.told.append(("reconciled", controller, key, report.reason if report else ""))
+
+    @hookspecs.hookimpl
+    def lostromos_unreadable(self, controller: str, key: str, reason: str) -> None:
+        self.told.append(("unreadable", controller, key, reason))
+
+
+def make(watcher: Any = None, applier: Any = None, **options: Any) -> operator_.Operator:
+    one = controller.Controller("app", watch=watcher or fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=applier or fakes.FakeApplier())
+    return operator_.Operator([one], kube=NO_CLUSTER, **{"registry": plugins.load(), **options})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_it_reconciles_what_is_there_and_what_changes_until_it_is_stopped() -> None:
+    watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
+    watcher.put(fakes.resource("early", text="1"))
+    operator = make(watcher, applier, vars={"var": "v"})
+    serving = asyncio.create_task(operator.serve())
+    await until(lambda: "early" in applier.world)
+    assert applier.world["early"][1]["data"] == {"text": "1", "var": "v"}
+    watcher.put(fakes.resource("late", text="2"))
+    watcher.put(fakes.resource("early", text="3"))
+    await until(lambda: "late" in applier.world and applier.world["early"][1]["data"]["text"] == "3")
+    watcher.drop("ns/early")
+    await until(lambda: "early" not in applier.world)
+    operator.stop()
+    await serving
+
+
+async def test_once_returns_how_everything_went() -> None:
+    watcher = fakes.FakeWatcher()
+    watcher.put(fakes.resource("a"))
+    watcher.put(fakes.resource("b"))
+    summary = await make(watcher).once()
+    assert summary.ready
+    assert sorted(summary.results) == [("app", "ns/a"), ("app", "ns/b")]
+
+
+async def test_once_says_what_could_not_be_watched() -> None:
+    class Troubled(fakes.FakeWatcher):
+        async def watch(self, bell: interfaces.Doorbell) -> None:
+            bell.trouble("no such kind")
+            bell.trouble("no such kind")
+            await asyncio.Event().wait()
+
+    summary = await make(Troubled()).once()
+    assert not summary.ready
+    assert summary.troubles == {"app": "no such kind"}
+
+
+async def test_plug_ins_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    watcher = fakes.FakeWatcher()
+    item = fakes.resource("broken")
+    watcher.put(interfaces.Resource(item.key, item.ref, item.uid, item.data, unreadable="too deep"))
+    await make(watcher, registry=plugins.load([("recorder", recorder)])).once()
+    assert recorder.told == [("unreadable", "app", "ns/broken", "too deep"), ("reconciled", "app", "ns/broken", "Unreadable")]
+    del monkeypatch
+
+
+async def test_a_watcher_that_fails_or_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_, "RESTART_WATCH", 0.001)
+
+    class Flaky(fakes.FakeWatcher):
+        times = 0
+
+        async def watch(self, bell: interfaces.Doorbell) -> None:
+            Flaky.times += 1
+            if Flaky.times == 1:
+                raise ZeroDivisionError
+            if Flaky.times > 2:
+                await super().watch(bell)
+
+    watcher, applier = Flaky(), fakes.FakeApplier()
+    watcher.put(fakes.resource("a"))
+    operator = make(watcher, applier)
+    serving = asyncio.create_task(operator.serve())
+    await until(lambda: "a" in applier.world)
+    operator.stop()
+    await serving
+    assert Flaky.times == 3
+
+
+async def test_work_that_takes_too_long_is_cancelled_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_, "GRACE", 0.05)
+
+    class Slow(fakes.FakeApplier):
+        started = asyncio.Event()
+
+        async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
+            del owner, rendered
+            self.started.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    watcher = fakes.FakeWatcher()
+    watcher.put(fakes.resource("a"))
+    operator = make(watcher, Slow())
+    serving = asyncio.create_task(operator.serve())
+    await Slow.started.wait()
+    operator.stop()
+    async with asyncio.timeout(2):
+        await serving
+    assert watcher.reports["ns/a"].reason == "Interrupted"
+
+
+async def test_variables_may_come_from_a_function() -> None:
+    watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
+    watcher.put(fakes.resource("a"))
+
+    async def gather(kube: object) -> dict[str, str]:
+        await asyncio.sleep(0)
+        assert kube is NO_CLUSTER
+        return {"var": "found"}
+
+    await make(watcher, applier, vars=gather).once()
+    assert applier.world["a"][1]["data"]["var"] == "found"
+
+
+def test_two_controllers_of_one_name_are_refused() -> None:
+    one = controller.Controller("app", watch=fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=fakes.FakeApplier())
+    with pytest.raises(errors.ConfigError, match="two controllers"):
+        operator_.Operator([one, one])
+
+
+def test_a_renderer_and_an_applier_must_fit() -> None:
+    class Charts(fakes.FakeApplier):
+        accepts = interfaces.Values  # type: ignore[assignment]
+
+    with pytest.raises(errors.ConfigError, match="the renderer makes Manifests, and the applier takes Values"):
+        controller.Controller("app", watch=fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=Charts())
+
+
+def test_run_blocks_until_it_is_stopped() -> None:
+    watcher = fakes.FakeWatcher()
+    operator = make(watcher)
+
+    async def watch(bell: interfaces.Doorbell) -> None:
+        bell.synced()
+        operator.stop()
+        await asyncio.Event().wait()
+
+    watcher.watch = watch  # type: ignore[method-assign]
+    operator.run()
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "drop", "fail", "heal", "pause"]), st.sampled_from("abc"), st.integers(0, 3)), max_size=25
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_whatever_happens_the_world_becomes_what_the_resources_say(steps: list[tuple[str, str, int]]) -> None:
+    asyncio.run(_converges(steps))
+
+
+async def _converges(steps: list[tuple[str, str, int]]) -> None:
+    watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
+    operator = make(watcher, applier, workers=3)
+    serving = asyncio.create_task(operator.serve())
+    await until(lambda: watcher.bell is not None)
+    for step, name, number in steps:
+        if step == "put":
+            watcher.put(fakes.resource(name, generation=number, text=str(number)))
+        elif step == "drop":
+            watcher.drop(f"ns/{name}")
+        elif step == "pause":
+            await asyncio.sleep(0)
+        else:
+            applier.error = errors.ApiError("busy", status=503, retry_after=0.001) if step == "fail" else None
+    applier.error = None
+    expected = {item.ref.name: item.data["spec"]["text"] for item in watcher.resources.values()}
+    await until(lambda: {name: data["data"]["text"] for name, (_, data) in applier.world.items()} == expected)
+    await until(lambda: all(watcher.reports[key].ready for key in watcher.resources))
+    operator.stop()
+    await serving

@@ -1,0 +1,183 @@
+"""One reconcile, as a table: what goes wrong becomes a report and an outcome, never an exception."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lostromos_core import errors, interfaces, reconcile
+from tests import fakes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Action = interfaces.Action
+
+
+class World:
+    """The parts of a reconcile, all fakes."""
+
+    def __init__(self) -> None:
+        self.watcher = fakes.FakeWatcher()
+        self.renderer = fakes.FakeRenderer()
+        self.applier = fakes.FakeApplier()
+        self.objections: Sequence[str] = ()
+
+    async def reconcile(self, key: str = "ns/web") -> reconcile.Result:
+        parts = reconcile.Parts(
+            "app", self.watcher, self.renderer, self.applier, fakes.WORKS, lambda _resource, _rendered: self.objections
+        )
+        return await reconcile.reconcile(parts, key)
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.watcher.put(fakes.resource("web", text="1"))
+    return made
+
+
+def raising(error: Exception) -> Any:
+    def make(_: interfaces.Resource) -> interfaces.Rendered:
+        raise error
+
+    return make
+
+
+async def test_a_resource_is_rendered_applied_and_reported(world: World) -> None:
+    result = await world.reconcile()
+    assert result.outcome == interfaces.Outcome.done()
+    assert world.applier.world["web"][1]["data"] == {"text": "1", "var": ""}
+    report = world.watcher.reports["ns/web"]
+    assert (report.ready, report.reason, report.message) == (True, "Applied", "1 object is as rendered")
+
+
+async def test_a_resource_that_is_gone_is_cleaned_up_and_not_reported(world: World) -> None:
+    await world.reconcile()
+    world.watcher.drop("ns/web")
+    assert (await world.reconcile()).report is None
+    assert world.applier.world == {}
+
+
+async def test_a_resource_that_is_going_is_cleaned_up(world: World) -> None:
+    await world.reconcile()
+    world.watcher.put(fakes.resource("web", deleting=True))
+    assert (await world.reconcile()).outcome == interfaces.Outcome.done()
+    assert world.applier.world == {}
+
+
+@pytest.mark.parametrize(
+    ("applied", "reason", "outcome"),
+    [
+        (interfaces.Applied(remaining=2), "Deleting", interfaces.Outcome.again(reconcile.DELETE_POLL)),
+        (interfaces.Applied((interfaces.ObjectResult(fakes.config_map("a", {}).ref, Action.FAILED, "no", retryable=True),), 1), "ApplyFailed", interfaces.Outcome.again()),
+        (interfaces.Applied((interfaces.ObjectResult(fakes.config_map("a", {}).ref, Action.FAILED, "no"),)), "ApplyFailed", interfaces.Outcome.done()),
+    ],
+)  # fmt: skip
+async def test_a_deletion_that_is_not_done_is_reported(
+    world: World, applied: interfaces.Applied, reason: str, outcome: interfaces.Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def delete(_key: str, _owner: object) -> interfaces.Applied:
+        await asyncio.sleep(0)
+        return applied
+
+    monkeypatch.setattr(world.applier, "delete", delete)
+    world.watcher.put(fakes.resource("web", deleting=True))
+    result = await world.reconcile()
+    assert result.outcome == outcome
+    assert world.watcher.reports["ns/web"].reason == reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "retrying"),
+    [
+        (errors.RenderError("no field", place="a.yaml:1"), "RenderFailed", False),
+        (errors.RefusedError("not ours"), "Refused", False),
+        (errors.ApiError("busy", status=503), "ApiError", True),
+        (errors.ConnectionFailed("away"), "ConnectionFailed", True),
+        (errors.ProcessError("kubectl"), "ProcessFailed", True),
+        (errors.LostromosError("other"), "Failed", False),
+        (ZeroDivisionError("secret"), "Failed", True),
+    ],
+)
+async def test_an_error_is_reported_and_retried_if_that_can_help(world: World, error: Exception, reason: str, retrying: bool) -> None:
+    world.renderer.make = raising(error)
+    result = await world.reconcile()
+    report = world.watcher.reports["ns/web"]
+    assert (report.ready, report.reason, report.retrying) == (False, reason, retrying)
+    assert result.outcome.retry is retrying
+    assert "secret" not in report.message
+
+
+async def test_the_server_decides_when_to_come_again(world: World) -> None:
+    world.applier.error = errors.ApiError("busy", status=429, retry_after=7)
+    assert (await world.reconcile()).outcome == interfaces.Outcome.again(7)
+
+
+async def test_failed_objects_are_named_first_with_their_place(world: World) -> None:
+    world.renderer.make = lambda _: fakes.manifests(fakes.config_map("a", {"bad": 1}), fakes.config_map("b", {"bad": 1}), fakes.config_map("c", {}))
+    await world.reconcile()
+    report = world.watcher.reports["ns/web"]
+    assert (report.reason, report.retrying) == ("ApplyFailed", False)
+    assert report.message == "data.bad: not allowed (and 1 more)"
+    assert [result.action for result in report.objects] == [Action.FAILED, Action.FAILED, Action.CREATED]
+
+
+async def test_a_policy_forbids_before_anything_is_applied(world: World) -> None:
+    world.objections = ["no host network", "no latest"]
+    await world.reconcile()
+    assert world.watcher.reports["ns/web"].message == "no host network; no latest"
+    assert world.applier.world == {}
+
+
+async def test_waiting_is_told_and_not_retried(world: World) -> None:
+    waiting = interfaces.Unit("b.yaml", waiting="Service x has no IP yet")
+    world.renderer.make = lambda _: interfaces.Manifests((interfaces.Unit("a.yaml", (fakes.config_map("a", {}),)), waiting))
+    result = await world.reconcile()
+    report = world.watcher.reports["ns/web"]
+    assert (report.ready, report.reason, report.message) == (False, "Waiting", "b.yaml: Service x has no IP yet")
+    assert result.outcome == interfaces.Outcome.done()
+    assert "a" in world.applier.world
+
+
+async def test_a_resource_that_cannot_be_read_is_reported(world: World) -> None:
+    item = fakes.resource("web")
+    broken = interfaces.Resource(item.key, item.ref, item.uid, {"metadata": item.metadata}, unreadable="nested too deeply")
+    world.watcher.put(broken)
+    await world.reconcile()
+    assert world.watcher.reports["ns/web"].reason == "Unreadable"
+
+
+@pytest.mark.parametrize(("error", "retry"), [(fakes.RETRYABLE, True), (fakes.TERMINAL, False), (ZeroDivisionError(), False)])
+async def test_a_report_that_cannot_be_written_is_tried_again_if_that_can_help(world: World, error: Exception, retry: bool) -> None:
+    world.watcher.report_error = error
+    assert (await world.reconcile()).outcome.retry is retry
+
+
+async def test_a_renderer_may_be_asynchronous(world: World) -> None:
+    async def render(_resource: object, _context: object) -> interfaces.Manifests:
+        await asyncio.sleep(0)
+        return fakes.manifests(fakes.config_map("late", {}))
+
+    world.renderer.render = render  # type: ignore[method-assign, assignment]
+    await world.reconcile()
+    assert "late" in world.applier.world
+
+
+async def test_an_interrupted_reconcile_says_so(world: World) -> None:
+    started = asyncio.Event()
+
+    async def apply(_owner: object, _rendered: object) -> interfaces.Applied:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world.applier.apply = apply  # type: ignore[method-assign]
+    task = asyncio.create_task(world.reconcile())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.watcher.reports["ns/web"].reason == "Interrupted"
