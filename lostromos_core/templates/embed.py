@@ -18,6 +18,8 @@ from lostromos_core.templates import filters, sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lostromos_core.templates import tokens
+
 _WRITERS: dict[str, Callable[[object], str]] = {
     "yaml": filters.to_yaml,
     "json": lambda value: filters.to_json(value, 2) + "\n",
@@ -37,10 +39,10 @@ class EmbeddedDocument(jinja2.ext.Extension):
         call = self.call_method("_write", [jinja2.nodes.Const(tag.value)])
         return jinja2.nodes.CallBlock(call, [], [], body).set_lineno(tag.lineno)
 
-    def _write(self, tag: str, caller: Callable[[], str]) -> str:
+    def _write(self, tag: str, caller: Callable[[], tokens.Fragment]) -> str:
         environment = self.environment
         assert isinstance(environment, sandbox.Environment)  # noqa: S101 - for the type checker
-        documents = environment.programs.fill(caller(), sandbox.current_slots())
+        documents = environment.programs.fill(caller().written(), sandbox.current_slots())
         if len(documents) != 1:
             msg = f"{{% {tag} %}} takes one document, and this is {len(documents)}"
             raise errors.RenderError(msg)

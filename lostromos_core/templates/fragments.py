@@ -21,7 +21,7 @@ from lostromos_core import errors
 from lostromos_core.templates import tokens
 
 _SPLIT = re.compile(f"([{tokens.FRAGMENT_BEGIN}{tokens.FRAGMENT_END}])")
-_LEADING_MARKS = re.compile(f"(?:{tokens.PLACE.pattern})*")
+_LEADING_MARKS = re.compile(f"(?:{tokens.MARK.pattern})*")
 _AT_COLUMN = re.compile(r"[ ]*(?:-[ ]+)*")
 _AFTER_KEY = re.compile(r"([ ]*(?:-[ ]+)*)[^\s#].*:[ ]+")
 _BLOCK_SCALAR = re.compile(r"(?:^|.*[\s:-])[|>](?:[-+]?[1-9]?|[1-9][-+])[ \t]*(?:#.*)?")

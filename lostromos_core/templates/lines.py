@@ -143,10 +143,10 @@ def _mark_lines(piece: _Piece, file: str, places: Places) -> str:
     marked = []
     for offset, line in enumerate(piece.text.split("\n")):
         number = places.number(interfaces.Place(file, piece.line + offset))
-        marked.append(tokens.place_mark(number) + line)
+        marked.append(tokens.line_mark(number) + line)
     return "\n".join(marked) if piece.text else ""
 
 
 def _mark_expression(piece: _Piece, file: str, places: Places) -> str:
     expression = " ".join("".join(text for _, _, text in piece.tokens[1:-1]).split())
-    return tokens.place_mark(places.number(interfaces.Place(file, piece.line, expression)))
+    return tokens.expression_mark(places.number(interfaces.Place(file, piece.line, expression)))

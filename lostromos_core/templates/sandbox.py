@@ -200,20 +200,16 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Jinja2
         """Refuse string methods whose argument is the size of their result."""
-        if getattr(function, "__name__", "") in {
-            "ljust",
-            "rjust",
-            "center",
-            "zfill",
-            "expandtabs",
-            "format",
-            "format_map",
-        }:
-            owner = getattr(function, "__self__", None)
-            if isinstance(owner, str):
-                msg = f"the method {function.__name__} of strings is not available in templates"
-                raise errors.RenderError(msg)
+        name = getattr(function, "__name__", "")
+        if name in _PADDING and isinstance(getattr(function, "__self__", None), str):
+            _refuse_method(name)
         return super().call(context, function, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Any:  # noqa: ANN401 - as Jinja2
+        """Formatting can make any amount of text of nothing."""
+        if super().wrap_str_format(value) is None:
+            return None
+        return lambda *_args, **_kwargs: _refuse_method(value.__name__)
 
     def concatenate(self, operands: tuple[Any, ...]) -> str:
         """What ``~`` means: the operands as text, one after the other."""
@@ -228,6 +224,14 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
 
 _MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
+
+
+_PADDING = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs"})
+
+
+def _refuse_method(name: str) -> NoReturn:
+    msg = f"the method {name} of strings is not available in templates; write the text with {{{{ ... }}}} in it, or use ~"
+    raise errors.RenderError(msg)
 
 
 def _check_size(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 - any operands

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 16 << 20
 """Characters of rendered text, tokens and marks included."""
-_EXPRESSION = re.compile(f"{tokens.PLACE.pattern}{tokens.TOKEN.pattern}")
+_EXPRESSION = re.compile(f"{tokens.EXPRESSION.pattern}{tokens.TOKEN.pattern}")
+_LINE_START = re.compile(f"(?: |{tokens.LINE.pattern})*")
 CACHE_SIZE = 256
 """Parsed texts that are kept; one template gives one text a path through its conditions and loops."""
 
@@ -93,8 +94,9 @@ def _compile(text: str) -> tuple[program.Node, ...]:
     laid_out = fragments.lay_out(text)
     numbers: list[int | None] = []
     for line in laid_out.split("\n"):
-        mark = tokens.PLACE.search(line)
-        numbers.append(int(mark.group(1)) if mark else (numbers[-1] if numbers else None))
+        start = _LINE_START.match(line)
+        last = start.group(1) if start else None
+        numbers.append(int(last) if last else (numbers[-1] if numbers else None))
     expressions = {int(slot): int(place) for place, slot in _EXPRESSION.findall(laid_out)}
     compiler = program.Compiler(tokens.visible(laid_out), numbers, expressions)
     nodes: list[program.Node] = []

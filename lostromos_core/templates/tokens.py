@@ -22,7 +22,9 @@ SHIFT: Final = "\ufdd7"
 """Ends the white space that a fragment shall be moved by, at its very beginning."""
 
 RESERVED = re.compile(f"[{FIRST}-{LAST}]")
-PLACE = re.compile("\ufdd3([0-9]+)\ufdd4")
+MARK = re.compile("\ufdd3!?[0-9]+\ufdd4")
+LINE = re.compile("\ufdd3([0-9]+)\ufdd4")
+EXPRESSION = re.compile("\ufdd3!([0-9]+)\ufdd4")
 
 NONCE: Final = f"\ufdd0{secrets.randbelow(10**12):012d}\ufdd1"
 """Begins every token of this process. Its secrecy guards nothing alone: data never enters the text at all."""
@@ -36,14 +38,19 @@ def token(slot: int) -> str:
     return f"{NONCE}{slot:06d}\ufdd2"
 
 
-def place_mark(place: int) -> str:
-    """The mark that says: what follows comes from this place (an index of the environment's places)."""
+def line_mark(place: int) -> str:
+    """The mark that says: this line comes from this place (an index of the environment's places)."""
     return f"\ufdd3{place}\ufdd4"
+
+
+def expression_mark(place: int) -> str:
+    """The mark before a token that says: its value comes from the expression at this place."""
+    return f"\ufdd3!{place}\ufdd4"
 
 
 def visible(text: str) -> str:
     """The text as YAML will see it, without place marks."""
-    return PLACE.sub("", text) if "\ufdd3" in text else text
+    return MARK.sub("", text) if "\ufdd3" in text else text
 
 
 _HINT = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 import jinja2
@@ -13,6 +13,9 @@ from lostromos_core.templates import tokens
 
 MAX_DEPTH = 200
 """Levels of nesting in a value; the serialiser that sends objects takes about 250."""
+
+
+_SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ValuesView, ItemsView)
 
 
 def kind_of(value: object) -> str:
@@ -38,11 +41,7 @@ def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
         return _number(value)
     if isinstance(value, Mapping):
         return {_key(key): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset | Iterator) or kind.__name__ in {
-        "dict_keys",
-        "dict_values",
-        "dict_items",
-    }:
+    if isinstance(value, _SEQUENCES):
         return [plain(item, depth + 1) for item in value]
     return _odd(value)
 

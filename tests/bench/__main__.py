@@ -1,0 +1,104 @@
+"""`python -m tests.bench`: what the operator costs, beside what its writes cost at least."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import click
+import rich.console
+
+from tests.bench import figures, floor, report, runs, running, workload
+from tests.controlplane import errors
+
+Counts = tuple[int, ...]
+
+
+def _counts(_context: click.Context, _parameter: click.Parameter, value: str) -> Counts:
+    """`100,1000` as numbers."""
+    try:
+        counts = tuple(int(part) for part in value.split(",") if part)
+    except ValueError as error:
+        raise click.BadParameter("give numbers with commas between them, such as 100,1000") from error
+    if any(count < 1 for count in counts):
+        raise click.BadParameter("each number must be at least 1")
+    return counts
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--count", type=click.IntRange(1), default=200, show_default=True, help="Resources.")
+@click.option(
+    "--applier",
+    type=click.Choice(get_args(workload.Applier)),
+    default="server-side",
+    show_default=True,
+    help="How the operator applies.",
+)
+@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="Runs; figures are their medians.")
+@click.option("--trials", type=click.IntRange(0), default=100, show_default=True, help="Updates, one at a time.")
+@click.option("--idle", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds with nothing to do.")
+@click.option("--curve", callback=_counts, default="", help="Measure with each of these numbers, such as 100,1000.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Keep all that was measured in FILE."
+)
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path, dir_okay=False, resolve_path=True),
+    help="Run the operator under cProfile until it has been idle, and keep that in FILE. Its figures are then not its.",
+)
+@click.option("--check", is_flag=True, help="Exit with 1 if a target of this release is missed.")
+def main(
+    *,
+    count: int,
+    applier: workload.Applier,
+    repeat: int,
+    trials: int,
+    idle: float,
+    curve: Counts,
+    json_file: Path | None,
+    profile: Path | None,
+    check: bool,
+) -> None:
+    """Measure the operator on a fresh control plane.
+
+    Each run starts etcd and kube-apiserver, measures the floor (a minimal program that sends the same writes), and
+    then the operator: converge, updates, idle, restart. It takes about a minute for 200 resources. The figures of two
+    machines, or of two days, cannot be compared; their ratios to the floor can.
+
+    Exits with 0 even if targets are missed, unless told to --check.
+    """
+    console, begin = rich.console.Console(stderr=True), time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - begin:6.1f} s[/] {text}", highlight=False)
+
+    points: list[Sequence[runs.Run]] = []
+    for number in curve or (count,):
+        plan = runs.Plan(count=number, applier=applier, trials=trials, idle=idle, profile=profile)
+        points.append(_repeat(plan, repeat, say))
+        rich.print(report.table(points[-1]))
+    if len(points) > 1:
+        rich.print(report.curve(points))
+    if json_file:
+        json_file.write_text(json.dumps(report.document(points), indent=1, default=str) + "\n")
+    missed = [figure.name for done in points for figure in figures.figures(done) if _is_missed(figure)]
+    if missed and check:
+        raise click.ClickException(f"missed: {', '.join(missed)}")
+
+
+def _repeat(plan: runs.Plan, times: int, say: runs.Say) -> Sequence[runs.Run]:
+    try:
+        return [runs.run(plan, say=say) for _ in range(times)]
+    except (errors.ControlPlaneError, running.OperatorEndedError, floor.FloorError, TimeoutError) as error:
+        notes = "\n".join(getattr(error, "__notes__", []))
+        raise click.ClickException(f"{error}\n{notes}") from error
+
+
+def _is_missed(figure: figures.Figure) -> bool:
+    return figure.binding and figure.verdict == "missed"
+
+
+if __name__ == "__main__":
+    sys.exit(main(prog_name="python -m tests.bench"))

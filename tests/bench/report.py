@@ -1,0 +1,83 @@
+"""What the person who waits gets to read: the table of figures, the table of a curve; and the JSON of everything."""
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from typing import Any, Final
+
+import rich.box
+import rich.table
+
+from tests.bench import figures, runs
+
+MARKS: Final = {"met": "[green]met[/]", "missed": "[bold red]missed[/]", "": ""}
+DISTRIBUTIONS: Final = ("lostromos-core", "aiohttp", "orjson", "uvloop")
+
+
+def table(done: Sequence[runs.Run]) -> rich.table.Table:
+    """The figures of runs with the same plan."""
+    plan = done[0].plan
+    title = f"{plan.count} resources of 4 objects, applier {plan.applier}, {_times(len(done))}"
+    made = rich.table.Table(title=title, box=rich.box.SIMPLE_HEAD)
+    made.add_column("Figure")
+    for name in ("Operator", "Floor"):
+        made.add_column(name, justify="right")
+    for name in ("Target", ""):
+        made.add_column(name)
+    for figure in figures.figures(done):
+        name = f"{figure.name}, {figure.unit}" if figure.unit else figure.name
+        made.add_row(name, _number(figure.operator), _number(figure.floor), figure.target, MARKS[figure.verdict])
+    return made
+
+
+def curve(points: Sequence[Sequence[runs.Run]]) -> rich.table.Table:
+    """The figures that should not grow with the number of resources, one column for each number."""
+    made = rich.table.Table(title="The cost of a resource as they become more", box=rich.box.SIMPLE_HEAD)
+    made.add_column("Figure")
+    for done in points:
+        made.add_column(f"{done[0].plan.count:,}", justify="right")
+    found = [{(figure.name, figure.unit): figure for figure in figures.figures(done)} for done in points]
+    for name, unit in found[0]:
+        cells = [_pair(figure[name, unit]) if (name, unit) in figure else "" for figure in found]
+        made.add_row(f"{name}, {unit}" if unit else name, *cells)
+    made.caption = "operator / floor of the same run"
+    return made
+
+
+def document(points: Sequence[Sequence[runs.Run]]) -> dict[str, Any]:
+    """Everything that was measured, as plain data."""
+    return {
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in DISTRIBUTIONS},
+        "points": [
+            {
+                "count": done[0].plan.count,
+                "applier": done[0].plan.applier,
+                "figures": [dataclasses.asdict(figure) for figure in figures.figures(done)],
+                "runs": [dataclasses.asdict(run) for run in done],
+            }
+            for done in points
+        ],
+    }
+
+
+def _times(number: int) -> str:
+    return "one run" if number == 1 else f"medians of {number} runs"
+
+
+def _pair(figure: figures.Figure) -> str:
+    return _number(figure.operator) if figure.floor is None else f"{_number(figure.operator)} / {_number(figure.floor)}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 1000 or value == round(value) else f"{value:.3g}"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

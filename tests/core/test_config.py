@@ -1,0 +1,131 @@
+"""The configuration: what is accepted, and errors that name file, line and field."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lostromos_core import assembly, config, errors, plugins, variables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINIMAL = "controllers:\n  - name: a\n    watch: {kubernetes: {version: v1, kind: Pod}}\n    render: {jinja: {templates: t}}\n"
+
+
+def load(folder: Path, text: str, **environ: str) -> tuple[config.Config, config.Document]:
+    path = folder / "lostromos.yaml"
+    path.write_text(text)
+    return config.load(path, environ)
+
+
+def test_a_minimal_configuration_has_defaults(tmp_path: Path) -> None:
+    settings, document = load(tmp_path, MINIMAL)
+    assert (settings.workers, settings.vars, settings.controllers[0].apply) == (16, {}, {"server-side": {}})
+    assert document.base == tmp_path
+
+
+def test_declared_environment_variables_are_put_in_as_values(tmp_path: Path) -> None:
+    text = MINIMAL + "environment: {A: null, B: fallback}\nvars: {x: 'a${A}b', y: ['${B}', $$5], z: 1}\n"
+    settings, _ = load(tmp_path, text, A="]\n- evil: [")
+    assert settings.vars == {"x": "a]\n- evil: [b", "y": ["fallback", "$5"], "z": 1}
+    settings, _ = load(tmp_path, MINIMAL + "environment: [A]\nvars: {x: '${A}'}\n", A="1")
+    assert settings.vars == {"x": "1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (MINIMAL + "workrs: 1\n", "lostromos.yaml:5: workrs: unknown key; did you mean 'workers'"),
+        (MINIMAL + "workers: 0\n", "lostromos.yaml:5: workers: "),
+        (MINIMAL + "vars: {x: '${A}'}\n", "lostromos.yaml:5: vars.x: ${A} is not declared"),
+        (MINIMAL + "environment: [A]\nvars: {x: '${A}'}\n", "lostromos.yaml:6: vars.x: the environment variable A is not set"),
+        (MINIMAL + "environment: 1\n", "lostromos.yaml:5: environment: "),
+        (MINIMAL + "varsFrom: [{}]\n", "lostromos.yaml:5: varsFrom[0]: give exactly one of"),
+        (MINIMAL + "varsFrom: [{secrt: {name: a, namespace: b}}]\n", "varsFrom[0].secrt: unknown key; did you mean 'secret'"),
+        (MINIMAL + "varsFrom: [{secret: {name: a}}]\n", "varsFrom[0].secret.namespace: this key is required"),
+        (MINIMAL.replace("render", "rendr"), "lostromos.yaml:4: controllers[0].rendr: unknown key; did you mean 'render'"),
+        (MINIMAL.replace("{kubernetes: {version: v1, kind: Pod}}", "{}"), "lostromos.yaml:3: controllers[0].watch: "),
+        ("controllers: []\n", "lostromos.yaml:1: controllers: "),
+        ("", "lostromos.yaml:1: a mapping is expected"),
+        ("{a: {b: 1, b: 2}}\n", "lostromos.yaml:1: a.b: the key comes twice"),
+        ("a: *x\n", "lostromos.yaml:1: not valid YAML"),
+        ("\x01", "not valid YAML"),
+    ],
+)
+def test_an_error_names_file_line_and_field(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        load(tmp_path, text)
+    assert says in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(errors.ConfigError, match="no such file"):
+        config.load(tmp_path / "absent.yaml", {})
+    with pytest.raises(errors.ConfigError, match="cannot be read"):
+        config.load(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("kind: Pod", "knd: Pod", "lostromos.yaml:3: controllers[0].watch.kubernetes.knd: unknown key; did you mean 'kind'"),
+        ("kubernetes:", "kubernets:", "there is no watcher 'kubernets'"),
+        ("{templates: t}", "{templates: [1]}", "controllers[0].render.jinja.templates: "),
+        ("name: a", "name: A", "controllers[0]: controller name 'A'"),
+    ],
+)
+def test_a_back_end_that_is_given_wrong_options_is_named(old: str, new: str, says: str, tmp_path: Path) -> None:
+    settings, document = load(tmp_path, MINIMAL.replace(old, new))
+    with pytest.raises(errors.ConfigError) as caught:
+        assembly.Setup(settings, document, plugins.load()).operator(None)  # type: ignore[arg-type]
+    assert says in str(caught.value)
+
+
+def test_the_schema_for_editors_knows_all_back_ends() -> None:
+    schema = assembly.json_schema(plugins.load())
+    properties = schema["$defs"]["ControllerConfig"]["properties"]
+    assert set(properties["apply"]["properties"]) == {"server-side", "kubectl"}
+    assert "annotation" in json.dumps(properties["watch"])
+    assert json.loads(json.dumps(schema)) == schema
+
+
+SOURCES = [
+    {"environment": {"a": "A"}},
+    {"file": "vars.yaml"},
+    {"configMap": {"namespace": "n", "name": "c"}, "under": "m"},
+    {"secret": {"namespace": "n", "name": "s"}, "under": "m"},
+    {"secret": {"namespace": "n", "name": "absent", "optional": True}},
+]
+OBJECTS = [
+    {"kind": "ConfigMap", "metadata": {"namespace": "n", "name": "c"}, "data": {"x": "1"}},
+    {"kind": "Secret", "metadata": {"namespace": "n", "name": "s"}, "data": {"y": "Mg=="}, "stringData": {"z": "3"}},
+]
+
+
+def gather(folder: Path, sources: list[dict[str, Any]]) -> Any:
+    settings, document = load(folder, MINIMAL + f"vars: {{a: 0, k: 1}}\nvarsFrom: {json.dumps(sources)}\n")
+    return variables.gather(settings, document, variables.from_objects(OBJECTS), {"A": "env"})
+
+
+async def test_variables_are_gathered_in_order(tmp_path: Path) -> None:
+    (tmp_path / "vars.yaml").write_text("f: 1\n")
+    assert await gather(tmp_path, SOURCES) == {"a": "env", "k": 1, "f": 1, "m": {"x": "1", "y": "2", "z": "3"}}
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"environment": {"a": "B"}}, "varsFrom[0].environment: the environment variable B is not set"),
+        ({"file": "absent.yaml"}, "varsFrom[0].file: "),
+        ({"file": "list.yaml"}, "must hold a mapping"),
+        ({"secret": {"namespace": "n", "name": "x"}}, "varsFrom[0].secret: Secret n/x is not among"),
+    ],
+)
+async def test_a_source_that_is_not_there_is_named(source: dict[str, Any], says: str, tmp_path: Path) -> None:
+    (tmp_path / "list.yaml").write_text("[1]\n")
+    with pytest.raises(errors.ConfigError) as caught:
+        await gather(tmp_path, [source])
+    assert says in str(caught.value)
