@@ -58,8 +58,9 @@ def command(  # noqa: PLR0913 - the options of the command
     setup = options.load(config_file)
 
     async def go() -> operator_.Summary | None:
-        async with client.Kube(kubeconfig, context=context, dry_run=dry_run) as kube:
-            operator = setup.operator(kube, workers=workers)
+        kube = client.Kube(kubeconfig, context=context, dry_run=dry_run)
+        operator = setup.operator(kube, workers=workers)
+        async with kube:
             if once:
                 return await operator.once()
             await operator.serve()

@@ -76,7 +76,7 @@ def keep_declared(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
         return {
             key: keep_declared(item, below)
             for key, item in value.items()
-            if isinstance(below := properties.get(key) or extra, dict)
+            if isinstance(below := properties.get(key, extra), dict)
         }
     if isinstance(value, list):
         items = schema.get("items") or {}

@@ -230,7 +230,9 @@ _PADDING = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs"})
 
 
 def _refuse_method(name: str) -> NoReturn:
-    msg = f"the method {name} of strings is not available in templates; write the text with {{{{ ... }}}} in it, or use ~"
+    msg = (
+        f"the method {name} of strings is not available in templates; write the text with {{{{ ... }}}} in it, or use ~"
+    )
     raise errors.RenderError(msg)
 
 

@@ -10,7 +10,7 @@ from typing import get_args
 import click
 import rich.console
 
-from tests.bench import figures, floor, report, runs, running, workload
+from tests.bench import figures, floor, report, running, runs, workload
 from tests.controlplane import errors
 
 Counts = tuple[int, ...]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from tests.bench import measures, runs
 
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One number of the operator, beside the floor's where that has one; medians over the runs."""

@@ -96,7 +96,7 @@ async def _line() -> None:
 
 
 async def main() -> None:
-    plan = orjson.loads(Path(sys.argv[1]).read_bytes())
+    plan = orjson.loads(await asyncio.to_thread(Path(sys.argv[1]).read_bytes))
     connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=plan["ca_file"]))
     headers = HEADERS | {"Authorization": f"Bearer {plan['token']}"}
     async with aiohttp.ClientSession(connector=connector, headers=headers, auto_decompress=False) as session:

@@ -4,10 +4,11 @@ The targets are those of the project: what this release must keep, and where it 
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from tests.bench import runs, workload
+from tests.bench import counters, phases, runs, workload
 
 Value: TypeAlias = Callable[[runs.Run], float | None]
 """A number of one run, None if the run did not measure it."""
@@ -71,6 +72,16 @@ def _each(take: Callable[[runs.Run], float]) -> Value:
 
 def _children(run: runs.Run) -> float | None:
     return 1000 * run.converge.cpu_of_children / run.plan.count if run.converge.cpu_of_children else None
+
+
+def _all_cpu(converge: phases.Converge) -> float:
+    return converge.start_cpu + converge.cpu + converge.cpu_of_children
+
+
+def _strangers(spent: counters.Spent, cpu: float) -> float:
+    """Percent of the machine that others took while somebody used so many seconds of CPU."""
+    cores = os.cpu_count() or 1
+    return max(0.0, 100 * (spent.rest_cpu - cpu) / spent.seconds / cores)
 
 
 def _updates(percent: float) -> Value:
@@ -172,6 +183,12 @@ MEASURES: Final[Sequence[Measure]] = (
         name="restart, reads a CR",
         unit="",
         operator=lambda run: _total(run.restart.spent.reads) / run.plan.count,
+    ),
+    Measure(
+        name="CPU taken by others meanwhile",
+        unit="%",
+        operator=lambda run: _strangers(run.converge.spent, _all_cpu(run.converge)),
+        floor=lambda run: _strangers(run.floor.spent, run.floor.cpu),
     ),
     Measure(
         name="writes a CR",

@@ -54,6 +54,6 @@ def _update(admin: api.Api, seen: Iterator[api.Json], namespace: str, names: Seq
     raise TimeoutError(f"the ConfigMap of {name} did not change")
 
 
-def _objects(admin: api.Api, path: str, *, version: str, seconds: int) -> Generator[api.Json]:
+def _objects(admin: api.Api, path: str, *, version: str, seconds: int) -> Generator[api.Json, None, None]:
     for event in admin.watch(path, version=version, seconds=seconds):
         yield event["object"]

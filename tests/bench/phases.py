@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tests import operators
-from tests.bench import counters, observer, processes, running, workload
+from tests.bench import counters, observer, processes, running
 from tests.controlplane import api, cluster
 
 START_WITHIN: Final = 30.0

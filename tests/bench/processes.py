@@ -25,6 +25,12 @@ def cpu_of_children(pid: int) -> float:
     return (user + system) / TICKS
 
 
+def cpu_of_all() -> float:
+    """Seconds that the machine's cores were busy or taken away, since it started, all cores together."""
+    user, nice, system, _idle, _waiting, *interrupts = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    return sum(map(int, (user, nice, system, *interrupts))) / TICKS
+
+
 def peak_mib(pid: int) -> float:
     """The most memory that a process has had resident so far, in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

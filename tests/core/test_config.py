@@ -41,12 +41,21 @@ def test_declared_environment_variables_are_put_in_as_values(tmp_path: Path) -> 
         (MINIMAL + "workrs: 1\n", "lostromos.yaml:5: workrs: unknown key; did you mean 'workers'"),
         (MINIMAL + "workers: 0\n", "lostromos.yaml:5: workers: "),
         (MINIMAL + "vars: {x: '${A}'}\n", "lostromos.yaml:5: vars.x: ${A} is not declared"),
-        (MINIMAL + "environment: [A]\nvars: {x: '${A}'}\n", "lostromos.yaml:6: vars.x: the environment variable A is not set"),
+        (
+            MINIMAL + "environment: [A]\nvars: {x: '${A}'}\n",
+            "lostromos.yaml:6: vars.x: the environment variable A is not set",
+        ),
         (MINIMAL + "environment: 1\n", "lostromos.yaml:5: environment: "),
         (MINIMAL + "varsFrom: [{}]\n", "lostromos.yaml:5: varsFrom[0]: give exactly one of"),
-        (MINIMAL + "varsFrom: [{secrt: {name: a, namespace: b}}]\n", "varsFrom[0].secrt: unknown key; did you mean 'secret'"),
+        (
+            MINIMAL + "varsFrom: [{secrt: {name: a, namespace: b}}]\n",
+            "varsFrom[0].secrt: unknown key; did you mean 'secret'",
+        ),
         (MINIMAL + "varsFrom: [{secret: {name: a}}]\n", "varsFrom[0].secret.namespace: this key is required"),
-        (MINIMAL.replace("render", "rendr"), "lostromos.yaml:4: controllers[0].rendr: unknown key; did you mean 'render'"),
+        (
+            MINIMAL.replace("render", "rendr"),
+            "lostromos.yaml:4: controllers[0].rendr: unknown key; did you mean 'render'",
+        ),
         (MINIMAL.replace("{kubernetes: {version: v1, kind: Pod}}", "{}"), "lostromos.yaml:3: controllers[0].watch: "),
         ("controllers: []\n", "lostromos.yaml:1: controllers: "),
         ("", "lostromos.yaml:1: a mapping is expected"),
@@ -71,7 +80,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("kind: Pod", "knd: Pod", "lostromos.yaml:3: controllers[0].watch.kubernetes.knd: unknown key; did you mean 'kind'"),
+        (
+            "kind: Pod",
+            "knd: Pod",
+            "lostromos.yaml:3: controllers[0].watch.kubernetes.knd: unknown key; did you mean 'kind'",
+        ),
         ("kubernetes:", "kubernets:", "there is no watcher 'kubernets'"),
         ("{templates: t}", "{templates: [1]}", "controllers[0].render.jinja.templates: "),
         ("name: a", "name: A", "controllers[0]: controller name 'A'"),

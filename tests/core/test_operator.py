@@ -36,7 +36,9 @@ class Recorder:
 
 
 def make(watcher: Any = None, applier: Any = None, **options: Any) -> operator_.Operator:
-    one = controller.Controller("app", watch=watcher or fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=applier or fakes.FakeApplier())
+    one = controller.Controller(
+        "app", watch=watcher or fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=applier or fakes.FakeApplier()
+    )
     return operator_.Operator([one], kube=NO_CLUSTER, **{"registry": plugins.load(), **options})
 
 
@@ -89,7 +91,10 @@ async def test_plug_ins_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     item = fakes.resource("broken")
     watcher.put(interfaces.Resource(item.key, item.ref, item.uid, item.data, unreadable="too deep"))
     await make(watcher, registry=plugins.load([("recorder", recorder)])).once()
-    assert recorder.told == [("unreadable", "app", "ns/broken", "too deep"), ("reconciled", "app", "ns/broken", "Unreadable")]
+    assert recorder.told == [
+        ("unreadable", "app", "ns/broken", "too deep"),
+        ("reconciled", "app", "ns/broken", "Unreadable"),
+    ]
     del monkeypatch
 
 
@@ -153,7 +158,9 @@ async def test_variables_may_come_from_a_function() -> None:
 
 
 def test_two_controllers_of_one_name_are_refused() -> None:
-    one = controller.Controller("app", watch=fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=fakes.FakeApplier())
+    one = controller.Controller(
+        "app", watch=fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=fakes.FakeApplier()
+    )
     with pytest.raises(errors.ConfigError, match="two controllers"):
         operator_.Operator([one, one])
 
@@ -180,7 +187,8 @@ def test_run_blocks_until_it_is_stopped() -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["put", "drop", "fail", "heal", "pause"]), st.sampled_from("abc"), st.integers(0, 3)), max_size=25
+    st.tuples(st.sampled_from(["put", "drop", "fail", "heal", "pause"]), st.sampled_from("abc"), st.integers(0, 3)),
+    max_size=25,
 )
 
 

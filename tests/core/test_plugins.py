@@ -38,7 +38,11 @@ def test_our_own_back_ends_are_found_by_entry_points() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name", "says"),
-    [("applier", "helm", "pip install lostromos-helm"), ("applier", "kubctl", "did you mean 'kubectl'"), ("watcher", "x", "there is: kubernetes")],
+    [
+        ("applier", "helm", "pip install lostromos-helm"),
+        ("applier", "kubctl", "did you mean 'kubectl'"),
+        ("watcher", "x", "there is: kubernetes"),
+    ],
 )
 def test_a_missing_back_end_is_named_with_the_way_out(kind: str, name: str, says: str) -> None:
     with pytest.raises(errors.PluginError, match=says):
@@ -58,7 +62,11 @@ def test_templates_get_what_plug_ins_bring() -> None:
             )
         ]
     )
-    assert (registry.filters, registry.tests, registry.functions) == ({"shout": str.upper}, {"loud": str.isupper}, {"answer": 42})
+    assert (registry.filters, registry.tests, registry.functions) == (
+        {"shout": str.upper},
+        {"loud": str.isupper},
+        {"answer": 42},
+    )
     assert registry.plugins[-1].provides == ("filter shout", "test loud", "function answer")
 
 
@@ -70,11 +78,14 @@ def raises() -> Mapping[str, Any]:
 @pytest.mark.parametrize(
     ("hooks", "says"),
     [
-        ({"lostromos_aplliers": lambda: {}}, "does not fit"),
+        ({"lostromos_aplliers": dict}, "does not fit"),
         ({"lostromos_appliers": lambda wrong: {"a": wrong}}, "does not fit"),
         ({"lostromos_appliers": raises}, "failed to say what it brings: ZeroDivisionError"),
-        ({"lostromos_appliers": lambda: []}, "must return a dict"),
-        ({"lostromos_appliers": lambda: {"kubectl": None}}, "brought by the plug-in .*kubectl.* and the plug-in 'mine'"),
+        ({"lostromos_appliers": list}, "must return a dict"),
+        (
+            {"lostromos_appliers": lambda: {"kubectl": None}},
+            "brought by the plug-in .*kubectl.* and the plug-in 'mine'",
+        ),
     ],
 )
 def test_a_plug_in_that_does_not_fit_is_refused_by_name(hooks: dict[str, Callable[..., Any]], says: str) -> None:

@@ -102,7 +102,9 @@ async def test_a_deletion_that_is_not_done_is_reported(
         (ZeroDivisionError("secret"), "Failed", True),
     ],
 )
-async def test_an_error_is_reported_and_retried_if_that_can_help(world: World, error: Exception, reason: str, retrying: bool) -> None:
+async def test_an_error_is_reported_and_retried_if_that_can_help(
+    world: World, error: Exception, reason: str, retrying: bool
+) -> None:
     world.renderer.make = raising(error)
     result = await world.reconcile()
     report = world.watcher.reports["ns/web"]
@@ -117,7 +119,9 @@ async def test_the_server_decides_when_to_come_again(world: World) -> None:
 
 
 async def test_failed_objects_are_named_first_with_their_place(world: World) -> None:
-    world.renderer.make = lambda _: fakes.manifests(fakes.config_map("a", {"bad": 1}), fakes.config_map("b", {"bad": 1}), fakes.config_map("c", {}))
+    world.renderer.make = lambda _: fakes.manifests(
+        fakes.config_map("a", {"bad": 1}), fakes.config_map("b", {"bad": 1}), fakes.config_map("c", {})
+    )
     await world.reconcile()
     report = world.watcher.reports["ns/web"]
     assert (report.reason, report.retrying) == ("ApplyFailed", False)
@@ -134,7 +138,9 @@ async def test_a_policy_forbids_before_anything_is_applied(world: World) -> None
 
 async def test_waiting_is_told_and_not_retried(world: World) -> None:
     waiting = interfaces.Unit("b.yaml", waiting="Service x has no IP yet")
-    world.renderer.make = lambda _: interfaces.Manifests((interfaces.Unit("a.yaml", (fakes.config_map("a", {}),)), waiting))
+    world.renderer.make = lambda _: interfaces.Manifests(
+        (interfaces.Unit("a.yaml", (fakes.config_map("a", {}),)), waiting)
+    )
     result = await world.reconcile()
     report = world.watcher.reports["ns/web"]
     assert (report.ready, report.reason, report.message) == (False, "Waiting", "b.yaml: Service x has no IP yet")
@@ -144,14 +150,20 @@ async def test_waiting_is_told_and_not_retried(world: World) -> None:
 
 async def test_a_resource_that_cannot_be_read_is_reported(world: World) -> None:
     item = fakes.resource("web")
-    broken = interfaces.Resource(item.key, item.ref, item.uid, {"metadata": item.metadata}, unreadable="nested too deeply")
+    broken = interfaces.Resource(
+        item.key, item.ref, item.uid, {"metadata": item.metadata}, unreadable="nested too deeply"
+    )
     world.watcher.put(broken)
     await world.reconcile()
     assert world.watcher.reports["ns/web"].reason == "Unreadable"
 
 
-@pytest.mark.parametrize(("error", "retry"), [(fakes.RETRYABLE, True), (fakes.TERMINAL, False), (ZeroDivisionError(), False)])
-async def test_a_report_that_cannot_be_written_is_tried_again_if_that_can_help(world: World, error: Exception, retry: bool) -> None:
+@pytest.mark.parametrize(
+    ("error", "retry"), [(fakes.RETRYABLE, True), (fakes.TERMINAL, False), (ZeroDivisionError(), False)]
+)
+async def test_a_report_that_cannot_be_written_is_tried_again_if_that_can_help(
+    world: World, error: Exception, retry: bool
+) -> None:
     world.watcher.report_error = error
     assert (await world.reconcile()).outcome.retry is retry
 

@@ -33,9 +33,15 @@ def test_files_are_units_in_the_order_of_their_names_and_partials_are_not(tmp_pa
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "c.yaml").write_text(HEAD.replace("name: a", "name: c"))
     (tmp_path / "notes.txt").write_text("not a template")
-    made = folder(tmp_path, b=HEAD.replace("name: a", "name: b") + "---\n" + HEAD, a="# nothing\n", _p="not: a manifest\n")
+    made = folder(
+        tmp_path, b=HEAD.replace("name: a", "name: b") + "---\n" + HEAD, a="# nothing\n", _p="not: a manifest\n"
+    )
     found = made.render(fakes.resource("web"), interfaces.Context())
-    assert [(unit.name, [m.ref.name for m in unit.manifests]) for unit in found.units] == [("a.yaml", []), ("b.yaml", ["b", "a"]), ("sub/c.yaml", ["c"])]
+    assert [(unit.name, [m.ref.name for m in unit.manifests]) for unit in found.units] == [
+        ("a.yaml", []),
+        ("b.yaml", ["b", "a"]),
+        ("sub/c.yaml", ["c"]),
+    ]
 
 
 def test_a_template_sees_what_the_author_wrote_and_nothing_else(tmp_path: Path) -> None:
@@ -49,7 +55,13 @@ def test_a_template_sees_what_the_author_wrote_and_nothing_else(tmp_path: Path) 
     assert found["seen"] == {
         "apiVersion": "example.com/v1",
         "kind": "WebApp",
-        "metadata": {"name": "web", "namespace": "ns", "uid": "uid-web", "labels": {"mine": "1"}, "annotations": {"mine": "1"}},
+        "metadata": {
+            "name": "web",
+            "namespace": "ns",
+            "uid": "uid-web",
+            "labels": {"mine": "1"},
+            "annotations": {"mine": "1"},
+        },
         "spec": {"text": "1"},
     }
     assert found["vars"] == {"a": 1}
@@ -97,13 +109,18 @@ def test_an_error_in_a_partial_names_the_partial(tmp_path: Path) -> None:
 
 
 def test_a_field_is_found_back_in_the_template(tmp_path: Path) -> None:
-    text = HEAD + "spec:\n  ports:\n    {% for p in resource.spec.ports %}\n    - port: {{ p }}\n      name: x\n    {% endfor %}\n  {{ 'k' }}: {{ 'v' }}\n"
+    text = (
+        HEAD
+        + "spec:\n  ports:\n    {% for p in resource.spec.ports %}\n    - port: {{ p }}\n      name: x\n    {% endfor %}\n  {{ 'k' }}: {{ 'v' }}\n"
+    )
     made = folder(tmp_path, a=text)
     (manifest,) = made.render(fakes.resource("web", ports=[1, 2]), interfaces.Context()).objects
+
     def where(*path: str | int) -> tuple[int, str]:
         place = manifest.locate(path)
         assert place is not None
         return place.line, place.expression
+
     assert where("spec", "ports", 1, "port") == (7, "p")
     assert where("spec", "ports", 1, "name") == (8, "")
     assert where("spec", "k") == (10, "'v'")
@@ -141,9 +158,18 @@ def test_what_is_dangerous_or_means_nothing_is_an_error(expression: str, tmp_pat
 
 def test_output_is_bounded(tmp_path: Path) -> None:
     with pytest.raises(errors.RenderError, match="100000"):
-        render(tmp_path, HEAD + "v:\n{% for i in range(1000) %}\n{% for j in range(101) %}\n- {{ i }}\n{% endfor %}\n{% endfor %}\n")
+        render(
+            tmp_path,
+            HEAD + "v:\n{% for i in range(1000) %}\n{% for j in range(101) %}\n- {{ i }}\n{% endfor %}\n{% endfor %}\n",
+        )
     with pytest.raises(errors.RenderError, match="16 MiB"):
-        render(tmp_path, HEAD + "v: |\n{% for i in range(1000) %}\n{% for j in range(100) %}\n  " + "x" * 200 + "\n{% endfor %}\n{% endfor %}\n")
+        render(
+            tmp_path,
+            HEAD
+            + "v: |\n{% for i in range(1000) %}\n{% for j in range(100) %}\n  "
+            + "x" * 200
+            + "\n{% endfor %}\n{% endfor %}\n",
+        )
     with pytest.raises(errors.RenderError, match="more than 1000 documents"):
         render(tmp_path, "{% for i in range(1001) %}\n---\na: 1\n{% endfor %}\n")
 
@@ -160,7 +186,9 @@ def test_a_template_with_reserved_characters_is_a_configuration_error(tmp_path: 
 
 def test_own_filters_tests_and_functions_are_available(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(HEAD + "v: {{ 'a' | shout if 'A' is loud else answer }}\nw: {{ answer | more }}\n")
-    made = renderer.JinjaRenderer(tmp_path, filters={"shout": str.upper}, tests={"loud": str.isupper}, functions={"answer": 42})
+    made = renderer.JinjaRenderer(
+        tmp_path, filters={"shout": str.upper}, tests={"loud": str.isupper}, functions={"answer": 42}
+    )
     made.load(filters={"more": lambda value: value + 1, "shout": str.lower})
     (found,) = made.render(fakes.resource("web"), interfaces.Context()).objects
     assert (found.data["v"], found.data["w"]) == ("A", 43)

@@ -1,0 +1,123 @@
+"""The commands that need no cluster, as their users run them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests import operators
+from tests.controlplane import crds
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KIND = crds.CustomKind(group="example.com")
+
+
+def render(made: operators.Project, text: str, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+    path = made.folder / "cr.yaml"
+    path.write_text(text)
+    done = operators.lostromos(
+        "render", "-c", str(made.config), "-f", "-" if stdin else str(path), *arguments, stdin=stdin
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+CR = "apiVersion: example.com/v1\nkind: WebApp\nmetadata: {name: web, namespace: ns}\nspec: {text: 'a: b'}\n"
+
+
+def test_render_prints_the_objects_as_yaml_or_json(tmp_path: Path) -> None:
+    made = operators.project(tmp_path, KIND)
+    status, output, _ = render(made, CR)
+    expected = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"text": "a: b"}}
+    assert (status, yaml.safe_load(output)) == (0, expected)
+    status, output, _ = render(made, CR, "-o", "json")
+    assert (status, json.loads(output)) == (0, [expected])
+    status, output, _ = render(made, f"{CR}---\n{CR}")
+    assert (status, list(yaml.safe_load_all(output))) == (0, [expected, expected])
+    status, output, _ = render(
+        made, "", "-o", "json", stdin=json.dumps({"kind": "List", "items": [yaml.safe_load(CR)]})
+    )
+    assert (status, json.loads(output)) == (0, [expected])
+
+
+def test_render_exits_with_one_and_the_place_if_a_template_fails(tmp_path: Path) -> None:
+    made = operators.project(tmp_path, KIND, templates={"a.yaml": operators.CONFIG_MAP.replace("text |", "txt.x |")})
+    status, output, problems = render(made, CR)
+    assert (status, output) == (1, "")
+    assert "a.yaml:5: there is no field 'txt'" in problems.replace("\n", " ")
+
+
+def test_render_takes_variables_from_given_objects(tmp_path: Path) -> None:
+    made = operators.project(
+        tmp_path, KIND, templates={"a.yaml": operators.CONFIG_MAP.replace("resource.spec.text", "vars.token")},
+        varsFrom=[{"secret": {"namespace": "n", "name": "s"}}],
+    )  # fmt: skip
+    objects = tmp_path / "objects.yaml"
+    objects.write_text("kind: Secret\nmetadata: {name: s, namespace: n}\nstringData: {token: t0ken}\n")
+    status, output, _ = render(made, CR, "--objects", str(objects))
+    assert (status, yaml.safe_load(output)["data"]) == (0, {"text": "t0ken"})
+    status, _, problems = render(made, CR)
+    assert (status, "--objects" in problems) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "says"),
+    [("a: 1", (), "needs apiVersion, kind and metadata.name"), ("[", (), "cannot be read"), (CR.replace("name: web", "name: 1"), (), "must be a string"),
+     (CR, ("--controller", "ap"), "did you mean 'app'"), (CR, ("--objects", "absent"), "does not exist"), (CR, ("-o", "xml"), "xml")],
+)  # fmt: skip
+def test_render_refuses_wrong_usage(text: str, arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    status, _, problems = render(operators.project(tmp_path, KIND), text, *arguments)
+    assert status == 2
+    assert says in problems
+
+
+def test_render_chooses_the_controller_by_kind_or_by_name(tmp_path: Path) -> None:
+    made = operators.project(tmp_path, KIND)
+    other = crds.CustomKind(group="example.com", kind="Other")
+    made.write(
+        {
+            "controllers": [
+                operators.controller(KIND, name="one"),
+                operators.controller(other, name="two"),
+                operators.controller(KIND, name="three"),
+            ]
+        }
+    )
+    assert render(made, CR.replace("WebApp", "Other"))[0] == 0
+    status, _, problems = render(made, CR)
+    assert (status, "2 controllers watch WebApp" in problems) == (2, True)
+    assert render(made, CR, "--controller", "one")[0] == 0
+
+
+def test_plugins_lists_what_is_installed() -> None:
+    done = operators.lostromos("plugins", "-o", "json")
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["kubectl"]["provides"] == ["applier server-side", "applier kubectl"]
+    assert rows["helm"] == {
+        "name": "helm",
+        "distribution": "lostromos-helm",
+        "version": rows["core"]["version"],
+        "provides": [],
+    }
+    table = operators.lostromos("plugins").stdout
+    assert "nothing yet" in table
+    assert "lostromos-kubectl" in table
+
+
+def test_version_schema_and_help() -> None:
+    assert operators.lostromos("version").stdout.startswith("lostromos-core ")
+    assert json.loads(operators.lostromos("schema").stdout)["title"] == "lostromos.yaml"
+    assert operators.lostromos("--version").stdout.startswith("lostromos, version ")
+    help_text = operators.lostromos("--help").stdout
+    for command in ("run", "render", "plugins", "version", "schema"):
+        assert command in help_text
+        assert operators.lostromos(command, "--help").returncode == 0
+
+
+def test_an_unknown_command_suggests_the_nearest() -> None:
+    done = operators.lostromos("rnder")
+    assert (done.returncode, "render" in done.stderr) == (2, True)

@@ -1,0 +1,89 @@
+"""The examples do what they say: rendered offline, and played on a real API server with nothing but their own rights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests import operators
+from tests.controlplane import binaries, errors, waiting
+
+if TYPE_CHECKING:
+    from tests.controlplane import api as apis
+    from tests.controlplane import cluster
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "access-control"
+WEBAPPS = "/apis/example.com/v1/namespaces/team-a/webapps"
+PLURALS = {
+    "ConfigMap": "/api/v1/namespaces/team-a/configmaps",
+    "Secret": "/api/v1/namespaces/team-a/secrets",
+    "ServiceAccount": "/api/v1/namespaces/team-a/serviceaccounts",
+    "Service": "/api/v1/namespaces/team-a/services",
+    "Deployment": "/apis/apps/v1/namespaces/team-a/deployments",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/team-a/poddisruptionbudgets",
+    "Ingress": "/apis/networking.k8s.io/v1/namespaces/team-a/ingresses",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/team-a/networkpolicies",
+}
+
+
+def expected() -> list[Any]:
+    return list(yaml.safe_load_all((EXAMPLE / "expected.yaml").read_text()))
+
+
+def test_access_control_renders_what_it_shows() -> None:
+    done = operators.lostromos(
+        "render", "-c", str(EXAMPLE / "lostromos.yaml"), "-f", str(EXAMPLE / "webapp.yaml"),
+        "--objects", str(EXAMPLE / "cluster" / "2-platform.yaml"), "-o", "json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == expected()
+
+
+def test_access_control_holds_on_a_cluster(control_plane: cluster.ControlPlane, api: apis.Api, tmp_path: Path) -> None:
+    kubectl = binaries.kubectl()
+    assert kubectl is not None
+    for _ in range(2):  # the second time finds the kind that the first time made
+        apply = [str(kubectl), f"--kubeconfig={control_plane.kubeconfig}", "apply", "-f", str(EXAMPLE / "cluster")]
+        done = subprocess.run(apply, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made = operators.Project(tmp_path)
+    operator = operators.Operator(made, control_plane.kubeconfig_of("operator"))
+    operator._command[3] = str(EXAMPLE / "lostromos.yaml")
+    developer = api.as_user("developer")
+    with operator:
+        developer.create(WEBAPPS, yaml.safe_load((EXAMPLE / "webapp.yaml").read_text()))
+        waiting.wait_until(lambda: operators.is_ready(developer.get(f"{WEBAPPS}/shop")))
+        for wanted in expected():
+            live = api.get(f"{PLURALS[wanted['kind']]}/{wanted['metadata']['name']}")
+            assert contains(live, without_string_data(wanted)), wanted["kind"]
+            with pytest.raises(errors.ApiError) as caught:
+                developer.get(f"{PLURALS[wanted['kind']]}/{wanted['metadata']['name']}")
+            assert caught.value.status == 403
+            with pytest.raises(errors.ApiError):
+                developer.create(PLURALS[wanted["kind"]], {"metadata": {"name": "mine"}})
+        developer.patch(f"{WEBAPPS}/shop", {"spec": {"size": "large"}})
+        waiting.wait_until(lambda: operators.is_ready(developer.get(f"{WEBAPPS}/shop")))
+        assert api.exists("/apis/autoscaling/v2/namespaces/team-a/horizontalpodautoscalers/shop")
+        developer.delete(f"{WEBAPPS}/shop")
+        waiting.wait_until(lambda: not any(api.exists(f"{path}/shop") for path in PLURALS.values()), timeout=60)
+    assert "forbidden" not in operator.log
+
+
+def without_string_data(item: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key != "stringData"}
+
+
+def contains(live: Any, wanted: Any) -> bool:
+    """Whether everything that is wanted is there; the server adds defaults."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(
+            key in live and contains(live[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return len(live) == len(wanted) and all(contains(a, b) for a, b in zip(live, wanted, strict=True))
+    return bool(live == wanted)
