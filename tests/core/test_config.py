@@ -105,7 +105,7 @@ def test_the_schema_for_editors_knows_all_back_ends() -> None:
     assert json.loads(json.dumps(schema)) == schema
 
 
-SOURCES = [
+SOURCES: list[dict[str, Any]] = [
     {"environment": {"a": "A"}},
     {"file": "vars.yaml"},
     {"configMap": {"namespace": "n", "name": "c"}, "under": "m"},

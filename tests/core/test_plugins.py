@@ -110,7 +110,7 @@ def test_policies_are_all_asked_and_one_that_fails_forbids() -> None:
         [
             ("a", module(lostromos_review=lambda resource: f"not {resource.ref.name}")),
             ("b", module(lostromos_review=lambda controller, rendered: None if controller and rendered else "?")),
-            ("c", module(lostromos_review=lambda resource: 1 / 0)),
+            ("c", module(lostromos_review=lambda: 1 / 0)),
         ]
     )
     found = registry.review("app", fakes.resource("web"), fakes.manifests())
@@ -122,7 +122,12 @@ def test_everybody_is_told_even_if_one_fails() -> None:
     registry = plugins.load(
         [
             ("a", module(lostromos_reconciled=lambda key: told.append(f"a {key}"))),
-            ("b", module(lostromos_reconciled=lambda: 1 / 0, lostromos_unreadable=lambda reason: told.append(reason))),
+            (
+                "b",
+                module(
+                    lostromos_reconciled=lambda: 1 / 0, lostromos_unreadable=lambda reason: told.append(str(reason))
+                ),
+            ),
             ("c", module(lostromos_reconciled=lambda report: told.append(f"c {report.reason}"))),
         ]
     )

@@ -11,7 +11,7 @@ import pytest
 from lostromos_core import errors, process
 
 
-async def run(code: str, *, stdin: bytes = b"", timeout: float = 20.0) -> process.Completed:
+async def run(code: str, *, stdin: bytes = b"", timeout: float = 20.0) -> process.Completed:  # noqa: ASYNC109
     return await process.run([sys.executable, "-c", code], stdin=stdin, environment=os.environ, timeout=timeout)
 
 

@@ -186,7 +186,7 @@ async def test_an_interrupted_reconcile_says_so(world: World) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    world.applier.apply = apply  # type: ignore[method-assign]
+    world.applier.apply = apply  # type: ignore[method-assign, assignment]
     task = asyncio.create_task(world.reconcile())
     await started.wait()
     task.cancel()

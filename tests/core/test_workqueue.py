@@ -47,14 +47,14 @@ class ScheduleMachine(RuleBasedStateMachine):
         for key in [key for key, due in self.due.items() if due <= self.now]:
             del self.due[key]
             self.owed.add(key)
-        key = self.schedule.take(self.now)
-        if key is None:
+        taken = self.schedule.take(self.now)
+        if taken is None:
             assert not self.owed - self.held, "a key that is ready must be handed out"
             return
-        assert key in self.owed
-        assert key not in self.held, "one holder at a time"
-        self.owed.discard(key)
-        self.held.add(key)
+        assert taken in self.owed
+        assert taken not in self.held, "one holder at a time"
+        self.owed.discard(taken)
+        self.held.add(taken)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -85,7 +85,7 @@ def test_groups_take_turns() -> None:
 
 
 def queue(clock: list[float]) -> workqueue.WorkQueue[str]:
-    return workqueue.WorkQueue(lambda key: key, clock=lambda: clock[0], backoff=lambda failures: float(failures))
+    return workqueue.WorkQueue(lambda key: key, clock=lambda: clock[0], backoff=lambda failures: 1.0 * failures)
 
 
 async def test_a_held_key_blocks_no_other_and_comes_again_after_it_was_let_go() -> None:

@@ -1,0 +1,214 @@
+"""A plug-in for Lostrómos: JSON files in a folder are resources, and manifests become files in another folder."""  # noqa: INP001
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import pydantic
+
+from lostromos_core import (
+    Applied,
+    Backend,
+    Context,
+    Doorbell,
+    Manifest,
+    Manifests,
+    ObjectRef,
+    Options,
+    RenderError,
+    Report,
+    Resource,
+    Unit,
+    hookimpl,
+)
+from lostromos_core.backends import relative
+from lostromos_core.interfaces import Action, ObjectResult, Rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Folder = Annotated[Path, pydantic.AfterValidator(relative)]
+"""A path in the options, relative to lostromos.yaml."""
+
+
+# --8<-- [start:watcher]
+class FolderWatcher:
+    """Every ``*.json`` file in a folder is a resource; its status is written beside it."""
+
+    def __init__(self, folder: Path, *, interval: float) -> None:
+        self._folder = folder
+        self._interval = interval
+
+    async def watch(self, bell: Doorbell) -> None:
+        """Ring for each file that is new, changed or gone."""
+        before: dict[str, int] = {}
+        while True:
+            now = {path.stem: path.stat().st_mtime_ns for path in self._folder.glob("*.json")}
+            for key in before.keys() | now.keys():
+                if before.get(key) != now.get(key):
+                    bell.ring(key)
+            bell.synced()
+            before = now
+            await asyncio.sleep(self._interval)
+
+    async def get(self, key: str) -> Resource | None:
+        """Read the file; None if it is gone."""
+        try:
+            text = (self._folder / f"{key}.json").read_text()
+        except FileNotFoundError:
+            return None
+        ref = ObjectRef("folder.example.com/v1", "File", "", key)
+        try:
+            return Resource(key=key, ref=ref, uid=key, data={"metadata": {"name": key}, "spec": json.loads(text)})
+        except json.JSONDecodeError as error:
+            return Resource(key=key, ref=ref, uid=key, data={"metadata": {"name": key}}, unreadable=str(error))
+
+    async def report(self, resource: Resource, report: Report) -> None:
+        """Write how it went, if that is news."""
+        path = self._folder / f"{resource.key}.status"
+        line = f"{report.reason}: {report.message}\n"
+        if not path.exists() or path.read_text() != line:
+            path.write_text(line)
+
+
+# --8<-- [end:watcher]
+
+
+# --8<-- [start:renderer]
+class LabelRenderer:
+    """Makes one ConfigMap of each resource, without any template."""
+
+    produces = Manifests
+
+    def render(self, resource: Resource, context: Context) -> Manifests:
+        """Return the ConfigMap; pure: no clock, no network."""
+        if "text" not in resource.data["spec"]:
+            message = "the field 'text' is missing; add it to the file"
+            raise RenderError(message, place=f"{resource.key}.json")
+        data = {"text": resource.data["spec"]["text"], "domain": context.vars.get("domain", "")}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": resource.key}, "data": data}
+        return Manifests((Unit("config", (Manifest(body),)),))
+
+
+# --8<-- [end:renderer]
+
+
+# --8<-- [start:applier]
+class FilesApplier:
+    """Writes each object to a file ``OWNER/KIND-NAME.json``."""
+
+    accepts = Manifests
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def apply(self, owner: Resource, rendered: Rendered) -> Applied:
+        """Write all files; idempotent."""
+        assert isinstance(rendered, Manifests)  # noqa: S101 - a Controller refuses a renderer that makes anything else
+        return Applied(tuple(self._write(owner, manifest) for manifest in rendered.objects))
+
+    async def delete(self, key: str, owner: Resource | None) -> Applied:  # noqa: ARG002 - it may be gone
+        """Remove all files of an owner."""
+        shutil.rmtree(self._folder / key, ignore_errors=True)
+        return Applied()
+
+    def _write(self, owner: Resource, manifest: Manifest) -> ObjectResult:
+        path = self._folder / owner.key / f"{manifest.ref.kind}-{manifest.ref.name}.json"
+        text = json.dumps(manifest.data, indent=2)
+        if path.exists() and path.read_text() == text:
+            return ObjectResult(manifest.ref, Action.UNCHANGED)
+        action = Action.UPDATED if path.exists() else Action.CREATED
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return ObjectResult(manifest.ref, action)
+
+
+# --8<-- [end:applier]
+
+
+# --8<-- [start:options]
+class WatchOptions(Options):
+    """What stands under ``watch: folder:``."""
+
+    path: Folder
+    interval: float = pydantic.Field(default=1.0, gt=0, description="Seconds between two looks.")
+
+
+class WriteOptions(Options):
+    """What stands under ``apply: files:``."""
+
+    path: Folder
+
+
+@hookimpl
+def lostromos_watchers() -> dict[str, Backend]:
+    """``watch: {folder: ...}``."""
+    return {
+        "folder": Backend(WatchOptions, lambda options: FolderWatcher(options.path, interval=options.interval)),
+    }
+
+
+@hookimpl
+def lostromos_renderers() -> dict[str, Backend]:
+    """``render: {label: {}}``."""
+    return {"label": Backend(Options, lambda _: LabelRenderer())}
+
+
+@hookimpl
+def lostromos_appliers() -> dict[str, Backend]:
+    """``apply: {files: ...}``."""
+    return {"files": Backend(WriteOptions, lambda options: FilesApplier(options.path))}
+
+
+# --8<-- [end:options]
+
+
+# --8<-- [start:filter]
+def slug(value: str) -> str:
+    """Lower-case letters, digits and ``-``, as the names of objects want them."""
+    return re.sub("[^a-z0-9]+", "-", value.lower()).strip("-")
+
+
+@hookimpl
+def lostromos_template_filters() -> dict[str, Callable[..., object]]:
+    """``{{ resource.spec.title | slug }}``."""
+    return {"slug": slug}
+
+
+@hookimpl
+def lostromos_template_tests() -> dict[str, Callable[..., bool]]:
+    """``{% if resource.metadata.name is internal %}``."""
+    return {"internal": lambda name: str(name).startswith("internal-")}
+
+
+@hookimpl
+def lostromos_template_functions() -> dict[str, object]:
+    """``{{ cluster_name }}``, and functions such as ``{{ port_of("http") }}``."""
+    return {"cluster_name": "staging", "port_of": {"http": 80, "https": 443}.__getitem__}
+
+
+# --8<-- [end:filter]
+
+
+# --8<-- [start:policy]
+@hookimpl
+def lostromos_review(rendered: Rendered) -> str | None:
+    """Forbid objects outside of the owner's namespace."""
+    for manifest in rendered.objects if isinstance(rendered, Manifests) else ():
+        if manifest.ref.namespace:
+            return f"{manifest.ref} names a namespace; only the resource's own is allowed"
+    return None
+
+
+@hookimpl
+def lostromos_reconciled(controller: str, key: str, report: Report | None, seconds: float) -> None:
+    """Print a line after each reconcile."""
+    print(f"{controller} {key}: {report.reason if report else 'gone'} in {seconds:.3f} s")  # noqa: T201
+
+
+# --8<-- [end:policy]
