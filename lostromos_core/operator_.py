@@ -24,6 +24,8 @@ _log = structlog.get_logger("lostromos.operator")
 
 GRACE = 15.0
 """Seconds that running reconciles get to finish after a signal; the whole shutdown stays under 20."""
+CANCEL = 4.0
+"""Seconds that what was cancelled gets to clean up."""
 RESTART_WATCH = 5.0
 """Seconds before a watcher that failed is started again."""
 
@@ -200,7 +202,9 @@ class Operator:
             task.cancel()
         if self._busy:
             _log.warning("not everything could be finished in time; the next start goes on", count=len(self._busy))
-        await asyncio.gather(*watches, *workers, return_exceptions=True)
+        _, stuck = await asyncio.wait([*watches, *workers], timeout=CANCEL)
+        for task in stuck:
+            _log.error("a plug-in does not let itself be cancelled", task=task.get_name())
 
 
 def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what the coroutine returns

@@ -60,7 +60,8 @@ async def run(
         msg = f"{command[0]} cannot be started: {error.strerror or error}"
         raise errors.ProcessError(msg) from error
     try:
-        output, problems = await asyncio.wait_for(process.communicate(stdin), timeout)
+        async with asyncio.timeout(timeout):
+            output, problems = await process.communicate(stdin)
     except TimeoutError as error:
         msg = f"{command[0]} took longer than {timeout:g} s and was ended"
         raise errors.ProcessError(msg) from error
@@ -76,7 +77,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), KILL_AFTER)
+            async with asyncio.timeout(KILL_AFTER):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()

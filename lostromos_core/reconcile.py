@@ -169,7 +169,8 @@ async def _report_interruption(parts: Parts, resource: interfaces.Resource | Non
     message = "the operator ended before everything was applied; it goes on when it is started again"
     report = interfaces.Report(ready=False, reason="Interrupted", message=message, retrying=True)
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(parts.watcher.report(resource, report), LAST_WORDS)
+        async with asyncio.timeout(LAST_WORDS):
+            await parts.watcher.report(resource, report)
 
 
 async def _report(parts: Parts, key: str, result: Result) -> Result:

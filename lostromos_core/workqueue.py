@@ -151,8 +151,10 @@ class WorkQueue(Generic[K]):
             self._wake.clear()
             due = self._schedule.next_due()
             timeout = None if due is None else max(0.0, due - self._clock())
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the result.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
 
     def let_go(self, key: K, outcome: interfaces.Outcome) -> None:
         """Give a key back, with what shall become of it."""

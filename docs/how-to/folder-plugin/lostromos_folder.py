@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -168,18 +167,7 @@ def lostromos_appliers() -> dict[str, Backend]:
 # --8<-- [end:options]
 
 
-# --8<-- [start:filter]
-def slug(value: str) -> str:
-    """Lower-case letters, digits and ``-``, as the names of objects want them."""
-    return re.sub("[^a-z0-9]+", "-", value.lower()).strip("-")
-
-
-@hookimpl
-def lostromos_template_filters() -> dict[str, Callable[..., object]]:
-    """``{{ resource.spec.title | slug }}``."""
-    return {"slug": slug}
-
-
+# --8<-- [start:templates]
 @hookimpl
 def lostromos_template_tests() -> dict[str, Callable[..., bool]]:
     """``{% if resource.metadata.name is internal %}``."""
@@ -192,23 +180,4 @@ def lostromos_template_functions() -> dict[str, object]:
     return {"cluster_name": "staging", "port_of": {"http": 80, "https": 443}.__getitem__}
 
 
-# --8<-- [end:filter]
-
-
-# --8<-- [start:policy]
-@hookimpl
-def lostromos_review(rendered: Rendered) -> str | None:
-    """Forbid objects outside of the owner's namespace."""
-    for manifest in rendered.objects if isinstance(rendered, Manifests) else ():
-        if manifest.ref.namespace:
-            return f"{manifest.ref} names a namespace; only the resource's own is allowed"
-    return None
-
-
-@hookimpl
-def lostromos_reconciled(controller: str, key: str, report: Report | None, seconds: float) -> None:
-    """Print a line after each reconcile."""
-    print(f"{controller} {key}: {report.reason if report else 'gone'} in {seconds:.3f} s")  # noqa: T201
-
-
-# --8<-- [end:policy]
+# --8<-- [end:templates]
