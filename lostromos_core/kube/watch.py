@@ -16,40 +16,20 @@ import asyncio
 import dataclasses
 import enum
 import random
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
-
-import orjson
+from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube import unreadable
+from lostromos_core.kube import feed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from lostromos_core.kube import client
 
-GONE: Final = 410
 NOT_FOUND: Final = 404
 PAGE: Final = 500
-
-
-class Sink(Protocol):
-    """Who is told what the watch finds."""
-
-    def changed(self, item: dict[str, Any]) -> None:
-        """This object exists, and this is its newest version."""
-
-    def gone(self, namespace: str, name: str) -> None:
-        """This object is gone, or no longer selected."""
-
-    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
-        """This object exists, but nobody can read it; its metadata may be empty."""
-
-    def synced(self) -> None:
-        """All objects that existed have been given; called again after each new beginning."""
-
-    def trouble(self, error: errors.ApiError | None) -> None:
-        """The watch cannot go on now, because of this; None when it goes on again."""
+UNSUPPORTED: Final = frozenset({400, 422})
+"""What a server answers that cannot list and watch in one stream."""
 
 
 class State(enum.Enum):
@@ -73,14 +53,6 @@ class Timings:
     no_such_kind: float = 5.0
 
 
-class _ExpiredError(Exception):
-    """The version that we wanted to go on from is too old."""
-
-
-class _UnsupportedError(Exception):
-    """The server cannot list and watch in one stream."""
-
-
 @final
 class Watch:
     """One watched collection; ``run`` never ends by itself.
@@ -92,7 +64,7 @@ class Watch:
         self,
         kube: client.Kube,
         path: Callable[[], Awaitable[str]],
-        sink: Sink,
+        sink: feed.Sink,
         *,
         what: str,
         labels: str = "",
@@ -104,13 +76,11 @@ class Watch:
         self._path = path
         self._sink = sink
         self._action = f"watch {what}"
+        self._feed = feed.Feed(sink, self._action)
         self._selection = {"labelSelector": labels} if labels else {}
         self._accept = accept
         self._timings = timings or Timings()
         self._sleep = sleep
-        self._version = ""
-        self._known: set[tuple[str, str]] = set()
-        self._seen: set[tuple[str, str]] | None = None
         self._failures = 0
         self._delivered = False
 
@@ -122,19 +92,26 @@ class Watch:
             self._delivered = False
             try:
                 await steps[state]()
-                state = State.WATCH if self._seen is None else State.INITIAL
-                self._recovered()
-                await self._sleep(0 if self._delivered else self._timings.quiet_reconnect)
-            except _ExpiredError:
-                state = State.INITIAL
-                await self._sleep(0 if self._delivered else self._timings.quiet_reconnect)
-            except _UnsupportedError:
-                state = State.LIST
             except errors.ApiError as error:
-                state = (
-                    State.WATCH if self._version and self._seen is None and error.status != NOT_FOUND else State.INITIAL
-                )
-                await self._back_off(error)
+                state = await self._after_failure(state, error)
+            else:
+                state = State.WATCH if self._feed.complete else State.INITIAL
+                self._recovered()
+                await self._pause()
+
+    async def _after_failure(self, state: State, error: errors.ApiError) -> State:
+        """Wait as long as the failure asks for, and say what to do then."""
+        if error.status == feed.GONE:
+            await self._pause()
+            return State.INITIAL
+        if state is State.INITIAL and error.status in UNSUPPORTED and not self._delivered:
+            return State.LIST
+        await self._back_off(error)
+        return State.WATCH if self._feed.complete and error.status != NOT_FOUND else State.INITIAL
+
+    async def _pause(self) -> None:
+        """A connection that brought something is followed by the next at once, others after a moment."""
+        await self._sleep(0 if self._delivered else self._timings.quiet_reconnect)
 
     def _recovered(self) -> None:
         if self._failures:
@@ -148,161 +125,49 @@ class Watch:
         if not isinstance(error, errors.ConnectionFailed) or self._failures > 1:
             self._sink.trouble(error)
         ceiling = min(timings.last_retry, timings.first_retry * 2 ** min(self._failures, 10))
-        delay = timings.no_such_kind if error.status == NOT_FOUND else random.uniform(ceiling / 2, ceiling)  # noqa: S311 - no secret
+        spread = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads load, guards nothing
+        delay = timings.no_such_kind if error.status == NOT_FOUND else spread
         await self._sleep(max(delay, error.retry_after or 0))
 
     async def _initial(self) -> None:
+        self._feed.begin()
         query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": ""}
-        self._seen = set()
-        try:
-            await self._stream(query)
-        except errors.ApiError as error:
-            if error.status in {400, 422} and not self._delivered:
-                raise _UnsupportedError from error
-            raise
+        await self._stream(query)
 
     async def _watch(self) -> None:
-        await self._stream({"resourceVersion": self._version})
+        await self._stream({"resourceVersion": self._feed.version})
 
     async def _list(self) -> None:
-        self._seen = set()
+        self._feed.begin()
         query = {"limit": str(PAGE), **self._selection}
         path = await self._path()
         while True:
-            try:
-                answer = await self._kube.request_bytes(
-                    "GET", path, action=self._action, query=query, accept=self._accept[1]
-                )
-            except errors.ApiError as error:
-                raise (_ExpiredError() if error.status == GONE else error) from error
-            metadata = self._page(answer)
+            answer = await self._kube.request_bytes(
+                "GET", path, action=self._action, query=query, accept=self._accept[1]
+            )
+            metadata = self._feed.page(answer)
             if not metadata.get("continue"):
                 break
             query["continue"] = metadata["continue"]
-        self._version = metadata.get("resourceVersion", "")
-        self._complete()
-
-    def _page(self, answer: bytes) -> Mapping[str, Any]:
-        """Give the items of a page to the sink; the page's own metadata."""
-        try:
-            page = orjson.loads(answer)
-        except orjson.JSONDecodeError:
-            for text in unreadable.slices(answer, ("items", "*")):
-                self._give_text(text)
-            return unreadable.metadata(answer, ())
-        header = {"apiVersion": page.get("apiVersion", ""), "kind": str(page.get("kind", "")).removesuffix("List")}
-        for item in page.get("items") or []:
-            self._give(header | item)
-        found: Mapping[str, Any] = page.get("metadata") or {}
-        return found
+        self._feed.end(metadata.get("resourceVersion", ""))
 
     async def _stream(self, query: Mapping[str, str]) -> None:
-        timeout = random.uniform(0.8, 1.2) * self._timings.server_timeout  # noqa: S311 - no secret
-        full = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(int(timeout)),
-            **query,
-            **self._selection,
-        }
+        timeout = random.uniform(0.8, 1.2) * self._timings.server_timeout  # noqa: S311 - as above
+        common = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(int(timeout))}
         chunks = self._kube.stream(
-            await self._path(), action=self._action, query=full, idle=self._timings.idle, accept=self._accept[0]
+            await self._path(),
+            action=self._action,
+            query={**common, **query, **self._selection},
+            idle=self._timings.idle,
+            accept=self._accept[0],
         )
         try:
             async for line in _lines(chunks):
-                self._take(line)
-        except errors.ApiError as error:
-            raise (_ExpiredError() if error.status == GONE else error) from error
+                self._feed.line(line)
+                self._delivered = True
+                self._recovered()
         finally:
             await chunks.aclose()  # type: ignore[attr-defined]
-
-    def _take(self, line: bytes) -> None:
-        """Handle one event of the stream."""
-        if self._failures:
-            self._recovered()
-        self._delivered = True
-        try:
-            event = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            self._take_unreadable(line, error)
-            return
-        kind, item = event.get("type"), event.get("object") or {}
-        if kind == "ERROR":
-            self._refused(item)
-        elif kind == "BOOKMARK":
-            self._bookmark(item.get("metadata") or {})
-        elif kind == "DELETED":
-            self._advance(item.get("metadata") or {})
-            self._forget(item.get("metadata") or {})
-        else:
-            self._give(item)
-
-    def _refused(self, status: Mapping[str, Any]) -> None:
-        if status.get("code") == GONE:
-            raise _ExpiredError
-        message = errors.shorten(str(status.get("message") or "the watch was ended"))
-        raise errors.ApiError(f"{self._action}: {message}", status=int(status.get("code") or 500))
-
-    def _bookmark(self, metadata: Mapping[str, Any]) -> None:
-        self._advance(metadata)
-        if (metadata.get("annotations") or {}).get("k8s.io/initial-events-end") == "true":
-            self._complete()
-
-    def _take_unreadable(self, line: bytes, error: Exception) -> None:
-        """An event that no decoder reads: an object nested too deeply, or a line that is not JSON."""
-        metadata = unreadable.metadata(line, ("object",))
-        if not metadata:
-            msg = f"{self._action}: the stream holds a line that is not JSON"
-            raise errors.ConnectionFailed(msg) from error
-        self._advance(metadata)
-        if b'"type":"DELETED"' in line[:40]:
-            self._forget(metadata)
-        else:
-            self._remember(metadata)
-            self._sink.broken(metadata, _reason(error))
-
-    def _give_text(self, text: bytes) -> None:
-        try:
-            self._give(orjson.loads(text))
-        except orjson.JSONDecodeError as error:
-            metadata = unreadable.metadata(text, ())
-            self._remember(metadata)
-            self._sink.broken(metadata, _reason(error))
-
-    def _give(self, item: dict[str, Any]) -> None:
-        metadata = item.get("metadata") or {}
-        self._advance(metadata)
-        self._remember(metadata)
-        self._sink.changed(item)
-
-    def _advance(self, metadata: Mapping[str, Any]) -> None:
-        self._version = metadata.get("resourceVersion") or self._version
-
-    def _remember(self, metadata: Mapping[str, Any]) -> None:
-        key = (metadata.get("namespace") or "", metadata.get("name") or "")
-        self._known.add(key)
-        if self._seen is not None:
-            self._seen.add(key)
-
-    def _forget(self, metadata: Mapping[str, Any]) -> None:
-        key = (metadata.get("namespace") or "", metadata.get("name") or "")
-        self._known.discard(key)
-        if self._seen is not None:
-            self._seen.discard(key)
-        self._sink.gone(*key)
-
-    def _complete(self) -> None:
-        """A beginning is complete: what was known before and was not seen now is gone."""
-        for key in self._known - (self._seen or set()):
-            self._known.discard(key)
-            self._sink.gone(*key)
-        self._seen = None
-        self._recovered()
-        self._sink.synced()
-
-
-def _reason(error: Exception) -> str:
-    return f"it cannot be decoded: {errors.shorten(str(error), 120)}"
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

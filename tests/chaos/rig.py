@@ -169,7 +169,11 @@ async def _receive(chaos: proxy.ChaosProxy, *, request: str, body: str) -> tuple
     writer.write(f"{request} HTTP/1.1\r\nhost: chaos\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
     received, end = b"", "end"
     try:
-        while piece := await asyncio.wait_for(reader.read(4096), timeout=PAUSE):
+        while True:
+            async with asyncio.timeout(PAUSE):
+                piece = await reader.read(4096)
+            if not piece:
+                break
             received += piece
     except ConnectionResetError:
         end = "reset"

@@ -70,6 +70,14 @@ def test_templates_get_what_plug_ins_bring() -> None:
     assert registry.plugins[-1].provides == ("filter shout", "test loud", "function answer")
 
 
+def nothing() -> dict[str, Any]:
+    return {}
+
+
+def no_dict() -> list[str]:
+    return ["kubectl"]
+
+
 def raises() -> Mapping[str, Any]:
     message = "broken"
     raise ZeroDivisionError(message)
@@ -78,10 +86,10 @@ def raises() -> Mapping[str, Any]:
 @pytest.mark.parametrize(
     ("hooks", "says"),
     [
-        ({"lostromos_aplliers": dict}, "does not fit"),
+        ({"lostromos_aplliers": nothing}, "does not fit"),
         ({"lostromos_appliers": lambda wrong: {"a": wrong}}, "does not fit"),
         ({"lostromos_appliers": raises}, "failed to say what it brings: ZeroDivisionError"),
-        ({"lostromos_appliers": list}, "must return a dict"),
+        ({"lostromos_appliers": no_dict}, "must return a dict"),
         (
             {"lostromos_appliers": lambda: {"kubectl": None}},
             "brought by the plug-in .*kubectl.* and the plug-in 'mine'",
