@@ -145,7 +145,6 @@ class ApplySets:
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
                 item = desired_.prepare(manifest, owner, kind)
-                item.path  # noqa: B018 - raises for an impossible name
             except errors.LostromosError as error:
                 place = str(manifest.locate() or "")
                 results[_key(ref)] = interfaces.ObjectResult(

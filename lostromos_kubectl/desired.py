@@ -50,18 +50,17 @@ _SELECTOR: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^,]*))')
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Desired:
-    """One object as it shall be. ``body`` is what is sent, without the conditions of one request (uid, version)."""
+    """One object as it shall be. ``body`` is what is sent, without the conditions of one request (uid, version).
+
+    ``path`` is where it lives at the API server.
+    """
 
     ref: interfaces.ObjectRef
     kind: discovery.Kind
     body: Mapping[str, Any]
+    path: str
     digest: str
     manifest: interfaces.Manifest
-
-    @property
-    def path(self) -> str:
-        """The object's path at the API server; raises RefusedError for a name that no object can have."""
-        return paths.item(self.ref.api_version, self.kind.plural, self.ref.namespace, self.ref.name)
 
     @property
     def rank(self) -> int:
@@ -84,7 +83,8 @@ def prepare(manifest: interfaces.Manifest, owner: interfaces.Resource, kind: dis
     encoded = _encode(body, ref)
     digest = hashlib.blake2b(encoded, digest_size=12).hexdigest()
     body["metadata"]["annotations"][marks.HASH] = digest
-    return Desired(ref, kind, body, digest, manifest)
+    path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
+    return Desired(ref, kind, body, path, digest, manifest)
 
 
 def explain(desired: Desired, error: errors.LostromosError) -> interfaces.ObjectResult:

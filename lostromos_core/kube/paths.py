@@ -6,11 +6,13 @@ Source of the rule: https://kubernetes.io/docs/concepts/overview/working-with-ob
 
 from __future__ import annotations
 
+import functools
 import urllib.parse
 
 from lostromos_core import errors
 
 
+@functools.lru_cache(maxsize=4096)
 def segment(name: str) -> str:
     """A name as one quoted path segment; raises RefusedError for what the API allows in no name."""
     if not name or name in {".", ".."} or "/" in name or "%" in name:

@@ -118,7 +118,31 @@ class Fields:
         return filled
 
 
-Node: TypeAlias = Constant | Typed | Text | Items | Fields
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fixed:
+    """A sequence or mapping without any expression in it: filled once, and shared from then on."""
+
+    node: Items | Fields
+    value: Any
+
+    @property
+    def place(self) -> Number:
+        """Where it begins."""
+        return self.node.place
+
+    def fill(self, slots: Slots) -> Any:  # noqa: ANN401, ARG002 - any JSON value; the signature of all nodes
+        """The value itself."""
+        return self.value
+
+
+Node: TypeAlias = Constant | Typed | Text | Items | Fields | Fixed
+
+
+def _fix(node: Items | Fields) -> Items | Fields | Fixed:
+    """The node, filled already if it needs nothing for that."""
+    inner = node.nodes if isinstance(node, Items) else [part for pair in node.pairs for part in pair]
+    return Fixed(node, node.fill(())) if all(isinstance(part, Constant | Fixed) for part in inner) else node
 
 
 class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderError at the door
@@ -129,6 +153,11 @@ class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderErr
         self.message = message
         self.place = place
         self.path: list[str | int] = []
+
+
+def unfixed(node: Node) -> Node:
+    """The node with its parts, also if it has been filled already."""
+    return node.node if isinstance(node, Fixed) else node
 
 
 def _expects_key(stack: list[tuple[Any, list[Node]]]) -> bool:
@@ -148,6 +177,7 @@ def locate(node: Node, slots: Slots, path: interfaces.Path) -> Number:
 
 
 def _step(node: Node, slots: Slots, step: str | int) -> Node | None:
+    node = unfixed(node)
     if isinstance(node, Fields):
         return next((value for key, value in node.pairs if key.fill(slots) == step), None)
     if isinstance(node, Items) and isinstance(step, int) and 0 <= step < len(node.nodes):
@@ -215,16 +245,16 @@ class Compiler:
     def _collection(self, event: Any, nodes: list[Node]) -> Node:  # noqa: ANN401 - PyYAML is untyped
         place = self._line(event)
         if isinstance(event, yaml.SequenceStartEvent):
-            return Items(tuple(nodes), place)
+            return _fix(Items(tuple(nodes), place))
         pairs = tuple((self._key(key), value) for key, value in zip(nodes[::2], nodes[1::2], strict=True))
         keys = [key.parts if isinstance(key, Text) else key.value for key, _ in pairs if not isinstance(key, Typed)]
         for index, key in enumerate(keys):
             if key in keys[:index]:
                 raise Misplaced(f"the key {key!r} comes twice in one mapping", pairs[index][0].place)
-        return Fields(pairs, place)
+        return _fix(Fields(pairs, place))
 
     def _key(self, node: Node) -> Constant | Typed | Text:
-        if isinstance(node, Items | Fields):
+        if isinstance(node, Items | Fields | Fixed):
             raise Misplaced("a key must be a string, and this is a list or a mapping", node.place)
         return node
 

@@ -145,7 +145,7 @@ def _author_view(resource: interfaces.Resource) -> dict[str, Any]:
 
 def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
     """A document as a manifest; raises RenderError if it is no Kubernetes object."""
-    data, node = document.data, document.node
+    data, node = document.data, program.unfixed(document.node)
     if not isinstance(node, program.Fields):
         raise _no_object(
             document,
