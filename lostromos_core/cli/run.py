@@ -60,11 +60,13 @@ def command(  # noqa: PLR0913 - the options of the command
     async def go() -> operator_.Summary | None:
         kube = client.Kube(kubeconfig, context=context, dry_run=dry_run)
         operator = setup.operator(kube, workers=workers)
-        async with kube:
+        try:
             if once:
                 return await operator.once()
             await operator.serve()
-            return None
+        finally:
+            await kube.close()
+        return None
 
     summary = operator_.run_async(go())
     return 0 if summary is None else _show(summary, setup)

@@ -118,9 +118,10 @@ def _read(folder: pathlib.Path) -> dict[str, str]:
         way_out = "create it, or correct the path (relative to the configuration file)"
         msg = f"templates: the folder {folder} {what}; {way_out}"
         raise errors.ConfigError(msg)
-    sources = {}
+    sources = {}  # without hidden folders: a volume made of a ConfigMap has every file twice, once in ..data
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name.endswith(SUFFIXES) and not path.name.startswith("."):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and path.name.endswith(SUFFIXES) and not hidden:
             try:
                 sources[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:

@@ -33,6 +33,8 @@ def test_files_are_units_in_the_order_of_their_names_and_partials_are_not(tmp_pa
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "c.yaml").write_text(HEAD.replace("name: a", "name: c"))
     (tmp_path / "notes.txt").write_text("not a template")
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "b.yaml").write_text("what a volume made of a ConfigMap holds beside the files")
     made = folder(
         tmp_path, b=HEAD.replace("name: a", "name: b") + "---\n" + HEAD, a="# nothing\n", _p="not: a manifest\n"
     )
