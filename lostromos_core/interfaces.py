@@ -12,6 +12,8 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_checkable
 
+from lostromos_core import errors
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -38,8 +40,9 @@ class ObjectRef:
         return self.api_version.rpartition("/")[0]
 
     def __str__(self) -> str:
-        """``Service team-a/shop``, as people say it."""
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        """``Service team-a/shop``, as people say it; harmless in a log, whatever the name holds."""
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return errors.shorten(f"{self.kind} {where}", 300)
 
 
 @final

@@ -51,7 +51,7 @@ async def run(
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=dict(environment),
@@ -61,7 +61,7 @@ async def run(
         raise errors.ProcessError(msg) from error
     try:
         async with asyncio.timeout(timeout):
-            output, problems = await process.communicate(stdin)
+            output, problems = await process.communicate(stdin or None)
     except TimeoutError as error:
         msg = f"{command[0]} took longer than {timeout:g} s and was ended"
         raise errors.ProcessError(msg) from error

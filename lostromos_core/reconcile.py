@@ -180,7 +180,7 @@ async def _report(parts: Parts, key: str, result: Result) -> Result:
     log = _log.bind(controller=parts.name, resource=key)
     if not result.report.ready:
         say = log.info if result.report.reason in PROGRESS else log.warning
-        say(result.report.message, reason=result.report.reason, retrying=result.report.retrying)
+        say(errors.shorten(result.report.message), reason=result.report.reason, retrying=result.report.retrying)
     try:
         await parts.watcher.report(result.resource, result.report)
     except errors.LostromosError as error:

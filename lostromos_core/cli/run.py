@@ -10,7 +10,7 @@ import rich.console
 import rich.markup
 import rich.table
 
-from lostromos_core import operator_
+from lostromos_core import errors, operator_
 from lostromos_core.cli import logs, options
 from lostromos_core.kube import client
 
@@ -81,7 +81,11 @@ def _show(summary: operator_.Summary, setup: assembly.Setup) -> int:
             continue
         colour = "green" if report.ready else "red"
         table.add_row(
-            controller, key, f"[{colour}]{report.ready}[/]", report.reason, rich.markup.escape(report.message)
+            controller,
+            key,
+            f"[{colour}]{report.ready}[/]",
+            report.reason,
+            rich.markup.escape(errors.shorten(report.message)),
         )
     console = rich.console.Console()
     if table.row_count:

@@ -29,7 +29,7 @@ MERGE: Final = "application/merge-patch+json"
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OVERLOAD = frozenset({429, 503, 504})
-_TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5, sock_read=35)
+_TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5)
 UNAUTHORIZED = 401
 
 
@@ -112,7 +112,7 @@ class Kube:
         url = self._url(path, self._with_dry_run(method, query))
         data = None if body is None else _encode(body, action)
         headers = {"Accept": accept, "Content-Type": content_type} if data is not None else {"Accept": accept}
-        async with self.limiter.admit():
+        async with self.limiter:
             status, answered, content = await self._send(session, method, url, headers, data, action)
             if status == UNAUTHORIZED:
                 await self._refresh()

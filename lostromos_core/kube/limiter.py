@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 START, MOST, LEAST = 8.0, 64.0, 1.0
 
@@ -33,15 +32,16 @@ class Limiter:
         """How many may hold it at once now."""
         return int(self._limit)
 
-    @contextlib.asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
+    async def __aenter__(self) -> None:
         """Wait for a place, and hold it."""
-        await self._enter()
-        try:
-            yield
-        finally:
-            self._held -= 1
-            self._wake()
+        if self._held >= self.limit or self._paused_until > self._clock():
+            await self._wait()
+        self._held += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the place back."""
+        self._held -= 1
+        self._wake()
 
     def succeeded(self) -> None:
         """A request was answered: the limit may grow."""
@@ -53,7 +53,7 @@ class Limiter:
         if retry_after:
             self._paused_until = max(self._paused_until, self._clock() + min(retry_after, 60.0))
 
-    async def _enter(self) -> None:
+    async def _wait(self) -> None:
         pause = self._paused_until - self._clock()
         if pause > 0:
             await asyncio.sleep(pause)
@@ -65,7 +65,6 @@ class Limiter:
             except asyncio.CancelledError:
                 self._wake()
                 raise
-        self._held += 1
 
     def _wake(self) -> None:
         free = self.limit - self._held

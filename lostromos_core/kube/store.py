@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import orjson
 
+from lostromos_core.kube import marks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -24,7 +26,7 @@ class Store:
 
     def __init__(self) -> None:
         self._items: dict[str, bytes] = {}
-        self._digests: dict[str, bytes] = {}
+        self._digests: dict[str, tuple[bytes, bytes]] = {}
 
     def put(self, key: str, item: dict[str, Any]) -> bool:
         """Keep the newest state of an object; whether its author, or somebody else but us, changed something."""
@@ -32,7 +34,7 @@ class Store:
         for field in _BOOKKEEPING:
             metadata.pop(field, None)
         digest = _digest(item)
-        news = self._digests.get(key) != digest
+        news = _is_news(self._digests.get(key), digest)
         self._items[key] = orjson.dumps(item)
         self._digests[key] = digest
         return news
@@ -57,8 +59,30 @@ class Store:
         return key in self._items
 
 
-def _digest(item: Mapping[str, Any]) -> bytes:
+def _is_news(before: tuple[bytes, bytes] | None, now: tuple[bytes, bytes]) -> bool:
+    """Whether something changed, but for our own marks coming to an object that had none."""
+    if before is None or before[0] != now[0]:
+        return True
+    return before[1] != now[1] and before[1] != _NO_MARKS
+
+
+def _digest(item: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Of what others wrote, and of our own marks."""
     view = {key: value for key, value in item.items() if key not in {"status", "metadata"}}
-    metadata = item.get("metadata") or {}
-    view["metadata"] = {key: value for key, value in metadata.items() if key not in _NO_NEWS}
+    metadata = {key: value for key, value in (item.get("metadata") or {}).items() if key not in _NO_NEWS}
+    own: dict[str, Any] = {}
+    for field in ("labels", "annotations"):
+        found = metadata.pop(field, None) or {}
+        view[field] = {key: value for key, value in found.items() if key not in marks.OWN_KEYS}
+        own |= {key: value for key, value in found.items() if key in marks.OWN_KEYS}
+    finalizers = metadata.pop("finalizers", None) or ()
+    view["finalizers"] = [name for name in finalizers if name != marks.FINALIZER]
+    own |= {name: "" for name in finalizers if name == marks.FINALIZER}
+    return _hash({**view, "metadata": metadata}), _hash(own)
+
+
+def _hash(view: Mapping[str, Any]) -> bytes:
     return hashlib.blake2b(orjson.dumps(view, option=orjson.OPT_SORT_KEYS), digest_size=12).digest()
+
+
+_NO_MARKS = _hash({})

@@ -39,6 +39,7 @@ def _counts(_context: click.Context, _parameter: click.Parameter, value: str) ->
 @click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="Runs; figures are their medians.")
 @click.option("--trials", type=click.IntRange(0), default=100, show_default=True, help="Updates, one at a time.")
 @click.option("--idle", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds with nothing to do.")
+@click.option("--restart/--no-restart", default=True, show_default=True, help="Start the operator again at the end.")
 @click.option("--curve", callback=_counts, default="", help="Measure with each of these numbers, such as 100,1000.")
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Keep all that was measured in FILE."
@@ -56,6 +57,7 @@ def main(
     repeat: int,
     trials: int,
     idle: float,
+    restart: bool,
     curve: Counts,
     json_file: Path | None,
     profile: Path | None,
@@ -76,7 +78,7 @@ def main(
 
     points: list[Sequence[runs.Run]] = []
     for number in curve or (count,):
-        plan = runs.Plan(count=number, applier=applier, trials=trials, idle=idle, profile=profile)
+        plan = runs.Plan(count=number, applier=applier, trials=trials, idle=idle, restart=restart, profile=profile)
         points.append(_repeat(plan, repeat, say))
         rich.print(report.table(points[-1]))
     if len(points) > 1:

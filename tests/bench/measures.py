@@ -166,23 +166,23 @@ MEASURES: Final[Sequence[Measure]] = (
         operator=lambda run: _total(run.idle.spent.writes) if run.idle else None,
         target=Target(most=0, later=True, appliers=ALL_APPLIERS),
     ),
-    Measure(name="restart", unit="s", operator=lambda run: run.restart.seconds),
+    Measure(name="restart", unit="s", operator=lambda run: run.restart.seconds if run.restart else None),
     Measure(
         name="restart, CPU",
         unit="s",
-        operator=lambda run: run.restart.cpu,
+        operator=lambda run: run.restart.cpu if run.restart else None,
         target=Target(most=1.5, later=True),
     ),
     Measure(
         name="restart, writes a CR",
         unit="",
-        operator=lambda run: _total(run.restart.spent.writes) / run.plan.count,
+        operator=lambda run: _total(run.restart.spent.writes) / run.plan.count if run.restart else None,
         target=Target(most=0, later=True, appliers=ALL_APPLIERS),
     ),
     Measure(
         name="restart, reads a CR",
         unit="",
-        operator=lambda run: _total(run.restart.spent.reads) / run.plan.count,
+        operator=lambda run: _total(run.restart.spent.reads) / run.plan.count if run.restart else None,
     ),
     Measure(
         name="CPU taken by others meanwhile",

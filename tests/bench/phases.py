@@ -8,7 +8,7 @@ from typing import Final
 
 from tests import operators
 from tests.bench import counters, observer, processes, running
-from tests.controlplane import api, cluster
+from tests.controlplane import api, cluster, guard
 
 START_WITHIN: Final = 30.0
 EACH_WITHIN: Final = 0.5
@@ -54,10 +54,14 @@ class Restart:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """An operator's configuration, the control plane that it works on, and the resources that it works for."""
+    """An operator's configuration, the control plane that it works on, and the resources that it works for.
+
+    `watchman` kills an operator that is left when the benchmark itself is killed.
+    """
 
     plane: cluster.ControlPlane
     admin: api.Api
+    watchman: guard.Guard
     project: operators.Project
     namespace: str
     names: Sequence[str]
@@ -69,7 +73,7 @@ class Subject:
 
     def operator(self, *, profile: Path | None = None) -> running.Operator:
         """The operator, not started yet."""
-        return running.Operator(self.project, self.plane.kubeconfig, profile=profile)
+        return running.Operator(self.project, self.plane.kubeconfig, watchman=self.watchman, profile=profile)
 
     def meter(self) -> counters.Meter:
         """A running meter."""

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from tests import operators
 from tests.bench import processes
+from tests.controlplane import guard
 
 STARTED: Final = "controller started"
 """Says the log when everything is read, imported and connected, and the watch begins."""
@@ -38,10 +39,18 @@ class OperatorEndedError(Exception):
 class Operator:
     """`lostromos run`, for a `with` block. With `profile`, under cProfile, which writes that file at the end."""
 
-    def __init__(self, project: operators.Project, kubeconfig: Path, *, profile: Path | None = None) -> None:
+    def __init__(
+        self,
+        project: operators.Project,
+        kubeconfig: Path,
+        *,
+        watchman: guard.Guard,
+        profile: Path | None = None,
+    ) -> None:
         profiler = [sys.executable, "-m", "cProfile", "-o", str(profile)] if profile else []
         command = [operators.LOSTROMOS, "run", "--config", str(project.config), "--kubeconfig", str(kubeconfig)]
         self._command = [*profiler, *command, "--log-format", "json"]
+        self._watchman = watchman
         self._moments: dict[str, Moment] = {}
         self._lines: list[str] = []
         self._said = threading.Condition()
@@ -49,6 +58,7 @@ class Operator:
     def __enter__(self) -> Self:
         self.begin = time.perf_counter()
         self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, env=os.environ)
+        self._watchman.watch(self.pid)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -62,6 +72,7 @@ class Operator:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._watchman.forget(self.pid)
         self._reader.join()
         if error is not None:
             error.add_note(self._tail())

@@ -1,17 +1,22 @@
 """One run: a fresh control plane, the floor, and then the operator through all its phases."""
 
+import contextlib
 import dataclasses
+import secrets
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from tests.bench import floor as floors
-from tests.bench import observer, phases, processes, workload
-from tests.controlplane import api, cluster
+from tests.bench import observer, phases, processes, running, workload
+from tests.controlplane import api, cluster, guard
 
 WARM_UP: Final = 40
 """Resources that the floor's program makes first: the API server's first writes cost several times the later ones."""
+
+ANSWER_WITHIN: Final = 600.0
+"""Seconds: a watch is silent while the operator works on others."""
 
 Say: TypeAlias = Callable[[str], None]
 """Tells the person who waits what happens now."""
@@ -19,50 +24,61 @@ Say: TypeAlias = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one run does. `trials` are updates; `idle` is in seconds; without `profile`, nothing is profiled."""
+    """What one run does. `trials` are updates; `idle` is in seconds, 0 for none; `profile` is cProfile's file."""
 
     count: int
     applier: workload.Applier
     trials: int
     idle: float
+    restart: bool = True
     profile: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one run measured. `updates` are the seconds of each; there is no `idle` where none was asked for."""
+    """What one run measured. `updates` are the seconds of each; what was not asked for is None."""
 
     plan: Plan
     floor: floors.Floor
     converge: phases.Converge
     updates: Sequence[float]
     idle: phases.Idle | None
-    restart: phases.Restart
+    restart: phases.Restart | None
 
 
 def run(plan: Plan, *, say: Say) -> Run:
     """Measure everything once. Raises what its parts raise; leaves no process and no file."""
     say("start a control plane")
+    folder = Path(tempfile.gettempdir(), f"lostromos-bench-{secrets.token_hex(6)}")
+    folder.mkdir(mode=0o700)
     with (
-        tempfile.TemporaryDirectory(prefix="lostromos-bench-") as folder,
+        contextlib.closing(guard.Guard(folder)) as watchman,
         cluster.ControlPlane() as plane,
-        api.Api(plane.access(), within=observer.TRIAL_WITHIN + 600) as admin,
+        api.Api(plane.access(), within=ANSWER_WITHIN) as admin,
     ):
         workload.define(admin)
-        return _Bench(plan, plane, admin, Path(folder), say).run()
+        return _Bench(plan, plane, admin, folder, watchman, say).run()
 
 
 class _Bench:
     """A run's steps, which share the control plane."""
 
-    def __init__(self, plan: Plan, plane: cluster.ControlPlane, admin: api.Api, folder: Path, say: Say) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        plane: cluster.ControlPlane,
+        admin: api.Api,
+        folder: Path,
+        watchman: guard.Guard,
+        say: Say,
+    ) -> None:
         self._plan = plan
         self._plane = plane
         self._admin = admin
         self._say = say
         self._project = workload.project(folder, applier=plan.applier, namespace="bench")
         names = workload.names(plan.count)
-        self._subject = phases.Subject(plane, admin, self._project, namespace="bench", names=names)
+        self._subject = phases.Subject(plane, admin, watchman, self._project, namespace="bench", names=names)
 
     def run(self) -> Run:
         self._say("warm up")
@@ -73,14 +89,23 @@ class _Bench:
         workload.create(self._admin, namespace="bench", count=self._plan.count)
         processes.wait_until_quiet(self._plane.api_pid, within=floors.QUIET_WITHIN)
         converge, updates, idle = self._first_process()
-        self._say("restart")
-        restart = phases.restart(self._subject)
-        return Run(plan=self._plan, floor=floor, converge=converge, updates=updates, idle=idle, restart=restart)
+        return Run(
+            plan=self._plan,
+            floor=floor,
+            converge=converge,
+            updates=updates,
+            idle=idle,
+            restart=self._restart() if self._plan.restart else None,
+        )
 
     def _floor(self, namespace: str, *, count: int, trials: int) -> floors.Floor:
         return floors.measure(
             self._plane, self._admin, project=self._project, namespace=namespace, count=count, trials=trials
         )
+
+    def _restart(self) -> phases.Restart:
+        self._say("restart")
+        return phases.restart(self._subject)
 
     def _first_process(self) -> tuple[phases.Converge, Sequence[float], phases.Idle | None]:
         self._say("converge")
@@ -91,7 +116,9 @@ class _Bench:
             converge = phases.converge(subject, operator, meter, version=version)
             self._say(f"update: {self._plan.trials} times")
             updates = observer.updates(self._admin, namespace="bench", names=subject.names, trials=self._plan.trials)
-            self._say(f"idle: {self._plan.idle:g} s")
-            processes.wait_until_quiet(operator.pid, within=subject.within)
-            idle = phases.idle(subject, operator, seconds=self._plan.idle) if self._plan.idle else None
-        return converge, updates, idle
+            return converge, updates, self._idle(operator) if self._plan.idle else None
+
+    def _idle(self, operator: running.Operator) -> phases.Idle:
+        self._say(f"idle: {self._plan.idle:g} s")
+        processes.wait_until_quiet(operator.pid, within=self._subject.within)
+        return phases.idle(self._subject, operator, seconds=self._plan.idle)

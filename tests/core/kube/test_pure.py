@@ -87,22 +87,21 @@ async def test_the_limit_follows_what_the_server_bears() -> None:
     for _ in range(20):
         made.overloaded()
     assert made.limit == 1
-    holding = made.admit()
-    await holding.__aenter__()
+    await made.__aenter__()
     second = asyncio.create_task(_hold(made))
     third = asyncio.create_task(_hold(made))
     await asyncio.sleep(0)
     assert not second.done()
     third.cancel()
     await asyncio.gather(third, return_exceptions=True)
-    await holding.__aexit__(None, None, None)
+    await made.__aexit__()
     await second
     made.overloaded(0.01)
     await _hold(made)
 
 
 async def _hold(made: limiter.Limiter) -> None:
-    async with made.admit():
+    async with made:
         await asyncio.sleep(0)
 
 
@@ -196,8 +195,14 @@ def test_news_is_what_others_wrote() -> None:
     assert not kept.put("a", item(status={"x": 1}, metadata={"resourceVersion": "2", "generation": 2}))
     assert kept.put("a", item(spec={"x": 1}))
     assert kept.put("a", item(metadata={"labels": {"x": "1"}}))
+    ours = {"annotations": {"lostromos.dev/controller": "app"}, "finalizers": ["lostromos.dev/cleanup"]}
+    assert kept.put("b", item("b", metadata={"finalizers": ["theirs"]}))
+    both = {**ours, "finalizers": ["theirs", "lostromos.dev/cleanup"]}
+    assert not kept.put("b", item("b", metadata=both)), "our own marks, written by us"
+    assert kept.put("b", item("b", metadata={"finalizers": ["theirs"]})), "our marks, taken away"
+    assert kept.put("b", item("b", metadata=ours)), "a finalizer of somebody else, taken away"
     assert "managedFields" not in (kept.get("a") or {})["metadata"]
-    assert (list(kept), "a" in kept, kept.get("b")) == (["a"], True, None)
+    assert (list(kept), "a" in kept, kept.get("c")) == (["a", "b"], True, None)
     assert (kept.drop("a"), kept.drop("a")) == (True, False)
 
 
@@ -239,6 +244,13 @@ def test_the_name_of_a_set_is_computed_as_the_specification_says() -> None:
     assert marks.set_id(ref).endswith("-v1")
     assert len(marks.set_id(ref)) <= 63
     assert marks.claimant({}) == ""
+
+
+def test_a_name_cannot_forge_a_log_line() -> None:
+    assert (
+        str(interfaces.ObjectRef("v1", "ConfigMap", "ns", "a\n2030 [error] \x1b[31mforged"))
+        == "ConfigMap ns/a 2030 [error] [31mforged"
+    )
 
 
 @pytest.mark.parametrize(
