@@ -182,7 +182,7 @@ def test_several_controllers_share_a_process_and_a_failing_one_harms_nobody(
     first, second, absent = make_crd("WebApp"), make_crd("Job"), make_crd("Gone")
     definition = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{absent.definition_name}"
     api.delete(definition)
-    waiting.wait_until(lambda: not api.exists(definition) and not api.exists(absent.path()))
+    waiting.wait_until(lambda: not api.exists(definition) and not api.exists(absent.path()), timeout=120)
     made = operators.project(tmp_path, first)
     kinds = {"one": first, "two": second, "three": absent}
     made.write({"controllers": [operators.controller(kind, name=name) for name, kind in kinds.items()]})
