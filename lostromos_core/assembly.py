@@ -36,12 +36,19 @@ class Setup:
         options = self.document.validate(backend.options, {} if given is None else given, (*where, name))
         return backend.build(options)
 
+    def check(self) -> None:
+        """Raise ConfigError for whatever can be known to be wrong without a cluster."""
+        for index in range(len(self.settings.controllers)):
+            self._controller(index)
+        self._refuse_twins()
+
     def operator(self, kube: client.Kube, *, workers: int | None = None) -> operator_.Operator:
         """The Operator that the configuration describes; raises ConfigError."""
 
         async def gather(kube: client.Kube) -> Mapping[str, Any]:
             return await variables.gather(self.settings, self.document, variables.from_cluster(kube))
 
+        self._refuse_twins()
         return operator_.Operator(
             [self._controller(index) for index in range(len(self.settings.controllers))],
             vars=gather,
@@ -50,12 +57,19 @@ class Setup:
             workers=workers or self.settings.workers,
         )
 
+    def _refuse_twins(self) -> None:
+        names = [controller.name for controller in self.settings.controllers]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                msg = f"another controller has the name {name!r}; names must differ"
+                raise self.document.error(("controllers", index, "name"), msg)
+
     def _controller(self, index: int) -> controller.Controller:
         parts = {field: self.part(index, field) for field in ("watch", "render", "apply")}
         try:
             return controller.Controller(self.settings.controllers[index].name, **parts)
         except errors.ConfigError as error:
-            raise self.document.error(("controllers", index), str(error)) from error
+            raise self.document.error(("controllers", index, "name"), str(error)) from error
 
 
 def json_schema(registry: plugins.Registry) -> dict[str, Any]:

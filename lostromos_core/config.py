@@ -12,20 +12,33 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import pydantic
-import yaml
 
-from lostromos_core import errors
+from lostromos_core import errors, yamlfile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _VARIABLE: Final = re.compile(r"\$\$|\$\{(?P<name>[^}]*)\}")
-_STRICT: Final = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+_STRICT: Final = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 Choice = Annotated[
     dict[str, Any],
     pydantic.Field(min_length=1, max_length=1, description="One key, the name of a back end, with its options below."),
+]
+
+
+def _names_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
+    """A list of names means: all required."""
+    return dict.fromkeys(value) if isinstance(value, list) and all(isinstance(name, str) for name in value) else value
+
+
+_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
+_NAMES: Final = {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "null"}]}}
+Environment = Annotated[
+    dict[str, str | None],
+    pydantic.BeforeValidator(_names_alone),
+    pydantic.WithJsonSchema({"anyOf": [_NAMES, _STRINGS]}),
 ]
 
 
@@ -54,7 +67,7 @@ class VarsSource(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self) -> VarsSource:
-        given = [name for name in ("environment", "file", "config_map", "secret") if getattr(self, name) is not None]
+        given = [kind for kind in (self.environment, self.file, self.config_map, self.secret) if kind is not None]
         if len(given) != 1:
             msg = "give exactly one of environment, file, configMap, secret"
             raise ValueError(msg)
@@ -83,20 +96,14 @@ class Config(pydantic.BaseModel):
     vars_from: list[VarsSource] = pydantic.Field(
         default_factory=list, alias="varsFrom", description="More variables; a later source overrides an earlier one."
     )
-    environment: dict[str, str | None] = pydantic.Field(
+    environment: Environment = pydantic.Field(
         default_factory=dict,
-        description="Environment variables that ${NAME} may use, with their defaults (null: required).",
+        description="Environment variables that ${NAME} may use, with their defaults (null: required); or a list.",
     )
     workers: int = pydantic.Field(
         default=16, ge=1, le=256, description="Resources that are reconciled at the same time."
     )
     controllers: list[ControllerConfig] = pydantic.Field(min_length=1)
-
-    @pydantic.field_validator("environment", mode="before")
-    @classmethod
-    def _names_alone(cls, value: Any) -> Any:  # noqa: ANN401 - before validation
-        """A list of names means: all required."""
-        return dict.fromkeys(value) if isinstance(value, list) else value
 
 
 class Document:
@@ -114,8 +121,9 @@ class Document:
 
     def error(self, field: Sequence[str | int], message: str) -> errors.ConfigError:
         """The error about a field: ``lostromos.yaml:7: controllers[0].watch: ...``."""
+        where = f"{yamlfile.dotted(tuple(field))}: " if field else ""
         line = next((self._lines[known] for known in _prefixes(tuple(field)) if known in self._lines), 1)
-        return errors.ConfigError(f"{self.path}:{line}: {_dotted(field)}{message}")
+        return errors.ConfigError(f"{self.path}:{line}: {where}{message}")
 
     def validate(self, model: type[Model], data: Any, field: Sequence[str | int] = ()) -> Model:  # noqa: ANN401
         """The data below a field as a model; raises ConfigError about one thing that is wrong, misspelt keys first."""
@@ -140,11 +148,7 @@ def load(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Config, Docume
 
 
 class _Declared(pydantic.BaseModel):
-    environment: dict[str, str | None]
-
-    _names_alone = pydantic.field_validator("environment", mode="before")(
-        lambda value: dict.fromkeys(value) if isinstance(value, list) else value
-    )
+    environment: Environment
 
 
 def _read(path: pathlib.Path) -> Document:
@@ -157,42 +161,15 @@ def _read(path: pathlib.Path) -> Document:
         msg = f"{path}: cannot be read: {error}"
         raise errors.ConfigError(msg) from error
     try:
-        node = yaml.compose(text, yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise errors.ConfigError(_yaml_message(path, error)) from error
-    lines: dict[tuple[str | int, ...], int] = {}
-    _note_lines(path, node, (), lines)
-    return Document(path, data, lines)
-
-
-def _yaml_message(path: pathlib.Path, error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    line = f":{mark.line + 1}" if mark else ""
-    return f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}"
-
-
-def _note_lines(
-    path: pathlib.Path,
-    node: Any,  # noqa: ANN401 - PyYAML is untyped
-    field: tuple[str | int, ...],
-    lines: dict[tuple[str | int, ...], int],
-) -> None:
-    """Note the line of each field; refuse keys that come twice."""
-    if node is None:
-        return
-    lines.setdefault(field, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            below = (*field, key.value)
-            if below in lines:
-                msg = f"{path}:{key.start_mark.line + 1}: {_dotted(below)}the key comes twice"
-                raise errors.ConfigError(msg)
-            lines[below] = key.start_mark.line + 1
-            _note_lines(path, value, below, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _note_lines(path, value, (*field, index), lines)
+        documents = yamlfile.parse(text)
+    except yamlfile.YamlError as error:
+        line = f":{error.line}" if error.line else ""
+        raise errors.ConfigError(f"{path}{line}: {error}") from error
+    if len(documents) > 1:
+        second = documents[1].lines[()]
+        raise errors.ConfigError(f"{path}:{second}: a second document begins here; a configuration is one document")
+    document = documents[0] if documents else yamlfile.Parsed(None, {})
+    return Document(path, document.data, document.lines)
 
 
 def _substitute(
@@ -230,13 +207,6 @@ def _substitute(
 
 def _prefixes(field: tuple[str | int, ...]) -> list[tuple[str | int, ...]]:
     return [field[:length] for length in range(len(field), -1, -1)]
-
-
-def _dotted(field: Sequence[str | int]) -> str:
-    text = ""
-    for step in field:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return f"{text}: " if text else ""
 
 
 def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

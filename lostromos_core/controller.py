@@ -31,7 +31,7 @@ class Controller:
         self, name: str, *, watch: interfaces.Watcher, render: interfaces.Renderer, apply: interfaces.Applier
     ) -> None:
         if not _NAME.fullmatch(name):
-            msg = f"controller name {name!r}: use lower-case letters, digits and '-', at most 40 characters"
+            msg = f"the name {name!r} cannot be used: use lower-case letters, digits and '-', at most 40 characters"
             raise errors.ConfigError(msg)
         if render.produces is not apply.accepts:
             msg = (

@@ -72,7 +72,8 @@ class ApiError(LostromosError):
     ``retry_after`` the seconds that the server asked us to wait, if it did.
     """
 
-    RETRYABLE: ClassVar[frozenset[int]] = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
+    RETRYABLE: ClassVar[frozenset[int]] = frozenset({0, 403, 408, 425, 429, 500, 502, 503, 504})
+    """403 as well: rights are often given a moment later than the rest, and can be given at any time."""
 
     def __init__(  # noqa: PLR0913 - one parameter for each part of a Status answer
         self,

@@ -77,6 +77,7 @@ class Operator:
         self._registry = registry
         self._workers = workers
         self._stop = asyncio.Event()
+        self._ran = False
         self._busy: set[asyncio.Task[None]] = set()
         self._results: dict[Key, reconcile.Result] | None = None
 
@@ -97,7 +98,7 @@ class Operator:
             del queue
 
     async def once(self) -> Summary:
-        """Reconcile everything that exists once, and return how it went."""
+        """Reconcile everything that exists once, and return how it went. An Operator runs once: then make another."""
         self._results = {}
         async with self._running() as queue:
             with _signals(self.stop):
@@ -120,6 +121,10 @@ class Operator:
     @contextlib.asynccontextmanager
     async def _running(self) -> Any:  # noqa: ANN401 - an async generator of the queue
         """Watchers and workers, from start to a bounded end."""
+        if self._ran:
+            msg = "an Operator runs once; make another"
+            raise errors.LostromosError(msg)
+        self._ran = True
         kube = self._kube or client.Kube()
         registry = self._registry or plugins.load()
         try:

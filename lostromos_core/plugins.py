@@ -72,7 +72,7 @@ class Registry:
         found = self._things[kind].get(name)
         if isinstance(found, backends.Backend):
             return found
-        if name in INSTALL:
+        if name in INSTALL and not any(plugin.distribution == INSTALL[name] for plugin in self.plugins):
             msg = f"the {kind} {name!r} is not installed; install it with: pip install {INSTALL[name]}"
             raise errors.PluginError(msg)
         there = ", ".join(self.names(kind)) or "none"

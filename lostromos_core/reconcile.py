@@ -185,8 +185,9 @@ async def _report(parts: Parts, key: str, result: Result) -> Result:
         await parts.watcher.report(result.resource, result.report)
     except errors.LostromosError as error:
         log.warning("the status could not be written", error=str(error))
-        if error.retryable and not result.outcome.retry:
-            return dataclasses.replace(result, outcome=interfaces.Outcome.again())
+        unsaid = interfaces.Report(ready=False, reason="StatusNotWritten", message=str(error), retrying=error.retryable)
+        again = result.outcome if result.outcome.retry or not error.retryable else interfaces.Outcome.again()
+        return dataclasses.replace(result, outcome=again, report=unsaid if result.report.ready else result.report)
     except Exception:
         log.exception("a bug: the status could not be written")
     return result

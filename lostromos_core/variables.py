@@ -6,9 +6,7 @@ import base64
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-import yaml
-
-from lostromos_core import config, errors
+from lostromos_core import config, errors, yamlfile
 from lostromos_core.kube import paths
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube import client
 
 NOT_FOUND = 404
+FORBIDDEN = 403
 
 
 class Reader(Protocol):
@@ -35,7 +34,11 @@ async def gather(
     for index, source in enumerate(settings.vars_from):
         more = await _read(source, document, ("varsFrom", index), read, os.environ if environ is None else environ)
         if source.under:
-            found[source.under] = {**(found.get(source.under) or {}), **more}
+            there = found.get(source.under) or {}
+            if not isinstance(there, dict):
+                msg = f"the variable {source.under} is there already, and is no mapping; choose another name"
+                raise document.error(("varsFrom", index, "under"), msg)
+            found[source.under] = {**there, **more}
         else:
             found.update(more)
     return found
@@ -94,11 +97,14 @@ async def _read(
 
 def _read_file(path: pathlib.Path, document: config.Document, field: tuple[str | int, ...]) -> Mapping[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = yamlfile.parse(path.read_text(encoding="utf-8"))
+    except yamlfile.YamlError as error:
+        raise document.error(field, f"{path}:{error.line}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
         raise document.error(field, f"{path} cannot be read: {errors.shorten(str(error))}") from error
-    if not isinstance(data, dict):
-        raise document.error(field, f"{path} must hold a mapping of names to values")
+    data = found[0].data if found else {}
+    if len(found) > 1 or not isinstance(data, dict):
+        raise document.error(field, f"{path} must hold one mapping of names to values")
     return data
 
 
@@ -110,7 +116,7 @@ async def _read_object(
     except errors.ApiError as error:
         if error.status == NOT_FOUND and key.optional:
             return {}
-        if error.retryable:
+        if error.retryable and error.status != FORBIDDEN:
             raise
         hint = (
             "create it, or set `optional: true`"

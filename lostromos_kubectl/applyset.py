@@ -151,6 +151,9 @@ class ApplySets:
                     ref, interfaces.Action.FAILED, str(error), place, error.retryable
                 )
             else:
+                if _key(item.ref) in results:
+                    msg = f"{item.ref} is made twice: with its namespace written out, and without"
+                    raise errors.RenderError(msg, place=str(manifest.locate() or ""))
                 objects.append(item)
                 results[_key(item.ref)] = interfaces.ObjectResult(item.ref, interfaces.Action.UNCHANGED)
         return objects, results
@@ -251,8 +254,7 @@ class ApplySets:
         except errors.ApiError as error:
             if error.status in {GONE, CONFLICT}:
                 return None
-            retryable = error.retryable or error.status == 403  # noqa: PLR2004 - HTTP: rights can be given
-            return interfaces.ObjectResult(child.ref, interfaces.Action.FAILED, str(error), retryable=retryable)
+            return interfaces.ObjectResult(child.ref, interfaces.Action.FAILED, str(error), retryable=error.retryable)
         if "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
             return None
         return interfaces.ObjectResult(child.ref, interfaces.Action.WAITING, "its own finalizers hold it")

@@ -98,7 +98,7 @@ def explain(desired: Desired, error: errors.LostromosError) -> interfaces.Object
         message = f"{desired.ref}: {message}"
     if place is not None and place.expression:
         message = f"{message} (from {place.expression})"
-    retryable = error.retryable or (isinstance(error, errors.ApiError) and error.status in {403, 404})
+    retryable = error.retryable or (isinstance(error, errors.ApiError) and error.status == 404)  # noqa: PLR2004 - HTTP
     return interfaces.ObjectResult(
         desired.ref, interfaces.Action.FAILED, message, str(place) if place else "", retryable
     )

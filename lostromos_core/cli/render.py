@@ -9,9 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
-from lostromos_core import errors, interfaces, variables
+from lostromos_core import errors, interfaces, variables, yamlfile
 from lostromos_core.cli import options
 from lostromos_core.templates import filters
 
@@ -44,6 +43,7 @@ def command(
 ) -> int:
     """Render resources offline, and print the objects. Exits with 1 and the place if a template fails."""
     setup = options.load(config_file)
+    setup.check()
     seen = variables.from_objects(list(_documents(objects)) if objects else [])
     context = interfaces.Context(vars=asyncio.run(variables.gather(setup.settings, setup.document, seen)))
     rendered: list[Any] = []
@@ -86,10 +86,11 @@ def _choose(setup: assembly.Setup, name: str, resource: interfaces.Resource) -> 
             raise click.UsageError(msg)
         return names.index(name)
     fitting = [index for index, controller in enumerate(controllers) if _watches(controller.watch, resource)]
-    if len(fitting) == 1 or len(controllers) == 1:
-        return fitting[0] if fitting else 0
+    if len(fitting) == 1:
+        return fitting[0]
     what = f"{resource.ref.kind} of {resource.ref.api_version}"
-    msg = f"{len(fitting)} controllers watch {what}; choose one with --controller"
+    many = f"{len(fitting)} controllers watch" if fitting else "no controller watches"
+    msg = f"{many} {what}; choose one with --controller (there is: {', '.join(names)})"
     raise click.UsageError(msg)
 
 
@@ -103,12 +104,18 @@ def _documents(path: pathlib.Path) -> Iterator[Any]:
     """The documents of a YAML or JSON file; Lists are taken apart."""
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        found: list[Any] = [document for document in yaml.safe_load_all(text) if document is not None]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = [document.data for document in yamlfile.parse(text)]
+    except yamlfile.YamlError as error:
+        msg = f"{path}:{error.line}: {error}"
+        raise click.UsageError(msg) from error
+    except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: cannot be read: {errors.shorten(str(error))}"
         raise click.UsageError(msg) from error
     for document in found:
-        items = document.get("items") if isinstance(document, dict) else None
+        if not isinstance(document, dict):
+            msg = f"{path}: a document must be an object with apiVersion, kind and metadata"
+            raise click.UsageError(msg)
+        items = document.get("items")
         if isinstance(items, list):
             yield from items
         else:

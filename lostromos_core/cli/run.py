@@ -38,9 +38,17 @@ if TYPE_CHECKING:
     default="text",
     show_default=True,
     envvar="LOSTROMOS_LOG_FORMAT",
+    show_envvar=True,
+    help="How log lines are written: for people, or one JSON object a line.",
 )
 @click.option(
-    "--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, envvar="LOSTROMOS_LOG_LEVEL"
+    "--log-level",
+    type=click.Choice(logs.LEVELS),
+    default="info",
+    show_default=True,
+    envvar="LOSTROMOS_LOG_LEVEL",
+    show_envvar=True,
+    help="The least important lines to write.",
 )
 def command(  # noqa: PLR0913 - the options of the command
     *,
@@ -74,7 +82,9 @@ def command(  # noqa: PLR0913 - the options of the command
 
 def _show(summary: operator_.Summary, setup: assembly.Setup) -> int:
     """Print how everything went; the exit code."""
-    table = rich.table.Table("Controller", "Resource", "Ready", "Reason", "Message", box=rich.box.SIMPLE_HEAD)
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for heading in ("Controller", "Resource", "Ready", "Reason", "Message"):
+        table.add_column(heading, overflow="fold")
     for (controller, key), result in sorted(summary.results.items()):
         report = result.report
         if report is None:
@@ -91,7 +101,8 @@ def _show(summary: operator_.Summary, setup: assembly.Setup) -> int:
     if table.row_count:
         console.print(table)
     else:
-        console.print(f"No resources ({len(setup.settings.controllers)} controllers).")
+        names = ", ".join(controller.name for controller in setup.settings.controllers)
+        console.print(f"No resources for {names}.")
     for controller, trouble in summary.troubles.items():
         console.print(f"[bold red]{controller}:[/] {rich.markup.escape(trouble or 'was not watched')}", soft_wrap=True)
     return 0 if summary.ready else 1

@@ -7,6 +7,7 @@ set, proxies looked up in the environment each time), and its dynamic client doe
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Final, final
@@ -31,6 +32,7 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OVERLOAD = frozenset({429, 503, 504})
 _TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5)
 UNAUTHORIZED = 401
+_CONTEXT = re.compile(r" ssl:<[^>]*>| ssl:\w+")
 
 
 @final
@@ -211,4 +213,5 @@ def _connection_failed(action: str, error: BaseException) -> errors.ConnectionFa
     cause = (
         "no answer in time" if isinstance(error, TimeoutError) else errors.shorten(str(error) or type(error).__name__)
     )
+    cause = _CONTEXT.sub("", cause)
     return errors.ConnectionFailed(f"{action}: the API server cannot be reached: {cause}")

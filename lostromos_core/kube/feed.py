@@ -148,4 +148,4 @@ def _key(metadata: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _reason(error: Exception) -> str:
-    return f"it cannot be decoded: {errors.shorten(str(error), 120)}"
+    return f"it cannot be decoded: {errors.shorten(str(error).partition(': line')[0], 120)}"

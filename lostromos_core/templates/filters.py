@@ -7,11 +7,13 @@ import hashlib
 import json
 from typing import Any
 
+import jinja2
+import jinja2.filters
 import tomli_w
 import yaml
 
-from lostromos_core import errors
-from lostromos_core.templates import scalars, tokens, values
+from lostromos_core import errors, scalars
+from lostromos_core.templates import tokens, values
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -84,6 +86,7 @@ def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = 
         return value.indented(width, first=first)
     space = " " * width if isinstance(width, int) else width
     lines = values.to_text(value).split("\n")
+    _check_length("indent", sum(map(len, lines)) + len(lines) * len(space))
     moved = [space + line if line or blank else line for line in lines]
     return "\n".join(moved if first else [lines[0], *moved[1:]])
 
@@ -96,10 +99,42 @@ def center(value: object, width: int = 80) -> str:
     return values.to_text(value).center(width)
 
 
+def string(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A scalar as text, as it would be written inside a string: ``true``, not ``True``."""
+    return value if isinstance(value, tokens.Fragment) else values.to_text(value)
+
+
+@jinja2.pass_environment
+def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: str | int | None = None) -> str:  # noqa: ANN401 - as Jinja2
+    """As Jinja2's; each item as text, as it would be written inside a string."""
+    getter = jinja2.filters.make_attrgetter(environment, attribute) if attribute is not None else None
+    parts = [string(getter(item) if getter else item) for item in value]
+    if any(isinstance(part, tokens.Fragment) for part in parts):
+        tokens.refuse("joined")
+    _check_length("join", sum(map(len, parts)) + len(values.to_text(d)) * len(parts))
+    return values.to_text(d).join(parts)
+
+
+def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  # noqa: ANN401 - as Jinja2
+    """As Jinja2's."""
+    text, old, new = string(value), values.to_text(old), values.to_text(new)
+    if isinstance(text, tokens.Fragment):
+        tokens.refuse("taken apart")
+    found = text.count(old) if count is None else min(text.count(old), count)
+    _check_length("replace", len(text) + found * len(new))
+    return text.replace(old, new, -1 if count is None else count)
+
+
 def refuse_format(*_: object, **__: object) -> str:
     """Formatting can make any amount of text of nothing."""
     msg = "the filter format is not available in templates; write the text with {{ ... }} in it, or use ~"
     raise errors.RenderError(msg)
+
+
+def _check_length(name: str, length: int) -> None:
+    if length > values.MAX_STRING:
+        msg = f"the result of {name} would be too large for any Kubernetes object"
+        raise errors.RenderError(msg)
 
 
 def _bytes(value: object, name: str) -> bytes:
@@ -120,5 +155,8 @@ FILTERS = {
     "sha256": sha256,
     "indent": indent,
     "center": center,
+    "string": string,
+    "join": join,
+    "replace": replace,
     "format": refuse_format,
 }

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import yaml
 
-from lostromos_core import errors, interfaces
-from lostromos_core.templates import scalars, tokens, values
+from lostromos_core import errors, interfaces, scalars
+from lostromos_core.templates import tokens, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -151,7 +151,7 @@ def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
         raise _no_object(
             document,
             (),
-            f"a document must be a mapping written in the template, and this is {values.kind_of(data)}",
+            f"a document must be a mapping written in the template, and this is {_what(data, node)}",
             file,
         )
     for key in ("apiVersion", "kind"):
@@ -175,6 +175,10 @@ def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
     if not isinstance(metadata.get("namespace", ""), str):
         raise _no_object(document, ("metadata", "namespace"), "metadata.namespace must be a string", file)
     return interfaces.Manifest(data, document)
+
+
+def _what(data: object, node: program.Node) -> str:
+    return "an expression" if isinstance(node, program.Typed) else values.kind_of(data)
 
 
 def _no_object(document: slots.Document, path: interfaces.Path, message: str, file: str) -> errors.RenderError:

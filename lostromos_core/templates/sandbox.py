@@ -20,8 +20,6 @@ from lostromos_core.templates import filters, lines, slots, tokens, values
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-MAX_STRING = 4 << 20
-"""Characters that one operation may produce: more than any Kubernetes object can hold."""
 MAX_BITS = 256
 """Bits of a number that one operation may produce."""
 
@@ -217,8 +215,8 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         for operand in operands:
             if isinstance(operand, tokens.Fragment):
                 tokens.refuse("concatenated or formatted")
-            parts.append(str(operand))
-        if sum(map(len, parts)) > MAX_STRING:
+            parts.append(_operand(operand))
+        if sum(map(len, parts)) > values.MAX_STRING:
             _refuse_size("~")
         return "".join(parts)
 
@@ -226,13 +224,22 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 _MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
 
 
-_PADDING = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs"})
+_PADDING = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs", "replace", "join", "translate"})
+"""Methods of strings whose result can be much larger than the string; for two of them there are filters."""
+
+
+def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
+    """An operand of ``~`` as text, as it would be written inside a string."""
+    if isinstance(value, jinja2.Undefined):
+        str(value)
+    return values.to_text(value)
 
 
 def _refuse_method(name: str) -> NoReturn:
-    msg = (
-        f"the method {name} of strings is not available in templates; write the text with {{{{ ... }}}} in it, or use ~"
+    way_out = (
+        f"use the filter | {name}" if name in {"join", "replace"} else "write the text with {{ ... }} in it, or use ~"
     )
+    msg = f"the method {name} of strings is not available in templates; {way_out}"
     raise errors.RenderError(msg)
 
 
@@ -246,9 +253,13 @@ def _check_size(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 -
             _refuse_size(operator)
     elif operator == "*":
         sized, count = (left, right) if isinstance(right, int) else (right, left)
-        if isinstance(sized, str | list | tuple) and isinstance(count, int) and len(sized) * count > MAX_STRING:
+        if isinstance(sized, str | list | tuple) and isinstance(count, int) and len(sized) * count > values.MAX_STRING:
             _refuse_size(operator)
-    elif operator == "+" and all(type(side) is str for side in (left, right)) and len(left) + len(right) > MAX_STRING:
+    elif (
+        operator == "+"
+        and all(type(side) is str for side in (left, right))
+        and len(left) + len(right) > values.MAX_STRING
+    ):
         _refuse_size(operator)
 
 

@@ -14,6 +14,8 @@ from lostromos_core.templates import tokens
 MAX_DEPTH = 200
 """Levels of nesting in a value; the serialiser that sends objects takes about 250."""
 
+MAX_STRING = 4 << 20
+"""Characters that one operation may produce: more than any Kubernetes object can hold."""
 
 _SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ValuesView, ItemsView)
 
@@ -54,7 +56,11 @@ def to_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    hint = "use | default(...)" if value is None else "use | to_json, or let the expression stand alone without quotes"
+    hint = (
+        "use | default(..., true)"
+        if value is None
+        else "use | to_json, or let the expression stand alone without quotes"
+    )
     msg = f"{kind_of(value)} has no place inside a string; {hint}"
     raise errors.RenderError(msg)
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import operators
-from tests.controlplane import errors, waiting
+from tests.controlplane import crds, errors, waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeCrd
     from tests.controlplane import api as apis
-    from tests.controlplane import cluster, crds
+    from tests.controlplane import cluster
 
 APPLIERS = [{"server-side": {"finalizer": "always"}}, {"kubectl": {"finalizer": "always"}}]
 """With finalizers, since the garbage collector looks for new kinds only every 30 seconds."""
@@ -180,9 +180,8 @@ def test_several_controllers_share_a_process_and_a_failing_one_harms_nobody(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, make_crd: MakeCrd, namespace: str
 ) -> None:
     first, second, absent = make_crd("WebApp"), make_crd("Job"), make_crd("Gone")
-    definition = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{absent.definition_name}"
-    api.delete(definition)
-    waiting.wait_until(lambda: not api.exists(definition) and not api.exists(absent.path()), timeout=120)
+    crds.delete(api, absent.definition_name)
+    crds.wait_gone(api, absent)
     made = operators.project(tmp_path, first)
     kinds = {"one": first, "two": second, "three": absent}
     made.write({"controllers": [operators.controller(kind, name=name) for name, kind in kinds.items()]})

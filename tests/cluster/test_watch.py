@@ -174,8 +174,7 @@ def test_a_kind_that_is_created_later_or_anew_is_picked_up(
     made = operators.project(tmp_path, crd)
     definition = crds.definition(crd)
     crds.delete(api, crd.definition_name)
-    path = f"{crds.DEFINITIONS}/{crd.definition_name}"
-    waiting.wait_until(lambda: not api.exists(path))
+    crds.wait_gone(api, crd)
     with operators.Operator(made, control_plane.kubeconfig) as operator:
         operator.says("apply its CustomResourceDefinition")
         for text in ("first", "second"):
@@ -183,5 +182,5 @@ def test_a_kind_that_is_created_later_or_anew_is_picked_up(
             api.create(crd.path(namespace), crd.manifest(f"web-{text}", spec={"text": text}))
             waiting.wait_until(lambda text=text: text_of(api, namespace, f"web-{text}") == text, timeout=30)  # type: ignore[misc]
             crds.delete(api, crd.definition_name)
-            waiting.wait_until(lambda: not api.exists(path), timeout=30)
+            crds.wait_gone(api, crd)
         crds.create(api, definition)

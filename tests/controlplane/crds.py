@@ -117,6 +117,19 @@ def delete(admin: api.Api, name: str) -> None:
     admin.delete(f"{DEFINITIONS}/{name}")
 
 
+def wait_gone(admin: api.Api, kind: CustomKind, *, timeout: float = 120.0) -> None:
+    """Wait until a definition that was deleted is gone, and its kind is no longer served.
+
+    The API server lets it go in steps of several seconds, and may be busy.
+    """
+    definition_path = f"{DEFINITIONS}/{kind.definition_name}"
+    waiting.wait_until(
+        lambda: not admin.exists(definition_path) and not admin.exists(kind.path()),
+        timeout=timeout,
+        message=f"{kind.definition_name} gone",
+    )
+
+
 def _served(admin: api.Api, body: api.Json) -> bool:
     spec = body["spec"]
     try:

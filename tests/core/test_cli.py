@@ -54,10 +54,10 @@ def test_render_exits_with_one_and_the_place_if_a_template_fails(tmp_path: Path)
 def test_render_takes_variables_from_given_objects(tmp_path: Path) -> None:
     made = operators.project(
         tmp_path, KIND, templates={"a.yaml": operators.CONFIG_MAP.replace("resource.spec.text", "vars.token")},
-        varsFrom=[{"secret": {"namespace": "n", "name": "s"}}],
+        varsFrom=[{"secret": {"namespace": "ns", "name": "s"}}],
     )  # fmt: skip
     objects = tmp_path / "objects.yaml"
-    objects.write_text("kind: Secret\nmetadata: {name: s, namespace: n}\nstringData: {token: t0ken}\n")
+    objects.write_text("kind: Secret\nmetadata: {name: s, namespace: ns}\nstringData: {token: t0ken}\n")
     status, output, _ = render(made, CR, "--objects", str(objects))
     assert (status, yaml.safe_load(output)["data"]) == (0, {"text": "t0ken"})
     status, _, problems = render(made, CR)
@@ -66,8 +66,9 @@ def test_render_takes_variables_from_given_objects(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "arguments", "says"),
-    [("a: 1", (), "needs apiVersion, kind and metadata.name"), ("[", (), "cannot be read"), (CR.replace("name: web", "name: 1"), (), "must be a string"),
-     (CR, ("--controller", "ap"), "did you mean 'app'"), (CR, ("--objects", "absent"), "does not exist"), (CR, ("-o", "xml"), "xml")],
+    [("a: 1", (), "needs apiVersion, kind and metadata.name"), ("[", (), "not valid YAML"), (CR.replace("name: web", "name: 1"), (), "must be a string"),
+     (CR.replace("kind: WebApp", "kind: Other"), (), "no controller watches Other of example.com/v1"),
+     ("- 1", (), "a document must be an object"), (CR, ("--controller", "ap"), "did you mean 'app'"), (CR, ("--objects", "absent"), "does not exist"), (CR, ("-o", "xml"), "xml")],
 )  # fmt: skip
 def test_render_refuses_wrong_usage(text: str, arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
     status, _, problems = render(operators.project(tmp_path, KIND), text, *arguments)

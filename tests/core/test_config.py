@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ),
         ("kubernetes:", "kubernets:", "there is no watcher 'kubernets'"),
         ("{templates: t}", "{templates: [1]}", "controllers[0].render.jinja.templates: "),
-        ("name: a", "name: A", "controllers[0]: controller name 'A'"),
+        ("name: a", "name: A", "controllers[0].name: the name 'A'"),
     ],
 )
 def test_a_back_end_that_is_given_wrong_options_is_named(old: str, new: str, says: str, tmp_path: Path) -> None:
@@ -133,12 +133,16 @@ async def test_variables_are_gathered_in_order(tmp_path: Path) -> None:
     [
         ({"environment": {"a": "B"}}, "varsFrom[0].environment: the environment variable B is not set"),
         ({"file": "absent.yaml"}, "varsFrom[0].file: "),
-        ({"file": "list.yaml"}, "must hold a mapping"),
+        ({"file": "list.yaml"}, "must hold one mapping"),
+        ({"file": "odd.yaml"}, "odd.yaml:2: b: yes is a boolean to some readers"),
+        ({"file": "ok.yaml", "under": "k"}, "varsFrom[0].under: the variable k is there already, and is no mapping"),
         ({"secret": {"namespace": "n", "name": "x"}}, "varsFrom[0].secret: Secret n/x is not among"),
     ],
 )
-async def test_a_source_that_is_not_there_is_named(source: dict[str, Any], says: str, tmp_path: Path) -> None:
+async def test_a_source_that_cannot_be_used_is_named(source: dict[str, Any], says: str, tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("[1]\n")
+    (tmp_path / "odd.yaml").write_text("a: 1\nb: yes\n")
+    (tmp_path / "ok.yaml").write_text("a: 1\n")
     with pytest.raises(errors.ConfigError) as caught:
         await gather(tmp_path, [source])
     assert says in str(caught.value)

@@ -186,6 +186,28 @@ def test_a_template_with_reserved_characters_is_a_configuration_error(tmp_path: 
         folder(tmp_path, a=HEAD + "v: \ufdd0\n")
 
 
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [("true ~ 'x'", "truex"), ("1.5 ~ true", "1.5true"), ("true | string", "true"), ("[true, 1, 'a'] | join('-')", "true-1-a"),
+     ("'aXbX' | replace('X', true)", "atruebtrue"), ("'aaa' | replace('a', 'b', 2)", "bba"), ("[{'n': 1}] | join(',', 'n')", "1")],
+)  # fmt: skip
+def test_values_become_text_as_inside_a_string(expression: str, text: str, tmp_path: Path) -> None:
+    assert render(tmp_path, HEAD + f'v: "{{{{ {expression} }}}}"\n')[0]["v"] == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [("none ~ 'x'", "null has no place inside a string"), ("none | string", "null has no place"), ("[none] | join", "null has no place"),
+     ("[1] ~ ''", "a list has no place"), ("missing ~ ''", "there is no variable 'missing'"), ("', '.join(['a'])", r"use the filter \\| join"),
+     ("'a' * 2000000 | replace('a', 'aaaa')", "too large"), ("('a' * 3000) | replace('', 'a' * 3000)", "too large"),
+     ("range(3000) | join('a' * 3000)", "too large"), ("('a\n' * 3000) | indent(3000)", "too large")],
+)  # fmt: skip
+def test_what_has_no_text_or_too_much_is_refused(expression: str, says: str, tmp_path: Path) -> None:
+    expression = expression.replace("\n", "\\n").replace("'a' * 2000000 |", "('a' * 2000000) |")
+    with pytest.raises(errors.RenderError, match=says.replace("\\\\", "\\")):
+        render(tmp_path, HEAD + f'v: "{{{{ {expression} }}}}"\n')
+
+
 def test_own_filters_tests_and_functions_are_available(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(HEAD + "v: {{ 'a' | shout if 'A' is loud else answer }}\nw: {{ answer | more }}\n")
     made = renderer.JinjaRenderer(

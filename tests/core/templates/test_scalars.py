@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostromos_core import errors
-from lostromos_core.templates import filters, scalars
+from lostromos_core import errors, scalars
+from lostromos_core.templates import filters
 from tests.core.templates import rendering
 
 
