@@ -44,6 +44,11 @@ class Controller:
         self._renderer = render
         self._applier = apply
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that its watcher is limited to; empty if there is no such limit."""
+        return tuple(getattr(self._watcher, "namespaces", ()))
+
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Let all parts get ready; raises ConfigError."""
         for part in (self._watcher, self._renderer, self._applier):

@@ -59,10 +59,14 @@ class RefusedError(LostromosError):
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cause:
-    """One reason inside a refusal of the API server: the field (``spec.ports[0].port``, or empty) and the message."""
+    """One reason inside a refusal of the API server: the field (``spec.ports[0].port``, or empty) and the message.
+
+    ``who`` is the field manager that a conflict is with.
+    """
 
     field: str
     message: str
+    who: str = ""
 
 
 class ApiError(LostromosError):

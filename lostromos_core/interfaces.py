@@ -160,18 +160,23 @@ class Action(enum.Enum):
     WAITING = "waiting"
     FAILED = "failed"
     DELETED = "deleted"
+    PRUNED = "pruned"
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class ObjectResult:
-    """How one object fared. ``place`` (file:line) and ``retryable`` matter for failures only."""
+    """How one object fared. ``place`` (file:line) and ``retryable`` matter for failures only.
+
+    ``after``: how many seconds later it is worth another try, if that is known.
+    """
 
     ref: ObjectRef
     action: Action
     message: str = ""
     place: str = ""
     retryable: bool = False
+    after: float | None = None
 
 
 @final
@@ -186,6 +191,16 @@ class Applied:
     def failed(self) -> tuple[ObjectResult, ...]:
         """The objects that could not be made as rendered."""
         return tuple(result for result in self.objects if result.action is Action.FAILED)
+
+    @property
+    def waiting(self) -> tuple[ObjectResult, ...]:
+        """The objects that have to wait for something."""
+        return tuple(result for result in self.objects if result.action is Action.WAITING)
+
+    @property
+    def after(self) -> float | None:
+        """When to come again, in seconds, if an object says so."""
+        return min((result.after for result in self.objects if result.after is not None), default=None)
 
 
 @final
@@ -217,11 +232,14 @@ class Runtime:
     """What a part of a controller may use; given to its ``start``.
 
     ``kube`` is the connection to the cluster (``lostromos_core.kube.client.Kube``), shared and opened when first
-    used. The others are what plug-ins bring for templates.
+    used. ``ring(key)`` asks for a reconcile of a resource. ``namespaces`` are those that the controller is limited to
+    (empty: all). The others are what plug-ins bring for templates.
     """
 
     controller: str
     kube: Any
+    ring: Callable[[str], None] = lambda _key: None
+    namespaces: Sequence[str] = ()
     filters: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     tests: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     functions: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import signal
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -128,8 +129,8 @@ class Operator:
         kube = self._kube or client.Kube()
         registry = self._registry or plugins.load()
         try:
-            parts = await self._start(kube, registry)
             queue: workqueue.WorkQueue[Key] = workqueue.WorkQueue(_group_of)
+            parts = await self._start(kube, registry, queue)
             watches = [
                 asyncio.create_task(self._watch(name, queue), name=f"watch {name}") for name in self._controllers
             ]
@@ -145,10 +146,20 @@ class Operator:
             if kube is not self._kube:
                 await kube.close()
 
-    async def _start(self, kube: client.Kube, registry: plugins.Registry) -> dict[str, reconcile.Parts]:
+    async def _start(
+        self, kube: client.Kube, registry: plugins.Registry, queue: workqueue.WorkQueue[Key]
+    ) -> dict[str, reconcile.Parts]:
         parts = {}
         for name, controller in self._controllers.items():
-            runtime = interfaces.Runtime(name, kube, registry.filters, registry.tests, registry.functions)
+            runtime = interfaces.Runtime(
+                controller=name,
+                kube=kube,
+                ring=functools.partial(_ring, queue, name),
+                namespaces=controller.namespaces,
+                filters=registry.filters,
+                tests=registry.tests,
+                functions=registry.functions,
+            )
             await controller.start(runtime)
         variables = await self._vars(kube) if callable(self._vars) else self._vars
         context = interfaces.Context(vars=variables)
@@ -161,7 +172,7 @@ class Operator:
         """Run one controller's watcher; a plug-in that fails is started again, and the others go on."""
         while True:
             try:
-                await self._controllers[name].watch(lambda key: queue.add((name, key)), self._states[name])
+                await self._controllers[name].watch(functools.partial(_ring, queue, name), self._states[name])
                 _log.error("the watcher ended, it will be started again", controller=name)
             except Exception:  # noqa: BLE001 - one plug-in's failure must not end the others
                 _log.exception("the watcher failed, it will be started again", controller=name)
@@ -220,6 +231,10 @@ def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - wha
         return asyncio.run(coroutine)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(coroutine)
+
+
+def _ring(queue: workqueue.WorkQueue[Key], name: str, key: str) -> None:
+    queue.add((name, key))
 
 
 def _group_of(key: Key) -> Key:

@@ -72,8 +72,10 @@ class Registry:
         found = self._things[kind].get(name)
         if isinstance(found, backends.Backend):
             return found
-        if name in INSTALL and not any(plugin.distribution == INSTALL[name] for plugin in self.plugins):
-            msg = f"the {kind} {name!r} is not installed; install it with: pip install {INSTALL[name]}"
+        if name in INSTALL:
+            old = any(plugin.distribution == INSTALL[name] for plugin in self.plugins)
+            why = "is not in the installed version; a newer one may have it" if old else "is not installed"
+            msg = f"the {kind} {name!r} {why}: pip install {INSTALL[name]}{' --upgrade' if old else ''}"
             raise errors.PluginError(msg)
         there = ", ".join(self.names(kind)) or "none"
         msg = f"there is no {kind} {name!r} (there is: {there}){errors.nearest(name, self.names(kind))}"

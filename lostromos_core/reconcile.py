@@ -26,6 +26,8 @@ LAST_WORDS = 2.5
 """Seconds to say on a resource that its reconcile was interrupted."""
 PROGRESS = frozenset({"Deleting", "Waiting"})
 """Reasons not to be ready that are no failures."""
+SAID = 3
+"""How many of the things that are waited for are named in one message."""
 DELETE_POLL = 1.0
 """Seconds between looks at objects that are being deleted."""
 
@@ -86,7 +88,7 @@ async def _apply(parts: Parts, resource: interfaces.Resource) -> Result:
     if objections:
         return _finished(resource, interfaces.Report(ready=False, reason="Refused", message="; ".join(objections)))
     applied = await parts.applier.apply(resource, rendered)
-    return _finished(resource, _report_of(applied, rendered))
+    return _finished(resource, _report_of(applied, rendered), applied.after)
 
 
 async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) -> Result:
@@ -115,27 +117,32 @@ def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None
         return interfaces.Report(
             ready=False, reason="ApplyFailed", message=message, retrying=retrying, objects=applied.objects
         )
-    waiting = _waiting(rendered)
+    waiting = _waiting(applied, rendered)
     if waiting:
         return interfaces.Report(ready=False, reason="Waiting", message=waiting, retrying=True, objects=applied.objects)
-    message = f"{_count(len(applied.objects))} as rendered"
+    there = sum(result.action is not interfaces.Action.PRUNED for result in applied.objects)
+    message = f"{_count(there)} as rendered"
     return interfaces.Report(ready=True, reason="Applied", message=message, objects=applied.objects)
 
 
-def _waiting(rendered: interfaces.Rendered | None) -> str:
+def _waiting(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> str:
+    said = [f"{result.ref}: {result.message}" for result in applied.waiting]
     if isinstance(rendered, interfaces.Manifests):
-        return "; ".join(f"{unit.name}: {unit.waiting}" for unit in rendered.units if unit.waiting)
-    return rendered.waiting if rendered else ""
+        said += [f"{unit.name}: {unit.waiting}" for unit in rendered.units if unit.waiting]
+    elif rendered is not None and rendered.waiting:
+        said.append(rendered.waiting)
+    more = f" (and {len(said) - SAID} more)" if len(said) > SAID else ""
+    return "; ".join(said[:SAID]) + more
 
 
 def _count(number: int) -> str:
     return "1 object is" if number == 1 else f"{number} objects are"
 
 
-def _finished(resource: interfaces.Resource, report: interfaces.Report) -> Result:
-    """Waiting is over when what is waited for changes, so it asks for no retry of its own."""
-    retry = report.retrying and report.reason != "Waiting"
-    return Result(interfaces.Outcome.again() if retry else interfaces.Outcome.done(), report, resource)
+def _finished(resource: interfaces.Resource, report: interfaces.Report, after: float | None = None) -> Result:
+    """Waiting is over when what is waited for changes, so it asks for no retry of its own, unless a time is known."""
+    retry = after is not None or (report.retrying and report.reason != "Waiting")
+    return Result(interfaces.Outcome.again(after) if retry else interfaces.Outcome.done(), report, resource)
 
 
 def _failed(resource: interfaces.Resource | None, error: errors.LostromosError) -> Result:

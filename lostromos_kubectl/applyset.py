@@ -1,132 +1,105 @@
-"""What both appliers do alike: an owner's objects as one set, applied in order, found again, deleted in reverse.
+"""What both appliers do alike: an owner's objects as one set, kept as rendered, pruned, and deleted in reverse.
 
-How objects are sent is the only difference, so that is an interface of one method: Sender. Each object goes
-through the same steps, whatever sends it: create only, if we do not know it; take it up again, if it is there and
-carries our marks; refuse, if it is somebody else's. Once known, each write names its uid, so that it cannot touch,
-or create anew, another object of the same name.
+How objects are sent is the only difference between them. What exists is known from a watch of the children's metadata,
+so what is as it shall be costs no request, and what somebody touches rings for its owner.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, final
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, paths
+from lostromos_core.kube import children, client, marks, readiness
 from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import inventory
+from lostromos_kubectl import inventory, memory, prune, writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-Conflicts = Literal["fail", "force"]
-CREATE_ONLY: Final = "1"
-"""As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
-GONE: Final = 404
-CONFLICT: Final = 409
-ROUNDS: Final = 3
-"""How often an object is tried in one reconcile when it appears or disappears between two requests."""
+    from lostromos_core.kube import discovery
 
-ADOPT: Final = "lostromos.dev/adopt"
-"""Annotation in a template: take over an object of this name that exists and is not ours."""
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Write:
-    """One object to send, with the uid it must have; without one, it is only created.
-
-    ``force`` takes fields over that other managers own.
-    """
-
-    desired: desired_.Desired
-    uid: str = ""
-    force: bool = False
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """What is sent."""
-        return self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Sent:
-    """The object is there as desired; its uid and version, as far as they are known."""
-
-    uid: str
-    version: str = ""
-
-
-Answer: TypeAlias = Sent | errors.LostromosError
-
-
-def query(controller: str, *, force: bool) -> dict[str, str]:
-    """The query of a server-side apply for a controller."""
-    return {"fieldManager": f"lostromos/{controller}", "force": "true" if force else "false"}
-
-
-class Sender(Protocol):
-    """How objects get to the cluster."""
-
-    async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
-        """Apply all; one answer for each, in order: the errors are returned, not raised."""
-
-
-@final
-@dataclasses.dataclass(slots=True)
-class _Known:
-    """What we know of an object: its uid, the version that we saw last, and the digest of what we made of it.
-
-    ``adopted`` until the first write: it was somebody else's, and the template says to take it over.
-    """
-
-    uid: str
-    version: str = ""
-    digest: str = ""
-    adopted: bool = False
-
-
-_ObjectKey: TypeAlias = tuple[str, str, str, str]
+Action = interfaces.Action
+SWEEP: Final = 20.0
+"""Seconds after the start until owners are looked for that vanished while nobody watched."""
+Results = dict[children.Key, interfaces.ObjectResult]
 
 
 @final
 class ApplySets:
-    """The sets of all owners of one controller."""
+    """The sets of all owners of one controller. ``wait``: an owner is ready when all of its objects are."""
 
-    def __init__(
-        self, kube: client.Kube, sender: Sender, inventory_: inventory.ParentInventory, *, conflicts: Conflicts
+    def __init__(  # noqa: PLR0913 - what a set is kept with
+        self,
+        runtime: interfaces.Runtime,
+        sender: writer.Sender,
+        inventory_: inventory.Inventory,
+        *,
+        policy: writer.Policy,
+        limits: prune.Limits,
+        wait: bool,
     ) -> None:
-        self._force = conflicts == "force"
-        self._kube = kube
-        self._sender = sender
+        self._kube: client.Kube = runtime.kube
+        self._runtime = runtime
         self._inventory = inventory_
-        self._known: dict[str, tuple[str, dict[_ObjectKey, _Known]]] = {}
+        self._wait = wait
+        self._known = memory.Memory(f"{marks.MANAGER}{runtime.controller}", runtime.ring)
+        self._writer = writer.Writer(self._kube, f"{marks.MANAGER}{runtime.controller}", sender, self._known, policy)
+        self._budget = prune.Budget(limits)
+        self._listening: set[tuple[str, str]] = set()
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Manifests) -> interfaces.Applied:
-        """Make the cluster have every object of a rendering."""
+        """Make the cluster have every object of a rendering, and none that an earlier one had."""
+        self._listen(owner.ref)
         objects, results = await self._prepare(owner, rendered)
-        await self._inventory.claim(owner, objects)
-        known = await self._recall(owner)
-        for rank in sorted({item.rank for item in objects}):
-            results.update(await self._apply_all([item for item in objects if item.rank == rank], known, owner))
+        await self._watch(objects, owner)
+        owned, known = await self._recall(owner)
+        await self._inventory.claim(owner, *self._places(objects, known), finalizer=self._beyond(owner, objects))
+        results.update(await self._apply_waves(objects, owned, owner))
+        if all(result.action in _DONE for result in results.values()):
+            waiting = {unit.name for unit in rendered.units if unit.waiting}
+            results.update(await self._prune(objects, owned, owner, waiting))
+        if self._wait and all(result.action in _DONE for result in results.values()):
+            results.update(await self._unready(objects, owned))
         return interfaces.Applied(tuple(results.values()))
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
         """Delete what belongs to an owner that is going, last applied first, and then let it go."""
-        self._known.pop(key, None)
+        self._budget.settled(key)
+        owner = owner or await self._inventory.recall(key)
         if owner is None:
-            self._inventory.forget(key)
-            return interfaces.Applied()
+            self._known.forget(key)
+            return await self._sweep(key)
+        self._listen(owner.ref)
         if not self._holds(owner):
+            self._known.forget(key)
             return interfaces.Applied()
-        children = await self._inventory.find(owner)
-        children.sort(key=lambda child: desired_.RANKS.get(child.ref.kind, desired_.LAST_RANK), reverse=True)
-        results = [result for child in children if (result := await self._delete(child)) is not None]
-        remaining = sum(result.action is not interfaces.Action.FAILED for result in results)
+        found = {child.key: child for child in await self._find(owner)}
+        owned = self._known.of(owner)
+        for entry in owned.entries.values() if owned else ():
+            if entry.child is not None:  # the watch may not have brought it yet
+                found.setdefault(entry.child.key, entry.child)
+        results = await self._delete_children(found.values())
+        remaining = sum(result.action is Action.WAITING for result in results)
         if not results:
             await self._inventory.release(owner)
+            self._known.forget(key)
         return interfaces.Applied(tuple(results), remaining)
+
+    def _listen(self, ref: interfaces.ObjectRef) -> None:
+        """Hear of the children of all owners of a kind; look for owners that vanished, once."""
+        kind = ref.group, ref.kind
+        if kind not in self._listening:
+            self._listening.add(kind)
+            self._kube.children.listen(*kind, self._known.notice)
+            self._kube.background(self._look_for_orphans(*kind), name=f"sweep {ref.kind}")
+
+    async def _look_for_orphans(self, group: str, kind: str) -> None:
+        await asyncio.sleep(SWEEP)
+        for key in self._kube.children.owners(group, kind):
+            if key not in self._known:
+                self._runtime.ring(key)
 
     def _holds(self, owner: interfaces.Resource) -> bool:
         """Whether there is anything for us to do before an owner goes; garbage collection does the rest."""
@@ -136,137 +109,242 @@ class ApplySets:
 
     async def _prepare(
         self, owner: interfaces.Resource, rendered: interfaces.Manifests
-    ) -> tuple[list[desired_.Desired], dict[_ObjectKey, interfaces.ObjectResult]]:
+    ) -> tuple[list[desired_.Desired], Results]:
         """The objects to apply, and a place for the result of each; those that cannot be applied have failed."""
         objects: list[desired_.Desired] = []
-        results: dict[_ObjectKey, interfaces.ObjectResult] = {}
-        for manifest in rendered.objects:
+        results: Results = {}
+        for name, manifest in ((unit.name, manifest) for unit in rendered.units for manifest in unit.manifests):
             ref = manifest.ref
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
-                item = desired_.prepare(manifest, owner, kind)
+                item = desired_.prepare(manifest, name, owner, kind)
+            except errors.RenderError:
+                raise
             except errors.LostromosError as error:
                 place = str(manifest.locate() or "")
-                results[_key(ref)] = interfaces.ObjectResult(
-                    ref, interfaces.Action.FAILED, str(error), place, error.retryable
-                )
-            else:
-                if _key(item.ref) in results:
-                    msg = f"{item.ref} is made twice: with its namespace written out, and without"
-                    raise errors.RenderError(msg, place=str(manifest.locate() or ""))
-                objects.append(item)
-                results[_key(item.ref)] = interfaces.ObjectResult(item.ref, interfaces.Action.UNCHANGED)
+                key = ref.group, ref.kind, ref.namespace, ref.name
+                results[key] = interfaces.ObjectResult(ref, Action.FAILED, str(error), place, error.retryable)
+                continue
+            if item.key in results:
+                msg = f"{item.ref} is made twice: with its namespace written out, and without"
+                raise errors.RenderError(msg, place=str(manifest.locate() or ""))
+            objects.append(item)
+            results[item.key] = interfaces.ObjectResult(item.ref, Action.UNCHANGED)
         return objects, results
 
-    async def _recall(self, owner: interfaces.Resource) -> dict[_ObjectKey, _Known]:
-        """What we know of an owner's objects; read from the cluster if a process before us applied them."""
-        uid, known = self._known.get(owner.key, ("", None))
-        if known is not None and uid == owner.uid:
-            return known
-        claimed = marks.claimant(owner.metadata)
-        children = await self._inventory.find(owner) if claimed else []
-        known = {_key(child.ref): _Known(child.uid, child.version) for child in children if not child.deleting}
-        self._known[owner.key] = (owner.uid, known)
-        return known
+    def _scope(self, kind: discovery.Kind, namespace: str) -> str:
+        """Where to watch a kind: everywhere, or in one namespace if the controller knows only some."""
+        return namespace if kind.namespaced and self._runtime.namespaces else ""
 
-    async def _apply_all(
-        self, objects: Iterable[desired_.Desired], known: dict[_ObjectKey, _Known], owner: interfaces.Resource
-    ) -> dict[_ObjectKey, interfaces.ObjectResult]:
-        """Apply objects that do not need each other; several rounds, if they turn out to exist or to be gone."""
-        results: dict[_ObjectKey, interfaces.ObjectResult] = {}
-        pending = [item for item in objects if known.get(_key(item.ref), _Known("")).digest != item.digest]
-        for _ in range(ROUNDS):
-            if not pending:
+    async def _watch(self, objects: Sequence[desired_.Desired], owner: interfaces.Resource) -> None:
+        """Watch what we are about to apply; raises ApiError if a kind cannot be watched."""
+        del owner
+        wanted = {(item.kind, self._scope(item.kind, item.ref.namespace)) for item in objects}
+        for kind, namespace in wanted:
+            await self._kube.children.ensure(kind, namespace)
+
+    async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[children.Child]]:
+        """What we know of an owner's objects, from the watch if a process before us applied them."""
+        asked = str((owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
+        owned = self._known.of(owner)
+        if owned is None:
+            owned, known = self._known.begin(owner), await self._find(owner)
+            owned.asked = asked
+        else:
+            known = self._kube.children.of(owner.ref)
+        for child in known:
+            entry = owned.entries.get(child.key)
+            if entry is None and child.ours:
+                owned.entries[child.key] = memory.Entry(child.uid, child)
+        if asked != owned.asked:
+            owned.asked = asked
+            for entry in owned.entries.values():
+                entry.digest, entry.due, entry.fight = "", True, None
+        return owned, known
+
+    async def _find(self, owner: interfaces.Resource) -> list[children.Child]:
+        """All objects that belong to an owner: those that are watched, and those where the hints lead to."""
+        hints = self._inventory.hints(owner)
+        found = {child.key: child for child in self._kube.children.of(owner.ref)}
+        lists = []
+        for group, name in sorted(hints.kinds):
+            kind = await self._kube.discovery.by_group_kind(group, name)
+            if kind is None:
+                continue
+            places = sorted(hints.namespaces) if kind.namespaced and self._runtime.namespaces else [""]
+            lists += [self._list(owner, kind, place) for place in places if not self._kube.children.covers(kind, place)]
+        for some in await asyncio.gather(*lists):
+            found.update({child.key: child for child in some})
+        return list(found.values())
+
+    async def _list(self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str) -> list[children.Child]:
+        """The children of one kind that is not watched."""
+        answer = await self._kube.request(
+            "GET",
+            inventory.collection(kind, namespace),
+            action=f"list what belongs to {owner.ref}",
+            query={"labelSelector": f"{marks.PART_OF}={marks.set_id(owner.ref)}"},
+            accept=client.METADATA_LIST,
+        )
+        read = (children.read(kind, item["metadata"]) for item in answer.get("items") or [])
+        return [found[0] for found in read if found is not None]
+
+    def _places(
+        self, objects: Iterable[desired_.Desired], known: Iterable[children.Child]
+    ) -> tuple[set[tuple[str, str]], set[str]]:
+        """The kinds and namespaces in which an owner has objects, or is about to have some."""
+        keys = [*(item.key for item in objects), *(child.key for child in known)]
+        return {key[:2] for key in keys}, {key[2] for key in keys} - {""}
+
+    def _beyond(self, owner: interfaces.Resource, objects: Iterable[desired_.Desired]) -> bool:
+        """Whether there are objects that garbage collection would not clean up."""
+        return any(owner.ref.namespace not in {"", item.ref.namespace} for item in objects)
+
+    async def _apply_waves(
+        self, objects: Sequence[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
+    ) -> Results:
+        """Apply wave by wave: one begins when all objects of those before it are there and ready."""
+        results: Results = {}
+        earlier: list[desired_.Desired] = []
+        due = {item.key for item in objects if not self._writer.is_settled(item, owned.entries.get(item.key))}
+        owned.watches_status = self._wait
+        for wave, group in itertools.groupby(sorted(objects, key=_order), key=lambda item: item.said.wave):
+            items = list(group)
+            here = [item for item in items if item.key in due]
+            if here and earlier:
+                unready = await self._unready(earlier, owned)
+                if unready:
+                    first = next(iter(unready.values()))
+                    why = f"wave {wave} waits for {first.ref}: {first.message}"
+                    later = [item for item in objects if item.said.wave >= wave and item.key in due]
+                    results.update({item.key: _waits(item, why) for item in later})
+                    break
+            for _, rank in itertools.groupby(here, key=lambda item: item.rank):
+                results.update(await self._writer.write(list(rank), owned, owner))
+            if any(result.action not in _DONE for result in results.values()):
+                later = [item for item in objects if item.said.wave > wave and item.key in due]
+                results.update({item.key: _waits(item, f"wave {wave} has failed") for item in later})
                 break
-            writes = [self._write(item, known.get(_key(item.ref))) for item in pending]
-            again: list[desired_.Desired] = []
-            for write, answer in zip(writes, await self._sender.send(writes), strict=True):
-                result = await self._judge(write, answer, known, owner)
-                results[_key(write.desired.ref)] = result
-                if result.action is interfaces.Action.WAITING:
-                    again.append(write.desired)
-            pending = again
-        for item in pending:
-            error = errors.ApiError(f"{item.ref} changes hands too quickly", status=CONFLICT, retryable=True)
-            results[_key(item.ref)] = desired_.explain(item, error)
+            earlier += items
         return results
 
-    def _write(self, item: desired_.Desired, known: _Known | None) -> Write:
-        return Write(item, known.uid, self._force or known.adopted) if known else Write(item, force=self._force)
+    async def _unready(self, objects: Iterable[desired_.Desired], owned: memory.Owned) -> Results:
+        """The objects that are not ready, and why; from now on their status is listened to."""
+        owned.watches_status = True
+        asked = [item for item in objects if item.ref.kind not in readiness.AT_ONCE]
+        answers = await asyncio.gather(*(self._why_not_ready(item) for item in asked))
+        return {item.key: _waits(item, why) for item, why in zip(asked, answers, strict=True) if why}
 
-    async def _judge(
-        self, write: Write, answer: Answer, known: dict[_ObjectKey, _Known], owner: interfaces.Resource
-    ) -> interfaces.ObjectResult:
-        """What an answer means; WAITING means: try again at once, knowing more."""
-        key, ref = _key(write.desired.ref), write.desired.ref
-        if isinstance(answer, Sent):
-            before = known.get(key)
-            known[key] = _Known(answer.uid, answer.version, write.desired.digest)
-            if before is None:
-                return interfaces.ObjectResult(ref, interfaces.Action.CREATED)
-            moved = not answer.version or before.version != answer.version
-            return interfaces.ObjectResult(ref, interfaces.Action.UPDATED if moved else interfaces.Action.UNCHANGED)
-        if isinstance(answer, errors.ApiError) and _is_identity_conflict(write, answer):
-            known.pop(key, None)
-            try:
-                found = None if write.uid else await self._take_up(write.desired, owner)
-            except errors.LostromosError as error:
-                return desired_.explain(write.desired, error)
-            if found:
-                known[key] = found
-            return interfaces.ObjectResult(ref, interfaces.Action.WAITING)
-        if isinstance(answer, errors.ApiError) and answer.reason == "NotFound":
-            self._kube.discovery.forget(ref.api_version, ref.kind)
-        return desired_.explain(write.desired, answer)
-
-    async def _take_up(self, item: desired_.Desired, owner: interfaces.Resource) -> _Known | None:
-        """An object that exists already, if it is ours; None if it is gone again."""
+    async def _why_not_ready(self, item: desired_.Desired) -> str:
         try:
-            live = await self._kube.request("GET", item.path, action=f"read {item.ref}", accept=client.METADATA_ONLY)
+            live: Mapping[str, Any] = await self._kube.request("GET", item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
-            if error.status == GONE:
-                return None
+            if error.status == writer.GONE:
+                return "it is not there yet"
             raise
-        metadata: Mapping[str, Any] = live["metadata"]
-        adopts = (item.body["metadata"]["annotations"]).get(ADOPT) == "true"
-        if "deletionTimestamp" in metadata:
-            msg = f"{item.ref} is being deleted; it will be created again when it is gone"
-            raise errors.ApiError(msg, status=CONFLICT, retryable=True)
-        if inventory.belongs_to(metadata, owner.ref) or adopts:
-            return _Known(metadata["uid"], metadata["resourceVersion"], adopted=adopts)
-        msg = (
-            f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing object, or "
-            f'let the template take it over with the annotation {ADOPT}: "true"'
-        )
-        raise errors.RefusedError(msg)
+        return errors.shorten(readiness.why_not(live), 300)
 
-    async def _delete(self, child: inventory.Child) -> interfaces.ObjectResult | None:
-        """Delete one object, and only this one; None when it is gone."""
-        path = paths.item(child.ref.api_version, child.plural, child.ref.namespace, child.ref.name)
-        body = {
-            "kind": "DeleteOptions",
-            "apiVersion": "v1",
-            "preconditions": {"uid": child.uid},
-            "propagationPolicy": "Background",
-        }
+    async def _prune(
+        self,
+        objects: Sequence[desired_.Desired],
+        owned: memory.Owned,
+        owner: interfaces.Resource,
+        waiting: set[str],
+    ) -> Results:
+        """Delete what is no longer rendered, within the budget."""
+        wanted = {item.key for item in objects}
+        there = {key: entry.child for key, entry in owned.entries.items() if entry.child is not None}
+        doomed = prune.unwanted(there.values(), wanted, waiting)
+        if not doomed:
+            self._budget.settled(owner.key)
+            return {}
+        every = self._kube.children
+        objection, after = self._budget.objection(
+            owner, len(doomed), len(there),
+            everything=every.count(owner.ref.group, owner.ref.kind),
+            looked_at_all=all(key in self._known for key in every.owners(owner.ref.group, owner.ref.kind)),
+        )  # fmt: skip
+        if objection:
+            return {
+                child.key: interfaces.ObjectResult(child.ref, Action.WAITING, objection, after=after)
+                for child in doomed
+            }
+        results = {}
+        for child in _last_first(doomed):
+            result = await self._delete_child(child)
+            if result is None or result.action is Action.WAITING:
+                owned.entries.pop(child.key, None)
+                result = interfaces.ObjectResult(child.ref, Action.PRUNED)
+            results[child.key] = result
+        self._budget.settled(owner.key)
+        return results
+
+    async def _delete_children(self, found: Iterable[children.Child]) -> list[interfaces.ObjectResult]:
+        """Delete the last wave, in reverse order; earlier ones when nothing of it is left."""
+        ours = [child for child in found if child.ours]
+        for _, wave in itertools.groupby(_last_first(ours), key=lambda child: child.wave):
+            results = [result for child in wave if (result := await self._delete_child(child)) is not None]
+            if results:
+                return results
+        return []
+
+    async def _delete_child(self, child: children.Child) -> interfaces.ObjectResult | None:
+        """Delete one object, and only this one, or let go of it; None when that is done."""
         try:
-            answer = await self._kube.request("DELETE", path, action=f"delete {child.ref}", body=body)
-        except errors.ApiError as error:
-            if error.status in {GONE, CONFLICT}:
+            if child.orphan:
+                await self._let_go(child)
                 return None
-            return interfaces.ObjectResult(child.ref, interfaces.Action.FAILED, str(error), retryable=error.retryable)
+            body = {
+                "kind": "DeleteOptions",
+                "apiVersion": "v1",
+                "preconditions": {"uid": child.uid},
+                "propagationPolicy": "Background",
+            }
+            answer = await self._kube.request("DELETE", child.path, action=f"delete {child.ref}", body=body)
+        except errors.ApiError as error:
+            if error.status in {writer.GONE, writer.CONFLICT}:
+                return None
+            return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
         if "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
             return None
-        return interfaces.ObjectResult(child.ref, interfaces.Action.WAITING, "its own finalizers hold it")
+        return interfaces.ObjectResult(child.ref, Action.WAITING, "its own finalizers hold it")
+
+    async def _let_go(self, child: children.Child) -> None:
+        """Take our marks off an object, and leave it where it is."""
+        own = {marks.OWNER: None, marks.HASH: None, marks.UNIT: None}
+        metadata = {"uid": child.uid, "labels": {marks.PART_OF: None}, "annotations": own}
+        await self._kube.request_bytes(
+            "PATCH",
+            child.path,
+            action=f"let go of {child.ref}",
+            body={"metadata": metadata},
+            content_type=client.MERGE,
+            accept=client.METADATA_ONLY,
+        )
+
+    async def _sweep(self, key: str) -> interfaces.Applied:
+        """An owner is gone, and we knew nothing of it: delete what it left behind, if it really is gone."""
+        self._inventory.forget(key)
+        results: list[interfaces.ObjectResult] = []
+        for group, kind in self._listening:
+            namespace, _, name = key.rpartition("/")
+            owner = interfaces.ObjectRef(f"{group}/", kind, namespace, name)
+            left = [child for child in self._kube.children.of(owner) if not child.owner_uid]
+            if left and await self._inventory.is_gone(group, kind, key):
+                results += await self._delete_children(left)
+        return interfaces.Applied(tuple(results), sum(result.action is Action.WAITING for result in results))
 
 
-def _is_identity_conflict(write: Write, error: errors.ApiError) -> bool:
-    """Whether the object is not the one that we meant: 409 for its uid or version, and not for a field.
-
-    An object that was to be created and exists answers 409 as well, and names fields first if other managers own them.
-    """
-    return error.status == CONFLICT and (not write.uid or not error.causes)
+_DONE: Final = frozenset({Action.CREATED, Action.UPDATED, Action.UNCHANGED, Action.PRUNED})
 
 
-def _key(ref: interfaces.ObjectRef) -> _ObjectKey:
-    return ref.group, ref.kind, ref.namespace, ref.name
+def _order(item: desired_.Desired) -> tuple[int, int]:
+    return item.said.wave, item.rank
+
+
+def _last_first(found: Iterable[children.Child]) -> list[children.Child]:
+    return sorted(found, key=lambda child: (child.wave, desired_.rank(child.kind.name)), reverse=True)
+
+
+def _waits(item: desired_.Desired, why: str) -> interfaces.ObjectResult:
+    return interfaces.ObjectResult(item.ref, Action.WAITING, why)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import re
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, paths
+from lostromos_core.kube import children, marks, paths
+from lostromos_kubectl import fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +43,20 @@ LAST_RANK: Final = max(RANKS.values()) + 1
 _SERVER_FIELDS: Final = frozenset(
     {"resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "selfLink"}
 )
-_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
-_SELECTOR: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^,]*))')
+Conflicts: TypeAlias = Literal["fail", "force", "yield"]
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Said:
+    """What an object's annotations say; see ``lostromos_core.kube.marks``. ``conflicts`` is empty for the default."""
+
+    wave: int = 0
+    adopt: bool = False
+    create_only: bool = False
+    orphan: bool = False
+    recreate: bool = False
+    conflicts: Conflicts | Literal[""] = ""
 
 
 @final
@@ -52,7 +64,8 @@ _SELECTOR: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^,]*))')
 class Desired:
     """One object as it shall be. ``body`` is what is sent, without the conditions of one request (uid, version).
 
-    ``path`` is where it lives at the API server.
+    ``path`` is where it lives at the API server, ``unit`` the template file that made it, ``said`` what its
+    annotations say about how it is to be treated.
     """
 
     ref: interfaces.ObjectRef
@@ -61,30 +74,70 @@ class Desired:
     path: str
     digest: str
     manifest: interfaces.Manifest
+    unit: str
+    said: Said
+
+    @property
+    def key(self) -> children.Key:
+        """Its identity."""
+        return self.ref.group, self.ref.kind, self.ref.namespace, self.ref.name
 
     @property
     def rank(self) -> int:
-        """When it is applied: lower first."""
-        return RANKS.get(self.ref.kind, LAST_RANK)
+        """When it is applied within its wave: lower first."""
+        return rank(self.ref.kind)
 
     def under(self, **conditions: str) -> dict[str, Any]:
         """The body with conditions in its metadata: ``uid``, or ``resourceVersion`` "1" for create-only."""
         return {**self.body, "metadata": {**self.body["metadata"], **conditions}}
 
 
-def prepare(manifest: interfaces.Manifest, owner: interfaces.Resource, kind: discovery.Kind) -> Desired:
+def rank(kind: str) -> int:
+    """When objects of a kind are applied: lower first."""
+    return RANKS.get(kind, LAST_RANK)
+
+
+def prepare(manifest: interfaces.Manifest, unit: str, owner: interfaces.Resource, kind: discovery.Kind) -> Desired:
     """The object that a manifest stands for; raises RefusedError if it cannot be applied for this owner."""
     written = manifest.ref
     namespace = _namespace(written, owner, kind)
     ref = interfaces.ObjectRef(written.api_version, written.kind, namespace, written.name)
-    body = {**manifest.data, "metadata": _metadata(manifest.data["metadata"], ref, owner)}
+    said = _said(manifest, ref)
+    body = {**manifest.data, "metadata": _metadata(manifest.data["metadata"], ref, owner, orphan=said.orphan)}
     if ref.kind == "Secret" and ref.api_version == "v1":
         _fold_string_data(body)
+    body["metadata"]["annotations"][marks.UNIT] = unit
     encoded = _encode(body, ref)
     digest = hashlib.blake2b(encoded, digest_size=12).hexdigest()
     body["metadata"]["annotations"][marks.HASH] = digest
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
-    return Desired(ref, kind, body, path, digest, manifest)
+    return Desired(ref, kind, body, path, digest, manifest, unit, said)
+
+
+def _said(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Said:
+    """The control annotations of an object; raises RefusedError for what has no meaning."""
+    written = _mapping(manifest.data["metadata"], "annotations", ref)
+
+    def one_of(key: str, *choices: str) -> Any:  # noqa: ANN401 - one of the choices
+        value = written.get(key, "")
+        if value != "" and value not in choices:
+            place = str(manifest.locate(("metadata", "annotations", key)) or "")
+            shown = errors.shorten(str(value), 40)
+            raise errors.RenderError(f"{key}: {shown!r} is none of {', '.join(choices)}", place=place)
+        return value
+
+    wave = str(written.get(marks.WAVE, "0"))
+    if not wave.lstrip("-").isdecimal() or len(wave) > 6:  # noqa: PLR2004 - more waves than anybody has
+        place = str(manifest.locate(("metadata", "annotations", marks.WAVE)) or "")
+        raise errors.RenderError(f"{marks.WAVE}: must be a whole number in quotes", place=place)
+    return Said(
+        wave=int(wave),
+        adopt=one_of(marks.ADOPT, "true", "false") == "true",
+        create_only=one_of(marks.CREATE_ONLY, "true", "false") == "true",
+        orphan=one_of(marks.ON_DELETE, "orphan", "delete") == "orphan",
+        recreate=one_of(marks.RECREATE, "true", "false") == "true",
+        conflicts=one_of(marks.CONFLICTS, "fail", "force", "yield"),
+    )
 
 
 def explain(desired: Desired, error: errors.LostromosError) -> interfaces.ObjectResult:
@@ -93,7 +146,7 @@ def explain(desired: Desired, error: errors.LostromosError) -> interfaces.Object
     if isinstance(error, errors.ApiError) and error.causes:
         cause = error.causes[0]
         field = cause.field
-        place = desired.manifest.locate(parse_field(field, desired.body)) or place
+        place = desired.manifest.locate(fields.parse(field, desired.body)) or place
         message = f"{field}: {cause.message}" if field else cause.message
         message = f"{desired.ref}: {message}"
     if place is not None and place.expression:
@@ -102,32 +155,6 @@ def explain(desired: Desired, error: errors.LostromosError) -> interfaces.Object
     return interfaces.ObjectResult(
         desired.ref, interfaces.Action.FAILED, message, str(place) if place else "", retryable
     )
-
-
-def parse_field(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON value
-    """``spec.containers[name="c"].image`` as a way into ``data``; ends where the data does."""
-    path: list[str | int] = []
-    for name, bracket in _STEP.findall(field):
-        step = name or _step(bracket, data)
-        path.append(step)
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
-            break
-    return path
-
-
-def _step(bracket: str, data: Any) -> str | int:  # noqa: ANN401 - any JSON value
-    """What stands in brackets: an index, a key, or a selection of list items by their fields."""
-    if bracket.isdecimal():
-        return int(bracket)
-    wanted = [(key, quoted or bare) for key, quoted, bare in _SELECTOR.findall(bracket)]
-    if not wanted or not isinstance(data, list):
-        return bracket
-    for index, item in enumerate(data):
-        if isinstance(item, dict) and all(str(item.get(key, value)) == value for key, value in wanted):
-            return index
-    return bracket
 
 
 def _namespace(written: interfaces.ObjectRef, owner: interfaces.Resource, kind: discovery.Kind) -> str:
@@ -143,13 +170,15 @@ def _namespace(written: interfaces.ObjectRef, owner: interfaces.Resource, kind: 
     return namespace
 
 
-def _metadata(written: Mapping[str, Any], ref: interfaces.ObjectRef, owner: interfaces.Resource) -> dict[str, Any]:
+def _metadata(
+    written: Mapping[str, Any], ref: interfaces.ObjectRef, owner: interfaces.Resource, *, orphan: bool
+) -> dict[str, Any]:
     metadata = {key: value for key, value in written.items() if key not in _SERVER_FIELDS}
     if ref.namespace:
         metadata["namespace"] = ref.namespace
     metadata["labels"] = {**_mapping(written, "labels", ref), marks.PART_OF: marks.set_id(owner.ref)}
     metadata["annotations"] = {**_mapping(written, "annotations", ref), marks.OWNER: marks.owner_value(owner)}
-    if owner.uid and owner.ref.namespace in {"", ref.namespace}:
+    if can_own(owner) and owner.ref.namespace in {"", ref.namespace} and not orphan:
         reference = {
             "apiVersion": owner.ref.api_version,
             "kind": owner.ref.kind,
@@ -158,6 +187,11 @@ def _metadata(written: Mapping[str, Any], ref: interfaces.ObjectRef, owner: inte
         }
         metadata["ownerReferences"] = [*(written.get("ownerReferences") or ()), {**reference, "controller": True}]
     return metadata
+
+
+def can_own(owner: interfaces.Resource) -> bool:
+    """Whether an owner is a Kubernetes object, that owner references can name."""
+    return bool(owner.uid) and owner.key == marks.key_of(owner.ref)
 
 
 def _mapping(written: Mapping[str, Any], field: str, ref: interfaces.ObjectRef) -> Mapping[str, Any]:

@@ -1,28 +1,29 @@
-"""Which objects belong to which resource: written on the resource as hints, proven by the marks on the objects.
+"""Where it is written what belongs to a resource: hints that say where to look, proven by the marks on the objects.
 
-The hints say where to look, and are written before the first object is, so that a crash leaves nothing that cannot
-be found again. Whoever may edit the resource can change them, so what counts is what the objects themselves carry.
+The hints are written before the first object is, so that a crash leaves nothing that cannot be found again. Whoever may
+edit the place where they stand can change them, so what counts is what the objects themselves carry.
 """
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
+import functools
+import hashlib
 import importlib.metadata
-from typing import TYPE_CHECKING, Any, Final, Literal, final
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, paths
+from lostromos_core.kube import children, client, marks, paths
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from lostromos_core.kube import discovery
-    from lostromos_kubectl import desired as desired_
 
 Finalizer = Literal["auto", "always", "never"]
+GroupKind = tuple[str, str]
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 _TRIES: Final = 3
@@ -30,14 +31,38 @@ _TRIES: Final = 3
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
-class Child:
-    """An object on the cluster that carries an owner's marks."""
+class Hints:
+    """Where a resource's objects may be: groups and kinds, and namespaces. Never proof of anything."""
 
-    ref: interfaces.ObjectRef
-    plural: str
-    uid: str
-    version: str
-    deleting: bool
+    kinds: frozenset[GroupKind] = frozenset()
+    namespaces: frozenset[str] = frozenset()
+
+
+class Inventory(Protocol):
+    """Remembers where a resource's objects are, in a place that outlives the process."""
+
+    def hints(self, owner: interfaces.Resource) -> Hints:
+        """What is remembered."""
+
+    async def claim(
+        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
+    ) -> None:
+        """Remember where objects are and will be. ``finalizer``: garbage collection alone cannot clean up after them.
+
+        Raises RefusedError if another controller looks after the resource.
+        """
+
+    async def release(self, owner: interfaces.Resource) -> None:
+        """Nothing belongs to the resource any more: forget it, and let it go."""
+
+    async def recall(self, key: str) -> interfaces.Resource | None:
+        """A resource that is gone, if its objects are still remembered."""
+
+    async def is_gone(self, group: str, kind: str, key: str) -> bool:
+        """Whether a resource does not exist; asks the cluster."""
+
+    def forget(self, key: str) -> None:
+        """The resource is gone: keep nothing in memory."""
 
 
 @final
@@ -52,174 +77,275 @@ class ParentInventory:
         self._kube = kube
         self._controller = controller
         self._finalizer = finalizer
-        self._written: dict[str, tuple[str, Mapping[str, Any]]] = {}
-        self._tooling = f"lostromos/{importlib.metadata.version('lostromos-core')}"
+        self._written: dict[str, tuple[str, int, bytes]] = {}
 
-    async def claim(self, owner: interfaces.Resource, objects: Collection[desired_.Desired]) -> None:
-        """Write on the resource what will belong to it, unless it is written there; before anything is created.
-
-        Raises RefusedError if another controller looks after the resource.
-        """
-        claimant = marks.claimant(owner.metadata)
-        if claimant not in {"", self._controller}:
-            msg = (
-                f"{owner.ref} is looked after by the controller {claimant!r} (annotation {marks.CONTROLLER}); make the "
-                "two controllers' selections differ, or remove the annotation if that controller is gone"
-            )
-            raise errors.RefusedError(msg)
-        wanted = self._marks(owner, objects)
-        if _covers(owner.metadata, wanted) or self._written.get(owner.key) == (owner.uid, wanted):
-            return
-        await self._patch_marks(owner, wanted)
-        self._written[owner.key] = (owner.uid, wanted)
-
-    async def find(self, owner: interfaces.Resource) -> list[Child]:
-        """All objects on the cluster that belong to a resource."""
+    def hints(self, owner: interfaces.Resource) -> Hints:
+        """The annotations, and the objects that the status lists: not everybody who may edit one may edit the other."""
         annotations = owner.metadata.get("annotations") or {}
-        group_kinds = _split(annotations.get(marks.GROUP_KINDS))
-        namespaces = _split(annotations.get(marks.NAMESPACES)) | ({owner.ref.namespace} - {""})
-        lists = []
-        for group_kind in sorted(group_kinds):
-            name, _, group = group_kind.partition(".")
-            kind = await self._kube.discovery.by_group_kind(group, name)
-            if kind is not None:
-                lists += [
-                    self._list(owner, kind, namespace)
-                    for namespace in (sorted(namespaces) if kind.namespaced else [""])
-                ]
-        found = await asyncio.gather(*lists)
-        return [child for children in found for child in children]
+        listed = (owner.data.get("status") or {}).get("resources")
+        objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+        kinds = {_group_kind(text) for text in _split(annotations.get(marks.GROUP_KINDS))}
+        kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
+        namespaces = _split(annotations.get(marks.NAMESPACES)) | {owner.ref.namespace}
+        namespaces |= {str(one.get("namespace") or "") for one in objects}
+        return Hints(frozenset(kinds), frozenset(namespaces - {""}))
+
+    async def claim(
+        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
+    ) -> None:
+        """One patch, unless all is written there; put back if somebody removed it."""
+        refuse_claimed(owner, self._controller)
+        wanted = self._marks(owner, kinds, set(namespaces) - {owner.ref.namespace}, finalizer=finalizer)
+        if _covers(owner.metadata, wanted):
+            return
+        digest = orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS)
+        uid, version, written = self._written.get(owner.key, ("", 0, b""))
+        if (uid, written) == (owner.uid, digest) and children.number(owner.metadata.get("resourceVersion")) < version:
+            return
+        answer = await self._patch_marks(owner, wanted)
+        self._written[owner.key] = owner.uid, children.number(answer.get("resourceVersion")), digest
 
     async def release(self, owner: interfaces.Resource) -> None:
-        """Take our marks and the finalizer off a resource: nothing belongs to it any more."""
+        """Take our marks and the finalizer off a resource."""
         self.forget(owner.key)
-        kind = await self._kube.discovery.kind(owner.ref.api_version, owner.ref.kind)
-        path = paths.item(owner.ref.api_version, kind.plural, owner.ref.namespace, owner.ref.name)
-        metadata = owner.metadata
-        for attempt in range(_TRIES):
-            try:
-                await self._kube.request_bytes(
-                    "PATCH",
-                    path,
-                    action=f"release {owner.ref}",
-                    body=_without_marks(metadata, owner.uid),
-                    content_type=client.MERGE,
-                    accept=client.METADATA_ONLY,
-                )
-            except errors.ApiError as error:
-                if error.status == NOT_FOUND:
-                    return
-                if error.status != CONFLICT or attempt == _TRIES - 1:
-                    raise
-                live = await self._read(path, owner)
-                if live is None:
-                    return
-                metadata = live
-            else:
-                return
+        await release(self._kube, owner.ref, owner.uid, owner.metadata)
+
+    async def recall(self, key: str) -> interfaces.Resource | None:  # noqa: ARG002 - the protocol's
+        """What was written on a resource is gone with it."""
+        return None
+
+    async def is_gone(self, group: str, kind: str, key: str) -> bool:
+        """Whether there is no object of this name."""
+        found = await self._kube.discovery.by_group_kind(group, kind)
+        if found is None:
+            return True
+        namespace, _, name = key.rpartition("/")
+        path = paths.item(found.api_version, found.plural, namespace, name)
+        return await _read(self._kube, path, f"{kind} {key}") is None
 
     def forget(self, key: str) -> None:
         """The resource is gone."""
         self._written.pop(key, None)
 
-    def needs_finalizer(self, owner: interfaces.Resource, objects: Iterable[desired_.Desired]) -> bool:
-        """Whether the resource must not go before we have cleaned up after it."""
-        if self._finalizer != "auto":
-            return self._finalizer == "always"
-        beyond = any(owner.ref.namespace not in {"", item.ref.namespace} for item in objects)
-        return beyond or marks.FINALIZER in (owner.metadata.get("finalizers") or ())
-
-    def _marks(self, owner: interfaces.Resource, objects: Collection[desired_.Desired]) -> Mapping[str, Any]:
-        """The metadata that the resource must carry: hints are the union of those that are there and those needed."""
-        annotations = owner.metadata.get("annotations") or {}
-        kinds = {f"{item.ref.kind}.{item.ref.group}" if item.ref.group else item.ref.kind for item in objects}
-        namespaces = {item.ref.namespace for item in objects} - {"", owner.ref.namespace}
-        wanted: dict[str, Any] = {
-            "labels": {marks.SET_ID: marks.set_id(owner.ref)},
-            "annotations": {
-                marks.TOOLING: self._tooling,
-                marks.CONTROLLER: self._controller,
-                marks.GROUP_KINDS: ",".join(sorted(kinds | _split(annotations.get(marks.GROUP_KINDS)))),
-            },
-        }
-        namespaces |= _split(annotations.get(marks.NAMESPACES))
-        if namespaces:
-            wanted["annotations"][marks.NAMESPACES] = ",".join(sorted(namespaces))
-        if self.needs_finalizer(owner, objects):
+    def _marks(
+        self, owner: interfaces.Resource, kinds: Iterable[GroupKind], namespaces: set[str], *, finalizer: bool
+    ) -> Mapping[str, Any]:
+        """The metadata that the resource must carry."""
+        wanted: dict[str, Any] = hint_marks(owner.ref, self._controller, kinds, namespaces)
+        there = marks.FINALIZER in (owner.metadata.get("finalizers") or ())
+        if self._finalizer == "always" or (self._finalizer == "auto" and (finalizer or there)):
             wanted["finalizers"] = [marks.FINALIZER]
         return wanted
 
-    async def _patch_marks(self, owner: interfaces.Resource, wanted: Mapping[str, Any]) -> None:
+    async def _patch_marks(self, owner: interfaces.Resource, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         """One apply, with the uid: without it, an apply to a resource that is gone would create it again."""
         ref = owner.ref
         kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
         metadata = {"name": ref.name, "uid": owner.uid, **wanted}
         if ref.namespace:
             metadata["namespace"] = ref.namespace
-        await self._kube.request_bytes(
+        answer = await self._kube.request(
             "PATCH",
             paths.item(ref.api_version, kind.plural, ref.namespace, ref.name),
             action=f"mark {ref}",
-            query={"fieldManager": f"lostromos/{self._controller}", "force": "true"},
+            query={"fieldManager": f"{marks.MANAGER}{self._controller}", "force": "true"},
             body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata},
             content_type=client.APPLY,
             accept=client.METADATA_ONLY,
         )
+        found: Mapping[str, Any] = answer["metadata"]
+        return found
 
-    async def _list(self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str) -> list[Child]:
-        answer = await self._kube.request(
-            "GET",
-            paths.collection(kind.api_version, kind.plural, namespace),
-            action=f"list what belongs to {owner.ref}",
-            query={"labelSelector": f"{marks.PART_OF}={marks.set_id(owner.ref)}"},
-            accept=client.METADATA_LIST,
+
+@final
+class ConfigMapInventory:
+    """The inventory of resources that are no Kubernetes objects: one ConfigMap a resource, in one namespace.
+
+    It says in ``data.resource`` whose it is, so that its objects can be deleted when the source knows it no more.
+    """
+
+    def __init__(self, kube: client.Kube, controller: str, namespace: str) -> None:
+        self._kube = kube
+        self._controller = controller
+        self._namespace = namespace
+        self._seen: dict[str, Mapping[str, Any]] = {}
+
+    def hints(self, owner: interfaces.Resource) -> Hints:
+        """The annotations of the ConfigMap, if it has been read or written."""
+        annotations = (self._seen.get(owner.key) or {}).get("annotations") or {}
+        kinds = frozenset(_group_kind(text) for text in _split(annotations.get(marks.GROUP_KINDS)))
+        return Hints(kinds, frozenset(_split(annotations.get(marks.NAMESPACES))))
+
+    async def claim(
+        self,
+        owner: interfaces.Resource,
+        kinds: Collection[GroupKind],
+        namespaces: Collection[str],
+        *,
+        finalizer: bool,  # noqa: ARG002 - the ConfigMap stays until we delete it
+    ) -> None:
+        """Write the ConfigMap, unless it says all that."""
+        there = await self._metadata(owner.key)
+        if there is not None:
+            refuse_claimed(dataclasses.replace(owner, data={"metadata": there}), self._controller)
+        remembered = self.hints(owner)
+        wanted = hint_marks(
+            owner.ref, self._controller, {*kinds, *remembered.kinds}, {*namespaces, *remembered.namespaces}
         )
-        children = []
-        for item in answer.get("items") or []:
-            metadata = item["metadata"]
-            if belongs_to(metadata, owner.ref):
-                ref = interfaces.ObjectRef(
-                    kind.api_version, kind.name, metadata.get("namespace") or "", metadata["name"]
-                )
-                children.append(
-                    Child(
-                        ref, kind.plural, metadata["uid"], metadata["resourceVersion"], "deletionTimestamp" in metadata
-                    )
-                )
-        return children
+        if there is not None and _covers(there, wanted):
+            return
+        data = {"resource": marks.owner_value(owner)}
+        name = self._name(owner.key)
+        answer = await self._kube.request(
+            "PATCH",
+            self._path(owner.key),
+            action=f"remember {owner.ref}",
+            query={"fieldManager": f"{marks.MANAGER}{self._controller}", "force": "true"},
+            body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **wanted}, "data": data},
+            content_type=client.APPLY,
+            accept=client.METADATA_ONLY,
+        )
+        self._seen[owner.key] = answer["metadata"]
 
-    async def _read(self, path: str, owner: interfaces.Resource) -> Mapping[str, Any] | None:
-        """The live metadata of a resource, None if it is gone or another one has its name."""
+    async def release(self, owner: interfaces.Resource) -> None:
+        """Delete the ConfigMap."""
+        self.forget(owner.key)
         try:
-            answer = await self._kube.request("GET", path, action=f"read {owner.ref}", accept=client.METADATA_ONLY)
+            await self._kube.request_bytes("DELETE", self._path(owner.key), action=f"forget {owner.ref}")
+        except errors.ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    async def recall(self, key: str) -> interfaces.Resource | None:
+        """The resource that a ConfigMap tells of."""
+        try:
+            found = await self._kube.request("GET", self._path(key), action=f"recall {key}")
         except errors.ApiError as error:
             if error.status == NOT_FOUND:
                 return None
             raise
-        metadata: Mapping[str, Any] = answer["metadata"]
-        return metadata if metadata.get("uid") == owner.uid else None
+        self._seen[key] = found["metadata"]
+        written = marks.read_owner((found.get("data") or {}).get("resource", ""))
+        return None if written is None else interfaces.Resource(key, written[0], "", {"metadata": {}}, deleting=True)
+
+    async def is_gone(self, group: str, kind: str, key: str) -> bool:  # noqa: ARG002 - the protocol's
+        """Whether nothing is remembered of it."""
+        return await self._metadata(key) is None
+
+    def forget(self, key: str) -> None:
+        """Keep nothing in memory."""
+        self._seen.pop(key, None)
+
+    async def _metadata(self, key: str) -> Mapping[str, Any] | None:
+        if key not in self._seen:
+            found = await _read(self._kube, self._path(key), f"ConfigMap {self._name(key)}")
+            if found is None:
+                return None
+            self._seen[key] = found
+        return self._seen[key]
+
+    def _name(self, key: str) -> str:
+        return f"lostromos-{self._controller}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+    def _path(self, key: str) -> str:
+        return paths.item("v1", "configmaps", self._namespace, self._name(key))
+
+
+def refuse_claimed(owner: interfaces.Resource, controller: str) -> None:
+    """Raise RefusedError if another controller looks after a resource."""
+    claimant = marks.claimant(owner.metadata)
+    if claimant not in {"", controller}:
+        msg = (
+            f"{owner.ref} is looked after by the controller {claimant!r} (annotation {marks.CONTROLLER}); make the "
+            "two controllers' selections differ, or, if that controller is gone, run `lostromos cleanup "
+            f"--claimant {claimant}`"
+        )
+        raise errors.RefusedError(msg)
+
+
+def hint_marks(
+    ref: interfaces.ObjectRef, controller: str, kinds: Iterable[GroupKind], namespaces: Collection[str]
+) -> dict[str, Any]:
+    """The labels and annotations of an ApplySet's parent."""
+    annotations = {
+        marks.TOOLING: _tooling(),
+        marks.CONTROLLER: controller,
+        marks.GROUP_KINDS: ",".join(sorted(f"{kind}.{group}" if group else kind for group, kind in kinds)),
+    }
+    if namespaces:
+        annotations[marks.NAMESPACES] = ",".join(sorted(namespaces))
+    return {"labels": {marks.SET_ID: marks.set_id(ref)}, "annotations": annotations}
+
+
+async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metadata: Mapping[str, Any]) -> None:
+    """Take our marks and the finalizer off an object; raises ApiError."""
+    kind = await kube.discovery.kind(ref.api_version, ref.kind)
+    path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
+    for attempt in range(_TRIES):
+        try:
+            await kube.request_bytes(
+                "PATCH",
+                path,
+                action=f"release {ref}",
+                body=_without_marks(metadata, uid),
+                content_type=client.MERGE,
+                accept=client.METADATA_ONLY,
+            )
+        except errors.ApiError as error:
+            if error.status == NOT_FOUND:
+                return
+            if error.status != CONFLICT or attempt == _TRIES - 1:
+                raise
+            live = await _read(kube, path, str(ref))
+            if live is None or live.get("uid") != uid:
+                return
+            metadata = live
+        else:
+            return
+
+
+def collection(kind: discovery.Kind, namespace: str) -> str:
+    """The path of all objects of a kind, in one namespace or (empty) everywhere."""
+    return paths.collection(kind.api_version, kind.plural, namespace)
 
 
 def belongs_to(metadata: Mapping[str, Any], owner: interfaces.ObjectRef) -> bool:
-    """Whether an object carries the marks of an owner: both the label and the annotation, which must agree."""
-    if (metadata.get("labels") or {}).get(marks.PART_OF) != marks.set_id(owner):
+    """Whether an object is an owner's: it names it, and carries its label or was applied by us (the label was lost)."""
+    written = marks.read_owner((metadata.get("annotations") or {}).get(marks.OWNER, ""))
+    if written is None or marks.set_id(written[0]) != marks.set_id(owner):
         return False
+    if (metadata.get("labels") or {}).get(marks.PART_OF) == marks.set_id(owner):
+        return True
+    return any(str(entry.get("manager", "")).startswith(marks.MANAGER) for entry in metadata.get("managedFields") or ())
+
+
+@functools.cache
+def _tooling() -> str:
+    return f"lostromos/{importlib.metadata.version('lostromos-core')}"
+
+
+async def _read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
+    """The live metadata of an object, None if it is gone."""
     try:
-        written = orjson.loads((metadata.get("annotations") or {}).get(marks.OWNER, ""))
-    except orjson.JSONDecodeError:
-        return False
-    if not isinstance(written, dict):
-        return False
-    group = str(written.get("apiVersion", "")).rpartition("/")[0]
-    found = (group, written.get("kind"), written.get("namespace"), written.get("name"))
-    return found == (owner.group, owner.kind, owner.namespace, owner.name)
+        answer = await kube.request("GET", path, action=f"read {what}", accept=client.METADATA_ONLY)
+    except errors.ApiError as error:
+        if error.status == NOT_FOUND:
+            return None
+        raise
+    found: Mapping[str, Any] = answer["metadata"]
+    return found
 
 
 def _covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether metadata has all wanted marks."""
-    for field in ("labels", "annotations"):
-        there = metadata.get(field) or {}
-        if any(there.get(key) != value for key, value in wanted[field].items()):
+    """Whether metadata has all wanted marks; hints may say more than is wanted."""
+    if (metadata.get("labels") or {}).get(marks.SET_ID) != wanted["labels"][marks.SET_ID]:
+        return False
+    there = metadata.get("annotations") or {}
+    for key, value in wanted["annotations"].items():
+        if key in {marks.GROUP_KINDS, marks.NAMESPACES}:
+            if not _split(value) <= _split(there.get(key)):
+                return False
+        elif there.get(key) != value:
             return False
     return set(wanted.get("finalizers", ())) <= set(metadata.get("finalizers") or ())
 
@@ -235,5 +361,14 @@ def _without_marks(metadata: Mapping[str, Any], uid: str) -> dict[str, Any]:
     return {"metadata": patch}
 
 
+def _group_kind(text: str) -> GroupKind:
+    kind, _, group = text.partition(".")
+    return group, kind
+
+
 def _split(hints: object) -> set[str]:
     return {part for part in str(hints or "").split(",") if part}
+
+
+_inventory: type[Inventory] = ParentInventory
+_other_inventory: type[Inventory] = ConfigMapInventory

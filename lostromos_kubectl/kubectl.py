@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Unpack, final
 
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import client, marks
-from lostromos_kubectl import applyset, inventory
+from lostromos_core.kube import children, client, marks
+from lostromos_kubectl import fields, settings, writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lostromos_kubectl.applyset import Answer, Write
+    from lostromos_kubectl import applyset
 
 PROCESSES = 4
 """Calls of kubectl at the same time; each takes about 50 MiB."""
@@ -31,8 +31,8 @@ PROCESSES = 4
 class KubectlApplier:
     """Applies manifests with the real kubectl.
 
-    ``binary``: its path, found on PATH by default. ``timeout``: seconds that one call may take. ``conflicts`` and
-    ``finalizer`` as for ServerSideApplier.
+    ``binary``: its path, found on PATH by default. ``timeout``: seconds that one call may take. The other options:
+    see ``settings.Settings``.
     """
 
     accepts = interfaces.Manifests
@@ -42,15 +42,14 @@ class KubectlApplier:
         *,
         binary: str = "",
         timeout: float = 120.0,
-        conflicts: applyset.Conflicts = "fail",
-        finalizer: inventory.Finalizer = "auto",
         run: process.Runner = process.run,
+        **options: Unpack[settings.Keywords],
     ) -> None:
         self._binary = binary
         self._timeout = timeout
-        self._conflicts = conflicts
-        self._finalizer: inventory.Finalizer = finalizer
         self._run = run
+        self._settings = settings.Settings(**options)
+        self._sets: applyset.ApplySets
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Find kubectl and connect; raises ConfigError that says how to install it."""
@@ -60,8 +59,7 @@ class KubectlApplier:
         await self._check(binary)
         command = [binary, *_command(kube, runtime.controller)]
         sender = _Sender(kube, runtime.controller, command, self._run, self._timeout)
-        owners = inventory.ParentInventory(kube, runtime.controller, finalizer=self._finalizer)
-        self._sets = applyset.ApplySets(kube, sender, owners, conflicts=self._conflicts)
+        self._sets = self._settings.sets(runtime, sender)
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""
@@ -94,8 +92,8 @@ def _find(binary: str) -> str:
 
 
 def _command(kube: client.Kube, controller: str) -> list[str]:
-    command = ["apply", "--server-side", f"--field-manager=lostromos/{controller}", "--validate=false"]
-    command += ["--output=json", "--filename=-"]
+    command = ["apply", "--server-side", f"--field-manager={marks.MANAGER}{controller}", "--validate=false"]
+    command += ["--output=json", "--show-managed-fields", "--filename=-"]
     if kube.dry_run:
         command.append("--dry-run=server")
     if kube.kubeconfig:
@@ -119,9 +117,9 @@ class _Sender:
         self._controller = controller
         self._places = asyncio.Semaphore(PROCESSES)
 
-    async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
+    async def send(self, writes: Sequence[writer.Write]) -> Sequence[writer.Answer]:
         """One process for the writes that force, if there are any, and one for the others."""
-        answers: dict[int, Answer] = {}
+        answers: dict[int, writer.Answer] = {}
         for force in (False, True):
             chosen = [(index, write) for index, write in enumerate(writes) if write.force is force]
             if chosen:
@@ -129,7 +127,7 @@ class _Sender:
                 answers.update(zip((index for index, _ in chosen), got, strict=True))
         return [answers[index] for index in range(len(writes))]
 
-    async def _send(self, writes: Sequence[Write], *, force: bool) -> Sequence[Answer]:
+    async def _send(self, writes: Sequence[writer.Write], *, force: bool) -> Sequence[writer.Answer]:
         command = [*self._command, "--force-conflicts"] if force else self._command
         items = [write.body for write in writes]
         stdin = orjson.dumps({"apiVersion": "v1", "kind": "List", "items": items})
@@ -142,16 +140,16 @@ class _Sender:
             return _answers(done.output, writes)
         return await asyncio.gather(*(self._look(write, done.status) for write in writes))
 
-    async def _look(self, write: Write, status: int) -> Answer:
+    async def _look(self, write: writer.Write, status: int) -> writer.Answer:
         """What became of one write in a call that failed."""
         try:
             if not self._kube.dry_run and (arrived := await self._arrived(write)):
                 return arrived
-            await self._kube.request_bytes(
+            answer = await self._kube.request(
                 "PATCH",
                 write.desired.path,
                 action=f"apply {write.desired.ref}",
-                query={**applyset.query(self._controller, force=write.force), "dryRun": "All"},
+                query={**writer.query(f"{marks.MANAGER}{self._controller}", force=write.force), "dryRun": "All"},
                 body=write.body,
                 content_type=client.APPLY,
                 accept=client.METADATA_ONLY,
@@ -159,43 +157,43 @@ class _Sender:
         except errors.LostromosError as error:
             return error
         if self._kube.dry_run:
-            return applyset.Sent("")
+            return writer.Sent(answer["metadata"])
         msg = (
             f"apply {write.desired.ref}: kubectl ended with status {status}, though the API server finds nothing wrong"
         )
         return errors.ProcessError(msg)
 
-    async def _arrived(self, write: Write) -> applyset.Sent | None:
+    async def _arrived(self, write: writer.Write) -> writer.Sent | None:
         """The object, if it is as it was sent."""
         item = write.desired
         try:
             live = await self._kube.request("GET", item.path, action=f"read {item.ref}", accept=client.METADATA_ONLY)
         except errors.ApiError as error:
-            if error.status == applyset.GONE:
+            if error.status == writer.GONE:
                 return None
             raise
         metadata = live["metadata"]
-        arrived = (metadata.get("annotations") or {}).get(marks.HASH) == item.digest and write.uid in {
-            "",
-            metadata["uid"],
-        }
-        return applyset.Sent(metadata["uid"], metadata["resourceVersion"]) if arrived else None
+        found = children.read(item.kind, metadata)
+        shape = found[0].shape(f"{marks.MANAGER}{self._controller}") if found else None
+        arrived = (
+            shape is not None
+            and (metadata.get("annotations") or {}).get(marks.HASH) == item.digest
+            and write.uid in {"", metadata["uid"]}
+            and fields.owns_all(shape.fields, write.body)
+        )
+        return writer.Sent(metadata) if arrived else None
 
 
-def _answers(output: bytes, writes: Sequence[Write]) -> list[Answer]:
+def _answers(output: bytes, writes: Sequence[writer.Write]) -> list[writer.Answer]:
     """The uids that kubectl printed, for each write in order."""
     try:
         printed = orjson.loads(output)
     except orjson.JSONDecodeError:
         printed = {}
     items: list[Any] = printed.get("items") or [printed]
-    found = {
-        _identity(item): applyset.Sent(item["metadata"].get("uid", ""), item["metadata"].get("resourceVersion", ""))
-        for item in items
-        if item.get("metadata", {}).get("name")
-    }
+    found = {_identity(item): writer.Sent(item["metadata"]) for item in items if item.get("metadata", {}).get("name")}
     missing = errors.ProcessError("kubectl succeeded, but did not print the objects")
-    answers: list[Answer] = []
+    answers: list[writer.Answer] = []
     for write in writes:
         identity = _identity(write.desired.body)
         answers.append(found.get(identity, missing))

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from lostromos_core import Backend, Options, hookimpl
 from lostromos_kubectl import kubectl, server_side
 
+Pointer = Annotated[str, pydantic.StringConstraints(pattern=r"^(/[^/]+)+$")]
+
+
+class PruneOptions(Options):
+    """How much is pruned without consent on the resource."""
+
+    objects: int = pydantic.Field(default=10, ge=0, description="Objects of one resource.")
+    share: float = pydantic.Field(default=0.5, ge=0, le=1, description="Share of one resource's objects.")
+    controller_share: float = pydantic.Field(
+        default=0.1, ge=0, le=1, alias="controllerShare", description="Share of all objects of the controller."
+    )
+
 
 class ServerSideOptions(Options):
     """Native server-side apply."""
 
-    conflicts: Literal["fail", "force"] = pydantic.Field(
-        default="fail", description="When another manager owns a field that a template sets: name it, or take it over."
+    conflicts: Literal["fail", "force", "yield"] = pydantic.Field(
+        default="fail",
+        description="When another manager owns a field that a template sets: name it, take it over, or leave it.",
     )
     finalizer: Literal["auto", "always", "never"] = pydantic.Field(
         default="auto",
         description="Whether resources get a finalizer; auto: only where garbage collection is not enough.",
     )
+    ignore: dict[str, tuple[Pointer, ...]] = pydantic.Field(
+        default_factory=dict,
+        description="Kind: JSON pointers to fields that are left to whoever takes them, such as /spec/replicas.",
+    )
+    wait: bool = pydantic.Field(default=False, description="Resources are ready only when their objects are.")
+    inventory_namespace: str = pydantic.Field(
+        default="",
+        alias="inventoryNamespace",
+        description="For resources that are no Kubernetes objects: where ConfigMaps remember what was applied.",
+    )
+    prune: PruneOptions = pydantic.Field(default_factory=PruneOptions)
+
+    def keywords(self) -> dict[str, Any]:
+        """As the appliers' constructors take them."""
+        found = self.model_dump(exclude={"prune"})
+        limits = self.prune
+        found |= {"prune_objects": limits.objects, "prune_share": limits.share}
+        return found | {"prune_controller_share": limits.controller_share}
 
 
 class KubectlOptions(ServerSideOptions):
@@ -33,8 +64,6 @@ class KubectlOptions(ServerSideOptions):
 def lostromos_appliers() -> dict[str, Backend]:
     """``server-side`` and ``kubectl``."""
     return {
-        "server-side": Backend(
-            ServerSideOptions, lambda options: server_side.ServerSideApplier(**options.model_dump())
-        ),
-        "kubectl": Backend(KubectlOptions, lambda options: kubectl.KubectlApplier(**options.model_dump())),
+        "server-side": Backend(ServerSideOptions, lambda options: server_side.ServerSideApplier(**options.keywords())),
+        "kubectl": Backend(KubectlOptions, lambda options: kubectl.KubectlApplier(**options.keywords())),
     }

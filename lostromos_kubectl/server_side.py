@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Unpack, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client
-from lostromos_kubectl import applyset, inventory
+from lostromos_core.kube import client, marks
+from lostromos_kubectl import settings, writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lostromos_kubectl.applyset import Answer, Write
+    from lostromos_kubectl import applyset
 
 
 @final
 class ServerSideApplier:
-    """Applies manifests with server-side apply.
+    """Applies manifests with server-side apply. Options: see ``settings.Settings``.
 
     Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/.
-    ``conflicts``: what to do when another manager owns a field that we set: ``fail`` names it, ``force`` takes it.
-    ``finalizer``: see ``inventory.ParentInventory``.
     """
 
     accepts = interfaces.Manifests
 
-    def __init__(self, *, conflicts: applyset.Conflicts = "fail", finalizer: inventory.Finalizer = "auto") -> None:
-        self._conflicts = conflicts
-        self._finalizer: inventory.Finalizer = finalizer
+    def __init__(self, **options: Unpack[settings.Keywords]) -> None:
+        self._settings = settings.Settings(**options)
+        self._sets: applyset.ApplySets
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Connect; raises ConfigError."""
         kube: client.Kube = runtime.kube
         await kube.connect()
-        sender = _Sender(kube, runtime.controller)
-        owners = inventory.ParentInventory(kube, runtime.controller, finalizer=self._finalizer)
-        self._sets = applyset.ApplySets(kube, sender, owners, conflicts=self._conflicts)
+        self._sets = self._settings.sets(runtime, _Sender(kube, runtime.controller))
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""
@@ -54,14 +50,14 @@ class _Sender:
 
     def __init__(self, kube: client.Kube, controller: str) -> None:
         self._kube = kube
-        self._query = {force: applyset.query(controller, force=force) for force in (False, True)}
+        self._query = {force: writer.query(f"{marks.MANAGER}{controller}", force=force) for force in (False, True)}
 
-    async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
+    async def send(self, writes: Sequence[writer.Write]) -> Sequence[writer.Answer]:
         if len(writes) == 1:
             return [await self._send(writes[0])]
         return await asyncio.gather(*(self._send(write) for write in writes))
 
-    async def _send(self, write: Write) -> Answer:
+    async def _send(self, write: writer.Write) -> writer.Answer:
         try:
             answer = await self._kube.request(
                 "PATCH",
@@ -74,4 +70,4 @@ class _Sender:
             )
         except errors.LostromosError as error:
             return error
-        return applyset.Sent(answer["metadata"]["uid"], answer["metadata"].get("resourceVersion", ""))
+        return writer.Sent(answer["metadata"])

@@ -74,7 +74,7 @@ def make_crd(api: apis.Api) -> Iterator[MakeCrd]:
 
         def make(kind: str = "WebApp", *, namespaced: bool = True, **definition: Any) -> crds.CustomKind:
             made = crds.CustomKind(group=f"t{secrets.token_hex(4)}.example.com", kind=kind, namespaced=namespaced)
-            cleanup.callback(_delete, functools.partial(crds.delete, api, made.definition_name))
+            cleanup.callback(_delete, functools.partial(crds.delete_all, api, made))
             crds.create(api, crds.definition(made, **definition))
             return made
 

@@ -61,11 +61,11 @@ def _render(
     index = _choose(setup, name, resource)
     renderer = setup.part(index, "render")
     runtime = interfaces.Runtime(
-        setup.settings.controllers[index].name,
-        None,
-        setup.registry.filters,
-        setup.registry.tests,
-        setup.registry.functions,
+        controller=setup.settings.controllers[index].name,
+        kube=None,
+        filters=setup.registry.filters,
+        tests=setup.registry.tests,
+        functions=setup.registry.functions,
     )
     if isinstance(renderer, interfaces.Startable):
         asyncio.run(renderer.start(runtime))

@@ -63,8 +63,8 @@ def _cause(cause: Mapping[str, Any]) -> errors.Cause:
     if cause.get("reason") == "FieldManagerConflict":
         manager = _MANAGER.search(message)
         who = manager.group(1) if manager else "another field manager"
-        way_out = "leave it out of the template, or take it over with `conflicts: force`"
-        return errors.Cause(field, f"conflict with {who}, who owns this field; {way_out}")
+        way_out = "leave it out of the template, or choose `conflicts: force` or `conflicts: yield`"
+        return errors.Cause(field, f"conflict with {who}, who owns this field; {way_out}", who)
     return errors.Cause(field, errors.shorten(_QUOTED_VALUE.sub("Invalid value: ", message)))
 
 

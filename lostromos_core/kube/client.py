@@ -17,10 +17,10 @@ import orjson
 import yarl
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, credentials, discovery, limiter
+from lostromos_core.kube import answers, children, credentials, discovery, limiter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
 JSON: Final = "application/json"
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -32,6 +32,8 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OVERLOAD = frozenset({429, 503, 504})
 _TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5)
 UNAUTHORIZED = 401
+LAST_WORDS = 0.05
+"""Seconds that closed connections get."""
 _CONTEXT = re.compile(r" ssl:<[^>]*>| ssl:\w+")
 
 
@@ -49,7 +51,9 @@ class Kube:
         self.limiter = limiter.Limiter(time.monotonic)
         self.discovery = discovery.Discovery(self, time.monotonic)
         self._credentials = credentials.Credentials(kubeconfig, context=context)
+        self.children = children.Children(self)
         self._session: aiohttp.ClientSession | None = None
+        self._background: set[asyncio.Task[None]] = set()
         self._refreshing = asyncio.Lock()
 
     async def __aenter__(self) -> Kube:
@@ -69,10 +73,22 @@ class Kube:
                 self._session = _open_session()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """End what runs in the background, and close all connections."""
+        for task in self._background:
+            task.cancel()
+        if self._background:
+            await asyncio.wait(self._background)
         if self._session:
             await self._session.close()
             self._session = None
+            # TLS connections say goodbye after close() has returned. Source: aiohttp's docs, "Graceful shutdown".
+            await asyncio.sleep(LAST_WORDS)
+
+    def background(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run something as long as the connection is open; it must not end by itself, nor raise."""
+        task = asyncio.create_task(coroutine, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def request(  # noqa: PLR0913 - the parts of an HTTP request
         self,

@@ -8,15 +8,16 @@ hints, never proof. Source: https://github.com/kubernetes/enhancements/tree/mast
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from lostromos_core import interfaces
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from lostromos_core import interfaces
 
 PART_OF: Final = "applyset.kubernetes.io/part-of"
 """Label of a child: the ApplySet that it belongs to."""
@@ -32,10 +33,35 @@ HASH: Final = "lostromos.dev/desired"
 CONTROLLER: Final = "lostromos.dev/controller"
 """Annotation of a parent: the controller that looks after it."""
 FINALIZER: Final = "lostromos.dev/cleanup"
+UNIT: Final = "lostromos.dev/unit"
+"""Annotation of a child: the template file that made it."""
+MANAGER: Final = "lostromos/"
+"""Begins the names of our field managers; the controller's name follows."""
 
-OWN_KEYS: Final = frozenset({PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, CONTROLLER})
+OWN_KEYS: Final = frozenset({PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, CONTROLLER, UNIT})
+
+ADOPT: Final = "lostromos.dev/adopt"
+"""Annotation in a template: take over an object of this name that exists and is not ours."""
+WAVE: Final = "lostromos.dev/wave"
+"""Annotation in a template: apply in this wave, a whole number; a wave begins when the one before is ready."""
+CREATE_ONLY: Final = "lostromos.dev/create-only"
+"""Annotation in a template: create it, and never change it afterwards."""
+ON_DELETE: Final = "lostromos.dev/on-delete"
+"""Annotation in a template: ``orphan`` leaves the object where it is when it is no longer wanted."""
+RECREATE: Final = "lostromos.dev/recreate"
+"""Annotation in a template: delete and create it again if a field has changed that cannot be changed."""
+CONFLICTS: Final = "lostromos.dev/conflicts"
+"""Annotation in a template: ``fail``, ``force`` or ``yield``, instead of the controller's policy."""
+
+PAUSE: Final = "lostromos.dev/pause"
+"""Annotation of a resource: do nothing about it until this is gone."""
+RECONCILE: Final = "lostromos.dev/reconcile"
+"""Annotation of a resource: a new value asks for everything to be applied again, now."""
+ALLOW_PRUNE: Final = "lostromos.dev/allow-prune"
+"""Annotation of a resource: how many objects may be pruned at once."""
 
 
+@functools.lru_cache(maxsize=4096)
 def set_id(owner: interfaces.ObjectRef) -> str:
     """The name of an owner's ApplySet; computed, never read from the object."""
     text = f"{owner.name}.{owner.namespace}.{owner.kind}.{owner.group}"
@@ -44,7 +70,7 @@ def set_id(owner: interfaces.ObjectRef) -> str:
 
 
 def owner_value(owner: interfaces.Resource) -> str:
-    """The value of a child's owner annotation."""
+    """The value of a child's owner annotation. Sources other than Kubernetes have keys of their own."""
     ref = owner.ref
     value = {
         "apiVersion": ref.api_version,
@@ -53,7 +79,30 @@ def owner_value(owner: interfaces.Resource) -> str:
         "name": ref.name,
         "uid": owner.uid,
     }
+    if owner.key != key_of(ref):
+        value["key"] = owner.key
     return orjson.dumps(value).decode()
+
+
+def read_owner(text: str) -> tuple[interfaces.ObjectRef, str] | None:
+    """Who is named by an owner annotation, and the key; None if it is none of ours."""
+    try:
+        written = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(written, dict):
+        return None
+    fields = ("apiVersion", "kind", "namespace", "name")
+    parts = [part for field in fields if isinstance(part := written.get(field), str)]
+    if len(parts) != len(fields):
+        return None
+    owner = interfaces.ObjectRef(*parts)
+    return owner, str(written.get("key") or key_of(owner))
+
+
+def key_of(ref: interfaces.ObjectRef) -> str:
+    """The key of a resource that is a Kubernetes object: ``namespace/name``, or the name."""
+    return f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
 
 
 def claimant(metadata: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ def desired(
     return {
         "observedGeneration": generation,
         "conditions": _conditions(report, current, generation, now),
-        "resources": _objects(report, current),
+        "resources": _objects(report, current, generation),
     }
 
 
@@ -72,11 +72,22 @@ def _condition(  # noqa: PLR0913, PLR0917 - the parts of a condition
     }
 
 
-def _objects(report: interfaces.Report, current: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _objects(report: interfaces.Report, current: Mapping[str, Any], generation: int) -> list[dict[str, Any]]:
     before = {_key(item): item for item in current.get("resources") or [] if isinstance(item, dict)}
     failed_first = sorted(report.objects, key=lambda result: result.action is not interfaces.Action.FAILED)
     shown = report.objects if len(report.objects) <= MAX_OBJECTS else failed_first[:MAX_OBJECTS]
-    return [_object(result, before) for result in shown]
+    entries = [_object(result, before) for result in shown]
+    return entries + _pruned_before(before, entries, same=current.get("observedGeneration") == generation)
+
+
+def _pruned_before(
+    before: Mapping[tuple[str, ...], Mapping[str, Any]], entries: list[dict[str, Any]], *, same: bool
+) -> list[dict[str, Any]]:
+    """What was pruned is told until the resource changes again: else telling it would cost a second write."""
+    now = {_key(entry) for entry in entries}
+    news = any(entry["action"] == "pruned" for entry in entries)
+    kept = [dict(item) for key, item in before.items() if item.get("action") == "pruned" and key not in now]
+    return kept if same and not news else []
 
 
 def _object(result: interfaces.ObjectResult, before: Mapping[tuple[str, ...], Mapping[str, Any]]) -> dict[str, Any]:

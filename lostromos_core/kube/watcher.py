@@ -42,7 +42,7 @@ class KubernetesWatcher:
     ) -> None:
         self.api_version = f"{group}/{version}" if group else version
         self.kind = kind
-        self._namespaces = tuple(namespaces)
+        self.namespaces = tuple(namespaces)
         self._labels = labels
         self._annotation = annotation
         self._timings = timings
@@ -59,7 +59,7 @@ class KubernetesWatcher:
 
     async def watch(self, bell: interfaces.Doorbell) -> None:
         """Watch all namespaces of the selection until cancelled."""
-        scopes = self._namespaces or ("",)
+        scopes = self.namespaces or ("",)
         waiting = set(scopes)
         async with asyncio.TaskGroup() as group:
             for namespace in scopes:

@@ -16,7 +16,7 @@ from tests import fakes
 from tests.controlplane import errors as api_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.controlplane import api as apis
     from tests.controlplane import cluster, crds
@@ -65,11 +65,13 @@ class ClusterTarget:
         self.kind, self.plane, self.api, self.crd, self.namespace = kind, plane, api, crd, namespace
 
     @contextlib.asynccontextmanager
-    async def applier(self, *, dry_run: bool = False) -> AsyncIterator[interfaces.Applier]:
+    async def applier(
+        self, *, dry_run: bool = False, ring: Callable[[str], None] = lambda _: None, **options: Any
+    ) -> AsyncIterator[interfaces.Applier]:
         classes = {"server-side": lostromos_kubectl.ServerSideApplier, "kubectl": lostromos_kubectl.KubectlApplier}
-        made = classes[self.kind](finalizer="always")
+        made = classes[self.kind](**({"finalizer": "always"} | options))
         async with client.Kube(str(self.plane.kubeconfig), dry_run=dry_run) as kube:
-            await made.start(interfaces.Runtime("contract", kube))
+            await made.start(interfaces.Runtime("contract", kube, ring))
             yield made
 
     def owner(self, name: str) -> interfaces.Resource:

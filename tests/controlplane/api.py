@@ -82,9 +82,9 @@ class Api:
             return False
         return True
 
-    def list(self, path: str, **query: str) -> Items:
+    def list(self, path: str, *, accept: str = "application/json", **query: str) -> Items:
         """The items of a collection."""
-        items: Items = self.get(path, **query)["items"]
+        items: Items = self.get(path, accept=accept, **query)["items"]
         return items
 
     def create(self, path: str, body: Json, **query: str) -> Json:

@@ -9,6 +9,8 @@ DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 AGGREGATED_DISCOVERY: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 NOT_YET: Final = (404, 429)
 """What a collection answers before it is served: unknown, then "storage is (re)initializing"."""
 
@@ -117,17 +119,32 @@ def delete(admin: api.Api, name: str) -> None:
     admin.delete(f"{DEFINITIONS}/{name}")
 
 
+def delete_all(admin: api.Api, kind: CustomKind) -> None:
+    """Delete a kind and its objects, also those whose finalizers nobody would remove any more.
+
+    The API server deletes definitions five at a time and waits a minute for each that has such objects: left to
+    itself, the sixth would wait for minutes.
+    """
+    for item in admin.list(kind.path(), accept=METADATA_LIST) or ():  # null where there are none
+        metadata = item["metadata"]
+        if metadata.get("finalizers"):
+            path = kind.path(metadata.get("namespace"), metadata["name"])
+            try:
+                admin.patch(path, {"metadata": {"finalizers": None}})
+            except errors.ApiError as error:
+                if error.status != 404:
+                    raise
+    delete(admin, kind.definition_name)
+
+
 def wait_gone(admin: api.Api, kind: CustomKind, *, timeout: float = 120.0) -> None:
     """Wait until a definition that was deleted is gone, and its kind is no longer served.
 
     The API server lets it go in steps of several seconds, and may be busy.
     """
     definition_path = f"{DEFINITIONS}/{kind.definition_name}"
-    waiting.wait_until(
-        lambda: not admin.exists(definition_path) and not admin.exists(kind.path()),
-        timeout=timeout,
-        message=f"{kind.definition_name} gone",
-    )
+    waiting.wait_until(lambda: not admin.exists(definition_path), timeout=timeout, message=f"{definition_path} gone")
+    waiting.wait_until(lambda: not admin.exists(kind.path()), timeout=timeout, message=f"{kind.path()} gone")
 
 
 def _served(admin: api.Api, body: api.Json) -> bool:

@@ -44,7 +44,7 @@ def make(watcher: Any = None, applier: Any = None, **options: Any) -> operator_.
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the world has no events
+        while not condition():
             await asyncio.sleep(0.001)
 
 

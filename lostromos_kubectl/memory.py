@@ -1,0 +1,150 @@
+"""What we know of the objects of each owner: what we made of them, and whether somebody touched them since."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lostromos_core import interfaces
+    from lostromos_core.kube import children
+
+FREE_REPAIRS: Final = 3
+"""So often an object is repaired at once; then each repair waits twice as long as the one before."""
+LONGEST_PAUSE: Final = 300.0
+PEACE: Final = 60.0
+"""Seconds without a repair after which a fight is over; longer after longer pauses."""
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Fight:
+    """How often an object was repaired, one time soon after the other. Times are seconds, monotonic."""
+
+    repairs: int = 0
+    last: float = float("-inf")
+    opponent: str = ""
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next repair."""
+        return max(0.0, self.last + self._length() - now)
+
+    def repaired(self, now: float) -> None:
+        """The object was repaired once more."""
+        if now - self.last > max(PEACE, 2 * self._length()):
+            self.repairs = 0
+        self.repairs += 1
+        self.last = now
+
+    def _length(self) -> float:
+        over = self.repairs - FREE_REPAIRS
+        return 0.0 if over < 0 else min(LONGEST_PAUSE, 2.0**over)
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Entry:
+    """What we know of one object.
+
+    ``digest`` is what we made of it, empty if that has to be found out. ``touched``: somebody changed or removed
+    something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
+    write. ``sending``: an answer is due, and news are ``held`` until it has come.
+    """
+
+    uid: str = ""
+    child: children.Child | None = None
+    digest: str = ""
+    touched: bool = False
+    due: bool = False
+    adopted: bool = False
+    sending: bool = False
+    held: list[tuple[children.Child | None, children.Child | None]] = dataclasses.field(default_factory=list)
+    fight: Fight | None = None
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Owned:
+    """What we know of one owner's objects. ``asked`` is the last request to apply everything again."""
+
+    uid: str
+    entries: dict[children.Key, Entry] = dataclasses.field(default_factory=dict)
+    asked: str | None = None
+    watches_status: bool = False
+
+
+@final
+class Memory:
+    """What one controller knows of the objects of all its owners; rings for an owner when something is touched."""
+
+    def __init__(self, manager: str, ring: Callable[[str], None]) -> None:
+        self._manager = manager
+        self._ring = ring
+        self._owned: dict[str, Owned] = {}
+
+    def of(self, owner: interfaces.Resource) -> Owned | None:
+        """What is known of an owner; nothing if another one had its name."""
+        found = self._owned.get(owner.key)
+        return found if found is not None and found.uid == owner.uid else None
+
+    def begin(self, owner: interfaces.Resource) -> Owned:
+        """Know nothing of an owner, from now on."""
+        found = self._owned[owner.key] = Owned(owner.uid)
+        return found
+
+    def forget(self, key: str) -> None:
+        """The owner is going, or gone."""
+        self._owned.pop(key, None)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether anything is known of an owner."""
+        return key in self._owned
+
+    def notice(self, key: str, before: children.Child | None, now: children.Child | None) -> None:
+        """The watch has brought something about an owner's object."""
+        owned = self._owned.get(key)
+        if owned is None:
+            if now is None:
+                self._ring(key)
+            return
+        child = now or before
+        assert child is not None  # noqa: S101 - one of them is there
+        entry = owned.entries.get(child.key)
+        if entry is not None and entry.sending:
+            entry.held.append((before, now))
+        elif now is None:
+            self._gone(key, entry, child)
+        elif entry is not None and self._is_touched(entry, now):
+            entry.touched, entry.child, entry.digest = True, now, ""
+            self._ring(key)
+        elif owned.watches_status:
+            self._ring(key)
+
+    def answered(self, key: str, entry: Entry) -> None:
+        """The answer to a write has come: look at what the watch brought meanwhile."""
+        entry.sending = False
+        held, entry.held = entry.held, []
+        for before, now in held:
+            self.notice(key, before, now)
+
+    def _gone(self, key: str, entry: Entry | None, child: children.Child) -> None:
+        """An object is gone, or carries our label no longer: which of them, the next write will show."""
+        if entry is None:
+            self._ring(key)
+        elif entry.uid == child.uid:
+            entry.touched, entry.child, entry.digest = True, None, ""
+            self._ring(key)
+
+    def _is_touched(self, entry: Entry, now: children.Child) -> bool:
+        """Whether an object differs from what we left; news that are older than our last write are none."""
+        known = entry.child
+        if known is None:
+            return entry.uid != now.uid
+        if now.version < known.version:
+            return False
+        if known.same(now):
+            entry.child = now
+            return False
+        return True

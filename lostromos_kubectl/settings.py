@@ -1,0 +1,60 @@
+"""The options that both appliers have, and the sets that they make of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, TypedDict, final
+
+from lostromos_kubectl import applyset, inventory, prune, writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_core import interfaces
+    from lostromos_kubectl import desired
+
+
+class Keywords(TypedDict, total=False):
+    """The same as Settings, for signatures."""
+
+    conflicts: desired.Conflicts
+    finalizer: inventory.Finalizer
+    ignore: Mapping[str, Sequence[str]]
+    wait: bool
+    inventory_namespace: str
+    prune_objects: int
+    prune_share: float
+    prune_controller_share: float
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How objects are looked after.
+
+    ``conflicts``: what to do when another manager owns a field that we set: ``fail`` names it, ``force`` takes it,
+    ``yield`` leaves it. ``finalizer``: see ``inventory.ParentInventory``. ``ignore``: JSON pointers by kind, to fields
+    that are ours until somebody else takes them. ``wait``: a resource is ready only when its objects are.
+    ``inventory_namespace``: where to remember the objects of resources that are no Kubernetes objects. ``prune_...``:
+    how many objects of a resource, which share of them, and of a controller's, are pruned without consent.
+    """
+
+    conflicts: desired.Conflicts = "fail"
+    finalizer: inventory.Finalizer = "auto"
+    ignore: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    wait: bool = False
+    inventory_namespace: str = ""
+    prune_objects: int = prune.OBJECTS
+    prune_share: float = prune.SHARE
+    prune_controller_share: float = prune.CONTROLLER_SHARE
+
+    def sets(self, runtime: interfaces.Runtime, sender: writer.Sender) -> applyset.ApplySets:
+        """The sets of one controller."""
+        owners: inventory.Inventory
+        if self.inventory_namespace:
+            owners = inventory.ConfigMapInventory(runtime.kube, runtime.controller, self.inventory_namespace)
+        else:
+            owners = inventory.ParentInventory(runtime.kube, runtime.controller, finalizer=self.finalizer)
+        limits = prune.Limits(self.prune_objects, self.prune_share, self.prune_controller_share)
+        policy = writer.Policy(self.conflicts, self.ignore)
+        return applyset.ApplySets(runtime, sender, owners, policy=policy, limits=limits, wait=self.wait)

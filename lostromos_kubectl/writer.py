@@ -1,0 +1,331 @@
+"""Sends objects until each has an answer that means something: created, updated, failed, or to be waited for.
+
+Each object goes through the same steps, whatever sends it: create only, if we do not know it; take it up again, if it
+is there and carries our marks; refuse, if it is somebody else's. Once known, each write names its uid, so that it
+cannot touch, or create anew, another object of the same name. Writes are unforced first: what another manager
+has taken from us is taken back, for the rest the policy for conflicts decides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import children, client, marks
+from lostromos_kubectl import desired as desired_
+from lostromos_kubectl import fields, inventory, memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+CREATE_ONLY: Final = "1"
+"""As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
+GONE: Final = 404
+CONFLICT: Final = 409
+INVALID: Final = 422
+ROUNDS: Final = 4
+"""How often an object is tried in one reconcile when each answer teaches us something."""
+_IMMUTABLE: Final = re.compile(
+    r"immutable|may not change once set|can not be changed|updates to \w+ spec for fields other"
+)
+
+Path: TypeAlias = "Sequence[str | int]"
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Write:
+    """One object to send, with the uid it must have; without one, it is only created.
+
+    ``force`` takes fields over that other managers own; ``without`` are fields that are left to them.
+    """
+
+    desired: desired_.Desired
+    uid: str = ""
+    force: bool = False
+    without: tuple[Path, ...] = ()
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What is sent."""
+        body = self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
+        found: dict[str, Any] = fields.without(body, self.without)
+        return found
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sent:
+    """The object is there as desired; its metadata as the server answered it."""
+
+    metadata: Mapping[str, Any]
+
+
+Answer: TypeAlias = Sent | errors.LostromosError
+
+
+def query(manager: str, *, force: bool) -> dict[str, str]:
+    """The query of a server-side apply."""
+    return {"fieldManager": manager, "force": "true" if force else "false"}
+
+
+class Sender(Protocol):
+    """How objects get to the cluster."""
+
+    async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
+        """Apply all; one answer for each, in order: the errors are returned, not raised."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Policy:
+    """What the applier's options say about all objects. ``ignore`` are JSON pointers by kind."""
+
+    conflicts: desired_.Conflicts = "fail"
+    ignore: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class _Try:
+    """One object on its way: what the answers so far have taught us."""
+
+    item: desired_.Desired
+    entry: memory.Entry
+    force: bool = False
+    yielded: tuple[Path, ...] = ()
+
+
+@final
+class Writer:
+    """Writes objects of one controller."""
+
+    def __init__(  # noqa: PLR0913 - what writing needs
+        self,
+        kube: client.Kube,
+        manager: str,
+        sender: Sender,
+        known: memory.Memory,
+        policy: Policy,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kube = kube
+        self._manager = manager
+        self._sender = sender
+        self._known = known
+        self._policy = policy
+        self._clock = clock
+
+    def is_settled(self, item: desired_.Desired, entry: memory.Entry | None) -> bool:
+        """Whether an object is as it shall be, as far as its metadata tells; then there is nothing to write."""
+        if entry is None:
+            return False
+        if entry.digest == item.digest:
+            return True
+        child = entry.child
+        if child is None or child.deleting or entry.adopted or entry.due:
+            return False
+        settled = item.said.create_only or (child.digest == item.digest and self._owns_all(item, child))
+        if settled:
+            entry.digest, entry.touched = item.digest, False
+        return settled
+
+    async def write(
+        self, items: Iterable[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
+    ) -> dict[children.Key, interfaces.ObjectResult]:
+        """Write objects that do not need each other; several rounds, if they turn out to exist or to be gone."""
+        results: dict[children.Key, interfaces.ObjectResult] = {}
+        tries = []
+        for item in items:
+            entry = owned.entries.setdefault(item.key, memory.Entry())
+            waits = self._why_not_now(item, entry)
+            if waits is None:
+                tries.append(_Try(item, entry))
+            else:
+                results[item.key] = waits
+        for _ in range(ROUNDS):
+            if not tries:
+                break
+            tries = await self._round(tries, results, owner)
+        for one in tries:
+            error = errors.ApiError(f"{one.item.ref} changes hands too quickly", status=CONFLICT, retryable=True)
+            results[one.item.key] = desired_.explain(one.item, error)
+        for key in [key for key, entry in owned.entries.items() if not entry.uid]:
+            del owned.entries[key]
+        return results
+
+    async def _round(
+        self, tries: list[_Try], results: dict[children.Key, interfaces.ObjectResult], owner: interfaces.Resource
+    ) -> list[_Try]:
+        """Send all, and judge the answers; those to send again."""
+        writes = [self._write(one) for one in tries]
+        for one in tries:
+            one.entry.sending = True
+        try:
+            answers = await self._sender.send(writes)
+            again = []
+            for one, write, answer in zip(tries, writes, answers, strict=True):
+                result = await self._judge(one, write, answer, owner)
+                if result is None:
+                    again.append(one)
+                else:
+                    results[one.item.key] = result
+        finally:
+            for one in tries:
+                self._known.answered(owner.key, one.entry)
+        return again
+
+    def _why_not_now(self, item: desired_.Desired, entry: memory.Entry) -> interfaces.ObjectResult | None:
+        """What keeps us from writing an object now: it is being deleted, or somebody fights us for it."""
+        if entry.child is not None and entry.child.deleting:
+            message = "it is being deleted, and will be created again when it is gone"
+            return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message)
+        if not entry.touched:
+            return None
+        entry.fight = entry.fight or memory.Fight()
+        pause = entry.fight.pause(self._clock())
+        if pause > 0:
+            who = entry.fight.opponent or "somebody"
+            message = (
+                f"{item.ref}: {who} changes it again and again ({entry.fight.repairs} repairs); next repair in "
+                f"{pause:.0f} s. Leave the field out of the template, `ignore` it, or set {marks.CONFLICTS}: yield"
+            )
+            return interfaces.ObjectResult(item.ref, interfaces.Action.FAILED, message, retryable=True, after=pause)
+        return None
+
+    def _write(self, one: _Try) -> Write:
+        """The next write of an object."""
+        entry, item = one.entry, one.item
+        if not entry.uid:
+            return Write(item, force=self._conflicts(item) == "force")
+        force = one.force or entry.adopted or self._conflicts(item) == "force"
+        return Write(item, entry.uid, force, (*self._ignored(item, entry.child), *one.yielded))
+
+    def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
+        return item.said.conflicts or self._policy.conflicts
+
+    def _ignored(self, item: desired_.Desired, child: children.Child | None) -> list[Path]:
+        """The ignored fields that are somebody else's by now: those we still own would vanish if we left them out."""
+        shape = child.shape(self._manager) if child else None
+        if shape is None:
+            return []
+        found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
+        return [path for path in found if path and not fields.owns(shape.fields, item.body, path)]
+
+    def _owns_all(self, item: desired_.Desired, child: children.Child) -> bool:
+        shape = child.shape(self._manager)
+        references = item.body["metadata"].get("ownerReferences") or [{}]
+        if shape is None or child.owner_uid != references[-1].get("uid", ""):
+            return False
+        if self._conflicts(item) == "yield":
+            return True
+        return fields.owns_all(shape.fields, fields.without(item.body, self._ignored(item, child)))
+
+    async def _judge(
+        self, one: _Try, write: Write, answer: Answer, owner: interfaces.Resource
+    ) -> interfaces.ObjectResult | None:
+        """What an answer means; None means: try again at once, knowing more."""
+        if isinstance(answer, Sent):
+            return self._arrived(one, write, answer)
+        if isinstance(answer, errors.ApiError) and answer.status == CONFLICT:
+            if write.uid and answer.causes:
+                return self._contested(one, answer)
+            return await self._another_object(one, write, owner)
+        if isinstance(answer, errors.ApiError) and answer.status == INVALID and _is_immutable(answer):
+            return await self._immutable(one, answer)
+        if isinstance(answer, errors.ApiError) and answer.reason == "NotFound":
+            self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
+        return desired_.explain(one.item, answer)
+
+    def _arrived(self, one: _Try, write: Write, answer: Sent) -> interfaces.ObjectResult:
+        """The object is there: remember what it looks like."""
+        entry, item = one.entry, one.item
+        found = children.read(item.kind, answer.metadata)
+        before, repaired = entry.child, entry.touched
+        if repaired and entry.fight and not self._kube.dry_run:
+            entry.fight.opponent = entry.fight.opponent or (before.writer if before else "")
+            entry.fight.repaired(self._clock())
+        entry.child = found[0] if found else None
+        entry.uid, entry.digest = str(answer.metadata.get("uid", "")), item.digest
+        entry.touched = entry.adopted = entry.due = False
+        if not write.uid:
+            return interfaces.ObjectResult(item.ref, interfaces.Action.CREATED)
+        moved = before is None or entry.child is None or before.version != entry.child.version
+        action = interfaces.Action.UPDATED if moved else interfaces.Action.UNCHANGED
+        return interfaces.ObjectResult(item.ref, action)
+
+    def _contested(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
+        """Other managers own fields that we set: drift is repaired, for the rest the policy decides."""
+        entry, item = one.entry, one.item
+        if entry.fight and answer.causes:
+            entry.fight.opponent = answer.causes[0].who or entry.fight.opponent
+        if self._conflicts(item) == "yield":
+            one.yielded = (*one.yielded, *(fields.parse(cause.field, item.body) for cause in answer.causes))
+            return None
+        if entry.child is not None and entry.child.digest == item.digest and not one.force:
+            one.force = True
+            return None
+        return desired_.explain(item, answer)
+
+    async def _another_object(
+        self, one: _Try, write: Write, owner: interfaces.Resource
+    ) -> interfaces.ObjectResult | None:
+        """The object is not the one that we meant: it is gone, or it existed already."""
+        one.entry.uid, one.entry.child = "", None
+        if write.uid:
+            return None
+        try:
+            await self._take_up(one, owner)
+        except errors.LostromosError as error:
+            return desired_.explain(one.item, error)
+        return None
+
+    async def _take_up(self, one: _Try, owner: interfaces.Resource) -> None:
+        """Know an object that exists already, if it is ours, or the template adopts it; raises RefusedError."""
+        item = one.item
+        try:
+            live = await self._kube.request("GET", item.path, action=f"read {item.ref}", accept=client.METADATA_ONLY)
+        except errors.ApiError as error:
+            if error.status == GONE:
+                return
+            raise
+        metadata: Mapping[str, Any] = live["metadata"]
+        if "deletionTimestamp" in metadata:
+            msg = f"{item.ref} is being deleted; it will be created again when it is gone"
+            raise errors.ApiError(msg, status=CONFLICT, retryable=True)
+        if not inventory.belongs_to(metadata, owner.ref) and not item.said.adopt:
+            msg = (
+                f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing "
+                f'object, or let the template take it over with the annotation {marks.ADOPT}: "true"'
+            )
+            raise errors.RefusedError(msg)
+        found = children.read(item.kind, metadata)
+        one.entry.uid, one.entry.child = metadata["uid"], found[0] if found else None
+        one.entry.adopted = found is None or not found[0].ours
+
+    async def _immutable(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult:
+        """A field has changed that cannot be: delete the object and create it again, if the template says so."""
+        item, entry = one.item, one.entry
+        if not item.said.recreate:
+            result = desired_.explain(item, answer)
+            way_out = f'delete the object, or let the template do that with the annotation {marks.RECREATE}: "true"'
+            return dataclasses.replace(result, message=f"{result.message}; it cannot be changed: {way_out}")
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": entry.uid}}
+        try:
+            await self._kube.request_bytes(
+                "DELETE", item.path, action=f"recreate {item.ref}", body={**body, "propagationPolicy": "Background"}
+            )
+        except errors.ApiError as error:
+            if error.status not in {GONE, CONFLICT}:
+                return desired_.explain(item, error)
+        entry.uid, entry.child, entry.digest = "", None, ""
+        message = "it is deleted, to be created again: a field has changed that cannot be changed"
+        return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message, after=0.2)
+
+
+def _is_immutable(error: errors.ApiError) -> bool:
+    return any(_IMMUTABLE.search(cause.message) for cause in error.causes) or bool(_IMMUTABLE.search(error.message))
