@@ -91,7 +91,7 @@ def test_an_expired_version_is_followed_by_a_new_list(
                 chaos.close_connections()
                 api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
                 waiting.wait_until(lambda: text_of(api, namespace, "web") == "1", timeout=15)
-            lists = [r for r in chaos.requests if "sendInitialEvents" in r.query]
+            lists = [r for r in chaos.requests if "sendInitialEvents" in r.query and crd.plural in r.path]
             assert len(lists) == 2
 
 

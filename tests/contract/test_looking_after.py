@@ -11,6 +11,7 @@ import pytest
 from lostromos_core import interfaces
 from tests import fakes
 from tests.contract import test_appliers
+from tests.controlplane import kubelet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -331,19 +332,11 @@ async def test_a_wave_begins_when_the_one_before_is_ready(target: test_appliers.
         assert actions(found) == {"d": Action.CREATED, "w1": Action.WAITING, "w2": Action.WAITING}
         assert "replicas" in next(result.message for result in found.objects if result.ref.name == "w2")
         assert target.data("w1") is None
-        bell.rung.clear()
-        where = path(target, "d", "deployments", "/apis/apps/v1")
-        status = {
-            "observedGeneration": 1,
-            "replicas": 1,
-            "updatedReplicas": 1,
-            "readyReplicas": 1,
-            "availableReplicas": 1,
-        }
-        conditions = [{"type": "Available", "status": "True"}]
-        target.api.patch(f"{where}/status", {"status": {**status, "conditions": conditions}})
-        await bell.rings()
-        found = await apply(applier, target.fresh(owner), *later, first)
+        async with asyncio.timeout(30):
+            while actions(found).get("w2") is Action.WAITING:
+                kubelet.run_pods(target.api, target.namespace)
+                await bell.rings()
+                found = await apply(applier, target.fresh(owner), *later, first)
         assert actions(found) == {"d": Action.UNCHANGED, "w1": Action.CREATED, "w2": Action.CREATED}
 
 
