@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import pydantic
 
 from lostromos_core import config, controller, errors, operator_, plugins, variables
+from lostromos_core.kube import lookups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +67,10 @@ class Setup:
 
     def _controller(self, index: int) -> controller.Controller:
         parts = {field: self.part(index, field) for field in ("watch", "render", "apply")}
+        given = self.settings.controllers[index]
+        policy = lookups.Policy(**dict(given.lookup))
         try:
-            return controller.Controller(self.settings.controllers[index].name, **parts)
+            return controller.Controller(given.name, **parts, lookup=policy, resync=given.resync)
         except errors.ConfigError as error:
             raise self.document.error(("controllers", index, "name"), str(error)) from error
 

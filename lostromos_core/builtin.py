@@ -29,6 +29,9 @@ class JinjaOptions(backends.Options):
     templates: Annotated[pathlib.Path, pydantic.AfterValidator(backends.relative)] = pydantic.Field(
         description="The folder, relative to the configuration file."
     )
+    status: str = pydantic.Field(
+        default="", description="A template of the folder that makes fields of the resource's status."
+    )
 
 
 @hookspecs.hookimpl
@@ -44,4 +47,4 @@ def lostromos_watchers() -> dict[str, backends.Backend]:
 @hookspecs.hookimpl
 def lostromos_renderers() -> dict[str, backends.Backend]:
     """``jinja``."""
-    return {"jinja": backends.Backend(JinjaOptions, lambda options: renderer.JinjaRenderer(options.templates))}
+    return {"jinja": backends.Backend(JinjaOptions, lambda options: renderer.JinjaRenderer(**dict(options)))}

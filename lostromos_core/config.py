@@ -74,6 +74,18 @@ class VarsSource(pydantic.BaseModel):
         return self
 
 
+class LookupConfig(pydantic.BaseModel):
+    """What templates may look up beyond a resource's own objects and its namespace."""
+
+    model_config = _STRICT
+
+    namespaces: tuple[str, ...] = pydantic.Field(default=(), description="More namespaces; * means all.")
+    secrets: bool = pydantic.Field(default=False, description="Secrets, in all allowed namespaces.")
+    cluster_scoped: bool = pydantic.Field(
+        default=False, alias="clusterScoped", description="Objects that are in no namespace."
+    )
+
+
 class ControllerConfig(pydantic.BaseModel):
     """One controller: what is watched, what is rendered for it, how that is applied."""
 
@@ -83,6 +95,10 @@ class ControllerConfig(pydantic.BaseModel):
     watch: Choice
     render: Choice
     apply: Choice = pydantic.Field(default_factory=lambda: {"server-side": {}})
+    lookup: LookupConfig = pydantic.Field(default_factory=LookupConfig)
+    resync: float = pydantic.Field(
+        default=0.0, ge=0, description="Seconds after which a resource is reconciled though nothing happened; 0: never."
+    )
 
 
 class Config(pydantic.BaseModel):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors, interfaces, reconcile
+from lostromos_core.kube import lookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +24,22 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 class Controller:
     """A Watcher, a Renderer and an Applier under a name.
 
+    ``lookup``: what templates may look up beyond the resource's own namespace and objects. ``resync``: seconds after
+    which each resource is reconciled though nothing happened; 0: never.
+
     The name becomes part of field managers and annotations on the cluster: lower-case letters, digits and ``-``,
     at most 40 characters; changing it later makes another controller. Raises ConfigError if the parts do not fit.
     """
 
-    def __init__(
-        self, name: str, *, watch: interfaces.Watcher, render: interfaces.Renderer, apply: interfaces.Applier
+    def __init__(  # noqa: PLR0913 - what a controller consists of
+        self,
+        name: str,
+        *,
+        watch: interfaces.Watcher,
+        render: interfaces.Renderer,
+        apply: interfaces.Applier,
+        lookup: lookups.Policy | None = None,
+        resync: float = 0.0,
     ) -> None:
         if not _NAME.fullmatch(name):
             msg = f"the name {name!r} cannot be used: use lower-case letters, digits and '-', at most 40 characters"
@@ -43,17 +54,26 @@ class Controller:
         self._watcher = watch
         self._renderer = render
         self._applier = apply
+        self._policy = lookup or lookups.Policy()
+        self._lookups: lookups.Lookups | None = None
+        self.resync = resync
 
     @property
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces that its watcher is limited to; empty if there is no such limit."""
         return tuple(getattr(self._watcher, "namespaces", ()))
 
+    def overlaps(self, other: Controller) -> bool:
+        """Whether both could select the same resource."""
+        overlaps = getattr(self._watcher, "overlaps", None)
+        return bool(overlaps and overlaps(other._watcher))
+
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Let all parts get ready; raises ConfigError."""
         for part in (self._watcher, self._renderer, self._applier):
             if isinstance(part, interfaces.Startable):
                 await part.start(runtime)
+        self._lookups = lookups.Lookups(runtime, self._policy)
 
     async def watch(self, ring: Callable[[str], None], state: WatchState) -> None:
         """Ring for every resource, until cancelled."""
@@ -65,7 +85,9 @@ class Controller:
         def review(resource: interfaces.Resource, rendered: interfaces.Rendered) -> Any:  # noqa: ANN401 - a sequence
             return registry.review(self.name, resource, rendered)
 
-        return reconcile.Parts(self.name, self._watcher, self._renderer, self._applier, context, review)
+        return reconcile.Parts(
+            self.name, self._watcher, self._renderer, self._applier, context, review, self._lookups, self.resync
+        )
 
 
 @final

@@ -52,6 +52,19 @@ class RenderError(LostromosError):
         self.place = place
 
 
+@final
+class NotYetError(LostromosError):
+    """A template needs something of another object that is not there yet; no failure, but a reason to wait.
+
+    ``of`` is the object that is waited for, if it is not there at all.
+    """
+
+    def __init__(self, message: str, *, of: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.of = of
+
+
 class RefusedError(LostromosError):
     """Something was not done on purpose: it would touch what is not ours, or a policy forbids it."""
 

@@ -116,21 +116,28 @@ class Manifest:
 class Unit:
     """What one template file made: its manifests, or the reason why they have to wait for something.
 
-    A waiting unit has no manifests; what it applied earlier stays as it is until it no longer waits.
+    A waiting unit has no manifests; what it applied earlier stays as it is until it no longer waits. A ``stuck`` one
+    waits for what can never come, since it waits for itself.
     """
 
     name: str
     manifests: tuple[Manifest, ...] = ()
     waiting: str = ""
+    stuck: bool = False
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Manifests:
-    """Rendered as Kubernetes objects, one unit a template file; ``reads`` are the objects that were looked up."""
+    """Rendered as Kubernetes objects, one unit a template file.
+
+    ``reads`` are the objects that were looked up. ``status`` are fields for the resource's own status; None if they
+    cannot be told now, and stay as they are.
+    """
 
     units: tuple[Unit, ...]
     reads: frozenset[ObjectRef] = frozenset()
+    status: Mapping[str, Json] | None = dataclasses.field(default_factory=dict)
 
     @property
     def objects(self) -> tuple[Manifest, ...]:
@@ -209,6 +216,7 @@ class Report:
     """What the author of a resource should know. ``reason`` is one CamelCase word, ``message`` a sentence.
 
     Not ready and retrying is "reconciling"; not ready and not retrying is "stalled": somebody has to change something.
+    ``paused``: nobody looks after it now, so whether it is ready is not known. ``status``: the author's own fields.
     """
 
     ready: bool
@@ -216,14 +224,21 @@ class Report:
     message: str
     retrying: bool = False
     objects: tuple[ObjectResult, ...] = ()
+    paused: bool = False
+    status: Mapping[str, Json] | None = dataclasses.field(default_factory=dict)
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
-    """What a template sees beside the resource: the operator's own variables."""
+    """What a template sees beside the resource: the operator's own variables, and other objects.
+
+    ``lookup`` finds an object on behalf of the resource that is rendered: its data, None if it does not exist. Raises
+    NotYetError if that is not known yet, RefusedError if the resource may not see it.
+    """
 
     vars: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    lookup: Callable[[ObjectRef], Mapping[str, Json] | None] | None = None
 
 
 @final

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import itertools
 import signal
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -71,6 +72,7 @@ class Operator:
             if names.count(name) > 1:
                 msg = f"two controllers have the name {name!r}; names must differ"
                 raise errors.ConfigError(msg)
+        _refuse_overlap(controllers)
         self._controllers = {controller.name: controller for controller in controllers}
         self._states = {name: controllers_.WatchState() for name in names}
         self._vars = vars or {}
@@ -231,6 +233,16 @@ def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - wha
         return asyncio.run(coroutine)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(coroutine)
+
+
+def _refuse_overlap(controllers: Sequence[controllers_.Controller]) -> None:
+    for first, second in itertools.combinations(controllers, 2):
+        if first.overlaps(second):
+            msg = (
+                f"the controllers {first.name!r} and {second.name!r} can select the same resource, and would fight for "
+                "it; give them different `namespaces`, `labels` (key=value) or `annotation` (key=value)"
+            )
+            raise errors.ConfigError(msg)
 
 
 def _ring(queue: workqueue.WorkQueue[Key], name: str, key: str) -> None:

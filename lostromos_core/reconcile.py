@@ -11,25 +11,43 @@ import asyncio
 import contextlib
 import dataclasses
 import inspect
-from typing import TYPE_CHECKING, final
+import random
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 import structlog
 
 from lostromos_core import errors, interfaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _log = structlog.get_logger("lostromos.reconcile")
 
 LAST_WORDS = 2.5
 """Seconds to say on a resource that its reconcile was interrupted."""
-PROGRESS = frozenset({"Deleting", "Waiting"})
+PROGRESS = frozenset({"Deleting", "Waiting", "Paused"})
 """Reasons not to be ready that are no failures."""
+PAUSE = "lostromos.dev/pause"
+"""Annotation of a resource: ``true`` lets everything be as it is, until it is gone. Deletion goes on."""
+PAUSED = f"nothing is done until the annotation {PAUSE} is removed"
 SAID = 3
 """How many of the things that are waited for are named in one message."""
 DELETE_POLL = 1.0
 """Seconds between looks at objects that are being deleted."""
+
+
+class Lookups(Protocol):
+    """Renders with other objects of the cluster at hand."""
+
+    async def render(
+        self,
+        resource: interfaces.Resource,
+        render: Callable[[Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]], interfaces.Rendered],
+    ) -> interfaces.Rendered:
+        """Render until everything that is looked up is known."""
+
+    def forget(self, key: str) -> None:
+        """The resource is gone."""
 
 
 @final
@@ -43,6 +61,8 @@ class Parts:
     applier: interfaces.Applier
     context: interfaces.Context
     review: Callable[[interfaces.Resource, interfaces.Rendered], Sequence[str]]
+    lookups: Lookups | None = None
+    resync: float = 0.0
 
 
 @final
@@ -63,6 +83,8 @@ async def reconcile(parts: Parts, key: str) -> Result:
         resource = await parts.watcher.get(key)
         if resource is None or resource.deleting:
             result = await _delete(parts, key, resource)
+        elif _is_paused(resource):
+            result = _finished(resource, interfaces.Report(ready=False, paused=True, reason="Paused", message=PAUSED))
         elif resource.unreadable:
             result = _finished(
                 resource, interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable)
@@ -77,21 +99,47 @@ async def reconcile(parts: Parts, key: str) -> Result:
     except Exception as error:
         log.exception("a bug: the reconcile failed with an unexpected error")
         result = _failed(resource, _unexpected(error))
-    return await _report(parts, key, result)
+    return _resynced(parts, await _report(parts, key, result))
+
+
+def _resynced(parts: Parts, result: Result) -> Result:
+    """Come again after the controller's period, some earlier and some later, though nothing happens."""
+    if result.outcome.retry or result.resource is None or result.report is None or not parts.resync:
+        return result
+    spread = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+    return dataclasses.replace(result, outcome=interfaces.Outcome.again(parts.resync * spread))
 
 
 async def _apply(parts: Parts, resource: interfaces.Resource) -> Result:
-    rendered = parts.renderer.render(resource, parts.context)
-    if inspect.isawaitable(rendered):
-        rendered = await rendered
+    rendered = await _render(parts, resource)
     objections = parts.review(resource, rendered)
     if objections:
         return _finished(resource, interfaces.Report(ready=False, reason="Refused", message="; ".join(objections)))
     applied = await parts.applier.apply(resource, rendered)
-    return _finished(resource, _report_of(applied, rendered), applied.after)
+    report = _report_of(applied, rendered)
+    if isinstance(rendered, interfaces.Manifests):
+        report = dataclasses.replace(report, status=rendered.status)
+    return _finished(resource, report, applied.after)
+
+
+def _is_paused(resource: interfaces.Resource) -> bool:
+    return (resource.metadata.get("annotations") or {}).get(PAUSE) == "true"
+
+
+async def _render(parts: Parts, resource: interfaces.Resource) -> interfaces.Rendered:
+    def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> interfaces.Rendered:
+        return parts.renderer.render(resource, dataclasses.replace(parts.context, lookup=find))
+
+    if parts.lookups is not None and not inspect.iscoroutinefunction(parts.renderer.render):
+        return await parts.lookups.render(resource, render)
+    rendered: Any = parts.renderer.render(resource, parts.context)
+    found: interfaces.Rendered = await rendered if inspect.isawaitable(rendered) else rendered
+    return found
 
 
 async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) -> Result:
+    if parts.lookups is not None:
+        parts.lookups.forget(key)
     applied = await parts.applier.delete(key, resource)
     if applied.failed:
         report = _report_of(applied, None)
@@ -117,12 +165,20 @@ def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None
         return interfaces.Report(
             ready=False, reason="ApplyFailed", message=message, retrying=retrying, objects=applied.objects
         )
+    stuck = _stuck(rendered)
+    if stuck:
+        return interfaces.Report(ready=False, reason="Cycle", message=stuck, objects=applied.objects)
     waiting = _waiting(applied, rendered)
     if waiting:
         return interfaces.Report(ready=False, reason="Waiting", message=waiting, retrying=True, objects=applied.objects)
     there = sum(result.action is not interfaces.Action.PRUNED for result in applied.objects)
     message = f"{_count(there)} as rendered"
     return interfaces.Report(ready=True, reason="Applied", message=message, objects=applied.objects)
+
+
+def _stuck(rendered: interfaces.Rendered | None) -> str:
+    units = rendered.units if isinstance(rendered, interfaces.Manifests) else ()
+    return "; ".join(f"{unit.name}: {unit.waiting}" for unit in units if unit.stuck)
 
 
 def _waiting(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> str:

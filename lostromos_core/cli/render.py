@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import pathlib
 import sys
@@ -12,6 +13,7 @@ import click
 
 from lostromos_core import errors, interfaces, variables, yamlfile
 from lostromos_core.cli import options
+from lostromos_core.kube import lookups
 from lostromos_core.templates import filters
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--objects",
     type=click.Path(path_type=pathlib.Path, exists=True, dir_okay=False),
-    help="A file with objects of the cluster, YAML or JSON: what `varsFrom` reads.",
+    help="A file with objects of the cluster, YAML or JSON: what `lookup` and `varsFrom` see.",
 )
 def command(
     *, config_file: pathlib.Path, name: str, files: tuple[pathlib.Path, ...], output: str, objects: pathlib.Path | None
@@ -44,21 +46,28 @@ def command(
     """Render resources offline, and print the objects. Exits with 1 and the place if a template fails."""
     setup = options.load(config_file)
     setup.check()
-    seen = variables.from_objects(list(_documents(objects)) if objects else [])
+    there = list(_documents(objects)) if objects else []
+    seen = variables.from_objects(there)
     context = interfaces.Context(vars=asyncio.run(variables.gather(setup.settings, setup.document, seen)))
     rendered: list[Any] = []
     for path in files:
         for data in _documents(path):
             resource = _resource(data, path)
-            rendered += _render(setup, name, resource, context)
+            rendered += _render(setup, name, resource, context, there)
     _print(rendered, output)
     return 0
 
 
 def _render(
-    setup: assembly.Setup, name: str, resource: interfaces.Resource, context: interfaces.Context
+    setup: assembly.Setup,
+    name: str,
+    resource: interfaces.Resource,
+    context: interfaces.Context,
+    objects: Sequence[Any],
 ) -> Sequence[Any]:
     index = _choose(setup, name, resource)
+    policy = lookups.Policy(**dict(setup.settings.controllers[index].lookup))
+    context = dataclasses.replace(context, lookup=lookups.among(objects, resource, policy))
     renderer = setup.part(index, "render")
     runtime = interfaces.Runtime(
         controller=setup.settings.controllers[index].name,
@@ -72,6 +81,9 @@ def _render(
     result = renderer.render(resource, context)
     if isinstance(result, interfaces.Values):
         return [result.values]
+    for unit in result.units:
+        if unit.waiting:
+            click.echo(f"{unit.name}: waits: {unit.waiting}", err=True)
     return [manifest.data for manifest in result.objects]
 
 

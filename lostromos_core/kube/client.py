@@ -17,7 +17,7 @@ import orjson
 import yarl
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, children, credentials, discovery, limiter
+from lostromos_core.kube import answers, children, credentials, discovery, limiter, objects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -52,6 +52,7 @@ class Kube:
         self.discovery = discovery.Discovery(self, time.monotonic)
         self._credentials = credentials.Credentials(kubeconfig, context=context)
         self.children = children.Children(self)
+        self.objects = objects.Objects(self)
         self._session: aiohttp.ClientSession | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._refreshing = asyncio.Lock()

@@ -73,6 +73,15 @@ class Discovery:
             raise NoSuchKindError(api_version, kind)
         return found
 
+    def known(self, api_version: str, kind: str) -> Kind | None:
+        """How a kind is served, as far as we know without asking."""
+        return self._kinds.get((api_version, kind))
+
+    def is_absent(self, api_version: str, kind: str) -> bool:
+        """Whether the cluster said a moment ago that it has no such kind."""
+        fresh = self._clock() - self._read_at <= NEGATIVE_SECONDS
+        return fresh and (api_version, kind) not in self._kinds
+
     async def by_group_kind(self, group: str, kind: str) -> Kind | None:
         """How a kind is served in any version of its group, None if it is not."""
         for known in list(self._kinds.values()):

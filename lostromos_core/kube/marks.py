@@ -53,8 +53,6 @@ RECREATE: Final = "lostromos.dev/recreate"
 CONFLICTS: Final = "lostromos.dev/conflicts"
 """Annotation in a template: ``fail``, ``force`` or ``yield``, instead of the controller's policy."""
 
-PAUSE: Final = "lostromos.dev/pause"
-"""Annotation of a resource: do nothing about it until this is gone."""
 RECONCILE: Final = "lostromos.dev/reconcile"
 """Annotation of a resource: a new value asks for everything to be applied again, now."""
 ALLOW_PRUNE: Final = "lostromos.dev/allow-prune"

@@ -14,6 +14,8 @@ from lostromos_core import errors, interfaces
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OWN = frozenset({"observedGeneration", "conditions", "resources"})
+"""Fields of ours; the others are the template author's."""
 MAX_OBJECTS = 500
 """Entries of ``resources``; what failed comes first when there are more."""
 
@@ -22,7 +24,11 @@ def desired(
     report: interfaces.Report, current: Mapping[str, Any], *, generation: int, now: dt.datetime
 ) -> dict[str, Any]:
     """The whole status that a report amounts to; what has not changed keeps its time and its last action."""
+    authors = (
+        {key: value for key, value in current.items() if key not in OWN} if report.status is None else report.status
+    )
     return {
+        **authors,
         "observedGeneration": generation,
         "conditions": _conditions(report, current, generation, now),
         "resources": _objects(report, current, generation),
@@ -44,22 +50,22 @@ def _conditions(
 ) -> list[dict[str, Any]]:
     before = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
     states = {
-        "Ready": report.ready,
-        "Reconciling": not report.ready and report.retrying,
-        "Stalled": not report.ready and not report.retrying,
+        "Ready": None if report.paused else report.ready,
+        "Reconciling": not report.paused and not report.ready and report.retrying,
+        "Stalled": not report.paused and not report.ready and not report.retrying,
     }
     return [_condition(name, state, report, before.get(name) or {}, generation, now) for name, state in states.items()]
 
 
 def _condition(  # noqa: PLR0913, PLR0917 - the parts of a condition
     name: str,
-    state: bool,  # noqa: FBT001 - the condition's value
+    state: bool | None,  # noqa: FBT001 - the condition's value
     report: interfaces.Report,
     before: Mapping[str, Any],
     generation: int,
     now: dt.datetime,
 ) -> dict[str, Any]:
-    status = "True" if state else "False"
+    status = "Unknown" if state is None else "True" if state else "False"
     says = name == "Ready" or state
     since = before.get("lastTransitionTime") if before.get("status") == status else None
     return {

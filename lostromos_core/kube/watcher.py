@@ -50,6 +50,20 @@ class KubernetesWatcher:
         self._unreadable: dict[str, str] = {}
         self._left: set[str] = set()
 
+    def overlaps(self, other: object) -> bool:
+        """Whether another watcher could select an object that this one selects."""
+        if not isinstance(other, KubernetesWatcher):
+            return False
+        group, other_group = (one.api_version.rpartition("/")[0] for one in (self, other))
+        if (group, self.kind) != (other_group, other.kind):
+            return False
+        if self.namespaces and other.namespaces and not set(self.namespaces) & set(other.namespaces):
+            return False
+        return not _differ(_equalities(self._labels), _equalities(other._labels)) and not _differ(  # noqa: SLF001 - its twin
+            _equalities(self._annotation),
+            _equalities(other._annotation),  # noqa: SLF001 - its twin
+        )
+
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Connect to the cluster; raises ConfigError."""
         self._kube: client.Kube = runtime.kube
@@ -145,6 +159,16 @@ class KubernetesWatcher:
         if self._labels:
             self._left.add(key)
         return key
+
+
+def _equalities(selector: str) -> dict[str, str]:
+    """The ``key=value`` parts of a selector."""
+    pairs = (part.replace("==", "=").partition("=") for part in selector.split(",") if "!" not in part)
+    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _differ(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return any(other.get(key, value) != value for key, value in one.items())
 
 
 def _key(namespace: str, name: str) -> str:

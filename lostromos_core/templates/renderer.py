@@ -7,6 +7,7 @@ variables) and nothing else.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING, Any, final
 import jinja2
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import embed, program, sandbox, slots, values
+from lostromos_core.templates import cycles, embed, live, program, sandbox, slots, values
 
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable, Iterator
 
 SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2", ".json")
+OWN_STATUS = frozenset({"conditions", "observedGeneration", "resources"})
+"""Fields of the status that the operator writes itself."""
 OWN_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
 """Labels and annotations that we put on resources: they would feed back."""
 _HIDDEN = frozenset({"resourceVersion", "managedFields", "generation", "selfLink", "finalizers"})
@@ -31,6 +34,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 class JinjaRenderer:
     """Renders the templates of a folder, file by file in the order of their names.
 
+    ``status`` names a template of the folder that makes fields of the resource's status, beside the operator's own.
     ``filters``, ``tests`` and ``functions`` are added to those of Jinja2, of Lostrómos and of plug-ins.
     Raises ConfigError at ``load`` if the folder is missing or empty, or a template has a syntax error.
     """
@@ -41,6 +45,7 @@ class JinjaRenderer:
         self,
         templates: str | pathlib.Path,
         *,
+        status: str = "",
         filters: Mapping[str, Callable[..., Any]] | None = None,
         tests: Mapping[str, Callable[..., Any]] | None = None,
         functions: Mapping[str, Any] | None = None,
@@ -48,6 +53,8 @@ class JinjaRenderer:
         self._folder = pathlib.Path(templates)
         self._own = (filters or {}, tests or {}, functions or {})
         self._units: list[jinja2.Template] | None = None
+        self._status_name = status
+        self._status: jinja2.Template | None = None
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Compile all templates, with the filters, tests and functions of plug-ins; raises ConfigError."""
@@ -68,7 +75,12 @@ class JinjaRenderer:
         self._environment = environment
         names = environment.list_templates()
         compiled = {name: self._compile(name) for name in names}
-        self._units = [compiled[name] for name in names if not pathlib.PurePath(name).name.startswith("_")]
+        self._units = [compiled[name] for name in names if not self._is_partial(name)]
+        if self._status_name:
+            if self._status_name not in compiled:
+                msg = f"templates: the folder {self._folder} holds no {self._status_name}, which `status` names"
+                raise errors.ConfigError(msg)
+            self._status = compiled[self._status_name]
         if not self._units:
             msg = f"templates: the folder {self._folder} holds no template; add a file such as configmap.yaml"
             raise errors.ConfigError(msg)
@@ -78,9 +90,21 @@ class JinjaRenderer:
         if self._units is None:
             self.load()
         names = {"resource": _author_view(resource), "vars": context.vars}
-        units = tuple(self._render_unit(template, names) for template in self._units or ())
+        blocked: list[cycles.Blocked] = []
+        with live.reading(live.Reading(context.lookup, resource.ref.namespace)) as reading:
+            units = tuple(self._render_unit(template, names, blocked) for template in self._units or ())
+            status = self._render_status(names) if self._status else {}
         _refuse_twins(units)
-        return interfaces.Manifests(units)
+        stuck = cycles.find(blocked, resource.ref.namespace) if blocked else {}
+        if stuck:
+            units = tuple(
+                dataclasses.replace(unit, waiting=stuck[unit.name], stuck=True) if unit.name in stuck else unit
+                for unit in units
+            )
+        return interfaces.Manifests(units, frozenset(reading.reads), status)
+
+    def _is_partial(self, name: str) -> bool:
+        return pathlib.PurePath(name).name.startswith("_") or name == self._status_name
 
     def _name_file(self, name: str) -> str:
         return str(self._folder / name)
@@ -93,14 +117,59 @@ class JinjaRenderer:
             msg = f"{place}: not a valid template: {error.message}"
             raise errors.ConfigError(msg) from error
 
-    def _render_unit(self, template: jinja2.Template, names: dict[str, Any]) -> interfaces.Unit:
+    def _render_unit(
+        self, template: jinja2.Template, names: dict[str, Any], blocked: list[cycles.Blocked]
+    ) -> interfaces.Unit:
         name = template.name or ""
         try:
-            text, found = sandbox.collect(lambda: "".join(template.root_render_func(template.new_context(names))))
-            documents = self._environment.programs.fill(text, found)
+            documents = self._fill(template, names, sandbox.collect)
+        except errors.NotYetError as error:
+            if isinstance(error.of, interfaces.ObjectRef):
+                blocked.append(cycles.Blocked(name, error.of, self._guess(template, names)))
+            return interfaces.Unit(name, waiting=error.message)
         except Exception as error:
             raise self._render_error(error, name) from error
         return interfaces.Unit(name, tuple(_manifest(document, self._name_file(name)) for document in documents))
+
+    def _fill(
+        self,
+        template: jinja2.Template,
+        names: dict[str, Any],
+        collect: Callable[[Callable[[], str]], tuple[str, list[Any]]],
+    ) -> list[slots.Document]:
+        text, found = collect(lambda: "".join(template.root_render_func(template.new_context(names))))
+        return self._environment.programs.fill(text, found)
+
+    def _guess(self, template: jinja2.Template, names: dict[str, Any]) -> set[cycles.Identity]:
+        """Which objects a unit that has to wait would make, as far as that can be known."""
+        namespace = names["resource"]["metadata"].get("namespace") or ""
+        try:
+            documents = self._fill(template, names, sandbox.guess)
+            made = [_manifest(document, "") for document in documents]
+        except Exception:  # noqa: BLE001 - what cannot be guessed is not known
+            return set()
+        return {cycles.identity(manifest.ref, namespace) for manifest in made}
+
+    def _render_status(self, names: dict[str, Any]) -> dict[str, Any] | None:
+        """The author's own fields of the status; None if they wait for something."""
+        assert self._status is not None  # noqa: S101 - the caller has looked
+        name = self._status.name or ""
+        try:
+            documents = self._fill(self._status, names, sandbox.collect)
+        except errors.NotYetError:
+            return None
+        except Exception as error:
+            raise self._render_error(error, name) from error
+        found = documents[0].data if documents else {}
+        if len(documents) > 1 or not isinstance(found, dict):
+            msg = "the status must be one mapping"
+            raise errors.RenderError(msg, place=self._name_file(name))
+        own = [key for key in found if key in OWN_STATUS]
+        if own:
+            place = str(documents[0].locate((own[0],)) or self._name_file(name))
+            msg = f"the status field {own[0]!r} is written by the operator; choose another name"
+            raise errors.RenderError(msg, place=place)
+        return found
 
     def _render_error(self, error: Exception, name: str) -> errors.RenderError:
         if isinstance(error, errors.RenderError) and error.place:

@@ -8,14 +8,14 @@ that templates of manifests have no use for.
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import jinja2
 import jinja2.compiler
 import jinja2.sandbox
 
 from lostromos_core import errors
-from lostromos_core.templates import filters, lines, slots, tokens, values
+from lostromos_core.templates import filters, lines, live, slots, tokens, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +25,20 @@ MAX_BITS = 256
 
 _slots: contextvars.ContextVar[list[Any]] = contextvars.ContextVar("slots")
 """The values of the rendering that runs; a context variable, so that imports without context find it too."""
+
+
+HOLE: Final = "\N{WHITE SQUARE}"
+"""Stands for what is not there yet, when we only want to know which objects a unit would make."""
+_guessing: contextvars.ContextVar[bool] = contextvars.ContextVar("guessing", default=False)
+
+
+def guess(render: Callable[[], str]) -> tuple[str, list[Any]]:
+    """As ``collect``, with a hole for each value that is not there yet."""
+    reset = _guessing.set(True)
+    try:
+        return collect(render)
+    finally:
+        _guessing.reset(reset)
 
 
 def collect(render: Callable[[], str]) -> tuple[str, list[Any]]:
@@ -45,7 +59,7 @@ def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can y
     if len(kept) >= tokens.MAX_SLOTS:
         msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
         raise errors.RenderError(msg)
-    kept.append(values.plain(value))
+    kept.append(HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value))
     return tokens.token(len(kept) - 1)
 
 
@@ -154,6 +168,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         for unwanted in ("lipsum", "cycler", "joiner"):
             del self.globals[unwanted]
         self.filters.update(filters.FILTERS)
+        self.globals["lookup"] = live.lookup
 
     def extend_with(
         self,
@@ -181,8 +196,14 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def _marked(self, raw: Iterable[lines.RawToken], name: str | None) -> Iterator[lines.RawToken]:
         return lines.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
 
+    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as Jinja2
+        """As Jinja2's; what a looked-up object does not have yet can be waited for."""
+        return live.below(obj, argument) if live.has(obj, argument) else super().getitem(obj, argument)
+
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
         """A mapping's key before its method: ``resource.spec.items`` is the field."""
+        if live.has(obj, attribute) and attribute not in _MAPPING_METHODS:
+            return live.below(obj, attribute)
         if isinstance(obj, dict):
             if attribute in obj:
                 return obj[attribute]

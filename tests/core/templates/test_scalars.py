@@ -79,9 +79,13 @@ def test_a_str_tag_makes_a_string() -> None:
     assert rendering.one("a: !!str 12\n") == {"a": "12"}
 
 
-@given(st.text())
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="".join(map(chr, range(0xFDD0, 0xFDD8))))))
 def test_what_to_yaml_writes_every_reader_reads_alike(text: str) -> None:
-    written = filters.to_yaml({"k": text, text: 1}) if text.isprintable() and text else filters.to_yaml({"k": text})
+    written = (
+        filters.to_yaml({"k": text, text: 1})
+        if text.isprintable() and text not in {"", "k"}
+        else filters.to_yaml({"k": text})
+    )
     assert yaml.safe_load(written)["k"] == text
     plain = written.split("\n", maxsplit=1)[0].removeprefix("k: ")
     if not plain.startswith(('"', "'", "|")):

@@ -1,0 +1,127 @@
+"""Objects of the cluster as templates see them: what is not there yet is not an error, but makes the unit wait.
+
+A field of a looked-up object that is absent is usually on its way: an address that the cluster assigns, a status that
+a controller writes. So using it raises NotYetError, unless ``default`` opts out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any, final
+
+import jinja2
+
+from lostromos_core import errors, interfaces
+from lostromos_core.templates import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Reading:
+    """What the rendering that runs may look up, and what it has looked up."""
+
+    find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None] | None
+    namespace: str
+    reads: set[interfaces.ObjectRef] = dataclasses.field(default_factory=set)
+
+
+_reading: contextvars.ContextVar[Reading] = contextvars.ContextVar("reading")
+
+
+@contextlib.contextmanager
+def reading(what: Reading) -> Iterator[Reading]:
+    """Let ``lookup`` find objects, within the block."""
+    reset = _reading.set(what)
+    try:
+        yield what
+    finally:
+        _reading.reset(reset)
+
+
+def lookup(apiVersion: str, kind: str, name: str, namespace: str | None = None) -> Any:  # noqa: ANN401, N803 - as in YAML
+    """An object of the cluster, in the resource's own namespace if none is given."""
+    parts = [apiVersion, kind, name, *([] if namespace is None else [namespace])]
+    for part in parts:
+        if isinstance(part, jinja2.Undefined):
+            str(part)
+        if isinstance(part, tokens.Fragment) or not isinstance(part, str):
+            msg = "lookup takes strings: lookup(apiVersion, kind, name, namespace=...)"
+            raise errors.RenderError(msg)
+    now = _reading.get()
+    ref = interfaces.ObjectRef(apiVersion, kind, now.namespace if namespace is None else namespace, name)
+    if now.find is None:
+        msg = "nothing can be looked up here"
+        raise errors.RenderError(msg)
+    now.reads.add(ref)
+    found = now.find(ref)
+    return not_yet(f"{ref} is not there yet", of=ref) if found is None else _live(found, str(ref), "")
+
+
+@final
+class NotYet(jinja2.StrictUndefined):
+    """Something that is not there yet; what is below it is not there either."""
+
+    __slots__ = ()
+
+
+def not_yet(message: str, *, of: interfaces.ObjectRef | None = None) -> NotYet:
+    """What stands for something that is not there yet."""
+    return NotYet(hint=message, exc=functools.partial(errors.NotYetError, of=of))  # type: ignore[arg-type]
+
+
+class LiveMapping(dict[str, Any]):
+    """A mapping of a looked-up object; ``where`` is its place for messages."""
+
+    where: tuple[str, str] = ("", "")
+
+    def missing(self, name: object) -> NotYet:
+        """What stands for a field that is not there."""
+        return not_yet(_absent(self.where, f".{name}"))
+
+
+class LiveList(list[Any]):
+    """A list of a looked-up object."""
+
+    where: tuple[str, str] = ("", "")
+
+    def missing(self, index: object) -> NotYet:
+        """What stands for an item that is not there."""
+        return not_yet(_absent(self.where, f"[{index}]"))
+
+
+def has(value: object, name: object) -> bool:
+    """Whether we are to say what is below a value: it was looked up, or is not there yet."""
+    return isinstance(value, NotYet | LiveMapping) or (isinstance(value, LiveList) and isinstance(name, int))
+
+
+def below(value: Any, name: Any) -> Any:  # noqa: ANN401 - what a template asks for
+    """What is below such a value, by name or index."""
+    if isinstance(value, NotYet):
+        return value
+    if isinstance(value, LiveMapping):
+        return value[name] if name in value else value.missing(name)
+    return value[name] if -len(value) <= name < len(value) else value.missing(name)
+
+
+def _absent(where: tuple[str, str], step: str) -> str:
+    origin, path = where
+    return f"{origin} has no {(path + step).lstrip('.')} yet"
+
+
+def _live(value: Any, origin: str, path: str) -> Any:  # noqa: ANN401 - any JSON value
+    """A value with everything in it knowing where it comes from."""
+    if isinstance(value, dict):
+        mapping = LiveMapping((key, _live(item, origin, f"{path}.{key}")) for key, item in value.items())
+        mapping.where = origin, path
+        return mapping
+    if isinstance(value, list):
+        items = LiveList(_live(item, origin, f"{path}[{index}]") for index, item in enumerate(value))
+        items.where = origin, path
+        return items
+    return value
