@@ -74,6 +74,73 @@ def test_access_control_holds_on_a_cluster(control_plane: cluster.ControlPlane, 
     assert "forbidden" not in operator.log
 
 
+MONITOR = EXAMPLE.parent / "app-and-monitor"
+
+
+def test_app_and_monitor_renders_what_it_shows() -> None:
+    done = operators.lostromos(
+        "render", "-c", str(MONITOR / "lostromos.yaml"), "-f", str(MONITOR / "app.yaml"),
+        "--objects", str(MONITOR / "service.yaml"), "-o", "json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == list(yaml.safe_load_all((MONITOR / "expected.yaml").read_text()))
+
+
+def test_app_and_monitor_waits_completes_and_follows(
+    control_plane: cluster.ControlPlane, api: apis.Api, namespace: str, tmp_path: Path
+) -> None:
+    kubectl = binaries.kubectl()
+    assert kubectl is not None
+    apply = [str(kubectl), f"--kubeconfig={control_plane.kubeconfig}", "apply", "-f", str(MONITOR / "cluster")]
+    subprocess.run(apply, capture_output=True, check=True)
+    operator = operators.Operator(operators.Project(tmp_path), control_plane.kubeconfig_of("operator"))
+    operator._command[3] = str(MONITOR / "lostromos.yaml")
+    apps, core = f"/apis/example.com/v1/namespaces/{namespace}/monitoredapps", f"/api/v1/namespaces/{namespace}"
+    app = yaml.safe_load((MONITOR / "app.yaml").read_text())
+    del app["metadata"]["namespace"]
+
+    def ready() -> dict[str, Any]:
+        conditions = api.get(f"{apps}/shop").get("status", {}).get("conditions", [])
+        return next((one for one in conditions if one["type"] == "Ready"), {})
+
+    def checks() -> str:
+        path = f"{core}/configmaps/shop-uptime"
+        return str(api.get(path)["data"]["checks.yml"]) if api.exists(path) else ""
+
+    with operator:
+        waiting.wait_until(lambda: _try(lambda: api.create(apps, app)), timeout=30)
+        waiting.wait_until(lambda: ready().get("reason") == "Waiting", timeout=30)
+        waiting.wait_until(lambda: api.exists(f"{core}/configmaps/shop-monitor"))
+        address = api.get(f"{core}/services/shop")["spec"]["clusterIP"]
+        assert f"{address}:80" in api.get(f"{core}/configmaps/shop-monitor")["data"]["prometheus.yml"]
+        assert "Service" in ready()["message"]
+        assert "status.loadBalancer.ingress" in ready()["message"]
+        assert checks() == ""
+        for ip in ("192.0.2.7", "192.0.2.8"):
+            status = {"status": {"loadBalancer": {"ingress": [{"ip": ip}]}}}
+            api.patch(f"{core}/services/shop/status", status)
+            waiting.wait_until(lambda ip=ip: ip in checks())  # type: ignore[misc]
+            waiting.wait_until(lambda: operators.is_ready(api.get(f"{apps}/shop")))
+            waiting.wait_until(lambda ip=ip: api.get(f"{apps}/shop")["status"].get("address") == f"http://{ip}/")  # type: ignore[misc]
+        api.patch(f"{core}/services/shop/status", {"status": {"loadBalancer": {"ingress": None}}})
+        waiting.wait_until(lambda: ready().get("reason") == "Waiting")
+        assert "192.0.2.8" in checks(), "what was applied stays while its template waits"
+        api.delete(f"{apps}/shop")
+        waiting.wait_until(lambda: not api.exists(f"{core}/configmaps/shop-uptime"), timeout=30)
+    assert "forbidden" not in operator.log
+
+
+def _try(create: Any) -> bool:
+    """Whether it could be done: a definition that was just applied is not served at once."""
+    try:
+        create()
+    except errors.ApiError as error:
+        if error.status not in {404, 429}:
+            raise
+        return False
+    return True
+
+
 def without_string_data(item: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in item.items() if key != "stringData"}
 
