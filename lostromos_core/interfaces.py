@@ -210,6 +210,10 @@ class Applied:
         return min((result.after for result in self.objects if result.after is not None), default=None)
 
 
+RELEASED = "Released"
+"""Reason of the last report on a resource that left the selection: nobody looks after it any more."""
+
+
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:

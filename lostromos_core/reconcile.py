@@ -151,6 +151,11 @@ async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) 
             ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
         )
         return Result(interfaces.Outcome.again(DELETE_POLL), report, resource)
+    if resource is not None and "deletionTimestamp" not in resource.metadata:
+        message = "no controller looks after it"
+        await parts.watcher.report(
+            resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
+        )
     return Result(interfaces.Outcome.done())
 
 

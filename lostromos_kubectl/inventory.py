@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, client, marks, paths
+from lostromos_core.kube import children, client, marks, paths, releasing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 Finalizer = Literal["auto", "always", "never"]
 GroupKind = tuple[str, str]
 NOT_FOUND: Final = 404
-CONFLICT: Final = 409
-_TRIES: Final = 3
 
 
 @final
@@ -108,7 +106,7 @@ class ParentInventory:
     async def release(self, owner: interfaces.Resource) -> None:
         """Take our marks and the finalizer off a resource."""
         self.forget(owner.key)
-        await release(self._kube, owner.ref, owner.uid, owner.metadata)
+        await releasing.release(self._kube, owner.ref, owner.uid, owner.metadata)
 
     async def recall(self, key: str) -> interfaces.Resource | None:  # noqa: ARG002 - the protocol's
         """What was written on a resource is gone with it."""
@@ -121,7 +119,7 @@ class ParentInventory:
             return True
         namespace, _, name = key.rpartition("/")
         path = paths.item(found.api_version, found.plural, namespace, name)
-        return await _read(self._kube, path, f"{kind} {key}") is None
+        return await releasing.read(self._kube, path, f"{kind} {key}") is None
 
     def forget(self, key: str) -> None:
         """The resource is gone."""
@@ -238,7 +236,7 @@ class ConfigMapInventory:
 
     async def _metadata(self, key: str) -> Mapping[str, Any] | None:
         if key not in self._seen:
-            found = await _read(self._kube, self._path(key), f"ConfigMap {self._name(key)}")
+            found = await releasing.read(self._kube, self._path(key), f"ConfigMap {self._name(key)}")
             if found is None:
                 return None
             self._seen[key] = found
@@ -257,8 +255,8 @@ def refuse_claimed(owner: interfaces.Resource, controller: str) -> None:
     if claimant not in {"", controller}:
         msg = (
             f"{owner.ref} is looked after by the controller {claimant!r} (annotation {marks.CONTROLLER}); make the "
-            "two controllers' selections differ, or, if that controller is gone, run `lostromos cleanup "
-            f"--claimant {claimant}`"
+            "two controllers' selections differ, or, if that controller is gone, run `lostromos cleanup --kind "
+            f"{owner.ref.kind}.{owner.ref.group} --claimant {claimant}`"
         )
         raise errors.RefusedError(msg)
 
@@ -275,33 +273,6 @@ def hint_marks(
     if namespaces:
         annotations[marks.NAMESPACES] = ",".join(sorted(namespaces))
     return {"labels": {marks.SET_ID: marks.set_id(ref)}, "annotations": annotations}
-
-
-async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metadata: Mapping[str, Any]) -> None:
-    """Take our marks and the finalizer off an object; raises ApiError."""
-    kind = await kube.discovery.kind(ref.api_version, ref.kind)
-    path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
-    for attempt in range(_TRIES):
-        try:
-            await kube.request_bytes(
-                "PATCH",
-                path,
-                action=f"release {ref}",
-                body=_without_marks(metadata, uid),
-                content_type=client.MERGE,
-                accept=client.METADATA_ONLY,
-            )
-        except errors.ApiError as error:
-            if error.status == NOT_FOUND:
-                return
-            if error.status != CONFLICT or attempt == _TRIES - 1:
-                raise
-            live = await _read(kube, path, str(ref))
-            if live is None or live.get("uid") != uid:
-                return
-            metadata = live
-        else:
-            return
 
 
 def collection(kind: discovery.Kind, namespace: str) -> str:
@@ -324,18 +295,6 @@ def _tooling() -> str:
     return f"lostromos/{importlib.metadata.version('lostromos-core')}"
 
 
-async def _read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
-    """The live metadata of an object, None if it is gone."""
-    try:
-        answer = await kube.request("GET", path, action=f"read {what}", accept=client.METADATA_ONLY)
-    except errors.ApiError as error:
-        if error.status == NOT_FOUND:
-            return None
-        raise
-    found: Mapping[str, Any] = answer["metadata"]
-    return found
-
-
 def _covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether metadata has all wanted marks; hints may say more than is wanted."""
     if (metadata.get("labels") or {}).get(marks.SET_ID) != wanted["labels"][marks.SET_ID]:
@@ -348,17 +307,6 @@ def _covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         elif there.get(key) != value:
             return False
     return set(wanted.get("finalizers", ())) <= set(metadata.get("finalizers") or ())
-
-
-def _without_marks(metadata: Mapping[str, Any], uid: str) -> dict[str, Any]:
-    """A merge patch that removes our marks; refused by the server if the resource changed meanwhile."""
-    patch: dict[str, Any] = {"uid": uid, "resourceVersion": metadata.get("resourceVersion", "")}
-    patch["finalizers"] = [name for name in metadata.get("finalizers") or () if name != marks.FINALIZER]
-    for field in ("labels", "annotations"):
-        own = {key: None for key in metadata.get(field) or {} if key in marks.OWN_KEYS}
-        if own:
-            patch[field] = own
-    return {"metadata": patch}
 
 
 def _group_kind(text: str) -> GroupKind:

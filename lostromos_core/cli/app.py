@@ -9,7 +9,7 @@ import click
 import rich.console
 
 from lostromos_core import errors
-from lostromos_core.cli import list_plugins, render, run, schema, version
+from lostromos_core.cli import cleanup, list_plugins, render, run, schema, version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def commands() -> None:
     """
 
 
-for command in (run.command, render.command, list_plugins.command, schema.command, version.command):
+for command in (run.command, render.command, cleanup.command, list_plugins.command, schema.command, version.command):
     commands.add_command(command)
 
 

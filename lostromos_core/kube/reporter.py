@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, final
+import time
+from typing import TYPE_CHECKING, Any, Literal, final
 
+import orjson
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, events, paths, schema, status
+from lostromos_core.kube import children, client, events, paths, schema, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +28,7 @@ def _now() -> dt.datetime:
 class Reporter:
     """The one writer of the status of one kind's resources, for one controller."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two of them are clocks
         self,
         kube: client.Kube,
         controller: str,
@@ -34,6 +36,7 @@ class Reporter:
         kind: str,
         *,
         now: Callable[[], dt.datetime] = _now,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube = kube
         self._controller = controller
@@ -41,11 +44,13 @@ class Reporter:
         self._kind = kind
         self._now = now
         self._schema: Mapping[str, Any] | None = None
-        self._last: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._last: dict[str, tuple[str, int, bytes]] = {}
+        self._spam = _SpamFilter(clock)
 
     def forget(self, key: str) -> None:
         """The resource is gone."""
         self._last.pop(key, None)
+        self._spam.forget(key)
 
     async def write(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
         """Write what a report says, if it says something new; raises ApiError."""
@@ -56,16 +61,31 @@ class Reporter:
         declared = schema.keep_declared(wanted, self._schema or {})
         if not declared or not status.differs(declared, current):
             return
-        await self._send(resource, declared)
-        self._last[resource.key] = (resource.uid, declared)
-        if resource.unreadable:
-            await self._write_event(resource, report)
+        version = await self._send(resource, declared)
+        self._last[resource.key] = resource.uid, version, orjson.dumps(declared)
+        news = status.news(report, current)
+        if news and self._spam.allows(resource.key):
+            await self._write_event(resource, *news)
+
+    async def clear(self, resource: interfaces.Resource) -> None:
+        """Take back all that we said on a resource; raises ApiError."""
+        self.forget(resource.key)
+        if resource.data.get("status") and await self._can_write():
+            await self._send(resource, {})
+
+    async def check(self) -> None:
+        """Say which status fields the kind does not declare, once; raises ApiError."""
+        await self._can_write()
 
     def _current(self, resource: interfaces.Resource) -> Mapping[str, Any]:
         """What the status says: what we wrote last, since the watch may not have brought it back yet."""
-        uid, last = self._last.get(resource.key, ("", {}))
+        uid, version, last = self._last.get(resource.key, ("", 0, b""))
         seen: Mapping[str, Any] = resource.data.get("status") or {}
-        return last if uid == resource.uid and last else seen
+        if uid != resource.uid or children.number(resource.metadata.get("resourceVersion")) >= version:
+            self._last.pop(resource.key, None)
+            return seen
+        written: Mapping[str, Any] = orjson.loads(last)
+        return written
 
     async def _can_write(self) -> bool:
         """Whether the kind has a status to write to; reads its schema once, and says what is missing."""
@@ -91,7 +111,8 @@ class Reporter:
                 "the kind does not declare all status fields", kind=self._kind, missing=missing, add=schema.SNIPPET
             )
 
-    async def _send(self, resource: interfaces.Resource, declared: Mapping[str, Any]) -> None:
+    async def _send(self, resource: interfaces.Resource, declared: Mapping[str, Any]) -> int:
+        """Write a status; the resource's version after it, 0 if there is nobody left to tell."""
         ref = resource.ref
         kind = await self._kube.discovery.kind(self._api_version, self._kind)
         metadata = {"name": ref.name, "uid": resource.uid}
@@ -99,7 +120,7 @@ class Reporter:
             metadata["namespace"] = ref.namespace
         body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata, "status": declared}
         try:
-            await self._kube.request_bytes(
+            answer = await self._kube.request(
                 "PATCH",
                 paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status"),
                 action=f"report on {ref}",
@@ -112,14 +133,42 @@ class Reporter:
             if error.status not in _GONE:
                 self._schema = None if error.reason == "SchemaError" else self._schema
                 raise
+            return 0
+        return children.number(answer["metadata"].get("resourceVersion"))
 
-    async def _write_event(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
+    async def _write_event(
+        self, resource: interfaces.Resource, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
         await events.write(
             self._kube,
             resource.ref,
             uid=resource.uid,
-            kind="Normal" if report.ready else "Warning",
-            reason=report.reason,
-            message=report.message,
+            kind=kind,
+            reason=reason,
+            message=message,
             controller=self._controller,
         )
+
+
+@final
+class _SpamFilter:
+    """Lets a few Events about a resource pass, and then one a minute."""
+
+    BURST = 10.0
+    REFILL = 1 / 60
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def allows(self, key: str) -> bool:
+        """Whether one more may be written now."""
+        now = self._clock()
+        left, at = self._left.get(key, (self.BURST, now))
+        left = min(self.BURST, left + (now - at) * self.REFILL)
+        self._left[key] = (max(0.0, left - 1), now)
+        return left >= 1
+
+    def forget(self, key: str) -> None:
+        """The resource is gone."""
+        self._left.pop(key, None)

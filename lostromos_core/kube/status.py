@@ -7,7 +7,7 @@ Source: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lostromos_core import errors, interfaces
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 OWN = frozenset({"observedGeneration", "conditions", "resources"})
 """Fields of ours; the others are the template author's."""
+PROGRESS = frozenset({"Waiting", "Deleting"})
+"""Reasons not to be ready that are no failures."""
 MAX_OBJECTS = 500
 """Entries of ``resources``; what failed comes first when there are more."""
 
@@ -33,6 +35,27 @@ def desired(
         "conditions": _conditions(report, current, generation, now),
         "resources": _objects(report, current, generation),
     }
+
+
+def news(report: interfaces.Report, current: Mapping[str, Any]) -> tuple[Literal["Normal", "Warning"], str, str] | None:
+    """What an Event shall say, if something happened that somebody should know: type, reason and message.
+
+    Success at the first try is what everybody expects, and costs no Event.
+    """
+    conditions = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
+    before = conditions.get("Ready") or {}
+    pruned = [result for result in report.objects if result.action is interfaces.Action.PRUNED]
+    if not report.ready:
+        if (before.get("reason"), before.get("message")) == (report.reason, errors.shorten(report.message)):
+            return None
+        quiet = report.paused or report.reason in PROGRESS
+        return "Normal" if quiet else "Warning", report.reason, report.message
+    if pruned:
+        more = f" and {len(pruned) - 1} more" if len(pruned) > 1 else ""
+        return "Normal", "Pruned", f"{pruned[0].ref}{more}"
+    if before.get("status") == "False":
+        return "Normal", report.reason, report.message
+    return None
 
 
 def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:

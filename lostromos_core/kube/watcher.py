@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.watcher")
 
+LOOK_AGAIN = 0.5
+"""Seconds until it is tried again to look for what left the selection."""
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 
 @final
 class KubernetesWatcher:
@@ -79,6 +83,44 @@ class KubernetesWatcher:
             for namespace in scopes:
                 sink = _Sink(self, namespace, bell, waiting)
                 group.create_task(self._watch_one(namespace, sink).run())
+            group.create_task(self._look_around(waiting, bell))
+
+    async def _look_around(self, waiting: set[str], bell: interfaces.Doorbell) -> None:
+        """When all is known: say which status fields are missing, and find what left the selection unnoticed."""
+        while waiting or not await self._looked(bell):  # noqa: ASYNC110 - looking may fail, and is tried again
+            await asyncio.sleep(LOOK_AGAIN)
+
+    async def _looked(self, bell: interfaces.Doorbell) -> bool:
+        try:
+            await self._reporter.check()
+            if self.namespaces or self._labels:
+                await self._find_left(bell)
+        except errors.ApiError as error:
+            if error.status != 403:  # noqa: PLR2004 - HTTP
+                return False
+            _log.info("resources that left the selection cannot be looked for", reason=str(error))
+        return True
+
+    async def _find_left(self, bell: interfaces.Doorbell) -> None:
+        """Ring for resources that carry our marks, but are no longer selected."""
+        kind = await self._kube.discovery.kind(self.api_version, self.kind)
+        query = {"labelSelector": marks.SET_ID, "limit": str(watching.PAGE)}
+        while True:
+            answer = await self._kube.request(
+                "GET",
+                paths.collection(self.api_version, kind.plural),
+                action=f"look for {self.kind} that left the selection",
+                query=query,
+                accept=METADATA_LIST,
+            )
+            for metadata in (item["metadata"] for item in answer.get("items") or []):
+                key = _key(metadata.get("namespace") or "", metadata["name"])
+                if marks.claimant(metadata) == self._controller and key not in self._store:
+                    self._left.add(key)
+                    bell.ring(key)
+            query["continue"] = (answer.get("metadata") or {}).get("continue") or ""
+            if not query["continue"]:
+                return
 
     async def get(self, key: str) -> interfaces.Resource | None:
         """The newest known state; ``deleting`` also for what left the selection and still carries our marks."""
@@ -100,9 +142,11 @@ class KubernetesWatcher:
         )
 
     async def report(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
-        """Write the status of a resource, if it says something new; raises ApiError."""
+        """Write the status of a resource, if it says something new; raises ApiError. What was released has none."""
         if self._selects(resource.metadata) and resource.key not in self._left:
             await self._reporter.write(resource, report)
+        elif report.reason == interfaces.RELEASED:
+            await self._reporter.clear(resource)
 
     def _watch_one(self, namespace: str, sink: _Sink) -> watching.Watch:
         async def path() -> str:

@@ -1,0 +1,110 @@
+"""``lostromos cleanup``: let go of resources when their operator or controller is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+import rich.box
+import rich.console
+import rich.markup
+import rich.table
+
+from lostromos_core import errors
+from lostromos_core.cli import options
+from lostromos_core.kube import cleanup, client
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@click.command("cleanup")
+@options.cluster
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    required=True,
+    metavar="KIND.GROUP",
+    help="The kind of the resources, such as WebApp.example.com. May be repeated.",
+)
+@click.option(
+    "--claimant",
+    "claimants",
+    multiple=True,
+    metavar="CONTROLLER",
+    help="Only resources that this controller looked after. May be repeated; without it, all.",
+)
+@click.option("-n", "--namespace", default="", help="Only in this namespace.")
+@click.option("--delete-objects", is_flag=True, help="Delete the objects that were applied for them, too.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def command(  # noqa: PLR0913 - the options of the command
+    *,
+    kubeconfig: str,
+    context: str,
+    kinds: tuple[str, ...],
+    claimants: tuple[str, ...],
+    namespace: str,
+    delete_objects: bool,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Remove Lostrómos' marks and finalizers from resources whose operator or controller is gone.
+
+    Their objects stay, unless told otherwise. Do not run it while the operator runs: it would mark them again.
+    """
+
+    async def go() -> int:
+        async with client.Kube(kubeconfig, context=context) as kube:
+            found = [one for kind in kinds for one in await _find(kube, kind, namespace, claimants)]
+            _show(found)
+            if not found or dry_run:
+                return 0
+            what = "and delete their objects" if delete_objects else "and leave their objects where they are"
+            if not yes and not click.confirm(f"Let go of these {len(found)} resources {what}?"):
+                return 1
+            return await _clean(kube, found, delete_objects=delete_objects)
+
+    return asyncio.run(go())
+
+
+async def _find(kube: client.Kube, text: str, namespace: str, claimants: Sequence[str]) -> list[cleanup.Claimed]:
+    name, _, group = text.partition(".")
+    kind = await kube.discovery.by_group_kind(group, name)
+    if kind is None:
+        where = f"the group {group}" if group else "the core group"
+        msg = f"the cluster has no kind {name} in {where}; write KIND.GROUP, such as WebApp.example.com"
+        raise click.UsageError(msg)
+    return [one async for one in cleanup.find(kube, kind, namespace) if not claimants or one.claimant in claimants]
+
+
+def _show(found: Sequence[cleanup.Claimed]) -> None:
+    console = rich.console.Console()
+    if not found:
+        console.print("No resource carries marks of Lostrómos.")
+        return
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for heading in ("Resource", "Controller", "Finalizer"):
+        table.add_column(heading, overflow="fold")
+    for one in found:
+        table.add_row(rich.markup.escape(str(one.ref)), one.claimant or "-", "yes" if one.has_finalizer else "no")
+    console.print(table)
+
+
+async def _clean(kube: client.Kube, found: Sequence[cleanup.Claimed], *, delete_objects: bool) -> int:
+    """Let go of all; the exit code. One that fails does not stop the others."""
+    failed = deleted = 0
+    for one in found:
+        try:
+            for child in await cleanup.objects_of(kube, one) if delete_objects else ():
+                await cleanup.delete(kube, child)
+                deleted += 1
+            await cleanup.let_go(kube, one)
+        except errors.LostromosError as error:
+            failed += 1
+            click.echo(f"{one.ref}: {error}", err=True)
+    more = f", {deleted} objects deleted" if delete_objects else ""
+    click.echo(f"{len(found) - failed} of {len(found)} resources let go{more}.")
+    return 1 if failed else 0

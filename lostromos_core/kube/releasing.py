@@ -1,0 +1,69 @@
+"""Letting go of resources: our marks and the finalizer come off, and nothing else changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lostromos_core import errors
+from lostromos_core.kube import client as clients
+from lostromos_core.kube import marks, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core import interfaces
+    from lostromos_core.kube import client
+
+NOT_FOUND: Final = 404
+CONFLICT: Final = 409
+_TRIES: Final = 3
+
+
+async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metadata: Mapping[str, Any]) -> None:
+    """Take our marks and the finalizer off an object; raises ApiError."""
+    kind = await kube.discovery.kind(ref.api_version, ref.kind)
+    path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
+    for attempt in range(_TRIES):
+        try:
+            await kube.request_bytes(
+                "PATCH",
+                path,
+                action=f"release {ref}",
+                body=_without_marks(metadata, uid),
+                content_type=clients.MERGE,
+                accept=clients.METADATA_ONLY,
+            )
+        except errors.ApiError as error:
+            if error.status == NOT_FOUND:
+                return
+            if error.status != CONFLICT or attempt == _TRIES - 1:
+                raise
+            live = await read(kube, path, str(ref))
+            if live is None or live.get("uid") != uid:
+                return
+            metadata = live
+        else:
+            return
+
+
+async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
+    """The live metadata of an object, None if it is gone."""
+    try:
+        answer = await kube.request("GET", path, action=f"read {what}", accept=clients.METADATA_ONLY)
+    except errors.ApiError as error:
+        if error.status == NOT_FOUND:
+            return None
+        raise
+    found: Mapping[str, Any] = answer["metadata"]
+    return found
+
+
+def _without_marks(metadata: Mapping[str, Any], uid: str) -> dict[str, Any]:
+    """A merge patch that removes our marks; refused by the server if the resource changed meanwhile."""
+    patch: dict[str, Any] = {"uid": uid, "resourceVersion": metadata.get("resourceVersion", "")}
+    patch["finalizers"] = [name for name in metadata.get("finalizers") or () if name != marks.FINALIZER]
+    for field in ("labels", "annotations"):
+        own = {key: None for key in metadata.get(field) or {} if key in marks.OWN_KEYS}
+        if own:
+            patch[field] = own
+    return {"metadata": patch}
