@@ -30,10 +30,14 @@ def owns(fields: Mapping[str, Any], body: Any, path: Sequence[str | int]) -> boo
     for step in path:
         if not fields:
             return True
-        below = _item(fields, body[step]) if isinstance(step, int) else fields.get(f"f:{step}")
+        try:
+            body = body[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+        below = _item(fields, body) if isinstance(step, int) else fields.get(f"f:{step}")
         if below is None:
             return False
-        fields, body = below, body[step]
+        fields = below
     return True
 
 

@@ -50,7 +50,8 @@ class Entry:
 
     ``digest`` is what we made of it, empty if that has to be found out. ``touched``: somebody changed or removed
     something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
-    write. ``sending``: an answer is due, and news are ``held`` until it has come.
+    write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
+    ours after our last write: whoever has one of them now has taken it from us.
     """
 
     uid: str = ""
@@ -62,6 +63,7 @@ class Entry:
     sending: bool = False
     held: list[tuple[children.Child | None, children.Child | None]] = dataclasses.field(default_factory=list)
     fight: Fight | None = None
+    held_fields: children.Shape | None = None
 
 
 @final

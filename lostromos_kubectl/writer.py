@@ -132,6 +132,7 @@ class Writer:
         settled = item.said.create_only or (child.digest == item.digest and self._owns_all(item, child))
         if settled:
             entry.digest, entry.touched = item.digest, False
+            entry.held_fields = child.shape(self._manager)
         return settled
 
     async def write(
@@ -251,6 +252,7 @@ class Writer:
             entry.fight.repaired(self._clock())
         entry.child = found[0] if found else None
         entry.uid, entry.digest = str(answer.metadata.get("uid", "")), item.digest
+        entry.held_fields = entry.child.shape(self._manager) if entry.child else None
         entry.touched = entry.adopted = entry.due = False
         if not write.uid:
             return interfaces.ObjectResult(item.ref, interfaces.Action.CREATED)
@@ -266,10 +268,20 @@ class Writer:
         if self._conflicts(item) == "yield":
             one.yielded = (*one.yielded, *(fields.parse(cause.field, item.body) for cause in answer.causes))
             return None
-        if entry.child is not None and entry.child.digest == item.digest and not one.force:
+        if not one.force and self._were_ours(item, entry, answer):
             one.force = True
             return None
         return desired_.explain(item, answer)
+
+    def _were_ours(self, item: desired_.Desired, entry: memory.Entry, answer: errors.ApiError) -> bool:
+        """Whether all contested fields were ours after our last write: then somebody took them, and that is drift."""
+        if entry.child is not None and entry.child.digest == item.digest:
+            return True
+        if entry.held_fields is None:
+            return False
+        held = entry.held_fields.fields
+        paths = [fields.parse(cause.field, item.body) for cause in answer.causes]
+        return all(fields.owns(held, item.body, path) for path in paths)
 
     async def _another_object(
         self, one: _Try, write: Write, owner: interfaces.Resource

@@ -70,8 +70,23 @@ class Reporter:
     async def clear(self, resource: interfaces.Resource) -> None:
         """Take back all that we said on a resource; raises ApiError."""
         self.forget(resource.key)
-        if resource.data.get("status") and await self._can_write():
-            await self._send(resource, {})
+        said = status.OWN & set(resource.data.get("status") or {})
+        if not said or not await self._can_write():
+            return
+        ref = resource.ref
+        kind = await self._kube.discovery.kind(self._api_version, self._kind)
+        try:
+            await self._kube.request_bytes(
+                "PATCH",
+                paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status"),
+                action=f"clear the status of {ref}",
+                body={"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)},
+                content_type=client.MERGE,
+                accept=client.METADATA_ONLY,
+            )
+        except errors.ApiError as error:
+            if error.status not in _GONE:
+                raise
 
     async def check(self) -> None:
         """Say which status fields the kind does not declare, once; raises ApiError."""

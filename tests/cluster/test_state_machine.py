@@ -1,0 +1,245 @@
+"""Whatever happens in whatever order: when it is over, the cluster is as the templates say, and nothing else was touched.
+
+Random changes of resources, templates and objects, and restarts (also kill -9), on the real API server. The oracle
+after each quiet moment: the objects by label are those rendered, with all their fields; every resource is ready, or
+says why not; another moment costs no write; a bystander's objects are as they were, byte for byte.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from tests import operators
+from tests.controlplane import errors, waiting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.controlplane import api as apis
+    from tests.controlplane import cluster, crds
+
+TEMPLATE = """\
+{% for part in resource.spec.parts %}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ resource.metadata.name }}-{{ part }}
+  labels: {version: "VERSION"}
+data:
+  text: {{ resource.spec.text }}
+  EXTRA: "1"
+{% endfor %}
+"""
+SECRET = """\
+{% if resource.spec.secret %}
+apiVersion: v1
+kind: Secret
+metadata: {name: "{{ resource.metadata.name }}"}
+stringData: {text: "{{ resource.spec.text }}"}
+{% endif %}
+"""
+NAMES = st.sampled_from(["x", "y", "z"])
+PARTS = st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3)
+SPECS = st.fixed_dictionaries({"parts": PARTS, "text": st.sampled_from(["1", "2", "no\n"]), "secret": st.booleans()})
+QUIET = 20.0
+"""Seconds within which everything must be as it shall be."""
+
+
+class Machine(stateful.RuleBasedStateMachine):
+    """What may happen. ``world`` is set by the test."""
+
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.begin()
+        self.wanted: dict[str, dict[str, Any]] = {}
+        self.template = (1, "extra")
+
+    @stateful.rule(name=NAMES, spec=SPECS)
+    def write_resource(self, name: str, spec: dict[str, Any]) -> None:
+        self.wanted[name] = spec
+        self.world.write(name, spec)
+
+    @stateful.rule(name=NAMES)
+    def delete_resource(self, name: str) -> None:
+        self.wanted.pop(name, None)
+        self.world.delete(name)
+
+    @stateful.rule(version=st.integers(1, 3), extra=st.sampled_from(["extra", "more"]))
+    def change_template(self, version: int, extra: str) -> None:
+        self.template = (version, extra)
+        self.world.set_template(version, extra)
+
+    @stateful.rule(
+        name=NAMES,
+        part=st.sampled_from(["a", "b", "c"]),
+        how=st.sampled_from(["change", "take", "delete", "unlabel", "add"]),
+    )
+    def touch(self, name: str, part: str, how: str) -> None:
+        self.world.touch(f"{name}-{part}", how)
+
+    @stateful.rule(how=st.sampled_from([signal.SIGTERM, signal.SIGKILL]))
+    def restart(self, how: signal.Signals) -> None:
+        self.world.restart(how)
+
+    @stateful.rule()
+    def come_to_rest(self) -> None:
+        self.world.check(self.wanted, self.template)
+
+    def teardown(self) -> None:
+        try:
+            self.world.check(self.wanted, self.template)
+        finally:
+            self.world.end()
+
+
+class World:
+    """A namespace, a kind, an operator and a bystander."""
+
+    def __init__(
+        self, folder: Path, plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+    ) -> None:
+        self.folder, self.plane, self.api, self.crd, self.namespace = folder, plane, api, crd, namespace
+        self.core = f"/api/v1/namespaces/{namespace}"
+        api.create(
+            f"{self.core}/configmaps", {"metadata": {"name": "bystander", "labels": {"a": "b"}}, "data": {"k": "v"}}
+        )
+        self.bystander = api.get(f"{self.core}/configmaps/bystander")
+
+    def begin(self) -> None:
+        place = self.folder / secrets.token_hex(4)
+        place.mkdir()
+        options = {"finalizer": "always", "prune": {"share": 1, "controllerShare": 1}}
+        self.made = operators.project(place, self.crd, templates={"b.yaml": SECRET}, apply={"server-side": options})
+        self.set_template(1, "extra", restart=False)
+        self.operator = operators.Operator(self.made, self.plane.kubeconfig)
+        self.operator.start()
+
+    def end(self) -> None:
+        for item in self.api.list(self.crd.path(self.namespace)):
+            self.delete(item["metadata"]["name"])
+        waiting.wait_until(lambda: not self.api.list(self.crd.path(self.namespace)), timeout=QUIET)
+        self.operator.stop()
+        assert "a bug" not in self.operator.log
+
+    def set_template(self, version: int, extra: str, *, restart: bool = True) -> None:
+        self.made.template("a.yaml", TEMPLATE.replace("VERSION", f"v{version}").replace("EXTRA", extra))
+        if restart:
+            self.restart(signal.SIGTERM)
+
+    def restart(self, how: signal.Signals) -> None:
+        self.operator.stop(how)
+        self.operator.start()
+
+    def write(self, name: str, spec: dict[str, Any]) -> None:
+        def attempt() -> bool:
+            try:
+                self.api.apply(self.crd.path(self.namespace, name), self.crd.manifest(name, spec=spec), force=True)
+            except errors.ApiError as error:
+                if error.status != 409:
+                    raise
+                return False
+            return not self.api.get(self.crd.path(self.namespace, name))["metadata"].get("deletionTimestamp")
+
+        waiting.wait_until(attempt, timeout=QUIET, interval=0.2)
+
+    def delete(self, name: str) -> None:
+        self._try(lambda: self.api.delete(self.crd.path(self.namespace, name)))
+
+    def touch(self, name: str, how: str) -> None:
+        path = f"{self.core}/configmaps/{name}"
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"text": "theirs"}}
+        if not self.api.exists(path):
+            return
+        changes: dict[str, Any] = {
+            "change": lambda: self.api.patch(path, {"data": {"text": "theirs"}}),
+            "take": lambda: self.api.apply(path, body, manager="kubectl", force=True, fieldValidation="Ignore"),
+            "delete": lambda: self.api.delete(path),
+            "unlabel": lambda: self.api.patch(path, {"metadata": {"labels": None}}),
+            "add": lambda: self.api.patch(
+                path, {"metadata": {"annotations": {"theirs": "1"}}, "data": {"theirs": "1"}}
+            ),
+        }
+        self._try(changes[how])
+
+    def _try(self, change: Any) -> None:
+        try:
+            change()
+        except errors.ApiError as error:
+            if error.status not in {404, 409}:
+                raise
+
+    def objects(self) -> dict[tuple[str, str], Any]:
+        found = {}
+        for plural in ("configmaps", "secrets"):
+            for item in self.api.list(f"{self.core}/{plural}", labelSelector="applyset.kubernetes.io/part-of"):
+                data = {key: value for key, value in item.get("data", {}).items() if key != "theirs"}
+                found[plural, item["metadata"]["name"]] = data, item["metadata"]["labels"].get("version", "")
+        return found
+
+    def check(self, wanted: dict[str, dict[str, Any]], template: tuple[int, str]) -> None:
+        expected = rendered(wanted, template)
+
+        def at_rest() -> bool:
+            items = {item["metadata"]["name"]: item for item in self.api.list(self.crd.path(self.namespace))}
+            return (
+                items.keys() == wanted.keys()
+                and all(map(operators.is_ready, items.values()))
+                and self.objects() == expected
+            )
+
+        try:
+            waiting.wait_until(at_rest, timeout=QUIET, interval=0.2)
+        except TimeoutError as error:
+            found = self.objects()
+            error.add_note(f"expected {expected}, found {found}")
+            for item in self.api.list(self.crd.path(self.namespace)):
+                error.add_note(f"{item['metadata']['name']}: {operators.condition(item)}")
+            error.add_note(self.operator.log[-3000:])
+            raise
+        before = self.versions()
+        time.sleep(1)
+        assert self.versions() == before, "at rest, nothing is written"
+        assert self.api.get(f"{self.core}/configmaps/bystander") == self.bystander
+
+    def versions(self) -> dict[str, str]:
+        collections = [self.crd.path(self.namespace), f"{self.core}/configmaps", f"{self.core}/secrets"]
+        items = [item["metadata"] for path in collections for item in self.api.list(path)]
+        return {item["uid"]: item["resourceVersion"] for item in items}
+
+
+def rendered(wanted: dict[str, dict[str, Any]], template: tuple[int, str]) -> dict[tuple[str, str], Any]:
+    """What the templates make of all resources: the oracle's own rendering."""
+    version, extra = template
+    encoded = {"1": "MQ==", "2": "Mg==", "no\n": "bm8K"}
+    found: dict[tuple[str, str], Any] = {}
+    for name, spec in wanted.items():
+        for part in spec["parts"]:
+            found["configmaps", f"{name}-{part}"] = {"text": spec["text"], extra: "1"}, f"v{version}"
+        if spec["secret"]:
+            found["secrets", name] = {"text": encoded[spec["text"]]}, ""
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_the_cluster_becomes_what_the_templates_say_whatever_happens(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    class Here(Machine):
+        world = World(tmp_path, control_plane, api, crd, namespace)
+
+    settings = hypothesis.settings(
+        max_examples=8, stateful_step_count=14, deadline=None, derandomize=False, database=None, print_blob=True,
+        suppress_health_check=list(hypothesis.HealthCheck), phases=[hypothesis.Phase.generate],
+    )  # fmt: skip
+    stateful.run_state_machine_as_test(Here, settings=settings)
