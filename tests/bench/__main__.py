@@ -83,6 +83,7 @@ def main(
         rich.print(report.table(points[-1]))
     if len(points) > 1:
         rich.print(report.curve(points))
+        rich.print(report.plot(points))
     if json_file:
         json_file.write_text(json.dumps(report.document(points), indent=1, default=str) + "\n")
     missed = [figure.name for done in points for figure in figures.figures(done) if _is_missed(figure)]

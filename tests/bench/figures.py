@@ -39,7 +39,7 @@ def _figure(measure: measures.Measure, done: Sequence[runs.Run]) -> Figure | Non
         floor=floor,
         target=str(target) if target else "",
         verdict="" if target is None else "met" if _is_met(target, measure, done) else "missed",
-        binding=target is not None and not target.later,
+        binding=target is not None,
     )
 
 

@@ -43,6 +43,32 @@ def updates(admin: api.Api, *, namespace: str, names: Sequence[str], trials: int
         return [_update(admin, seen, namespace, names, trial) for trial in range(trials)]
 
 
+def repairs(admin: api.Api, *, namespace: str, names: Sequence[str], trials: int) -> list[float]:
+    """Seconds from a foreign change of a ConfigMap, or its deletion, to the event of its repair; one by one, in turns."""
+    path = workload.children_path("configmaps", namespace)
+    with contextlib.closing(
+        _objects(admin, path, version=version(admin, path), seconds=TRIAL_WITHIN * max(trials, 1))
+    ) as seen:
+        return [_repair(admin, seen, path, names, trial) for trial in range(trials)]
+
+
+def _repair(admin: api.Api, seen: Iterator[api.Json], path: str, names: Sequence[str], trial: int) -> float:
+    name = names[trial * STRIDE % len(names)]
+    before = admin.get(f"{path}/{name}")
+    time.sleep(PAUSE)
+    begin = time.perf_counter()
+    if trial % 2:
+        changed = admin.delete(f"{path}/{name}")["metadata"].get("resourceVersion", "")
+    else:
+        changed = admin.patch(f"{path}/{name}", {"data": {"MOTTO": f"foreign {trial}"}})["metadata"]["resourceVersion"]
+    for item in seen:
+        metadata = item["metadata"]
+        new = metadata["uid"] != before["metadata"]["uid"] if trial % 2 else metadata["resourceVersion"] != changed
+        if metadata["name"] == name and new and item["data"]["MOTTO"] == before["data"]["MOTTO"]:
+            return time.perf_counter() - begin
+    raise TimeoutError(f"the ConfigMap of {name} was not repaired")
+
+
 def _update(admin: api.Api, seen: Iterator[api.Json], namespace: str, names: Sequence[str], trial: int) -> float:
     name, motto = names[trial * STRIDE % len(names)], f"Trial {trial}: yes"
     time.sleep(PAUSE)

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import rich.box
+import rich.console
 import rich.table
 
 from tests.bench import figures, runs
 
 MARKS: Final = {"met": "[green]met[/]", "missed": "[bold red]missed[/]", "": ""}
+PLOTTED: Final = ("operator CPU a CR", "API server CPU a CR", "peak RSS", "restart, CPU")
+WIDTH: Final = 50
+"""Characters of the longest bar."""
 DISTRIBUTIONS: Final = ("lostromos-core", "aiohttp", "orjson", "uvloop")
 
 
@@ -43,6 +47,24 @@ def curve(points: Sequence[Sequence[runs.Run]]) -> rich.table.Table:
         made.add_row(f"{name}, {unit}" if unit else name, *cells)
     made.caption = "operator / floor of the same run"
     return made
+
+
+def plot(points: Sequence[Sequence[runs.Run]]) -> rich.console.Group:
+    """Bars of what should stay flat, or small: each figure on a scale of its own, one bar for each number."""
+    made: list[str] = []
+    for wanted in PLOTTED:
+        values = [
+            (done[0].plan.count, figure.operator, figure.unit)
+            for done in points
+            for figure in figures.figures(done)
+            if figure.name == wanted and figure.operator is not None
+        ]
+        most = max((value for _, value, _ in values), default=0.0) or 1.0
+        made.append(f"[bold]{wanted}[/]")
+        for count, value, unit in values:
+            bar = "█" * max(1, round(WIDTH * value / most))
+            made.append(f"{count:>8,} {bar} {_number(value)} {unit}")
+    return rich.console.Group(*made)
 
 
 def document(points: Sequence[Sequence[runs.Run]]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Run:
     floor: floors.Floor
     converge: phases.Converge
     updates: Sequence[float]
+    repairs: Sequence[float]
     idle: phases.Idle | None
     restart: phases.Restart | None
 
@@ -88,12 +89,13 @@ class _Bench:
         self._say(f"create {self._plan.count} resources for the operator")
         workload.create(self._admin, namespace="bench", count=self._plan.count)
         processes.wait_until_quiet(self._plane.api_pid, within=floors.QUIET_WITHIN)
-        converge, updates, idle = self._first_process()
+        converge, updates, repairs, idle = self._first_process()
         return Run(
             plan=self._plan,
             floor=floor,
             converge=converge,
             updates=updates,
+            repairs=repairs,
             idle=idle,
             restart=self._restart() if self._plan.restart else None,
         )
@@ -107,7 +109,7 @@ class _Bench:
         self._say("restart")
         return phases.restart(self._subject)
 
-    def _first_process(self) -> tuple[phases.Converge, Sequence[float], phases.Idle | None]:
+    def _first_process(self) -> tuple[phases.Converge, Sequence[float], Sequence[float], phases.Idle | None]:
         self._say("converge")
         subject = self._subject
         version = observer.version(self._admin, workload.KIND.path("bench"))
@@ -116,7 +118,9 @@ class _Bench:
             converge = phases.converge(subject, operator, meter, version=version)
             self._say(f"update: {self._plan.trials} times")
             updates = observer.updates(self._admin, namespace="bench", names=subject.names, trials=self._plan.trials)
-            return converge, updates, self._idle(operator) if self._plan.idle else None
+            self._say(f"drift: {self._plan.trials} times")
+            repairs = observer.repairs(self._admin, namespace="bench", names=subject.names, trials=self._plan.trials)
+            return converge, updates, repairs, self._idle(operator) if self._plan.idle else None
 
     def _idle(self, operator: running.Operator) -> phases.Idle:
         self._say(f"idle: {self._plan.idle:g} s")

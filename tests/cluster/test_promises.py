@@ -315,3 +315,35 @@ def test_objects_of_an_owner_that_was_deleted_by_force_are_swept(
     with pytest.raises(errors.ApiError):
         api.get(path)
     api.delete(f"/api/v1/namespaces/{far}")
+
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: "{{ resource.metadata.name }}"}
+spec:
+  selector: {matchLabels: {app: "{{ resource.metadata.name }}"}}
+  template:
+    metadata: {labels: {app: "{{ resource.metadata.name }}"}}
+    spec: {containers: [{name: c, image: "{{ resource.spec.image }}"}]}
+"""
+
+
+def test_an_autoscaler_is_never_fought(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd, templates={"d.yaml": DEPLOYMENT})
+    scale = f"/apis/apps/v1/namespaces/{namespace}/deployments/web/scale"
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        with operators.Operator(made, chaos.kubeconfig):
+            api.create(crd.path(namespace), crd.manifest("web", spec={"image": "a"}))
+            waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "web"))))
+            chaos.reset_log()
+            for number in range(60):
+                api.patch(scale, {"spec": {"replicas": number % 3}})
+                time.sleep(1)
+            assert chaos.writes() == []
+            api.patch(crd.path(namespace, "web"), {"spec": {"image": "b"}})
+            waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "web"))))
+    assert api.get(scale)["spec"]["replicas"] == 59 % 3

@@ -418,3 +418,53 @@ async def test_an_object_of_a_kind_that_comes_with_it_is_applied_in_the_end(
             while (await applier.delete(owner.key, target.fresh(owner))).objects:
                 await asyncio.sleep(0.2)
     assert not target.api.exists(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.{group}")
+
+
+def site(target: test_appliers.ClusterTarget) -> interfaces.Resource:
+    """A resource of a source that is not the Kubernetes API."""
+    ref = interfaces.ObjectRef("sites.example.org/v1", "Site", target.namespace, "one")
+    return interfaces.Resource("https://sites.example.org/1", ref, "", {"metadata": {"name": "one"}, "spec": {}})
+
+
+async def test_objects_of_other_sources_are_remembered_in_a_config_map(target: test_appliers.ClusterTarget) -> None:
+    owner, other = site(target), f"{target.namespace}-b"
+    target.api.create("/api/v1/namespaces", {"metadata": {"name": other}})
+    items = [fakes.config_map("a", {"v": "1"}), fakes.config_map("b", {"v": "1"}, other)]
+    async with target.applier(inventory_namespace=target.namespace) as applier:
+        await apply(applier, owner, *items)
+        assert await settled(applier, owner, *items)
+        assert "ownerReferences" not in target.api.get(path(target, "a"))["metadata"]
+    async with target.applier(inventory_namespace=target.namespace) as applier:
+        found = await apply(applier, owner, items[0])
+        assert actions(found) == {"a": Action.UNCHANGED, "b": Action.PRUNED}
+        remembered = [item for item in target.api.list(path(target, "").rstrip("/")) if "resource" in item["data"]]
+        assert len(remembered) == 1
+    async with target.applier(inventory_namespace=target.namespace) as applier:
+        while (await applier.delete(owner.key, None)).objects:
+            await asyncio.sleep(0.05)
+    names = [item["metadata"]["name"] for item in target.api.list(path(target, "").rstrip("/"))]
+    assert names in ([], ["kube-root-ca.crt"])
+    target.api.delete(f"/api/v1/namespaces/{other}")
+
+
+async def test_who_fights_for_a_field_is_named_and_gets_longer_pauses(target: test_appliers.ClusterTarget) -> None:
+    owner, bell = target.owner("web"), Bell()
+    item = fakes.config_map("a", {"v": "1"})
+    async with target.applier(ring=bell) as applier:
+        await apply(applier, owner, item)
+        for _ in range(12):
+            body = data_of(target, "a", {"v": "theirs"})
+            target.api.apply(path(target, "a"), body, manager="autopilot", force=True)
+            await bell.rings()
+            found = await apply(applier, target.fresh(owner), item)
+            if found.failed:
+                break
+        (result,) = found.objects
+        assert (result.action, result.retryable) == (Action.FAILED, True)
+        assert "autopilot" in result.message
+        assert result.after is not None
+        assert 0 < result.after <= 2
+        await asyncio.sleep(result.after)
+        found = await apply(applier, target.fresh(owner), item)
+        assert found.objects[0].action is Action.UPDATED
+    assert target.data("a") == {"v": "1"}
