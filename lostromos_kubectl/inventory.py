@@ -95,8 +95,9 @@ class ParentInventory:
         refuse_claimed(owner, self._controller)
         wanted = self._marks(owner, kinds, set(namespaces) - {owner.ref.namespace}, finalizer=finalizer)
         if _covers(owner.metadata, wanted):
+            self._written.pop(owner.key, None)
             return
-        digest = orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS)
+        digest = hashlib.blake2b(orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS), digest_size=12).digest()
         uid, version, written = self._written.get(owner.key, ("", 0, b""))
         if (uid, written) == (owner.uid, digest) and children.number(owner.metadata.get("resourceVersion")) < version:
             return

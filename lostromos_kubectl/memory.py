@@ -61,7 +61,7 @@ class Entry:
     due: bool = False
     adopted: bool = False
     sending: bool = False
-    held: list[tuple[children.Child | None, children.Child | None]] = dataclasses.field(default_factory=list)
+    held: tuple[tuple[children.Child | None, children.Child | None], ...] = ()
     fight: Fight | None = None
     held_fields: children.Shape | None = None
 
@@ -115,7 +115,7 @@ class Memory:
         assert child is not None  # noqa: S101 - one of them is there
         entry = owned.entries.get(child.key)
         if entry is not None and entry.sending:
-            entry.held.append((before, now))
+            entry.held += ((before, now),)
         elif now is None:
             self._gone(key, entry, child)
         elif entry is not None and self._is_touched(entry, now):
@@ -127,7 +127,7 @@ class Memory:
     def answered(self, key: str, entry: Entry) -> None:
         """The answer to a write has come: look at what the watch brought meanwhile."""
         entry.sending = False
-        held, entry.held = entry.held, []
+        held, entry.held = entry.held, ()
         for before, now in held:
             self.notice(key, before, now)
 

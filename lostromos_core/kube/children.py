@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
 
@@ -139,7 +140,10 @@ class Owner:
 
 
 def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owner] | None:
-    """An object's metadata as a Child, and its owner; None if its marks do not fit together."""
+    """An object's metadata as a Child, and its owner; None if its marks do not fit together.
+
+    What many children have in common is kept once: there are ten thousands of them.
+    """
     annotations = metadata.get("annotations") or {}
     written = marks.read_owner(annotations.get(marks.OWNER, ""))
     if written is None:
@@ -149,15 +153,16 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owne
     if (metadata.get("labels") or {}).get(marks.PART_OF) != set_id:
         return None
     applied, writer = _managers(metadata.get("managedFields") or ())
+    set_id = sys.intern(set_id)
     child = Child(
         kind=kind,
-        namespace=metadata.get("namespace") or "",
+        namespace=sys.intern(metadata.get("namespace") or ""),
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         version=number(metadata.get("resourceVersion", "")),
         owner=set_id,
         digest=annotations.get(marks.HASH, ""),
-        unit=annotations.get(marks.UNIT, ""),
+        unit=sys.intern(str(annotations.get(marks.UNIT, ""))),
         wave=number(annotations.get(marks.WAVE, "")),
         orphan=annotations.get(marks.ON_DELETE) == "orphan",
         deleting="deletionTimestamp" in metadata,
@@ -177,13 +182,13 @@ def number(version: object) -> int:
 
 
 def _owner_uid(references: Any) -> str:  # noqa: ANN401 - metadata.ownerReferences
-    return next((str(one.get("uid", "")) for one in references if one.get("controller")), "")
+    return sys.intern(next((str(one.get("uid", "")) for one in references if one.get("controller")), ""))
 
 
 def _managers(entries: Any) -> tuple[tuple[tuple[str, str, Shape], ...], str]:  # noqa: ANN401 - metadata.managedFields
     applied, writer, written = [], "", ""
     for entry in entries:
-        name, time = str(entry.get("manager", "")), str(entry.get("time", ""))
+        name, time = sys.intern(str(entry.get("manager", ""))), sys.intern(str(entry.get("time", "")))
         if name.startswith(marks.MANAGER) and entry.get("operation") == "Apply" and not entry.get("subresource"):
             applied.append((name, time, Shape.of(entry.get("fieldsV1") or {})))
         elif time >= written:

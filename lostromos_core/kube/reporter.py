@@ -47,6 +47,12 @@ class Reporter:
         self._last: dict[str, tuple[str, int, bytes]] = {}
         self._spam = _SpamFilter(clock)
 
+    def seen(self, key: str, version: int) -> None:
+        """The watch has brought this version of a resource: what we wrote before it need not be kept."""
+        last = self._last.get(key)
+        if last is not None and version >= last[1]:
+            del self._last[key]
+
     def forget(self, key: str) -> None:
         """The resource is gone."""
         self._last.pop(key, None)

@@ -49,7 +49,8 @@ def _mark(owner: api.Json) -> Request:
     annotations = {
         "applyset.kubernetes.io/tooling": "lostromos/0.1.0",
         "applyset.kubernetes.io/contains-group-kinds": "ConfigMap,Deployment.apps,Service,ServiceAccount",
-        "lostromos.dev/controller": "app",
+        # Not the operator's: it would release what it finds claimed by itself in other namespaces.
+        "lostromos.dev/controller": "flo",
     }
     body = _identity(owner, labels={"applyset.kubernetes.io/id": SET_ID}, annotations=annotations)
     return f"{_path(owner)}?{MANAGER}", body
