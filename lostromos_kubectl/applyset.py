@@ -11,9 +11,9 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, client, marks, readiness
+from lostromos_core.kube import client, marks, members, readiness
+from lostromos_kubectl import deletion, inventory, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import inventory, memory, prune, writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 SWEEP: Final = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
-Results = dict[children.Key, interfaces.ObjectResult]
+Results = dict[members.Key, interfaces.ObjectResult]
 
 
 @final
@@ -33,7 +33,7 @@ class ApplySets:
     def __init__(  # noqa: PLR0913 - what a set is kept with
         self,
         runtime: interfaces.Runtime,
-        sender: writer.Sender,
+        sender: sending.Sender,
         inventory_: inventory.Inventory,
         *,
         policy: writer.Policy,
@@ -47,6 +47,7 @@ class ApplySets:
         self._known = memory.Memory(f"{marks.MANAGER}{runtime.controller}", runtime.ring)
         self._writer = writer.Writer(self._kube, f"{marks.MANAGER}{runtime.controller}", sender, self._known, policy)
         self._budget = prune.Budget(limits)
+        self._deleter = deletion.Deleter(self._kube)
         self._listening: set[tuple[str, str]] = set()
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Manifests) -> interfaces.Applied:
@@ -80,7 +81,7 @@ class ApplySets:
         for entry in owned.entries.values() if owned else ():
             if entry.child is not None:  # the watch may not have brought it yet
                 found.setdefault(entry.child.key, entry.child)
-        results = await self._delete_children(found.values())
+        results = await self._deleter.delete_all(found.values())
         remaining = sum(result.action is Action.WAITING for result in results)
         if not results:
             await self._inventory.release(owner)
@@ -143,7 +144,7 @@ class ApplySets:
         for kind, namespace in wanted:
             await self._kube.children.ensure(kind, namespace)
 
-    async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[children.Child]]:
+    async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[members.Child]]:
         """What we know of an owner's objects, from the watch if a process before us applied them."""
         asked = str((owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
         owned = self._known.of(owner)
@@ -162,7 +163,7 @@ class ApplySets:
                 entry.digest, entry.due, entry.fight = "", True, None
         return owned, known
 
-    async def _find(self, owner: interfaces.Resource) -> list[children.Child]:
+    async def _find(self, owner: interfaces.Resource) -> list[members.Child]:
         """All objects that belong to an owner: those that are watched, and those where the hints lead to."""
         hints = self._inventory.hints(owner)
         found = {child.key: child for child in self._kube.children.of(owner.ref)}
@@ -177,7 +178,7 @@ class ApplySets:
             found.update({child.key: child for child in some})
         return list(found.values())
 
-    async def _list(self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str) -> list[children.Child]:
+    async def _list(self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str) -> list[members.Child]:
         """The children of one kind that is not watched."""
         answer = await self._kube.request(
             "GET",
@@ -186,11 +187,11 @@ class ApplySets:
             query={"labelSelector": f"{marks.PART_OF}={marks.set_id(owner.ref)}"},
             accept=client.METADATA_LIST,
         )
-        read = (children.read(kind, item["metadata"]) for item in answer.get("items") or [])
+        read = (members.read(kind, item["metadata"]) for item in answer.get("items") or [])
         return [found[0] for found in read if found is not None]
 
     def _places(
-        self, objects: Iterable[desired_.Desired], known: Iterable[children.Child]
+        self, objects: Iterable[desired_.Desired], known: Iterable[members.Child]
     ) -> tuple[set[tuple[str, str]], set[str]]:
         """The kinds and namespaces in which an owner has objects, or is about to have some."""
         keys = [*(item.key for item in objects), *(child.key for child in known)]
@@ -239,7 +240,7 @@ class ApplySets:
         try:
             live: Mapping[str, Any] = await self._kube.request("GET", item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
-            if error.status == writer.GONE:
+            if error.status == sending.GONE:
                 return "it is not there yet"
             raise
         return errors.shorten(readiness.why_not(live), 300)
@@ -270,57 +271,14 @@ class ApplySets:
                 for child in doomed
             }
         results = {}
-        for child in _last_first(doomed):
-            result = await self._delete_child(child)
+        for child in deletion.last_first(doomed):
+            result = await self._deleter.delete(child)
             if result is None or result.action is Action.WAITING:
                 owned.entries.pop(child.key, None)
                 result = interfaces.ObjectResult(child.ref, Action.PRUNED)
             results[child.key] = result
         self._budget.settled(owner.key)
         return results
-
-    async def _delete_children(self, found: Iterable[children.Child]) -> list[interfaces.ObjectResult]:
-        """Delete the last wave, in reverse order; earlier ones when nothing of it is left."""
-        ours = [child for child in found if child.ours]
-        for _, wave in itertools.groupby(_last_first(ours), key=lambda child: child.wave):
-            results = [result for child in wave if (result := await self._delete_child(child)) is not None]
-            if results:
-                return results
-        return []
-
-    async def _delete_child(self, child: children.Child) -> interfaces.ObjectResult | None:
-        """Delete one object, and only this one, or let go of it; None when that is done."""
-        try:
-            if child.orphan:
-                await self._let_go(child)
-                return None
-            body = {
-                "kind": "DeleteOptions",
-                "apiVersion": "v1",
-                "preconditions": {"uid": child.uid},
-                "propagationPolicy": "Background",
-            }
-            answer = await self._kube.request("DELETE", child.path, action=f"delete {child.ref}", body=body)
-        except errors.ApiError as error:
-            if error.status in {writer.GONE, writer.CONFLICT}:
-                return None
-            return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
-        if "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
-            return None
-        return interfaces.ObjectResult(child.ref, Action.WAITING, "its own finalizers hold it")
-
-    async def _let_go(self, child: children.Child) -> None:
-        """Take our marks off an object, and leave it where it is."""
-        own = {marks.OWNER: None, marks.HASH: None, marks.UNIT: None}
-        metadata = {"uid": child.uid, "labels": {marks.PART_OF: None}, "annotations": own}
-        await self._kube.request_bytes(
-            "PATCH",
-            child.path,
-            action=f"let go of {child.ref}",
-            body={"metadata": metadata},
-            content_type=client.MERGE,
-            accept=client.METADATA_ONLY,
-        )
 
     async def _sweep(self, key: str) -> interfaces.Applied:
         """An owner is gone, and we knew nothing of it: delete what it left behind, if it really is gone."""
@@ -331,7 +289,7 @@ class ApplySets:
             owner = interfaces.ObjectRef(f"{group}/", kind, namespace, name)
             left = [child for child in self._kube.children.of(owner) if not child.owner_uid]
             if left and await self._inventory.is_gone(group, kind, key):
-                results += await self._delete_children(left)
+                results += await self._deleter.delete_all(left)
         return interfaces.Applied(tuple(results), sum(result.action is Action.WAITING for result in results))
 
 
@@ -340,10 +298,6 @@ _DONE: Final = frozenset({Action.CREATED, Action.UPDATED, Action.UNCHANGED, Acti
 
 def _order(item: desired_.Desired) -> tuple[int, int]:
     return item.said.wave, item.rank
-
-
-def _last_first(found: Iterable[children.Child]) -> list[children.Child]:
-    return sorted(found, key=lambda child: (child.wave, desired_.rank(child.kind.name)), reverse=True)
 
 
 def _waits(item: desired_.Desired, why: str) -> interfaces.ObjectResult:

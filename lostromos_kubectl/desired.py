@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, marks, paths
+from lostromos_core.kube import marks, members, paths
 from lostromos_kubectl import fields
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Desired:
     said: Said
 
     @property
-    def key(self) -> children.Key:
+    def key(self) -> members.Key:
         """Its identity."""
         return self.ref.group, self.ref.kind, self.ref.namespace, self.ref.name
 

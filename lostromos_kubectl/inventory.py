@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, client, marks, paths, releasing
+from lostromos_core.kube import client, marks, members, paths, releasing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -82,9 +82,9 @@ class ParentInventory:
         annotations = owner.metadata.get("annotations") or {}
         listed = (owner.data.get("status") or {}).get("resources")
         objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-        kinds = {_group_kind(text) for text in _split(annotations.get(marks.GROUP_KINDS))}
+        kinds = {group_kind(text) for text in split(annotations.get(marks.GROUP_KINDS))}
         kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
-        namespaces = _split(annotations.get(marks.NAMESPACES)) | {owner.ref.namespace}
+        namespaces = split(annotations.get(marks.NAMESPACES)) | {owner.ref.namespace}
         namespaces |= {str(one.get("namespace") or "") for one in objects}
         return Hints(frozenset(kinds), frozenset(namespaces - {""}))
 
@@ -94,15 +94,15 @@ class ParentInventory:
         """One patch, unless all is written there; put back if somebody removed it."""
         refuse_claimed(owner, self._controller)
         wanted = self._marks(owner, kinds, set(namespaces) - {owner.ref.namespace}, finalizer=finalizer)
-        if _covers(owner.metadata, wanted):
+        if covers(owner.metadata, wanted):
             self._written.pop(owner.key, None)
             return
         digest = hashlib.blake2b(orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS), digest_size=12).digest()
         uid, version, written = self._written.get(owner.key, ("", 0, b""))
-        if (uid, written) == (owner.uid, digest) and children.number(owner.metadata.get("resourceVersion")) < version:
+        if (uid, written) == (owner.uid, digest) and members.number(owner.metadata.get("resourceVersion")) < version:
             return
         answer = await self._patch_marks(owner, wanted)
-        self._written[owner.key] = owner.uid, children.number(answer.get("resourceVersion")), digest
+        self._written[owner.key] = owner.uid, members.number(answer.get("resourceVersion")), digest
 
     async def release(self, owner: interfaces.Resource) -> None:
         """Take our marks and the finalizer off a resource."""
@@ -156,100 +156,6 @@ class ParentInventory:
         return found
 
 
-@final
-class ConfigMapInventory:
-    """The inventory of resources that are no Kubernetes objects: one ConfigMap a resource, in one namespace.
-
-    It says in ``data.resource`` whose it is, so that its objects can be deleted when the source knows it no more.
-    """
-
-    def __init__(self, kube: client.Kube, controller: str, namespace: str) -> None:
-        self._kube = kube
-        self._controller = controller
-        self._namespace = namespace
-        self._seen: dict[str, Mapping[str, Any]] = {}
-
-    def hints(self, owner: interfaces.Resource) -> Hints:
-        """The annotations of the ConfigMap, if it has been read or written."""
-        annotations = (self._seen.get(owner.key) or {}).get("annotations") or {}
-        kinds = frozenset(_group_kind(text) for text in _split(annotations.get(marks.GROUP_KINDS)))
-        return Hints(kinds, frozenset(_split(annotations.get(marks.NAMESPACES))))
-
-    async def claim(
-        self,
-        owner: interfaces.Resource,
-        kinds: Collection[GroupKind],
-        namespaces: Collection[str],
-        *,
-        finalizer: bool,  # noqa: ARG002 - the ConfigMap stays until we delete it
-    ) -> None:
-        """Write the ConfigMap, unless it says all that."""
-        there = await self._metadata(owner.key)
-        if there is not None:
-            refuse_claimed(dataclasses.replace(owner, data={"metadata": there}), self._controller)
-        remembered = self.hints(owner)
-        wanted = hint_marks(
-            owner.ref, self._controller, {*kinds, *remembered.kinds}, {*namespaces, *remembered.namespaces}
-        )
-        if there is not None and _covers(there, wanted):
-            return
-        data = {"resource": marks.owner_value(owner)}
-        name = self._name(owner.key)
-        answer = await self._kube.request(
-            "PATCH",
-            self._path(owner.key),
-            action=f"remember {owner.ref}",
-            query={"fieldManager": f"{marks.MANAGER}{self._controller}", "force": "true"},
-            body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **wanted}, "data": data},
-            content_type=client.APPLY,
-            accept=client.METADATA_ONLY,
-        )
-        self._seen[owner.key] = answer["metadata"]
-
-    async def release(self, owner: interfaces.Resource) -> None:
-        """Delete the ConfigMap."""
-        self.forget(owner.key)
-        try:
-            await self._kube.request_bytes("DELETE", self._path(owner.key), action=f"forget {owner.ref}")
-        except errors.ApiError as error:
-            if error.status != NOT_FOUND:
-                raise
-
-    async def recall(self, key: str) -> interfaces.Resource | None:
-        """The resource that a ConfigMap tells of."""
-        try:
-            found = await self._kube.request("GET", self._path(key), action=f"recall {key}")
-        except errors.ApiError as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
-        self._seen[key] = found["metadata"]
-        written = marks.read_owner((found.get("data") or {}).get("resource", ""))
-        return None if written is None else interfaces.Resource(key, written[0], "", {"metadata": {}}, deleting=True)
-
-    async def is_gone(self, group: str, kind: str, key: str) -> bool:  # noqa: ARG002 - the protocol's
-        """Whether nothing is remembered of it."""
-        return await self._metadata(key) is None
-
-    def forget(self, key: str) -> None:
-        """Keep nothing in memory."""
-        self._seen.pop(key, None)
-
-    async def _metadata(self, key: str) -> Mapping[str, Any] | None:
-        if key not in self._seen:
-            found = await releasing.read(self._kube, self._path(key), f"ConfigMap {self._name(key)}")
-            if found is None:
-                return None
-            self._seen[key] = found
-        return self._seen[key]
-
-    def _name(self, key: str) -> str:
-        return f"lostromos-{self._controller}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-
-    def _path(self, key: str) -> str:
-        return paths.item("v1", "configmaps", self._namespace, self._name(key))
-
-
 def refuse_claimed(owner: interfaces.Resource, controller: str) -> None:
     """Raise RefusedError if another controller looks after a resource."""
     claimant = marks.claimant(owner.metadata)
@@ -296,28 +202,29 @@ def _tooling() -> str:
     return f"lostromos/{importlib.metadata.version('lostromos-core')}"
 
 
-def _covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether metadata has all wanted marks; hints may say more than is wanted."""
     if (metadata.get("labels") or {}).get(marks.SET_ID) != wanted["labels"][marks.SET_ID]:
         return False
     there = metadata.get("annotations") or {}
     for key, value in wanted["annotations"].items():
         if key in {marks.GROUP_KINDS, marks.NAMESPACES}:
-            if not _split(value) <= _split(there.get(key)):
+            if not split(value) <= split(there.get(key)):
                 return False
         elif there.get(key) != value:
             return False
     return set(wanted.get("finalizers", ())) <= set(metadata.get("finalizers") or ())
 
 
-def _group_kind(text: str) -> GroupKind:
+def group_kind(text: str) -> GroupKind:
+    """What ``Deployment.apps`` stands for."""
     kind, _, group = text.partition(".")
     return group, kind
 
 
-def _split(hints: object) -> set[str]:
+def split(hints: object) -> set[str]:
+    """The parts of a hint, which is a list with commas."""
     return {part for part in str(hints or "").split(",") if part}
 
 
 _inventory: type[Inventory] = ParentInventory
-_other_inventory: type[Inventory] = ConfigMapInventory

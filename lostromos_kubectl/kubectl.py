@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import children, client, marks
-from lostromos_kubectl import fields, settings, writer
+from lostromos_core.kube import client, marks, members
+from lostromos_kubectl import fields, sending, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,9 +117,9 @@ class _Sender:
         self._controller = controller
         self._places = asyncio.Semaphore(PROCESSES)
 
-    async def send(self, writes: Sequence[writer.Write]) -> Sequence[writer.Answer]:
+    async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
         """One process for the writes that force, if there are any, and one for the others."""
-        answers: dict[int, writer.Answer] = {}
+        answers: dict[int, sending.Answer] = {}
         for force in (False, True):
             chosen = [(index, write) for index, write in enumerate(writes) if write.force is force]
             if chosen:
@@ -127,7 +127,7 @@ class _Sender:
                 answers.update(zip((index for index, _ in chosen), got, strict=True))
         return [answers[index] for index in range(len(writes))]
 
-    async def _send(self, writes: Sequence[writer.Write], *, force: bool) -> Sequence[writer.Answer]:
+    async def _send(self, writes: Sequence[sending.Write], *, force: bool) -> Sequence[sending.Answer]:
         command = [*self._command, "--force-conflicts"] if force else self._command
         items = [write.body for write in writes]
         stdin = orjson.dumps({"apiVersion": "v1", "kind": "List", "items": items})
@@ -140,7 +140,7 @@ class _Sender:
             return _answers(done.output, writes)
         return await asyncio.gather(*(self._look(write, done.status) for write in writes))
 
-    async def _look(self, write: writer.Write, status: int) -> writer.Answer:
+    async def _look(self, write: sending.Write, status: int) -> sending.Answer:
         """What became of one write in a call that failed."""
         try:
             if not self._kube.dry_run and (arrived := await self._arrived(write)):
@@ -149,7 +149,7 @@ class _Sender:
                 "PATCH",
                 write.desired.path,
                 action=f"apply {write.desired.ref}",
-                query={**writer.query(f"{marks.MANAGER}{self._controller}", force=write.force), "dryRun": "All"},
+                query={**sending.query(f"{marks.MANAGER}{self._controller}", force=write.force), "dryRun": "All"},
                 body=write.body,
                 content_type=client.APPLY,
                 accept=client.METADATA_ONLY,
@@ -157,23 +157,23 @@ class _Sender:
         except errors.LostromosError as error:
             return error
         if self._kube.dry_run:
-            return writer.Sent(answer["metadata"])
+            return sending.Sent(answer["metadata"])
         msg = (
             f"apply {write.desired.ref}: kubectl ended with status {status}, though the API server finds nothing wrong"
         )
         return errors.ProcessError(msg)
 
-    async def _arrived(self, write: writer.Write) -> writer.Sent | None:
+    async def _arrived(self, write: sending.Write) -> sending.Sent | None:
         """The object, if it is as it was sent."""
         item = write.desired
         try:
             live = await self._kube.request("GET", item.path, action=f"read {item.ref}", accept=client.METADATA_ONLY)
         except errors.ApiError as error:
-            if error.status == writer.GONE:
+            if error.status == sending.GONE:
                 return None
             raise
         metadata = live["metadata"]
-        found = children.read(item.kind, metadata)
+        found = members.read(item.kind, metadata)
         shape = found[0].shape(f"{marks.MANAGER}{self._controller}") if found else None
         arrived = (
             shape is not None
@@ -181,19 +181,19 @@ class _Sender:
             and write.uid in {"", metadata["uid"]}
             and fields.owns_all(shape.fields, write.body)
         )
-        return writer.Sent(metadata) if arrived else None
+        return sending.Sent(metadata) if arrived else None
 
 
-def _answers(output: bytes, writes: Sequence[writer.Write]) -> list[writer.Answer]:
+def _answers(output: bytes, writes: Sequence[sending.Write]) -> list[sending.Answer]:
     """The uids that kubectl printed, for each write in order."""
     try:
         printed = orjson.loads(output)
     except orjson.JSONDecodeError:
         printed = {}
     items: list[Any] = printed.get("items") or [printed]
-    found = {_identity(item): writer.Sent(item["metadata"]) for item in items if item.get("metadata", {}).get("name")}
+    found = {_identity(item): sending.Sent(item["metadata"]) for item in items if item.get("metadata", {}).get("name")}
     missing = errors.ProcessError("kubectl succeeded, but did not print the objects")
-    answers: list[writer.Answer] = []
+    answers: list[sending.Answer] = []
     for write in writes:
         identity = _identity(write.desired.body)
         answers.append(found.get(identity, missing))

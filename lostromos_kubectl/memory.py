@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import children
+    from lostromos_core.kube import members
 
 FREE_REPAIRS: Final = 3
 """So often an object is repaired at once; then each repair waits twice as long as the one before."""
@@ -55,15 +55,15 @@ class Entry:
     """
 
     uid: str = ""
-    child: children.Child | None = None
+    child: members.Child | None = None
     digest: str = ""
     touched: bool = False
     due: bool = False
     adopted: bool = False
     sending: bool = False
-    held: tuple[tuple[children.Child | None, children.Child | None], ...] = ()
+    held: tuple[tuple[members.Child | None, members.Child | None], ...] = ()
     fight: Fight | None = None
-    held_fields: children.Shape | None = None
+    held_fields: members.Shape | None = None
 
 
 @final
@@ -72,7 +72,7 @@ class Owned:
     """What we know of one owner's objects. ``asked`` is the last request to apply everything again."""
 
     uid: str
-    entries: dict[children.Key, Entry] = dataclasses.field(default_factory=dict)
+    entries: dict[members.Key, Entry] = dataclasses.field(default_factory=dict)
     asked: str | None = None
     watches_status: bool = False
 
@@ -104,7 +104,7 @@ class Memory:
         """Whether anything is known of an owner."""
         return key in self._owned
 
-    def notice(self, key: str, before: children.Child | None, now: children.Child | None) -> None:
+    def notice(self, key: str, before: members.Child | None, now: members.Child | None) -> None:
         """The watch has brought something about an owner's object."""
         owned = self._owned.get(key)
         if owned is None:
@@ -131,7 +131,7 @@ class Memory:
         for before, now in held:
             self.notice(key, before, now)
 
-    def _gone(self, key: str, entry: Entry | None, child: children.Child) -> None:
+    def _gone(self, key: str, entry: Entry | None, child: members.Child) -> None:
         """An object is gone, or carries our label no longer: which of them, the next write will show."""
         if entry is None:
             self._ring(key)
@@ -139,7 +139,7 @@ class Memory:
             entry.touched, entry.child, entry.digest = True, None, ""
             self._ring(key)
 
-    def _is_touched(self, entry: Entry, now: children.Child) -> bool:
+    def _is_touched(self, entry: Entry, now: members.Child) -> bool:
         """Whether an object differs from what we left; news that are older than our last write are none."""
         known = entry.child
         if known is None:

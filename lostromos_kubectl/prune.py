@@ -10,7 +10,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, final
 
-from lostromos_core.kube import children, marks
+from lostromos_core.kube import marks, members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -37,8 +37,8 @@ class Limits:
 
 
 def unwanted(
-    known: Iterable[children.Child], wanted: Collection[children.Key], waiting: Collection[str]
-) -> list[children.Child]:
+    known: Iterable[members.Child], wanted: Collection[members.Key], waiting: Collection[str]
+) -> list[members.Child]:
     """The objects that no template makes any more. What a waiting unit applied earlier stays, and so do copies."""
     return [
         child
@@ -98,7 +98,7 @@ def _ask(what: str, doomed: int) -> str:
 
 
 def _consent(owner: interfaces.Resource) -> int:
-    return children.number((owner.metadata.get("annotations") or {}).get(marks.ALLOW_PRUNE, ""))
+    return members.number((owner.metadata.get("annotations") or {}).get(marks.ALLOW_PRUNE, ""))
 
 
 def _is_news(owner: interfaces.Resource) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import client, marks
-from lostromos_kubectl import settings, writer
+from lostromos_kubectl import sending, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,14 +50,14 @@ class _Sender:
 
     def __init__(self, kube: client.Kube, controller: str) -> None:
         self._kube = kube
-        self._query = {force: writer.query(f"{marks.MANAGER}{controller}", force=force) for force in (False, True)}
+        self._query = {force: sending.query(f"{marks.MANAGER}{controller}", force=force) for force in (False, True)}
 
-    async def send(self, writes: Sequence[writer.Write]) -> Sequence[writer.Answer]:
+    async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
         if len(writes) == 1:
             return [await self._send(writes[0])]
         return await asyncio.gather(*(self._send(write) for write in writes))
 
-    async def _send(self, write: writer.Write) -> writer.Answer:
+    async def _send(self, write: sending.Write) -> sending.Answer:
         try:
             answer = await self._kube.request(
                 "PATCH",
@@ -70,4 +70,4 @@ class _Sender:
             )
         except errors.LostromosError as error:
             return error
-        return writer.Sent(answer["metadata"])
+        return sending.Sent(answer["metadata"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, TypedDict, final
 
-from lostromos_kubectl import applyset, inventory, prune, writer
+from lostromos_kubectl import applyset, config_maps, inventory, prune, writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_kubectl import desired
+    from lostromos_kubectl import desired, sending
 
 
 class Keywords(TypedDict, total=False):
@@ -48,11 +48,11 @@ class Settings:
     prune_share: float = prune.SHARE
     prune_controller_share: float = prune.CONTROLLER_SHARE
 
-    def sets(self, runtime: interfaces.Runtime, sender: writer.Sender) -> applyset.ApplySets:
+    def sets(self, runtime: interfaces.Runtime, sender: sending.Sender) -> applyset.ApplySets:
         """The sets of one controller."""
         owners: inventory.Inventory
         if self.inventory_namespace:
-            owners = inventory.ConfigMapInventory(runtime.kube, runtime.controller, self.inventory_namespace)
+            owners = config_maps.ConfigMapInventory(runtime.kube, runtime.controller, self.inventory_namespace)
         else:
             owners = inventory.ParentInventory(runtime.kube, runtime.controller, finalizer=self.finalizer)
         limits = prune.Limits(self.prune_objects, self.prune_share, self.prune_controller_share)

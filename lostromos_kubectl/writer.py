@@ -11,72 +11,22 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, client, marks
+from lostromos_core.kube import client, marks, members
 from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import fields, inventory, memory
+from lostromos_kubectl import fields, inventory, memory, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-CREATE_ONLY: Final = "1"
-"""As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
-GONE: Final = 404
-CONFLICT: Final = 409
 INVALID: Final = 422
 ROUNDS: Final = 4
 """How often an object is tried in one reconcile when each answer teaches us something."""
 _IMMUTABLE: Final = re.compile(
     r"immutable|may not change once set|can not be changed|updates to \w+ spec for fields other"
 )
-
-Path: TypeAlias = "Sequence[str | int]"
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Write:
-    """One object to send, with the uid it must have; without one, it is only created.
-
-    ``force`` takes fields over that other managers own; ``without`` are fields that are left to them.
-    """
-
-    desired: desired_.Desired
-    uid: str = ""
-    force: bool = False
-    without: tuple[Path, ...] = ()
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """What is sent."""
-        body = self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
-        found: dict[str, Any] = fields.without(body, self.without)
-        return found
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Sent:
-    """The object is there as desired; its metadata as the server answered it."""
-
-    metadata: Mapping[str, Any]
-
-
-Answer: TypeAlias = Sent | errors.LostromosError
-
-
-def query(manager: str, *, force: bool) -> dict[str, str]:
-    """The query of a server-side apply."""
-    return {"fieldManager": manager, "force": "true" if force else "false"}
-
-
-class Sender(Protocol):
-    """How objects get to the cluster."""
-
-    async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
-        """Apply all; one answer for each, in order: the errors are returned, not raised."""
 
 
 @final
@@ -96,7 +46,7 @@ class _Try:
     item: desired_.Desired
     entry: memory.Entry
     force: bool = False
-    yielded: tuple[Path, ...] = ()
+    yielded: tuple[sending.Path, ...] = ()
 
 
 @final
@@ -107,7 +57,7 @@ class Writer:
         self,
         kube: client.Kube,
         manager: str,
-        sender: Sender,
+        sender: sending.Sender,
         known: memory.Memory,
         policy: Policy,
         *,
@@ -137,9 +87,9 @@ class Writer:
 
     async def write(
         self, items: Iterable[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
-    ) -> dict[children.Key, interfaces.ObjectResult]:
+    ) -> dict[members.Key, interfaces.ObjectResult]:
         """Write objects that do not need each other; several rounds, if they turn out to exist or to be gone."""
-        results: dict[children.Key, interfaces.ObjectResult] = {}
+        results: dict[members.Key, interfaces.ObjectResult] = {}
         tries = []
         for item in items:
             entry = owned.entries.setdefault(item.key, memory.Entry())
@@ -153,14 +103,16 @@ class Writer:
                 break
             tries = await self._round(tries, results, owner)
         for one in tries:
-            error = errors.ApiError(f"{one.item.ref} changes hands too quickly", status=CONFLICT, retryable=True)
+            error = errors.ApiError(
+                f"{one.item.ref} changes hands too quickly", status=sending.CONFLICT, retryable=True
+            )
             results[one.item.key] = desired_.explain(one.item, error)
         for key in [key for key, entry in owned.entries.items() if not entry.uid]:
             del owned.entries[key]
         return results
 
     async def _round(
-        self, tries: list[_Try], results: dict[children.Key, interfaces.ObjectResult], owner: interfaces.Resource
+        self, tries: list[_Try], results: dict[members.Key, interfaces.ObjectResult], owner: interfaces.Resource
     ) -> list[_Try]:
         """Send all, and judge the answers; those to send again."""
         writes = [self._write(one) for one in tries]
@@ -198,18 +150,18 @@ class Writer:
             return interfaces.ObjectResult(item.ref, interfaces.Action.FAILED, message, retryable=True, after=pause)
         return None
 
-    def _write(self, one: _Try) -> Write:
+    def _write(self, one: _Try) -> sending.Write:
         """The next write of an object."""
         entry, item = one.entry, one.item
         if not entry.uid:
-            return Write(item, force=self._conflicts(item) == "force")
+            return sending.Write(item, force=self._conflicts(item) == "force")
         force = one.force or entry.adopted or self._conflicts(item) == "force"
-        return Write(item, entry.uid, force, (*self._ignored(item, entry.child), *one.yielded))
+        return sending.Write(item, entry.uid, force, (*self._ignored(item, entry.child), *one.yielded))
 
     def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
         return item.said.conflicts or self._policy.conflicts
 
-    def _ignored(self, item: desired_.Desired, child: children.Child | None) -> list[Path]:
+    def _ignored(self, item: desired_.Desired, child: members.Child | None) -> list[sending.Path]:
         """The ignored fields that are somebody else's by now: those we still own would vanish if we left them out."""
         shape = child.shape(self._manager) if child else None
         if shape is None:
@@ -217,7 +169,7 @@ class Writer:
         found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
         return [path for path in found if path and not fields.owns(shape.fields, item.body, path)]
 
-    def _owns_all(self, item: desired_.Desired, child: children.Child) -> bool:
+    def _owns_all(self, item: desired_.Desired, child: members.Child) -> bool:
         shape = child.shape(self._manager)
         references = item.body["metadata"].get("ownerReferences") or [{}]
         if shape is None or child.owner_uid != references[-1].get("uid", ""):
@@ -227,12 +179,12 @@ class Writer:
         return fields.owns_all(shape.fields, fields.without(item.body, self._ignored(item, child)))
 
     async def _judge(
-        self, one: _Try, write: Write, answer: Answer, owner: interfaces.Resource
+        self, one: _Try, write: sending.Write, answer: sending.Answer, owner: interfaces.Resource
     ) -> interfaces.ObjectResult | None:
         """What an answer means; None means: try again at once, knowing more."""
-        if isinstance(answer, Sent):
+        if isinstance(answer, sending.Sent):
             return self._arrived(one, write, answer)
-        if isinstance(answer, errors.ApiError) and answer.status == CONFLICT:
+        if isinstance(answer, errors.ApiError) and answer.status == sending.CONFLICT:
             if write.uid and answer.causes:
                 return self._contested(one, answer)
             return await self._another_object(one, write, owner)
@@ -242,10 +194,10 @@ class Writer:
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
         return desired_.explain(one.item, answer)
 
-    def _arrived(self, one: _Try, write: Write, answer: Sent) -> interfaces.ObjectResult:
+    def _arrived(self, one: _Try, write: sending.Write, answer: sending.Sent) -> interfaces.ObjectResult:
         """The object is there: remember what it looks like."""
         entry, item = one.entry, one.item
-        found = children.read(item.kind, answer.metadata)
+        found = members.read(item.kind, answer.metadata)
         before, repaired = entry.child, entry.touched
         if repaired and entry.fight and not self._kube.dry_run:
             entry.fight.opponent = entry.fight.opponent or (before.writer if before else "")
@@ -284,7 +236,7 @@ class Writer:
         return all(fields.owns(held, item.body, path) for path in paths)
 
     async def _another_object(
-        self, one: _Try, write: Write, owner: interfaces.Resource
+        self, one: _Try, write: sending.Write, owner: interfaces.Resource
     ) -> interfaces.ObjectResult | None:
         """The object is not the one that we meant: it is gone, or it existed already."""
         one.entry.uid, one.entry.child = "", None
@@ -302,20 +254,20 @@ class Writer:
         try:
             live = await self._kube.request("GET", item.path, action=f"read {item.ref}", accept=client.METADATA_ONLY)
         except errors.ApiError as error:
-            if error.status == GONE:
+            if error.status == sending.GONE:
                 return
             raise
         metadata: Mapping[str, Any] = live["metadata"]
         if "deletionTimestamp" in metadata:
             msg = f"{item.ref} is being deleted; it will be created again when it is gone"
-            raise errors.ApiError(msg, status=CONFLICT, retryable=True)
+            raise errors.ApiError(msg, status=sending.CONFLICT, retryable=True)
         if not inventory.belongs_to(metadata, owner.ref) and not item.said.adopt:
             msg = (
                 f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing "
                 f'object, or let the template take it over with the annotation {marks.ADOPT}: "true"'
             )
             raise errors.RefusedError(msg)
-        found = children.read(item.kind, metadata)
+        found = members.read(item.kind, metadata)
         one.entry.uid, one.entry.child = metadata["uid"], found[0] if found else None
         one.entry.adopted = found is None or not found[0].ours
 
@@ -332,7 +284,7 @@ class Writer:
                 "DELETE", item.path, action=f"recreate {item.ref}", body={**body, "propagationPolicy": "Background"}
             )
         except errors.ApiError as error:
-            if error.status not in {GONE, CONFLICT}:
+            if error.status not in {sending.GONE, sending.CONFLICT}:
                 return desired_.explain(item, error)
         entry.uid, entry.child, entry.digest = "", None, ""
         message = "it is deleted, to be created again: a field has changed that cannot be changed"

@@ -1,23 +1,15 @@
 """The objects that belong to resources, as their metadata says: watched, one watch a kind, shared by all controllers.
 
-Only metadata is asked for and little of it is kept. What an object's field managers own says whether somebody else
-changed a field of ours, without looking at any value: a foreign change takes the field away from its manager.
-Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management.
+Only metadata is asked for, and little of it is kept: see ``members``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import hashlib
-import sys
-import weakref
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
-
-import orjson
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, paths, watch
+from lostromos_core.kube import marks, members, paths, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,170 +25,7 @@ METADATA: Final = (
 PATIENCE: Final = 30.0
 """Seconds to wait for the first list of a kind; then the caller comes again later."""
 
-Key: TypeAlias = tuple[str, str, str, str]
-"""Group, kind, namespace and name: an object's identity, whatever version of its group is spoken."""
-
-
-@final
-class Shape:
-    """What one field manager owns of an object (``fieldsV1``); equal ones are one object, for there are few."""
-
-    __slots__ = ("__weakref__", "_text")
-    _known: ClassVar[weakref.WeakValueDictionary[bytes, Shape]] = weakref.WeakValueDictionary()
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """The fields, as ``fieldsV1`` writes them, without the owner references."""
-        found: Mapping[str, Any] = orjson.loads(self._text)
-        return found
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Shape:
-        """The shape of some fields. The owner references are left out: they hold a uid, so no two were equal."""
-        metadata = fields.get("f:metadata")
-        if isinstance(metadata, dict) and "f:ownerReferences" in metadata:
-            kept = {key: value for key, value in metadata.items() if key != "f:ownerReferences"}
-            fields = {**fields, "f:metadata": kept}
-        text = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-        digest = hashlib.blake2b(text, digest_size=16).digest()
-        found = cls._known.get(digest)
-        if found is None:
-            found = cls._known[digest] = cls(text)
-        return found
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Child:
-    """An object that carries the marks of an owner. ``applied`` are the managers of ours that applied it.
-
-    ``owner_uid`` is the uid of its controlling owner reference, ``writer`` another manager that wrote last.
-    """
-
-    kind: discovery.Kind
-    namespace: str
-    name: str
-    uid: str
-    version: int
-    owner: str
-    digest: str
-    unit: str
-    wave: int
-    orphan: bool
-    deleting: bool
-    owner_uid: str
-    applied: tuple[tuple[str, str, Shape], ...]
-    writer: str
-
-    @property
-    def key(self) -> Key:
-        """Its identity."""
-        return self.kind.api_version.rpartition("/")[0], self.kind.name, self.namespace, self.name
-
-    @property
-    def ref(self) -> interfaces.ObjectRef:
-        """Its identity in the version that we speak."""
-        return interfaces.ObjectRef(self.kind.api_version, self.kind.name, self.namespace, self.name)
-
-    @property
-    def path(self) -> str:
-        """Where it lives at the API server."""
-        return paths.item(self.kind.api_version, self.kind.plural, self.namespace, self.name)
-
-    @property
-    def ours(self) -> bool:
-        """Whether we applied it: marks alone can be copied together with the rest of an object."""
-        return bool(self.applied)
-
-    def shape(self, manager: str) -> Shape | None:
-        """What a manager owns of it."""
-        return next((shape for name, _, shape in self.applied if name == manager), None)
-
-    def time(self, manager: str) -> str:
-        """When a manager changed it last, as the server wrote it."""
-        return next((time for name, time, _ in self.applied if name == manager), "")
-
-    def same(self, other: Child) -> bool:
-        """Whether nothing that we own was touched between two looks at it."""
-        return (
-            self.uid == other.uid
-            and self.digest == other.digest
-            and self.owner_uid == other.owner_uid
-            and self.deleting == other.deleting
-            and self.applied == other.applied
-        )
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose a child is: the key of the resource, and its group and kind."""
-
-    key: str
-    kind: tuple[str, str]
-
-
-def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owner] | None:
-    """An object's metadata as a Child, and its owner; None if its marks do not fit together.
-
-    What many children have in common is kept once: there are ten thousands of them.
-    """
-    annotations = metadata.get("annotations") or {}
-    written = marks.read_owner(annotations.get(marks.OWNER, ""))
-    if written is None:
-        return None
-    owner, key = written
-    set_id = marks.set_id(owner)
-    if (metadata.get("labels") or {}).get(marks.PART_OF) != set_id:
-        return None
-    applied, writer = _managers(metadata.get("managedFields") or ())
-    set_id = sys.intern(set_id)
-    child = Child(
-        kind=kind,
-        namespace=sys.intern(metadata.get("namespace") or ""),
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-        version=number(metadata.get("resourceVersion", "")),
-        owner=set_id,
-        digest=annotations.get(marks.HASH, ""),
-        unit=sys.intern(str(annotations.get(marks.UNIT, ""))),
-        wave=number(annotations.get(marks.WAVE, "")),
-        orphan=annotations.get(marks.ON_DELETE) == "orphan",
-        deleting="deletionTimestamp" in metadata,
-        owner_uid=_owner_uid(metadata.get("ownerReferences") or ()),
-        applied=applied,
-        writer=writer,
-    )
-    return child, Owner(key, (owner.group, owner.kind))
-
-
-def number(version: object) -> int:
-    """A resourceVersion, or a wave, as a number; 0 if it is none. Source: KEP-5504, versions can be compared."""
-    try:
-        return int(str(version))
-    except ValueError:
-        return 0
-
-
-def _owner_uid(references: Any) -> str:  # noqa: ANN401 - metadata.ownerReferences
-    return sys.intern(next((str(one.get("uid", "")) for one in references if one.get("controller")), ""))
-
-
-def _managers(entries: Any) -> tuple[tuple[tuple[str, str, Shape], ...], str]:  # noqa: ANN401 - metadata.managedFields
-    applied, writer, written = [], "", ""
-    for entry in entries:
-        name, time = sys.intern(str(entry.get("manager", ""))), sys.intern(str(entry.get("time", "")))
-        if name.startswith(marks.MANAGER) and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            applied.append((name, time, Shape.of(entry.get("fieldsV1") or {})))
-        elif time >= written:
-            writer, written = name, time
-    return tuple(applied), writer
-
-
-Listener: TypeAlias = "Callable[[str, Child | None, Child | None], None]"
+Listener: TypeAlias = "Callable[[str, members.Child | None, members.Child | None], None]"
 """Called with the key of an owner, and what one of its objects was and is now (None: not there, or not its own)."""
 
 
@@ -207,8 +36,8 @@ class Children:
     def __init__(self, kube: client.Kube) -> None:
         self._kube = kube
         self._sinks: dict[tuple[str, str, str], _Sink] = {}
-        self._sets: dict[str, list[Child]] = {}
-        self._owners: dict[str, Owner] = {}
+        self._sets: dict[str, list[members.Child]] = {}
+        self._owners: dict[str, members.Owner] = {}
         self._listeners: dict[tuple[str, str], list[Listener]] = {}
 
     def listen(self, group: str, kind: str, listener: Listener) -> None:
@@ -234,7 +63,7 @@ class Children:
         plural = kind.api_version, kind.plural
         return any(sink.complete for place in ("", namespace) if (sink := self._sinks.get((*plural, place))))
 
-    def of(self, owner: interfaces.ObjectRef) -> list[Child]:
+    def of(self, owner: interfaces.ObjectRef) -> list[members.Child]:
         """All known children of an owner."""
         return list(self._sets.get(marks.set_id(owner), ()))
 
@@ -255,7 +84,7 @@ class Children:
         what = f"{kind.plural} of resources in {namespace or 'all namespaces'}"
         return watch.Watch(self._kube, path, sink, what=what, labels=marks.PART_OF, accept=METADATA)
 
-    def _put(self, child: Child, owner: Owner) -> None:
+    def _put(self, child: members.Child, owner: members.Owner) -> None:
         """Keep the newest state of a child, and tell."""
         kept = self._sets.setdefault(child.owner, [])
         self._owners[child.owner] = owner
@@ -265,7 +94,7 @@ class Children:
         kept.append(child)
         self._tell(owner, before, child)
 
-    def _drop(self, child: Child) -> None:
+    def _drop(self, child: members.Child) -> None:
         """Forget a child, and tell."""
         owner, kept = self._owners[child.owner], self._sets[child.owner]
         kept.remove(child)
@@ -273,7 +102,7 @@ class Children:
             del self._sets[child.owner], self._owners[child.owner]
         self._tell(owner, child, None)
 
-    def _tell(self, owner: Owner, before: Child | None, now: Child | None) -> None:
+    def _tell(self, owner: members.Owner, before: members.Child | None, now: members.Child | None) -> None:
         for listener in self._listeners.get(owner.kind, ()):
             listener(owner.key, before, now)
 
@@ -286,7 +115,7 @@ class _Sink:
         self.complete = False
         self._children = children
         self._kind = kind
-        self._known: dict[tuple[str, str], Child] = {}
+        self._known: dict[tuple[str, str], members.Child] = {}
         self._news = asyncio.Event()
         self._trouble: errors.ApiError | None = None
 
@@ -306,7 +135,7 @@ class _Sink:
     def changed(self, item: dict[str, Any]) -> None:
         metadata = item["metadata"]
         place = metadata.get("namespace") or "", metadata["name"]
-        found = read(self._kind, metadata)
+        found = members.read(self._kind, metadata)
         before = self._known.get(place)
         if before is not None and (found is None or found[0].owner != before.owner):
             self.gone(*place)

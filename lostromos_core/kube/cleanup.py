@@ -9,8 +9,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, marks, paths, releasing
 from lostromos_core.kube import client as clients
+from lostromos_core.kube import marks, members, paths, releasing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -55,7 +55,7 @@ async def let_go(kube: client.Kube, claimed: Claimed) -> None:
     await releasing.release(kube, claimed.ref, claimed.uid, claimed.metadata)
 
 
-async def objects_of(kube: client.Kube, claimed: Claimed) -> list[children.Child]:
+async def objects_of(kube: client.Kube, claimed: Claimed) -> list[members.Child]:
     """The objects that were applied for a resource, as its hints say where to look."""
     annotations = claimed.metadata.get("annotations") or {}
     found = []
@@ -67,13 +67,13 @@ async def objects_of(kube: client.Kube, claimed: Claimed) -> list[children.Child
         query = {"labelSelector": f"{marks.PART_OF}={marks.set_id(claimed.ref)}"}
         path = paths.collection(kind.api_version, kind.plural)
         async for metadata in _pages(kube, path, f"list the objects of {claimed.ref}", query):
-            read = children.read(kind, metadata)
+            read = members.read(kind, metadata)
             if read is not None and read[0].ours:
                 found.append(read[0])
     return found
 
 
-async def delete(kube: client.Kube, child: children.Child) -> None:
+async def delete(kube: client.Kube, child: members.Child) -> None:
     """Delete one object, and only this one."""
     body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": child.uid}}
     try:

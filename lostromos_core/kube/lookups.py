@@ -8,7 +8,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, discovery, marks
+from lostromos_core.kube import discovery, marks, members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Policy:
 
 def _is_own(resource: interfaces.Resource, ref: interfaces.ObjectRef, item: Mapping[str, Any]) -> bool:
     kind = discovery.Kind(ref.api_version, ref.kind, "", bool(ref.namespace), frozenset(), frozenset())
-    found = children.read(kind, item.get("metadata") or {})
+    found = members.read(kind, item.get("metadata") or {})
     return found is not None and found[0].owner == marks.set_id(resource.ref)
 
 

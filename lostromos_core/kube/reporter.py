@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, client, events, paths, schema, status
+from lostromos_core.kube import client, events, members, paths, schema, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,7 +102,7 @@ class Reporter:
         """What the status says: what we wrote last, since the watch may not have brought it back yet."""
         uid, version, last = self._last.get(resource.key, ("", 0, b""))
         seen: Mapping[str, Any] = resource.data.get("status") or {}
-        if uid != resource.uid or children.number(resource.metadata.get("resourceVersion")) >= version:
+        if uid != resource.uid or members.number(resource.metadata.get("resourceVersion")) >= version:
             self._last.pop(resource.key, None)
             return seen
         written: Mapping[str, Any] = orjson.loads(last)
@@ -155,7 +155,7 @@ class Reporter:
                 self._schema = None if error.reason == "SchemaError" else self._schema
                 raise
             return 0
-        return children.number(answer["metadata"].get("resourceVersion"))
+        return members.number(answer["metadata"].get("resourceVersion"))
 
     async def _write_event(
         self, resource: interfaces.Resource, kind: Literal["Normal", "Warning"], reason: str, message: str

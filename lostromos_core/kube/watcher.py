@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, marks, paths, reporter, store
+from lostromos_core.kube import marks, members, paths, reporter, store
 from lostromos_core.kube import watch as watching
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class KubernetesWatcher:
         """Keep what the watch found; its key if it is news."""
         metadata = item["metadata"]
         key = _key(metadata.get("namespace") or "", metadata["name"])
-        self._reporter.seen(key, children.number(metadata.get("resourceVersion", "")))
+        self._reporter.seen(key, members.number(metadata.get("resourceVersion", "")))
         if unreadable:
             self._unreadable[key] = unreadable
         else:

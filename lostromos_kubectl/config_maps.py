@@ -1,0 +1,112 @@
+"""The inventory of resources that are no Kubernetes objects: a ConfigMap each."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import TYPE_CHECKING, final
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import client, marks, paths, releasing
+from lostromos_kubectl import inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any
+
+
+@final
+class ConfigMapInventory:
+    """The inventory of resources that are no Kubernetes objects: one ConfigMap a resource, in one namespace.
+
+    It says in ``data.resource`` whose it is, so that its objects can be deleted when the source knows it no more.
+    """
+
+    def __init__(self, kube: client.Kube, controller: str, namespace: str) -> None:
+        self._kube = kube
+        self._controller = controller
+        self._namespace = namespace
+        self._seen: dict[str, Mapping[str, Any]] = {}
+
+    def hints(self, owner: interfaces.Resource) -> inventory.Hints:
+        """The annotations of the ConfigMap, if it has been read or written."""
+        annotations = (self._seen.get(owner.key) or {}).get("annotations") or {}
+        kinds = frozenset(inventory.group_kind(text) for text in inventory.split(annotations.get(marks.GROUP_KINDS)))
+        return inventory.Hints(kinds, frozenset(inventory.split(annotations.get(marks.NAMESPACES))))
+
+    async def claim(
+        self,
+        owner: interfaces.Resource,
+        kinds: Collection[inventory.GroupKind],
+        namespaces: Collection[str],
+        *,
+        finalizer: bool,  # noqa: ARG002 - the ConfigMap stays until we delete it
+    ) -> None:
+        """Write the ConfigMap, unless it says all that."""
+        there = await self._metadata(owner.key)
+        if there is not None:
+            inventory.refuse_claimed(dataclasses.replace(owner, data={"metadata": there}), self._controller)
+        remembered = self.hints(owner)
+        wanted = inventory.hint_marks(
+            owner.ref, self._controller, {*kinds, *remembered.kinds}, {*namespaces, *remembered.namespaces}
+        )
+        if there is not None and inventory.covers(there, wanted):
+            return
+        data = {"resource": marks.owner_value(owner)}
+        name = self._name(owner.key)
+        answer = await self._kube.request(
+            "PATCH",
+            self._path(owner.key),
+            action=f"remember {owner.ref}",
+            query={"fieldManager": f"{marks.MANAGER}{self._controller}", "force": "true"},
+            body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **wanted}, "data": data},
+            content_type=client.APPLY,
+            accept=client.METADATA_ONLY,
+        )
+        self._seen[owner.key] = answer["metadata"]
+
+    async def release(self, owner: interfaces.Resource) -> None:
+        """Delete the ConfigMap."""
+        self.forget(owner.key)
+        try:
+            await self._kube.request_bytes("DELETE", self._path(owner.key), action=f"forget {owner.ref}")
+        except errors.ApiError as error:
+            if error.status != inventory.NOT_FOUND:
+                raise
+
+    async def recall(self, key: str) -> interfaces.Resource | None:
+        """The resource that a ConfigMap tells of."""
+        try:
+            found = await self._kube.request("GET", self._path(key), action=f"recall {key}")
+        except errors.ApiError as error:
+            if error.status == inventory.NOT_FOUND:
+                return None
+            raise
+        self._seen[key] = found["metadata"]
+        written = marks.read_owner((found.get("data") or {}).get("resource", ""))
+        return None if written is None else interfaces.Resource(key, written[0], "", {"metadata": {}}, deleting=True)
+
+    async def is_gone(self, group: str, kind: str, key: str) -> bool:  # noqa: ARG002 - the protocol's
+        """Whether nothing is remembered of it."""
+        return await self._metadata(key) is None
+
+    def forget(self, key: str) -> None:
+        """Keep nothing in memory."""
+        self._seen.pop(key, None)
+
+    async def _metadata(self, key: str) -> Mapping[str, Any] | None:
+        if key not in self._seen:
+            found = await releasing.read(self._kube, self._path(key), f"ConfigMap {self._name(key)}")
+            if found is None:
+                return None
+            self._seen[key] = found
+        return self._seen[key]
+
+    def _name(self, key: str) -> str:
+        return f"lostromos-{self._controller}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+    def _path(self, key: str) -> str:
+        return paths.item("v1", "configmaps", self._namespace, self._name(key))
+
+
+_inventory: type[inventory.Inventory] = ConfigMapInventory

@@ -1,0 +1,73 @@
+"""Deletes objects, each by its uid, so that another one of the same name stays; or lets go of them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, final
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import client, marks
+from lostromos_kubectl import desired, sending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lostromos_core.kube import members
+
+Action = interfaces.Action
+
+
+@final
+class Deleter:
+    """Deletes what was applied for an owner."""
+
+    def __init__(self, kube: client.Kube) -> None:
+        self._kube = kube
+
+    async def delete_all(self, found: Iterable[members.Child]) -> list[interfaces.ObjectResult]:
+        """Delete the last wave, in reverse order; earlier ones when nothing of it is left."""
+        ours = [child for child in found if child.ours]
+        for _, wave in itertools.groupby(last_first(ours), key=lambda child: child.wave):
+            results = [result for child in wave if (result := await self.delete(child)) is not None]
+            if results:
+                return results
+        return []
+
+    async def delete(self, child: members.Child) -> interfaces.ObjectResult | None:
+        """Delete one object, and only this one, or let go of it; None when that is done."""
+        try:
+            if child.orphan:
+                await self._let_go(child)
+                return None
+            body = {
+                "kind": "DeleteOptions",
+                "apiVersion": "v1",
+                "preconditions": {"uid": child.uid},
+                "propagationPolicy": "Background",
+            }
+            answer = await self._kube.request("DELETE", child.path, action=f"delete {child.ref}", body=body)
+        except errors.ApiError as error:
+            if error.status in {sending.GONE, sending.CONFLICT}:
+                return None
+            return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
+        if "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
+            return None
+        return interfaces.ObjectResult(child.ref, Action.WAITING, "its own finalizers hold it")
+
+    async def _let_go(self, child: members.Child) -> None:
+        """Take our marks off an object, and leave it where it is."""
+        own = {marks.OWNER: None, marks.HASH: None, marks.UNIT: None}
+        metadata = {"uid": child.uid, "labels": {marks.PART_OF: None}, "annotations": own}
+        await self._kube.request_bytes(
+            "PATCH",
+            child.path,
+            action=f"let go of {child.ref}",
+            body={"metadata": metadata},
+            content_type=client.MERGE,
+            accept=client.METADATA_ONLY,
+        )
+
+
+def last_first(found: Iterable[members.Child]) -> list[members.Child]:
+    """In the order of deletion: the last wave first, and within it, what was applied last."""
+    return sorted(found, key=lambda child: (child.wave, desired.rank(child.kind.name)), reverse=True)

@@ -1,0 +1,65 @@
+"""What is sent, and what comes back: the interface between the shared work and the two ways of sending."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
+
+from lostromos_core import errors
+from lostromos_kubectl import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_kubectl import desired as desired_
+
+GONE: Final = 404
+CONFLICT: Final = 409
+CREATE_ONLY: Final = "1"
+"""As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
+
+Path: TypeAlias = "Sequence[str | int]"
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Write:
+    """One object to send, with the uid it must have; without one, it is only created.
+
+    ``force`` takes fields over that other managers own; ``without`` are fields that are left to them.
+    """
+
+    desired: desired_.Desired
+    uid: str = ""
+    force: bool = False
+    without: tuple[Path, ...] = ()
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What is sent."""
+        body = self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
+        found: dict[str, Any] = fields.without(body, self.without)
+        return found
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sent:
+    """The object is there as desired; its metadata as the server answered it."""
+
+    metadata: Mapping[str, Any]
+
+
+Answer: TypeAlias = Sent | errors.LostromosError
+
+
+def query(manager: str, *, force: bool) -> dict[str, str]:
+    """The query of a server-side apply."""
+    return {"fieldManager": manager, "force": "true" if force else "false"}
+
+
+class Sender(Protocol):
+    """How objects get to the cluster."""
+
+    async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
+        """Apply all; one answer for each, in order: the errors are returned, not raised."""
