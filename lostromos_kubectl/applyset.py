@@ -152,7 +152,7 @@ class ApplySets:
             owned, known = self._known.begin(owner), await self._find(owner)
             owned.asked = asked
         else:
-            known = self._kube.children.of(owner.ref)
+            known = [child for child in self._kube.children.of(owner.ref) if child.uid not in owned.pruned]
         for child in known:
             entry = owned.entries.get(child.key)
             if entry is None and child.ours:
@@ -275,6 +275,7 @@ class ApplySets:
             result = await self._deleter.delete(child)
             if result is None or result.action is Action.WAITING:
                 owned.entries.pop(child.key, None)
+                owned.pruned.add(child.uid)
                 result = interfaces.ObjectResult(child.ref, Action.PRUNED)
             results[child.key] = result
         self._budget.settled(owner.key)

@@ -69,11 +69,15 @@ class Entry:
 @final
 @dataclasses.dataclass(slots=True)
 class Owned:
-    """What we know of one owner's objects. ``asked`` is the last request to apply everything again."""
+    """What we know of one owner's objects.
+
+    ``asked`` is the last request to apply everything again, ``pruned`` are the uids that the watch may still list.
+    """
 
     uid: str
     entries: dict[members.Key, Entry] = dataclasses.field(default_factory=dict)
     asked: str | None = None
+    pruned: set[str] = dataclasses.field(default_factory=set)
     watches_status: bool = False
 
 
@@ -113,6 +117,10 @@ class Memory:
             return
         child = now or before
         assert child is not None  # noqa: S101 - one of them is there
+        if child.uid in owned.pruned:
+            if now is None:
+                owned.pruned.discard(child.uid)
+            return
         entry = owned.entries.get(child.key)
         if entry is not None and entry.sending:
             entry.held += ((before, now),)

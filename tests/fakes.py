@@ -92,7 +92,19 @@ class FakeApplier:
         if self.error:
             raise self.error
         assert isinstance(rendered, interfaces.Manifests)
-        return interfaces.Applied(tuple(self._apply(owner, manifest) for manifest in rendered.objects))
+        results = [self._apply(owner, manifest) for manifest in rendered.objects]
+        if not any(result.action is interfaces.Action.FAILED for result in results):
+            results += self._prune(owner, rendered)
+        return interfaces.Applied(tuple(results))
+
+    def _prune(self, owner: interfaces.Resource, rendered: interfaces.Manifests) -> list[interfaces.ObjectResult]:
+        if any(unit.waiting for unit in rendered.units):
+            return []
+        wanted = {manifest.ref.name for manifest in rendered.objects}
+        doomed = [name for name, (whose, _) in self.world.items() if whose == owner.key and name not in wanted]
+        for name in () if self.dry_run else doomed:
+            del self.world[name]
+        return [interfaces.ObjectResult(config_map(name, {}).ref, interfaces.Action.PRUNED) for name in doomed]
 
     def _apply(self, owner: interfaces.Resource, manifest: interfaces.Manifest) -> interfaces.ObjectResult:
         name = manifest.ref.name

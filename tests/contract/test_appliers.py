@@ -147,6 +147,19 @@ async def test_a_changed_object_is_updated_and_the_others_are_not(target: Target
         assert target.data(f"{name}-a") == {"v": "2"}
 
 
+async def test_what_is_no_longer_rendered_is_pruned_unless_something_failed(target: Target, name: str) -> None:
+    a, b = fakes.config_map(f"{name}-a", {"v": "1"}), fakes.config_map(f"{name}-b", {"v": "1"})
+    async with target.applier() as applier:
+        owner = target.owner(name)
+        await apply(applier, owner, a, b)
+        found = await apply(applier, target.fresh(owner), fakes.config_map(f"{name}-a", {"bad": ["x"]}))
+        assert found == [Action.FAILED]
+        assert target.data(f"{name}-b") == {"v": "1"}
+        assert await apply(applier, target.fresh(owner), a) == [Action.UNCHANGED, Action.PRUNED]
+        assert target.data(f"{name}-b") is None
+        assert await apply(applier, target.fresh(owner), a) == [Action.UNCHANGED]
+
+
 async def test_another_process_goes_on_where_one_ended(target: Target, name: str) -> None:
     owner = target.owner(name)
     async with target.applier() as applier:
