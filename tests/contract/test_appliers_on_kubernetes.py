@@ -51,14 +51,28 @@ async def test_a_field_of_another_manager_is_a_conflict_that_names_it(target: te
     async with target.applier() as applier:
         owner = target.owner("web")
         await applier.apply(owner, fakes.manifests(fakes.config_map("web", {"v": "1"})))
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"w": "theirs"}}
+        target.api.apply(path(target, "web"), body, manager="somebody")
+        wanted = fakes.config_map("web", {"v": "2", "w": "ours"})
+        found = await applier.apply(target.fresh(owner), fakes.manifests(wanted))
+    assert found.objects[0].action is Action.FAILED
+    assert "somebody" in found.objects[0].message
+    assert "data.w" in found.objects[0].message
+    assert not found.objects[0].retryable
+    assert target.data("web") == {"v": "1", "w": "theirs"}
+
+
+async def test_a_field_that_was_ours_is_taken_back_though_the_template_has_changed(
+    target: test_appliers.ClusterTarget,
+) -> None:
+    async with target.applier() as applier:
+        owner = target.owner("web")
+        await applier.apply(owner, fakes.manifests(fakes.config_map("web", {"v": "1"})))
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"v": "theirs"}}
         target.api.apply(path(target, "web"), body, manager="somebody", force=True)
         found = await applier.apply(target.fresh(owner), fakes.manifests(fakes.config_map("web", {"v": "2"})))
-    assert found.objects[0].action is Action.FAILED
-    assert "somebody" in found.objects[0].message
-    assert "data.v" in found.objects[0].message
-    assert not found.objects[0].retryable
-    assert target.data("web") == {"v": "theirs"}
+    assert found.objects[0].action is Action.UPDATED
+    assert target.data("web") == {"v": "2"}
 
 
 async def test_an_object_that_was_deleted_behind_our_back_is_created_again(target: test_appliers.ClusterTarget) -> None:
