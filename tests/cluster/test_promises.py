@@ -139,6 +139,17 @@ def test_cleanup_lets_go_when_the_operator_is_gone(
     waiting.wait_until(lambda: not api.exists(crd.path(namespace, "a")))
     assert "finalizers" not in api.get(crd.path(namespace, "b"))["metadata"]
     assert data(api, namespace, "b") == {"text": "x"}
+    assert operators.lostromos(*common, "--yes", "--delete-objects", "--claimant=other").stdout.startswith(
+        "No resource"
+    )
+    with operators.Operator(made, control_plane.kubeconfig):
+        waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "b"))))
+        waiting.wait_until(lambda: "finalizers" in api.get(crd.path(namespace, "b"))["metadata"])
+    asked = operators.lostromos(*common, "--delete-objects", stdin="n\n")
+    assert (asked.returncode, data(api, namespace, "b")) == (1, {"text": "x"})
+    done = operators.lostromos(*common, "--delete-objects", stdin="y\n")
+    assert "1 of 1 resources let go, 1 objects deleted." in done.stdout
+    assert config_map(api, namespace, "b") is None
     again = operators.lostromos(*common, "--yes")
     assert (again.returncode, "No resource" in again.stdout) == (0, True)
     wrong = operators.lostromos("cleanup", f"--kubeconfig={control_plane.kubeconfig}", "--kind=Nope")
