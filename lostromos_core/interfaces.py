@@ -220,7 +220,8 @@ class Report:
     """What the author of a resource should know. ``reason`` is one CamelCase word, ``message`` a sentence.
 
     Not ready and retrying is "reconciling"; not ready and not retrying is "stalled": somebody has to change something.
-    ``paused``: nobody looks after it now, so whether it is ready is not known. ``status``: the author's own fields.
+    ``paused``: nobody looks after it now, so whether it is ready is not known. ``status``: the template author's own
+    fields; None leaves them as they are.
     """
 
     ready: bool
@@ -229,7 +230,7 @@ class Report:
     retrying: bool = False
     objects: tuple[ObjectResult, ...] = ()
     paused: bool = False
-    status: Mapping[str, Json] | None = dataclasses.field(default_factory=dict)
+    status: Mapping[str, Json] | None = None
 
 
 @final

@@ -118,7 +118,7 @@ class ApplySets:
             ref = manifest.ref
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
-                item = desired_.prepare(manifest, name, owner, kind)
+                item = desired_.prepare(manifest, name, owner, kind, can_own=self._inventory.of_kubernetes)
             except errors.RenderError:
                 raise
             except errors.LostromosError as error:
@@ -232,7 +232,7 @@ class ApplySets:
     async def _unready(self, objects: Iterable[desired_.Desired], owned: memory.Owned) -> Results:
         """The objects that are not ready, and why; from now on their status is listened to."""
         owned.watches_status = True
-        asked = [item for item in objects if item.ref.kind not in readiness.AT_ONCE]
+        asked = [item for item in objects if not readiness.at_once(item.ref.group, item.ref.kind)]
         answers = await asyncio.gather(*(self._why_not_ready(item) for item in asked))
         return {item.key: _waits(item, why) for item, why in zip(asked, answers, strict=True) if why}
 

@@ -22,6 +22,8 @@ class ConfigMapInventory:
     It says in ``data.resource`` whose it is, so that its objects can be deleted when the source knows it no more.
     """
 
+    of_kubernetes = False
+
     def __init__(self, kube: client.Kube, controller: str, namespace: str) -> None:
         self._kube = kube
         self._controller = controller

@@ -97,13 +97,26 @@ def rank(kind: str) -> int:
     return RANKS.get(kind, LAST_RANK)
 
 
-def prepare(manifest: interfaces.Manifest, unit: str, owner: interfaces.Resource, kind: discovery.Kind) -> Desired:
-    """The object that a manifest stands for; raises RefusedError if it cannot be applied for this owner."""
+def prepare(
+    manifest: interfaces.Manifest,
+    unit: str,
+    owner: interfaces.Resource,
+    kind: discovery.Kind,
+    *,
+    can_own: bool = True,
+) -> Desired:
+    """The object that a manifest stands for; raises RefusedError if it cannot be applied for this owner.
+
+    ``can_own``: the owner is a Kubernetes object, that owner references can name.
+    """
     written = manifest.ref
     namespace = _namespace(written, owner, kind)
     ref = interfaces.ObjectRef(written.api_version, written.kind, namespace, written.name)
     said = _said(manifest, ref)
-    body = {**manifest.data, "metadata": _metadata(manifest.data["metadata"], ref, owner, orphan=said.orphan)}
+    body = {
+        **manifest.data,
+        "metadata": _metadata(manifest.data["metadata"], ref, owner, refer=can_own and not said.orphan),
+    }
     if ref.kind == "Secret" and ref.api_version == "v1":
         _fold_string_data(body)
     body["metadata"]["annotations"][marks.UNIT] = unit
@@ -171,14 +184,14 @@ def _namespace(written: interfaces.ObjectRef, owner: interfaces.Resource, kind: 
 
 
 def _metadata(
-    written: Mapping[str, Any], ref: interfaces.ObjectRef, owner: interfaces.Resource, *, orphan: bool
+    written: Mapping[str, Any], ref: interfaces.ObjectRef, owner: interfaces.Resource, *, refer: bool
 ) -> dict[str, Any]:
     metadata = {key: value for key, value in written.items() if key not in _SERVER_FIELDS}
     if ref.namespace:
         metadata["namespace"] = ref.namespace
     metadata["labels"] = {**_mapping(written, "labels", ref), marks.PART_OF: marks.set_id(owner.ref)}
     metadata["annotations"] = {**_mapping(written, "annotations", ref), marks.OWNER: marks.owner_value(owner)}
-    if can_own(owner) and owner.ref.namespace in {"", ref.namespace} and not orphan:
+    if refer and owner.uid and owner.ref.namespace in {"", ref.namespace}:
         reference = {
             "apiVersion": owner.ref.api_version,
             "kind": owner.ref.kind,
@@ -187,11 +200,6 @@ def _metadata(
         }
         metadata["ownerReferences"] = [*(written.get("ownerReferences") or ()), {**reference, "controller": True}]
     return metadata
-
-
-def can_own(owner: interfaces.Resource) -> bool:
-    """Whether an owner is a Kubernetes object, that owner references can name."""
-    return bool(owner.uid) and owner.key == marks.key_of(owner.ref)
 
 
 def _mapping(written: Mapping[str, Any], field: str, ref: interfaces.ObjectRef) -> Mapping[str, Any]:

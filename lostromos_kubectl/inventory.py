@@ -39,6 +39,10 @@ class Hints:
 class Inventory(Protocol):
     """Remembers where a resource's objects are, in a place that outlives the process."""
 
+    @property
+    def of_kubernetes(self) -> bool:
+        """Whether the resources are Kubernetes objects, that owner references can name."""
+
     def hints(self, owner: interfaces.Resource) -> Hints:
         """What is remembered."""
 
@@ -70,6 +74,8 @@ class ParentInventory:
     ``finalizer``: ``auto`` puts one on a resource if garbage collection could not clean up after it (objects in
     other namespaces, or cluster-scoped ones), ``always`` and ``never`` as they say.
     """
+
+    of_kubernetes = True
 
     def __init__(self, kube: client.Kube, controller: str, *, finalizer: Finalizer) -> None:
         self._kube = kube

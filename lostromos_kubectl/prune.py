@@ -21,7 +21,7 @@ OBJECTS: Final = 10
 SHARE: Final = 0.5
 CONTROLLER_SHARE: Final = 0.1
 SMALL: Final = 4
-"""Of so few objects, all but one may go."""
+"""Of so few objects, all may go."""
 LOOK_AROUND: Final = 30.0
 """Seconds after the first prune that no author asked for, in which others like it are collected."""
 

@@ -77,12 +77,13 @@ class Writer:
         if entry.digest == item.digest:
             return True
         child = entry.child
-        if child is None or child.deleting or entry.adopted or entry.due:
+        if child is None or child.deleting or entry.adopted:
             return False
-        settled = item.said.create_only or (child.digest == item.digest and self._owns_all(item, child))
+        matches = not entry.due and child.digest == item.digest and self._owns_all(item, child)
+        settled = item.said.create_only or matches
         if settled:
             entry.digest, entry.touched = item.digest, False
-            entry.held_fields = child.shape(self._manager)
+            entry.held_fields, entry.due = child.shape(self._manager), False
         return settled
 
     async def write(
@@ -153,7 +154,7 @@ class Writer:
     def _write(self, one: _Try) -> sending.Write:
         """The next write of an object."""
         entry, item = one.entry, one.item
-        if not entry.uid:
+        if not entry.uid or (item.said.create_only and not entry.adopted):
             return sending.Write(item, force=self._conflicts(item) == "force")
         force = one.force or entry.adopted or self._conflicts(item) == "force"
         return sending.Write(item, entry.uid, force, (*self._ignored(item, entry.child), *one.yielded))
@@ -246,6 +247,9 @@ class Writer:
             await self._take_up(one, owner)
         except errors.LostromosError as error:
             return desired_.explain(one.item, error)
+        if one.item.said.create_only and one.entry.uid and not one.entry.adopted:
+            one.entry.digest, one.entry.touched = one.item.digest, False
+            return interfaces.ObjectResult(one.item.ref, interfaces.Action.UNCHANGED)
         return None
 
     async def _take_up(self, one: _Try, owner: interfaces.Resource) -> None:

@@ -22,6 +22,11 @@ AT_ONCE: Final = frozenset(
 """Kinds of Kubernetes that are ready as soon as they exist."""
 
 
+def at_once(group: str, kind: str) -> bool:
+    """Whether objects of a kind are ready as soon as they exist, so that nobody has to look."""
+    return kind in AT_ONCE and ("." not in group or group.endswith(".k8s.io"))
+
+
 def why_not(item: Json) -> str:
     """Why an object is not ready, in a few words; empty if it is."""
     metadata, status = item.get("metadata") or {}, item.get("status") or {}
