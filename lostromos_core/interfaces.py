@@ -210,6 +210,8 @@ class Applied:
         return min((result.after for result in self.objects if result.after is not None), default=None)
 
 
+PROGRESS = frozenset({"Waiting", "Deleting"})
+"""Reasons not to be ready that are no failures."""
 RELEASED = "Released"
 """Reason of the last report on a resource that left the selection: nobody looks after it any more."""
 
@@ -231,6 +233,11 @@ class Report:
     objects: tuple[ObjectResult, ...] = ()
     paused: bool = False
     status: Mapping[str, Json] | None = None
+
+    @property
+    def is_progress(self) -> bool:
+        """Whether nothing has failed, though it is not ready."""
+        return not self.ready and (self.paused or self.reason in PROGRESS)
 
 
 @final

@@ -266,6 +266,7 @@ def _signals(stop: Callable[[], None]) -> Any:  # noqa: ANN401 - a generator
             loop.remove_signal_handler(number)
         stop()
 
+    # Outside of the main thread, and on Windows, no handler can be set: then signals do what they always do.
     with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
         for number in handled:
             loop.add_signal_handler(number, once)

@@ -25,8 +25,6 @@ _log = structlog.get_logger("lostromos.reconcile")
 
 LAST_WORDS = 2.5
 """Seconds to say on a resource that its reconcile was interrupted."""
-PROGRESS = frozenset({"Deleting", "Waiting", "Paused"})
-"""Reasons not to be ready that are no failures."""
 PAUSE = "lostromos.dev/pause"
 """Annotation of a resource: ``true`` lets everything be as it is, until it is gone. Deletion goes on."""
 PAUSED = f"nothing is done until the annotation {PAUSE} is removed"
@@ -247,7 +245,7 @@ async def _report(parts: Parts, key: str, result: Result) -> Result:
         return result
     log = _log.bind(controller=parts.name, resource=key)
     if not result.report.ready:
-        say = log.info if result.report.reason in PROGRESS else log.warning
+        say = log.info if result.report.is_progress else log.warning
         say(errors.shorten(result.report.message), reason=result.report.reason, retrying=result.report.retrying)
     try:
         await parts.watcher.report(result.resource, result.report)

@@ -44,7 +44,7 @@ class ApplySets:
         self._runtime = runtime
         self._inventory = inventory_
         self._wait = wait
-        self._known = memory.Memory(f"{marks.MANAGER}{runtime.controller}", runtime.ring)
+        self._known = memory.Memory(runtime.ring)
         self._writer = writer.Writer(self._kube, f"{marks.MANAGER}{runtime.controller}", sender, self._known, policy)
         self._budget = prune.Budget(limits)
         self._deleter = deletion.Deleter(self._kube)
@@ -54,7 +54,7 @@ class ApplySets:
         """Make the cluster have every object of a rendering, and none that an earlier one had."""
         self._listen(owner.ref)
         objects, results = await self._prepare(owner, rendered)
-        await self._watch(objects, owner)
+        await self._watch(objects)
         owned, known = await self._recall(owner)
         await self._inventory.claim(owner, *self._places(objects, known), finalizer=self._beyond(owner, objects))
         results.update(await self._apply_waves(objects, owned, owner))
@@ -137,9 +137,8 @@ class ApplySets:
         """Where to watch a kind: everywhere, or in one namespace if the controller knows only some."""
         return namespace if kind.namespaced and self._runtime.namespaces else ""
 
-    async def _watch(self, objects: Sequence[desired_.Desired], owner: interfaces.Resource) -> None:
+    async def _watch(self, objects: Sequence[desired_.Desired]) -> None:
         """Watch what we are about to apply; raises ApiError if a kind cannot be watched."""
-        del owner
         wanted = {(item.kind, self._scope(item.kind, item.ref.namespace)) for item in objects}
         for kind, namespace in wanted:
             await self._kube.children.ensure(kind, namespace)
@@ -173,22 +172,14 @@ class ApplySets:
             if kind is None:
                 continue
             places = sorted(hints.namespaces) if kind.namespaced and self._runtime.namespaces else [""]
-            lists += [self._list(owner, kind, place) for place in places if not self._kube.children.covers(kind, place)]
+            lists += [
+                members.of(self._kube, owner.ref, kind, place)
+                for place in places
+                if not self._kube.children.covers(kind, place)
+            ]
         for some in await asyncio.gather(*lists):
             found.update({child.key: child for child in some})
         return list(found.values())
-
-    async def _list(self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str) -> list[members.Child]:
-        """The children of one kind that is not watched."""
-        answer = await self._kube.request(
-            "GET",
-            inventory.collection(kind, namespace),
-            action=f"list what belongs to {owner.ref}",
-            query={"labelSelector": f"{marks.PART_OF}={marks.set_id(owner.ref)}"},
-            accept=client.METADATA_LIST,
-        )
-        read = (members.read(kind, item["metadata"]) for item in answer.get("items") or [])
-        return [found[0] for found in read if found is not None]
 
     def _places(
         self, objects: Iterable[desired_.Desired], known: Iterable[members.Child]

@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, paths, releasing
+from lostromos_core.kube import client, marks, paths, requests
 from lostromos_kubectl import inventory
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class ConfigMapInventory:
     def hints(self, owner: interfaces.Resource) -> inventory.Hints:
         """The annotations of the ConfigMap, if it has been read or written."""
         annotations = (self._seen.get(owner.key) or {}).get("annotations") or {}
-        kinds = frozenset(inventory.group_kind(text) for text in inventory.split(annotations.get(marks.GROUP_KINDS)))
-        return inventory.Hints(kinds, frozenset(inventory.split(annotations.get(marks.NAMESPACES))))
+        kinds = frozenset(marks.group_kinds(annotations.get(marks.GROUP_KINDS)))
+        return inventory.Hints(kinds, frozenset(marks.split(annotations.get(marks.NAMESPACES))))
 
     async def claim(
         self,
@@ -98,7 +98,7 @@ class ConfigMapInventory:
 
     async def _metadata(self, key: str) -> Mapping[str, Any] | None:
         if key not in self._seen:
-            found = await releasing.read(self._kube, self._path(key), f"ConfigMap {self._name(key)}")
+            found = await requests.read(self._kube, self._path(key), f"ConfigMap {self._name(key)}")
             if found is None:
                 return None
             self._seen[key] = found

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks
+from lostromos_core.kube import client, marks, requests
 from lostromos_kubectl import desired, sending
 
 if TYPE_CHECKING:
@@ -39,18 +39,12 @@ class Deleter:
             if child.orphan:
                 await self._let_go(child)
                 return None
-            body = {
-                "kind": "DeleteOptions",
-                "apiVersion": "v1",
-                "preconditions": {"uid": child.uid},
-                "propagationPolicy": "Background",
-            }
-            answer = await self._kube.request("DELETE", child.path, action=f"delete {child.ref}", body=body)
+            answer = await requests.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
         except errors.ApiError as error:
             if error.status in {sending.GONE, sending.CONFLICT}:
                 return None
             return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
-        if "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
+        if answer is None or "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
             return None
         return interfaces.ObjectResult(child.ref, Action.WAITING, "its own finalizers hold it")
 

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, members, paths, releasing
+from lostromos_core.kube import client, marks, members, paths, releasing, requests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from lostromos_core.kube import discovery
 
 Finalizer = Literal["auto", "always", "never"]
 GroupKind = tuple[str, str]
@@ -88,9 +87,9 @@ class ParentInventory:
         annotations = owner.metadata.get("annotations") or {}
         listed = (owner.data.get("status") or {}).get("resources")
         objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-        kinds = {group_kind(text) for text in split(annotations.get(marks.GROUP_KINDS))}
+        kinds = set(marks.group_kinds(annotations.get(marks.GROUP_KINDS)))
         kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
-        namespaces = split(annotations.get(marks.NAMESPACES)) | {owner.ref.namespace}
+        namespaces = {*marks.split(annotations.get(marks.NAMESPACES)), owner.ref.namespace}
         namespaces |= {str(one.get("namespace") or "") for one in objects}
         return Hints(frozenset(kinds), frozenset(namespaces - {""}))
 
@@ -126,7 +125,7 @@ class ParentInventory:
             return True
         namespace, _, name = key.rpartition("/")
         path = paths.item(found.api_version, found.plural, namespace, name)
-        return await releasing.read(self._kube, path, f"{kind} {key}") is None
+        return await requests.read(self._kube, path, f"{kind} {key}") is None
 
     def forget(self, key: str) -> None:
         """The resource is gone."""
@@ -188,11 +187,6 @@ def hint_marks(
     return {"labels": {marks.SET_ID: marks.set_id(ref)}, "annotations": annotations}
 
 
-def collection(kind: discovery.Kind, namespace: str) -> str:
-    """The path of all objects of a kind, in one namespace or (empty) everywhere."""
-    return paths.collection(kind.api_version, kind.plural, namespace)
-
-
 def belongs_to(metadata: Mapping[str, Any], owner: interfaces.ObjectRef) -> bool:
     """Whether an object is an owner's: it names it, and carries its label or was applied by us (the label was lost)."""
     written = marks.read_owner((metadata.get("annotations") or {}).get(marks.OWNER, ""))
@@ -215,22 +209,11 @@ def covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     there = metadata.get("annotations") or {}
     for key, value in wanted["annotations"].items():
         if key in {marks.GROUP_KINDS, marks.NAMESPACES}:
-            if not split(value) <= split(there.get(key)):
+            if not set(marks.split(value)) <= set(marks.split(there.get(key))):
                 return False
         elif there.get(key) != value:
             return False
     return set(wanted.get("finalizers", ())) <= set(metadata.get("finalizers") or ())
-
-
-def group_kind(text: str) -> GroupKind:
-    """What ``Deployment.apps`` stands for."""
-    kind, _, group = text.partition(".")
-    return group, kind
-
-
-def split(hints: object) -> set[str]:
-    """The parts of a hint, which is a list with commas."""
-    return {part for part in str(hints or "").split(",") if part}
 
 
 _inventory: type[Inventory] = ParentInventory

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import client, marks, members
+from lostromos_core.kube import client, marks, members, requests
 from lostromos_kubectl import fields, sending, settings
 
 if TYPE_CHECKING:
@@ -166,13 +166,9 @@ class _Sender:
     async def _arrived(self, write: sending.Write) -> sending.Sent | None:
         """The object, if it is as it was sent."""
         item = write.desired
-        try:
-            live = await self._kube.request("GET", item.path, action=f"read {item.ref}", accept=client.METADATA_ONLY)
-        except errors.ApiError as error:
-            if error.status == sending.GONE:
-                return None
-            raise
-        metadata = live["metadata"]
+        metadata = await requests.read(self._kube, item.path, str(item.ref))
+        if metadata is None:
+            return None
         found = members.read(item.kind, metadata)
         shape = found[0].shape(f"{marks.MANAGER}{self._controller}") if found else None
         arrived = (

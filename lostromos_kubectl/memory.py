@@ -85,8 +85,7 @@ class Owned:
 class Memory:
     """What one controller knows of the objects of all its owners; rings for an owner when something is touched."""
 
-    def __init__(self, manager: str, ring: Callable[[str], None]) -> None:
-        self._manager = manager
+    def __init__(self, ring: Callable[[str], None]) -> None:
         self._ring = ring
         self._owned: dict[str, Owned] = {}
 

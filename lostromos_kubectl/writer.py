@@ -11,15 +11,17 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, members
+from lostromos_core.kube import marks, members, requests
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import fields, inventory, memory, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lostromos_core.kube import client
 
 INVALID: Final = 422
 ROUNDS: Final = 4
@@ -255,13 +257,9 @@ class Writer:
     async def _take_up(self, one: _Try, owner: interfaces.Resource) -> None:
         """Know an object that exists already, if it is ours, or the template adopts it; raises RefusedError."""
         item = one.item
-        try:
-            live = await self._kube.request("GET", item.path, action=f"read {item.ref}", accept=client.METADATA_ONLY)
-        except errors.ApiError as error:
-            if error.status == sending.GONE:
-                return
-            raise
-        metadata: Mapping[str, Any] = live["metadata"]
+        metadata = await requests.read(self._kube, item.path, str(item.ref))
+        if metadata is None:
+            return
         if "deletionTimestamp" in metadata:
             msg = f"{item.ref} is being deleted; it will be created again when it is gone"
             raise errors.ApiError(msg, status=sending.CONFLICT, retryable=True)
@@ -282,14 +280,10 @@ class Writer:
             result = desired_.explain(item, answer)
             way_out = f'delete the object, or let the template do that with the annotation {marks.RECREATE}: "true"'
             return dataclasses.replace(result, message=f"{result.message}; it cannot be changed: {way_out}")
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": entry.uid}}
         try:
-            await self._kube.request_bytes(
-                "DELETE", item.path, action=f"recreate {item.ref}", body={**body, "propagationPolicy": "Background"}
-            )
+            await requests.delete(self._kube, item.path, entry.uid, action=f"recreate {item.ref}")
         except errors.ApiError as error:
-            if error.status not in {sending.GONE, sending.CONFLICT}:
-                return desired_.explain(item, error)
+            return desired_.explain(item, error)
         entry.uid, entry.child, entry.digest = "", None, ""
         message = "it is deleted, to be created again: a field has changed that cannot be changed"
         return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message, after=0.2)

@@ -5,25 +5,15 @@ Only metadata is asked for, and little of it is kept: see ``members``.
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
-from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, members, paths, watch
+from lostromos_core.kube import arrival, marks, media, members, paths, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lostromos_core import errors, interfaces
     from lostromos_core.kube import client, discovery
-
-METADATA: Final = (
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-)
-"""What to accept of a watch, and of a list."""
-
-PATIENCE: Final = 30.0
-"""Seconds to wait for the first list of a kind; then the caller comes again later."""
 
 Listener: TypeAlias = "Callable[[str, members.Child | None, members.Child | None], None]"
 """Called with the key of an owner, and what one of its objects was and is now (None: not there, or not its own)."""
@@ -56,12 +46,12 @@ class Children:
             if sink is None:
                 sink = self._sinks[key] = _Sink(self, kind)
                 self._kube.background(self._watch(sink, kind, namespace).run(), name=f"watch children {kind.plural}")
-        await sink.ready()
+        await sink.arrival.wait()
 
     def covers(self, kind: discovery.Kind, namespace: str) -> bool:
         """Whether a kind is watched in a namespace, and all there is is known."""
         plural = kind.api_version, kind.plural
-        return any(sink.complete for place in ("", namespace) if (sink := self._sinks.get((*plural, place))))
+        return any(sink.arrival.complete for place in ("", namespace) if (sink := self._sinks.get((*plural, place))))
 
     def of(self, owner: interfaces.ObjectRef) -> list[members.Child]:
         """All known children of an owner."""
@@ -82,7 +72,9 @@ class Children:
             return paths.collection(found.api_version, found.plural, namespace)
 
         what = f"{kind.plural} of resources in {namespace or 'all namespaces'}"
-        return watch.Watch(self._kube, path, sink, what=what, labels=marks.PART_OF, accept=METADATA)
+        return watch.Watch(
+            self._kube, path, sink, what=what, labels=marks.PART_OF, accept=(media.METADATA_ONLY, media.METADATA_LIST)
+        )
 
     def _put(self, child: members.Child, owner: members.Owner) -> None:
         """Keep the newest state of a child, and tell."""
@@ -112,25 +104,10 @@ class _Sink:
     """What one watch finds."""
 
     def __init__(self, children: Children, kind: discovery.Kind) -> None:
-        self.complete = False
+        self.arrival = arrival.Arrival(kind, why="watch", needs="give the operator the verbs list and watch")
         self._children = children
         self._kind = kind
         self._known: dict[tuple[str, str], members.Child] = {}
-        self._news = asyncio.Event()
-        self._trouble: errors.ApiError | None = None
-
-    async def ready(self) -> None:
-        """Wait until all is known; raises what keeps us from knowing it."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not self.complete:
-                    if self._trouble is not None:
-                        raise _explain(self._trouble, self._kind)
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError as error:
-            msg = f"watch {self._kind.plural}: the first list takes long"
-            raise errors.ApiError(msg, status=0, retryable=True) from error
 
     def changed(self, item: dict[str, Any]) -> None:
         metadata = item["metadata"]
@@ -152,18 +129,9 @@ class _Sink:
         """Metadata that cannot be decoded is none that we wrote."""
 
     def synced(self) -> None:
-        self.complete = True
-        self._news.set()
+        self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        self._trouble = error
         if error is not None and error.status == watch.NOT_FOUND:
             self._children._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
-        self._news.set()
-
-
-def _explain(error: errors.ApiError, kind: discovery.Kind) -> errors.ApiError:
-    if error.status != 403:  # noqa: PLR2004 - HTTP
-        return error
-    msg = f"{error}; give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
-    return errors.ApiError(msg, status=error.status, reason=error.reason)
+        self.arrival.trouble(error)

@@ -8,16 +8,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, final
 
-from lostromos_core import errors, interfaces
-from lostromos_core.kube import client as clients
-from lostromos_core.kube import marks, members, paths, releasing
+from lostromos_core import interfaces
+from lostromos_core.kube import marks, members, paths, releasing, requests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from lostromos_core.kube import client, discovery
-
-PAGE = 500
 
 
 @final
@@ -39,7 +36,7 @@ class Claimed:
 async def find(kube: client.Kube, kind: discovery.Kind, namespace: str = "") -> AsyncIterator[Claimed]:
     """All resources of a kind that carry our marks, or our finalizer only; raises ApiError."""
     path = paths.collection(kind.api_version, kind.plural, namespace if kind.namespaced else "")
-    async for metadata in _pages(kube, path, f"look for {kind.plural}", {}):
+    async for metadata in requests.pages(kube, path, action=f"look for {kind.plural}"):
         found = Claimed(
             interfaces.ObjectRef(kind.api_version, kind.name, metadata.get("namespace") or "", metadata["name"]),
             metadata.get("uid", ""),
@@ -59,43 +56,13 @@ async def objects_of(kube: client.Kube, claimed: Claimed) -> list[members.Child]
     """The objects that were applied for a resource, as its hints say where to look."""
     annotations = claimed.metadata.get("annotations") or {}
     found = []
-    for text in str(annotations.get(marks.GROUP_KINDS, "")).split(","):
-        name, _, group = text.partition(".")
-        kind = await kube.discovery.by_group_kind(group, name) if name else None
-        if kind is None:
-            continue
-        query = {"labelSelector": f"{marks.PART_OF}={marks.set_id(claimed.ref)}"}
-        path = paths.collection(kind.api_version, kind.plural)
-        async for metadata in _pages(kube, path, f"list the objects of {claimed.ref}", query):
-            read = members.read(kind, metadata)
-            if read is not None and read[0].ours:
-                found.append(read[0])
+    for group, name in marks.group_kinds(annotations.get(marks.GROUP_KINDS)):
+        kind = await kube.discovery.by_group_kind(group, name)
+        if kind is not None:
+            found += [child for child in await members.of(kube, claimed.ref, kind) if child.ours]
     return found
 
 
 async def delete(kube: client.Kube, child: members.Child) -> None:
     """Delete one object, and only this one."""
-    body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": child.uid}}
-    try:
-        await kube.request_bytes("DELETE", child.path, action=f"delete {child.ref}", body=body)
-    except errors.ApiError as error:
-        if error.status not in {releasing.NOT_FOUND, releasing.CONFLICT}:
-            raise
-
-
-async def _pages(
-    kube: client.Kube, path: str, action: str, query: Mapping[str, str]
-) -> AsyncIterator[Mapping[str, Any]]:
-    """The metadata of all objects of a collection."""
-    now = {**query, "limit": str(PAGE)}
-    while True:
-        answer = await kube.request("GET", path, action=action, query=now, accept=clients.METADATA_LIST)
-        for metadata in _metadata(answer):
-            yield metadata
-        now["continue"] = (answer.get("metadata") or {}).get("continue") or ""
-        if not now["continue"]:
-            return
-
-
-def _metadata(answer: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - an API answer
-    return (item["metadata"] for item in answer.get("items") or ())
+    await requests.delete(kube, child.path, child.uid, action=f"delete {child.ref}")

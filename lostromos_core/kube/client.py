@@ -17,16 +17,16 @@ import orjson
 import yarl
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, children, credentials, discovery, limiter, objects
+from lostromos_core.kube import answers, children, credentials, discovery, limiter, media, objects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
 
-JSON: Final = "application/json"
-METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-APPLY: Final = "application/apply-patch+yaml"
-MERGE: Final = "application/merge-patch+json"
+JSON: Final = media.JSON
+METADATA_ONLY: Final = media.METADATA_ONLY
+METADATA_LIST: Final = media.METADATA_LIST
+APPLY: Final = media.APPLY
+MERGE: Final = media.MERGE
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OVERLOAD = frozenset({429, 503, 504})

@@ -103,6 +103,17 @@ def key_of(ref: interfaces.ObjectRef) -> str:
     return f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
 
 
+def group_kinds(hint: object) -> list[tuple[str, str]]:
+    """The groups and kinds that a hint names: ``ConfigMap,Deployment.apps``."""
+    parts = (part.partition(".") for part in split(hint))
+    return [(group, kind) for kind, _, group in parts]
+
+
+def split(hint: object) -> list[str]:
+    """The parts of a hint, which is a list with commas; each once, in order."""
+    return sorted({part for part in str(hint or "").split(",") if part})
+
+
 def claimant(metadata: Mapping[str, Any]) -> str:
     """The controller that says on a resource that it looks after it; empty if none does."""
     return str((metadata.get("annotations") or {}).get(CONTROLLER, ""))

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
 import orjson
 
 from lostromos_core import interfaces
-from lostromos_core.kube import marks, paths
+from lostromos_core.kube import marks, paths, requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lostromos_core.kube import discovery
+    from lostromos_core.kube import client, discovery
 
 Key: TypeAlias = tuple[str, str, str, str]
 """Group, kind, namespace and name: an object's identity, whatever version of its group is spoken."""
@@ -105,10 +105,6 @@ class Child:
         """What a manager owns of it."""
         return next((shape for name, _, shape in self.applied if name == manager), None)
 
-    def time(self, manager: str) -> str:
-        """When a manager changed it last, as the server wrote it."""
-        return next((time for name, time, _ in self.applied if name == manager), "")
-
     def same(self, other: Child) -> bool:
         """Whether nothing that we own was touched between two looks at it."""
         return (
@@ -161,6 +157,14 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owne
         writer=writer,
     )
     return child, Owner(key, (owner.group, owner.kind))
+
+
+async def of(kube: client.Kube, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str = "") -> list[Child]:
+    """The children of an owner of one kind, in one namespace or (empty) everywhere, asked for; raises ApiError."""
+    path = paths.collection(kind.api_version, kind.plural, namespace)
+    labels = f"{marks.PART_OF}={marks.set_id(owner)}"
+    listed = requests.pages(kube, path, action=f"list what belongs to {owner}", labels=labels)
+    return [found[0] async for metadata in listed if (found := read(kind, metadata))]
 
 
 def number(version: object) -> int:

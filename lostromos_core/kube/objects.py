@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import paths, watch
+from lostromos_core.kube import arrival, paths, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lostromos_core.kube import client, discovery
-
-PATIENCE: Final = 30.0
-"""Seconds to wait for the first list of a kind."""
 
 Place: TypeAlias = tuple[str, str]
 """Namespace and name."""
@@ -49,7 +45,7 @@ class Objects:
             run = self._watch(watched, scope).run()
             self._kube.background(run, name=f"watch {kind.plural} for lookup")
         watched.bells.setdefault(place, set()).add(bell)
-        await watched.ready()
+        await watched.arrival.wait()
         if place not in watched.kept:
             await self._get(watched, place)
 
@@ -94,22 +90,7 @@ class _Kind:
         self.kind = kind
         self.bells: dict[Place, set[Bell]] = {}
         self.kept: dict[Place, bytes | None] = {}
-        self._complete = False
-        self._news = asyncio.Event()
-        self._trouble: errors.ApiError | None = None
-
-    async def ready(self) -> None:
-        """Wait until all there was is known; raises what keeps us from knowing it."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not self._complete:
-                    if self._trouble is not None:
-                        raise _explain(self._trouble, self.kind)
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError as error:
-            msg = f"look up {self.kind.plural}: the first list takes long"
-            raise errors.ApiError(msg, status=0, retryable=True) from error
+        self.arrival = arrival.Arrival(kind, why="look up", needs="lookup needs the verbs get, list and watch")
 
     def changed(self, item: dict[str, Any]) -> None:
         metadata = item["metadata"]
@@ -122,14 +103,12 @@ class _Kind:
         """What cannot be decoded cannot be looked up; whoever waits for it goes on waiting."""
 
     def synced(self) -> None:
-        self._complete = True
         for place in self.bells:
             self.kept.setdefault(place, None)
-        self._news.set()
+        self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        self._trouble = error
-        self._news.set()
+        self.arrival.trouble(error)
 
     def _keep(self, place: Place, item: dict[str, Any] | None) -> None:
         if place not in self.bells:
@@ -147,10 +126,3 @@ def _stripped(item: Mapping[str, Any]) -> bytes:
     hidden = {"managedFields", "resourceVersion", "selfLink"}
     metadata = {key: value for key, value in (item.get("metadata") or {}).items() if key not in hidden}
     return orjson.dumps({**item, "metadata": metadata})
-
-
-def _explain(error: errors.ApiError, kind: discovery.Kind) -> errors.ApiError:
-    if error.status != 403:  # noqa: PLR2004 - HTTP
-        return error
-    msg = f"{error}; lookup needs the verbs get, list and watch on {kind.plural} ({kind.api_version})"
-    return errors.ApiError(msg, status=error.status, reason=error.reason)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
 from lostromos_core.kube import client as clients
-from lostromos_core.kube import marks, paths
+from lostromos_core.kube import marks, paths, requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from lostromos_core import interfaces
     from lostromos_core.kube import client
 
-NOT_FOUND: Final = 404
-CONFLICT: Final = 409
 _TRIES: Final = 3
 
 
@@ -34,28 +32,16 @@ async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metada
                 accept=clients.METADATA_ONLY,
             )
         except errors.ApiError as error:
-            if error.status == NOT_FOUND:
+            if error.status == requests.NOT_FOUND:
                 return
-            if error.status != CONFLICT or attempt == _TRIES - 1:
+            if error.status != requests.CONFLICT or attempt == _TRIES - 1:
                 raise
-            live = await read(kube, path, str(ref))
+            live = await requests.read(kube, path, str(ref))
             if live is None or live.get("uid") != uid:
                 return
             metadata = live
         else:
             return
-
-
-async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
-    """The live metadata of an object, None if it is gone."""
-    try:
-        answer = await kube.request("GET", path, action=f"read {what}", accept=clients.METADATA_ONLY)
-    except errors.ApiError as error:
-        if error.status == NOT_FOUND:
-            return None
-        raise
-    found: Mapping[str, Any] = answer["metadata"]
-    return found
 
 
 def _without_marks(metadata: Mapping[str, Any], uid: str) -> dict[str, Any]:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 OWN = frozenset({"observedGeneration", "conditions", "resources"})
 """Fields of ours; the others are the template author's."""
-PROGRESS = frozenset({"Waiting", "Deleting"})
-"""Reasons not to be ready that are no failures."""
 MAX_OBJECTS = 500
 """Entries of ``resources``; what failed comes first when there are more."""
 
@@ -48,8 +46,7 @@ def news(report: interfaces.Report, current: Mapping[str, Any]) -> tuple[Literal
     if not report.ready:
         if (before.get("reason"), before.get("message")) == (report.reason, errors.shorten(report.message)):
             return None
-        quiet = report.paused or report.reason in PROGRESS
-        return "Normal" if quiet else "Warning", report.reason, report.message
+        return "Normal" if report.is_progress else "Warning", report.reason, report.message
     if pruned:
         more = f" and {len(pruned) - 1} more" if len(pruned) > 1 else ""
         return "Normal", "Pruned", f"{pruned[0].ref}{more}"

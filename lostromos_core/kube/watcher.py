@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, members, paths, reporter, store
+from lostromos_core.kube import marks, members, paths, reporter, requests, store
 from lostromos_core.kube import watch as watching
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ _log = structlog.get_logger("lostromos.watcher")
 
 LOOK_AGAIN = 0.5
 """Seconds until it is tried again to look for what left the selection."""
-METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 @final
@@ -104,23 +103,13 @@ class KubernetesWatcher:
     async def _find_left(self, bell: interfaces.Doorbell) -> None:
         """Ring for resources that carry our marks, but are no longer selected."""
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
-        query = {"labelSelector": marks.SET_ID, "limit": str(watching.PAGE)}
-        while True:
-            answer = await self._kube.request(
-                "GET",
-                paths.collection(self.api_version, kind.plural),
-                action=f"look for {self.kind} that left the selection",
-                query=query,
-                accept=METADATA_LIST,
-            )
-            for metadata in (item["metadata"] for item in answer.get("items") or []):
-                key = _key(metadata.get("namespace") or "", metadata["name"])
-                if marks.claimant(metadata) == self._controller and key not in self._store:
-                    self._left.add(key)
-                    bell.ring(key)
-            query["continue"] = (answer.get("metadata") or {}).get("continue") or ""
-            if not query["continue"]:
-                return
+        path = paths.collection(self.api_version, kind.plural)
+        action = f"look for {self.kind} that left the selection"
+        async for metadata in requests.pages(self._kube, path, action=action, labels=marks.SET_ID):
+            key = _key(metadata.get("namespace") or "", metadata["name"])
+            if marks.claimant(metadata) == self._controller and key not in self._store:
+                self._left.add(key)
+                bell.ring(key)
 
     async def get(self, key: str) -> interfaces.Resource | None:
         """The newest known state; ``deleting`` also for what left the selection and still carries our marks."""

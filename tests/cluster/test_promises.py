@@ -9,6 +9,7 @@ import pytest
 
 from tests import operators
 from tests.chaos import actions, proxy
+from tests.cluster.test_life import read
 from tests.controlplane import errors, waiting
 
 if TYPE_CHECKING:
@@ -22,13 +23,8 @@ APPLIERS = [{"server-side": {"finalizer": "always"}}, {"kubectl": {"finalizer": 
 MARKS = ("applyset.kubernetes.io/", "lostromos.dev/")
 
 
-def config_map(api: apis.Api, namespace: str, name: str) -> dict[str, Any] | None:
-    path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
-    return api.get(path) if api.exists(path) else None
-
-
 def data(api: apis.Api, namespace: str, name: str) -> dict[str, str]:
-    found = config_map(api, namespace, name)
+    found = read(api, namespace, name)
     return found.get("data", {}) if found else {}
 
 
@@ -78,7 +74,7 @@ def test_a_template_that_breaks_takes_nothing_away(
         assert data(api, namespace, "web") == {"text": "one"}
         api.delete(path)
         waiting.wait_until(lambda: not api.exists(path))
-        assert config_map(api, namespace, "web") is None
+        assert read(api, namespace, "web") is None
 
 
 def test_a_namespace_goes_with_all_that_is_in_it(
@@ -119,7 +115,7 @@ def is_released(api: apis.Api, crd: crds.CustomKind, namespace: str, name: str) 
     item = api.get(crd.path(namespace, name))
     keys = [*item["metadata"].get("labels", {}), *item["metadata"].get("annotations", {})]
     marked = any(key.startswith(MARKS) for key in keys) or item["metadata"].get("finalizers")
-    return not marked and not item.get("status") and config_map(api, namespace, name) is None
+    return not marked and not item.get("status") and read(api, namespace, name) is None
 
 
 def test_cleanup_lets_go_when_the_operator_is_gone(
@@ -149,7 +145,7 @@ def test_cleanup_lets_go_when_the_operator_is_gone(
     assert (asked.returncode, data(api, namespace, "b")) == (1, {"text": "x"})
     done = operators.lostromos(*common, "--delete-objects", stdin="y\n")
     assert "1 of 1 resources let go, 1 objects deleted." in done.stdout
-    assert config_map(api, namespace, "b") is None
+    assert read(api, namespace, "b") is None
     again = operators.lostromos(*common, "--yes")
     assert (again.returncode, "No resource" in again.stdout) == (0, True)
     wrong = operators.lostromos("cleanup", f"--kubeconfig={control_plane.kubeconfig}", "--kind=Nope")
@@ -254,7 +250,7 @@ def test_who_may_only_edit_resources_reaches_nothing_else(
     path = crd.path(namespace, "web")
 
     def look() -> list[Any]:
-        return [config_map(api, place, "bystander") for place in (namespace, far)]
+        return [read(api, place, "bystander") for place in (namespace, far)]
 
     before = look()
     with operators.Operator(made, control_plane.kubeconfig):
@@ -263,13 +259,7 @@ def test_who_may_only_edit_resources_reaches_nothing_else(
         waiting.wait_until(lambda: all(operators.is_ready(item) for item in api.list(crd.path(namespace))))
         other = api.get(crd.path(namespace, "other"))["metadata"]
         # The id of another resource, kinds and namespaces of all sorts.
-        forged = {
-            "labels": {"applyset.kubernetes.io/id": other["labels"]["applyset.kubernetes.io/id"]},
-            "annotations": {
-                "applyset.kubernetes.io/contains-group-kinds": "Secret,Node,Namespace,Nope.example.com,,..",
-                "applyset.kubernetes.io/additional-namespaces": f"kube-system,../..,{far}",
-            },
-        }
+        forged = forgery(other["labels"]["applyset.kubernetes.io/id"], far)
         api.patch(path, {"metadata": forged, "spec": {"text": "2"}})
         waiting.wait_until(lambda: data(api, namespace, "web") == {"text": "2"})
         waiting.wait_until(lambda: marked(api, path))
@@ -288,11 +278,22 @@ def test_who_may_only_edit_resources_reaches_nothing_else(
         api.patch(path, {"metadata": forged})
         api.delete(path)
         waiting.wait_until(lambda: not api.exists(path))
-        waiting.wait_until(lambda: config_map(api, far, "web-b") is None)
+        waiting.wait_until(lambda: read(api, far, "web-b") is None)
     assert look() == before
     assert data(api, namespace, "other") == {"text": "other"}
-    assert config_map(api, far, "other-b") is not None
+    assert read(api, far, "other-b") is not None
     api.delete(f"/api/v1/namespaces/{far}")
+
+
+def forgery(set_id: str, namespace: str) -> dict[str, Any]:
+    """Metadata that claims another resource's set, and kinds and namespaces of all sorts."""
+    return {
+        "labels": {"applyset.kubernetes.io/id": set_id},
+        "annotations": {
+            "applyset.kubernetes.io/contains-group-kinds": "Secret,Node,Namespace,Nope.example.com,,..",
+            "applyset.kubernetes.io/additional-namespaces": f"kube-system,../..,{namespace}",
+        },
+    }
 
 
 def marked(api: apis.Api, path: str) -> bool:
@@ -321,8 +322,8 @@ def test_objects_of_an_owner_that_was_deleted_by_force_are_swept(
     api.patch(path, {"metadata": {"finalizers": None}})
     api.delete(path)
     with operators.Operator(made, control_plane.kubeconfig):
-        waiting.wait_until(lambda: config_map(api, far, "web-b") is None, timeout=60)
-        assert config_map(api, far, "stays-b") is not None
+        waiting.wait_until(lambda: read(api, far, "web-b") is None, timeout=60)
+        assert read(api, far, "stays-b") is not None
     with pytest.raises(errors.ApiError):
         api.get(path)
     api.delete(f"/api/v1/namespaces/{far}")

@@ -81,10 +81,12 @@ class ClusterTarget:
     def fresh(self, owner: interfaces.Resource) -> interfaces.Resource:
         return self._read(owner.ref.name)
 
+    def path(self, name: str, plural: str = "configmaps", prefix: str = "/api/v1") -> str:
+        return f"{prefix}/namespaces/{self.namespace}/{plural}/{name}"
+
     def data(self, name: str) -> dict[str, str] | None:
-        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{name}"
         try:
-            found: dict[str, str] = self.api.get(path).get("data", {})
+            found: dict[str, str] = self.api.get(self.path(name)).get("data", {})
         except api_errors.ApiError as error:
             if error.status != 404:
                 raise

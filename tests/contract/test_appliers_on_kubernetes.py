@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from lostromos_core import errors, interfaces
@@ -11,26 +9,7 @@ from tests import fakes
 from tests.contract import test_appliers
 from tests.controlplane import waiting
 
-if TYPE_CHECKING:
-    from tests.controlplane import api as apis
-    from tests.controlplane import cluster, crds
-
 Action = interfaces.Action
-
-
-@pytest.fixture(params=["server-side", "kubectl"])
-def target(
-    request: pytest.FixtureRequest,
-    control_plane: cluster.ControlPlane,
-    api: apis.Api,
-    crd: crds.CustomKind,
-    namespace: str,
-) -> test_appliers.ClusterTarget:
-    return test_appliers.ClusterTarget(request.param, control_plane, api, crd, namespace)
-
-
-def path(target: test_appliers.ClusterTarget, name: str) -> str:
-    return f"/api/v1/namespaces/{target.namespace}/configmaps/{name}"
 
 
 async def test_children_and_parent_carry_the_marks_of_an_apply_set(target: test_appliers.ClusterTarget) -> None:
@@ -38,7 +17,7 @@ async def test_children_and_parent_carry_the_marks_of_an_apply_set(target: test_
         owner = target.owner("web")
         await applier.apply(owner, fakes.manifests(fakes.config_map("web", {"v": "1"})))
     parent = target.api.get(target.crd.path(target.namespace, "web"))["metadata"]
-    child = target.api.get(path(target, "web"))["metadata"]
+    child = target.api.get(target.path("web"))["metadata"]
     assert child["labels"]["applyset.kubernetes.io/part-of"] == parent["labels"]["applyset.kubernetes.io/id"]
     assert parent["annotations"]["applyset.kubernetes.io/contains-group-kinds"] == "ConfigMap"
     assert parent["annotations"]["applyset.kubernetes.io/tooling"].startswith("lostromos/")
@@ -52,7 +31,7 @@ async def test_a_field_of_another_manager_is_a_conflict_that_names_it(target: te
         owner = target.owner("web")
         await applier.apply(owner, fakes.manifests(fakes.config_map("web", {"v": "1"})))
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"w": "theirs"}}
-        target.api.apply(path(target, "web"), body, manager="somebody")
+        target.api.apply(target.path("web"), body, manager="somebody")
         wanted = fakes.config_map("web", {"v": "2", "w": "ours"})
         found = await applier.apply(target.fresh(owner), fakes.manifests(wanted))
     assert found.objects[0].action is Action.FAILED
@@ -69,7 +48,7 @@ async def test_a_field_that_was_ours_is_taken_back_though_the_template_has_chang
         owner = target.owner("web")
         await applier.apply(owner, fakes.manifests(fakes.config_map("web", {"v": "1"})))
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"v": "theirs"}}
-        target.api.apply(path(target, "web"), body, manager="somebody", force=True)
+        target.api.apply(target.path("web"), body, manager="somebody", force=True)
         found = await applier.apply(target.fresh(owner), fakes.manifests(fakes.config_map("web", {"v": "2"})))
     assert found.objects[0].action is Action.UPDATED
     assert target.data("web") == {"v": "2"}
@@ -79,7 +58,7 @@ async def test_an_object_that_was_deleted_behind_our_back_is_created_again(targe
     async with target.applier() as applier:
         owner = target.owner("web")
         await applier.apply(owner, fakes.manifests(fakes.config_map("web", {"v": "1"})))
-        target.api.delete(path(target, "web"))
+        target.api.delete(target.path("web"))
         assert await test_appliers.apply(applier, target.fresh(owner), fakes.config_map("web", {"v": "2"})) == [
             Action.CREATED
         ]
@@ -118,7 +97,7 @@ async def test_deletion_waits_for_children_with_finalizers_and_then_lets_the_own
         first = await applier.delete(owner.key, target.fresh(owner))
         assert (first.remaining, first.failed) == (1, ())
         assert target.api.exists(where)
-        target.api.patch(path(target, "web"), {"metadata": {"finalizers": None}})
+        target.api.patch(target.path("web"), {"metadata": {"finalizers": None}})
         waiting.wait_until(lambda: target.data("web") is None)
         assert (await applier.delete(owner.key, target.fresh(owner))).remaining == 0
     waiting.wait_until(lambda: not target.api.exists(where))

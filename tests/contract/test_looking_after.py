@@ -10,27 +10,15 @@ import pytest
 
 from lostromos_core import interfaces
 from tests import fakes
-from tests.contract import test_appliers
 from tests.controlplane import kubelet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.controlplane import api as apis
-    from tests.controlplane import cluster, crds
+    from tests.contract import test_appliers
+
 
 Action = interfaces.Action
-
-
-@pytest.fixture(params=["server-side", "kubectl"])
-def target(
-    request: pytest.FixtureRequest,
-    control_plane: cluster.ControlPlane,
-    api: apis.Api,
-    crd: crds.CustomKind,
-    namespace: str,
-) -> test_appliers.ClusterTarget:
-    return test_appliers.ClusterTarget(request.param, control_plane, api, crd, namespace)
 
 
 class Bell:
@@ -53,13 +41,8 @@ class Bell:
         assert self.rung == []
 
 
-def path(target: test_appliers.ClusterTarget, name: str, plural: str = "configmaps", prefix: str = "/api/v1") -> str:
-    return f"{prefix}/namespaces/{target.namespace}/{plural}/{name}"
-
-
-def data_of(target: test_appliers.ClusterTarget, name: str, data: dict[str, str]) -> dict[str, Any]:
+def data_of(name: str, data: dict[str, str]) -> dict[str, Any]:
     """A body to apply in somebody else's name."""
-    del target
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
@@ -98,7 +81,7 @@ async def test_what_is_no_longer_rendered_is_pruned(target: test_appliers.Cluste
     async with target.applier() as applier:
         found = await apply(applier, target.fresh(owner), fakes.config_map("a", {"v": "1"}))
     assert actions(found) == {"a": Action.UNCHANGED, "s": Action.PRUNED}
-    assert not target.api.exists(path(target, "s", "secrets"))
+    assert not target.api.exists(target.path("s", "secrets"))
 
 
 async def test_nothing_is_pruned_while_something_failed_or_waits(target: test_appliers.ClusterTarget) -> None:
@@ -119,16 +102,16 @@ async def test_copies_that_carry_our_marks_are_not_ours(target: test_appliers.Cl
     owner = target.owner("web")
     async with target.applier() as applier:
         await apply(applier, owner, fakes.config_map("a", {"v": "1"}))
-        copy = target.api.get(path(target, "a"))
+        copy = target.api.get(target.path("a"))
         copy["metadata"] = {key: copy["metadata"][key] for key in ("labels", "annotations")} | {"name": "copy"}
-        target.api.create(path(target, "").rstrip("/"), copy)
-        before = target.api.get(path(target, "copy"))
+        target.api.create(target.path("").rstrip("/"), copy)
+        before = target.api.get(target.path("copy"))
         await asyncio.sleep(0.5)
         await apply(applier, target.fresh(owner), fakes.config_map("a", {"v": "2"}))
         target.api.delete(target.crd.path(target.namespace, "web"))
         while (await applier.delete(owner.key, target.fresh(owner))).objects:
             await asyncio.sleep(0.05)
-    assert target.api.get(path(target, "copy")) == before
+    assert target.api.get(target.path("copy")) == before
     assert target.data("a") is None
 
 
@@ -152,14 +135,14 @@ async def test_many_at_once_are_pruned_only_with_consent(target: test_appliers.C
 async def test_what_somebody_changes_is_repaired(target: test_appliers.ClusterTarget, how: str) -> None:
     owner, bell = target.owner("web"), Bell()
     item = fakes.config_map("a", {"v": "1", "w": "1"})
-    where = path(target, "a")
+    where = target.path("a")
     async with target.applier(ring=bell) as applier:
         await apply(applier, owner, item)
         await bell.is_silent()
         if how == "update":
             target.api.patch(where, {"data": {"v": "theirs"}})
         elif how == "apply":
-            target.api.apply(where, data_of(target, "a", {"v": "theirs"}), manager="somebody", force=True)
+            target.api.apply(where, data_of("a", {"v": "theirs"}), manager="somebody", force=True)
         elif how == "remove":
             target.api.patch(where, {"data": {"v": None}})
         elif how == "delete":
@@ -189,11 +172,11 @@ async def test_what_somebody_changed_while_we_were_away_is_repaired(
     async with target.applier() as applier:
         await apply(applier, owner, item)
     if how == "update":
-        target.api.patch(path(target, "a"), {"data": {"v": "theirs"}})
+        target.api.patch(target.path("a"), {"data": {"v": "theirs"}})
     elif how == "delete":
-        target.api.delete(path(target, "a"))
+        target.api.delete(target.path("a"))
     else:
-        target.api.patch(path(target, "a"), {"metadata": {"labels": None}})
+        target.api.patch(target.path("a"), {"metadata": {"labels": None}})
     async with target.applier() as applier:
         assert not await settled(applier, target.fresh(owner), item)
         assert await settled(applier, target.fresh(owner), item)
@@ -203,7 +186,7 @@ async def test_what_somebody_changed_while_we_were_away_is_repaired(
 async def test_fields_that_are_not_ours_are_left_alone(target: test_appliers.ClusterTarget) -> None:
     owner, bell = target.owner("web"), Bell()
     item = deployment("d")
-    where = path(target, "d", "deployments", "/apis/apps/v1")
+    where = target.path("d", "deployments", "/apis/apps/v1")
     async with target.applier(ring=bell) as applier:
         await apply(applier, owner, item)
         await bell.is_silent()
@@ -230,7 +213,7 @@ def deployment(name: str, *, image: str = "a", **spec: Any) -> interfaces.Manife
 
 async def test_ignored_fields_are_set_once_and_then_left_to_others(target: test_appliers.ClusterTarget) -> None:
     owner, bell = target.owner("web"), Bell()
-    where = path(target, "d", "deployments", "/apis/apps/v1")
+    where = target.path("d", "deployments", "/apis/apps/v1")
     async with target.applier(ring=bell, ignore={"Deployment": ["/spec/replicas"]}) as applier:
         await apply(applier, owner, deployment("d", replicas=2))
         assert target.api.get(where)["spec"]["replicas"] == 2
@@ -253,7 +236,7 @@ async def test_conflicts_are_decided_as_the_object_says(target: test_appliers.Cl
     async with target.applier() as applier:
         await apply(applier, owner, *items(v="1"))
         for how in policies:
-            target.api.apply(path(target, how), data_of(target, how, {"w": "theirs"}), manager="somebody")
+            target.api.apply(target.path(how), data_of(how, {"w": "theirs"}), manager="somebody")
         found = await apply(applier, target.fresh(owner), *items(v="2", w="ours"))
     assert actions(found) == {"fail": Action.FAILED, "force": Action.UPDATED, "yield": Action.UPDATED}
     assert "somebody" in found.objects[0].message
@@ -271,7 +254,7 @@ async def test_created_only_objects_are_never_changed(target: test_appliers.Clus
 
     async with target.applier() as applier:
         await apply(applier, owner, item("1"))
-        target.api.patch(path(target, "a"), {"data": {"v": "theirs"}})
+        target.api.patch(target.path("a"), {"data": {"v": "theirs"}})
         await asyncio.sleep(0.3)
         assert await settled(applier, target.fresh(owner), item("2"))
     async with target.applier() as applier:
@@ -284,13 +267,13 @@ async def test_orphans_stay_without_our_marks(target: test_appliers.ClusterTarge
     items = [fakes.config_map(name, {"v": "1"}, annotations={"lostromos.dev/on-delete": "orphan"}) for name in "ab"]
     async with target.applier() as applier:
         await apply(applier, owner, *items)
-        assert "ownerReferences" not in target.api.get(path(target, "a"))["metadata"]
+        assert "ownerReferences" not in target.api.get(target.path("a"))["metadata"]
         await apply(applier, target.fresh(owner), items[0])
         target.api.delete(target.crd.path(target.namespace, "web"))
         while (await applier.delete(owner.key, target.fresh(owner))).objects:
             await asyncio.sleep(0.05)
     for name in "ab":
-        live = target.api.get(path(target, name))["metadata"]
+        live = target.api.get(target.path(name))["metadata"]
         assert "labels" not in live
         assert set(live["annotations"]) == {"lostromos.dev/on-delete"}
     assert not target.api.exists(target.crd.path(target.namespace, "web"))
@@ -362,7 +345,7 @@ async def test_deletion_goes_wave_by_wave_from_the_last(target: test_appliers.Cl
             found = await applier.delete(owner.key, target.fresh(owner))
             assert actions(found) == {"last": Action.WAITING}
             assert target.data("first") == {}
-        target.api.patch(path(target, "last"), {"metadata": {"finalizers": None}})
+        target.api.patch(target.path("last"), {"metadata": {"finalizers": None}})
         while (await applier.delete(owner.key, target.fresh(owner))).objects:
             await asyncio.sleep(0.05)
     assert target.data("first") is None
@@ -433,16 +416,16 @@ async def test_objects_of_other_sources_are_remembered_in_a_config_map(target: t
     async with target.applier(inventory_namespace=target.namespace) as applier:
         await apply(applier, owner, *items)
         assert await settled(applier, owner, *items)
-        assert "ownerReferences" not in target.api.get(path(target, "a"))["metadata"]
+        assert "ownerReferences" not in target.api.get(target.path("a"))["metadata"]
     async with target.applier(inventory_namespace=target.namespace) as applier:
         found = await apply(applier, owner, items[0])
         assert actions(found) == {"a": Action.UNCHANGED, "b": Action.PRUNED}
-        remembered = [item for item in target.api.list(path(target, "").rstrip("/")) if "resource" in item["data"]]
+        remembered = [item for item in target.api.list(target.path("").rstrip("/")) if "resource" in item["data"]]
         assert len(remembered) == 1
     async with target.applier(inventory_namespace=target.namespace) as applier:
         while (await applier.delete(owner.key, None)).objects:
             await asyncio.sleep(0.05)
-    names = [item["metadata"]["name"] for item in target.api.list(path(target, "").rstrip("/"))]
+    names = [item["metadata"]["name"] for item in target.api.list(target.path("").rstrip("/"))]
     assert names in ([], ["kube-root-ca.crt"])
     target.api.delete(f"/api/v1/namespaces/{other}")
 
@@ -453,8 +436,8 @@ async def test_who_fights_for_a_field_is_named_and_gets_longer_pauses(target: te
     async with target.applier(ring=bell) as applier:
         await apply(applier, owner, item)
         for _ in range(12):
-            body = data_of(target, "a", {"v": "theirs"})
-            target.api.apply(path(target, "a"), body, manager="autopilot", force=True)
+            body = data_of("a", {"v": "theirs"})
+            target.api.apply(target.path("a"), body, manager="autopilot", force=True)
             await bell.rings()
             found = await apply(applier, target.fresh(owner), item)
             if found.failed:

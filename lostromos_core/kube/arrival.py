@@ -1,0 +1,56 @@
+"""Waiting for a watch to bring all there is: some need the whole picture before they do anything."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, final
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from lostromos_core.kube import discovery
+
+PATIENCE: Final = 30.0
+"""Seconds to wait for the first list of a kind; then the caller comes again later."""
+
+
+@final
+class Arrival:
+    """Whether the first list of a kind has come. ``why`` begins messages, ``needs`` says which verbs a 403 lacks."""
+
+    def __init__(self, kind: discovery.Kind, *, why: str, needs: str) -> None:
+        self.complete = False
+        self._kind = kind
+        self._why = why
+        self._needs = needs
+        self._news = asyncio.Event()
+        self._trouble: errors.ApiError | None = None
+
+    async def wait(self) -> None:
+        """Wait until all is known; raises ApiError with what keeps us from knowing it."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not self.complete:
+                    if self._trouble is not None:
+                        raise self._explain(self._trouble)
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError as error:
+            msg = f"{self._why} {self._kind.plural}: the first list takes long"
+            raise errors.ApiError(msg, status=0, retryable=True) from error
+
+    def synced(self) -> None:
+        """All there is has come."""
+        self.complete = True
+        self._news.set()
+
+    def trouble(self, error: errors.ApiError | None) -> None:
+        """It cannot come now, because of this; None when it can again."""
+        self._trouble = error
+        self._news.set()
+
+    def _explain(self, error: errors.ApiError) -> errors.ApiError:
+        if error.status != 403:  # noqa: PLR2004 - HTTP
+            return error
+        msg = f"{error}; {self._needs} on {self._kind.plural} ({self._kind.api_version})"
+        return errors.ApiError(msg, status=error.status, reason=error.reason)
