@@ -16,7 +16,7 @@ PATIENCE: Final = 30.0
 
 @final
 class Arrival:
-    """Whether the first list of a kind has come. ``why`` begins messages, ``needs`` says which verbs a 403 lacks."""
+    """Whether the first list of a kind has come. ``why`` begins messages, ``needs`` says what a 403 lacks."""
 
     def __init__(self, kind: discovery.Kind, *, why: str, needs: str) -> None:
         self.complete = False
@@ -52,5 +52,5 @@ class Arrival:
     def _explain(self, error: errors.ApiError) -> errors.ApiError:
         if error.status != 403:  # noqa: PLR2004 - HTTP
             return error
-        msg = f"{error}; {self._needs} on {self._kind.plural} ({self._kind.api_version})"
+        msg = f"{error}; {self._needs}"
         return errors.ApiError(msg, status=error.status, reason=error.reason)

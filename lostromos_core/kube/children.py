@@ -104,7 +104,8 @@ class _Sink:
     """What one watch finds."""
 
     def __init__(self, children: Children, kind: discovery.Kind) -> None:
-        self.arrival = arrival.Arrival(kind, why="watch", needs="give the operator the verbs list and watch")
+        needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
+        self.arrival = arrival.Arrival(kind, why="watch", needs=needs)
         self._children = children
         self._kind = kind
         self._known: dict[tuple[str, str], members.Child] = {}

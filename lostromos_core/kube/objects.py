@@ -90,7 +90,8 @@ class _Kind:
         self.kind = kind
         self.bells: dict[Place, set[Bell]] = {}
         self.kept: dict[Place, bytes | None] = {}
-        self.arrival = arrival.Arrival(kind, why="look up", needs="lookup needs the verbs get, list and watch")
+        needs = f"lookup needs the verbs get, list and watch on {kind.plural} ({kind.api_version})"
+        self.arrival = arrival.Arrival(kind, why="look up", needs=needs)
 
     def changed(self, item: dict[str, Any]) -> None:
         metadata = item["metadata"]
