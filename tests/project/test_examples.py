@@ -113,8 +113,9 @@ def test_app_and_monitor_waits_completes_and_follows(
         waiting.wait_until(lambda: api.exists(f"{core}/configmaps/shop-monitor"))
         address = api.get(f"{core}/services/shop")["spec"]["clusterIP"]
         assert f"{address}:80" in api.get(f"{core}/configmaps/shop-monitor")["data"]["prometheus.yml"]
+        # It waits for the Service first, and then for its address.
+        waiting.wait_until(lambda: "status.loadBalancer.ingress" in ready()["message"])
         assert "Service" in ready()["message"]
-        assert "status.loadBalancer.ingress" in ready()["message"]
         assert checks() == ""
         for ip in ("192.0.2.7", "192.0.2.8"):
             status = {"status": {"loadBalancer": {"ingress": [{"ip": ip}]}}}
