@@ -9,7 +9,7 @@ Operator([Controller("webapp", watch=watch, render=JinjaRenderer("templates/"), 
 
 from lostromos_core.backends import Backend, Options
 from lostromos_core.controller import Controller
-from lostromos_core.errors import ApiError, ConfigError, LostromosError, PluginError, RefusedError, RenderError
+from lostromos_core.errors import ApiError, ConfigError, LostromosError, RefusedError, RenderError
 from lostromos_core.hookspecs import hookimpl
 from lostromos_core.interfaces import (
     Applied,
@@ -28,6 +28,7 @@ from lostromos_core.interfaces import (
 from lostromos_core.kube.watcher import KubernetesWatcher
 from lostromos_core.operator_ import Operator
 from lostromos_core.templates.renderer import JinjaRenderer
+from lostromos_core.templates.tree import ValuesRenderer
 
 __all__ = [
     "ApiError",
@@ -46,13 +47,13 @@ __all__ = [
     "ObjectRef",
     "Operator",
     "Options",
-    "PluginError",
     "RefusedError",
     "RenderError",
     "Renderer",
     "Report",
     "Resource",
     "Unit",
+    "ValuesRenderer",
     "Watcher",
     "hookimpl",
 ]

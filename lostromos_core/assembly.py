@@ -27,7 +27,7 @@ class Setup:
 
     def part(self, index: int, field: str) -> Any:  # noqa: ANN401 - a watcher, renderer or applier
         """The back end under ``watch``, ``render`` or ``apply`` of a controller; raises ConfigError with the line."""
-        choice = getattr(self.settings.controllers[index], field)
+        choice = getattr(self.settings.controllers[index], field) or self._default(index, field)
         ((name, given),) = choice.items()
         where = ("controllers", index, field)
         try:
@@ -36,6 +36,18 @@ class Setup:
             raise self.document.error(where, str(error)) from error
         options = self.document.validate(backend.options, {} if given is None else given, (*where, name))
         return backend.build(options)
+
+    def _default(self, index: int, field: str) -> dict[str, Any]:
+        """The renderer that goes with an applier, where none is named."""
+        (applier,) = self.settings.controllers[index].apply
+        try:
+            found = self.registry.backend("applier", applier).renderer
+        except errors.PluginError as error:
+            raise self.document.error(("controllers", index, "apply"), str(error)) from error
+        if not found:
+            msg = f"this key is required, since the applier {applier} brings no renderer of its own"
+            raise self.document.error(("controllers", index, field), msg)
+        return {found: None}
 
     def check(self) -> None:
         """Raise ConfigError for whatever can be known to be wrong without a cluster."""

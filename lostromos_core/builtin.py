@@ -9,7 +9,7 @@ import pydantic
 
 from lostromos_core import backends, hookspecs
 from lostromos_core.kube import watcher
-from lostromos_core.templates import renderer
+from lostromos_core.templates import renderer, tree
 
 
 class KubernetesOptions(backends.Options):
@@ -46,5 +46,8 @@ def lostromos_watchers() -> dict[str, backends.Backend]:
 
 @hookspecs.hookimpl
 def lostromos_renderers() -> dict[str, backends.Backend]:
-    """``jinja``."""
-    return {"jinja": backends.Backend(JinjaOptions, lambda options: renderer.JinjaRenderer(**dict(options)))}
+    """``jinja`` and ``values``."""
+    return {
+        "jinja": backends.Backend(JinjaOptions, lambda options: renderer.JinjaRenderer(**dict(options))),
+        "values": backends.Backend(backends.ValuesOptions, lambda options: tree.ValuesRenderer(**options.keywords())),
+    }

@@ -93,7 +93,9 @@ class ControllerConfig(pydantic.BaseModel):
 
     name: str = pydantic.Field(description="Lower-case letters, digits and '-'; part of field managers on the cluster.")
     watch: Choice
-    render: Choice
+    render: Choice | None = pydantic.Field(
+        default=None, description="How objects or values are made of a resource; some appliers bring a default."
+    )
     apply: Choice = pydantic.Field(default_factory=lambda: {"server-side": {}})
     lookup: LookupConfig = pydantic.Field(default_factory=LookupConfig)
     resync: float = pydantic.Field(

@@ -81,8 +81,8 @@ class Place:
     expression: str = ""
 
     def __str__(self) -> str:
-        """``templates/service.yaml:12``, what editors open."""
-        return f"{self.file}:{self.line}"
+        """``templates/service.yaml:12``, what editors open; without the line if it is not known."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class Source(Protocol):
@@ -148,18 +148,29 @@ class Manifests:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Values:
-    """Rendered as one tree of values, what a Helm chart takes; ``waiting`` says why it cannot be used yet."""
+    """Rendered as one tree of values, what a Helm chart takes; ``waiting`` says why it cannot be used yet.
+
+    ``source`` knows where each value comes from. ``hidden`` are texts that the resource's author must not see: the
+    operator's variables, and Secrets that were looked up. ``reads`` and ``status`` are as in Manifests.
+    """
 
     values: Mapping[str, Json]
     reads: frozenset[ObjectRef] = frozenset()
     waiting: str = ""
+    status: Mapping[str, Json] | None = dataclasses.field(default_factory=dict)
+    source: Source | None = dataclasses.field(default=None, repr=False, compare=False)
+    hidden: frozenset[str] = dataclasses.field(default=frozenset(), repr=False, compare=False)
+
+    def locate(self, path: Path) -> Place | None:
+        """Where the value at ``path`` comes from, as well as it is known; its file may be empty: then it is a field."""
+        return self.source.locate(path) if self.source else None
 
 
 Rendered: TypeAlias = Manifests | Values
 
 
 class Action(enum.Enum):
-    """What was done with one object."""
+    """What was done with one object; ``drifted``: somebody changed it, and it is left so."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -168,6 +179,7 @@ class Action(enum.Enum):
     FAILED = "failed"
     DELETED = "deleted"
     PRUNED = "pruned"
+    DRIFTED = "drifted"
 
 
 @final
@@ -189,10 +201,14 @@ class ObjectResult:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Applied:
-    """How an apply or a delete fared, object by object; ``remaining`` counts what a delete still waits for."""
+    """How an apply or a delete fared, object by object; ``remaining`` counts what a delete still waits for.
+
+    ``status`` are fields that the applier wants on the resource's status; None leaves them as they are.
+    """
 
     objects: tuple[ObjectResult, ...] = ()
     remaining: int = 0
+    status: Mapping[str, Json] | None = dataclasses.field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[ObjectResult, ...]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import dataclasses
+import signal
+import sys
+import warnings
 from typing import TYPE_CHECKING, Protocol, final
 
 from lostromos_core import errors
@@ -14,6 +18,19 @@ if TYPE_CHECKING:
 
 KILL_AFTER = 5.0
 """Seconds between the request to end and the order."""
+
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+if sys.version_info >= (3, 12):
+    # What runs between fork and exec is one system call, which needs no lock that another thread might hold.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
+
+
+def _die_with_parent() -> None:
+    """Runs in the child: be killed when the parent dies. Source: prctl(2), PR_SET_PDEATHSIG."""
+    assert _LIBC is not None  # noqa: S101 - the caller has looked
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @final
@@ -47,7 +64,10 @@ async def run(
     environment: Mapping[str, str],
     timeout: float,  # noqa: ASYNC109 - part of what a run is, not only a deadline
 ) -> Completed:
-    """The Runner that starts a real process; it ends with us: cancelled, it is ended too."""
+    """The Runner that starts a real process; it ends with us: cancelled, it is ended too; killed, it is killed.
+
+    The kernel kills it when the thread ends that started it, so call this in the main thread's event loop.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -55,6 +75,7 @@ async def run(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=dict(environment),
+            preexec_fn=_die_with_parent if _LIBC is not None else None,
         )
     except OSError as error:
         msg = f"{command[0]} cannot be started: {error.strerror or error}"

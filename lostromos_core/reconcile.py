@@ -40,7 +40,7 @@ class Lookups(Protocol):
     async def render(
         self,
         resource: interfaces.Resource,
-        render: Callable[[Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]], interfaces.Rendered],
+        render: Callable[[Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]], Any],
     ) -> interfaces.Rendered:
         """Render until everything that is looked up is known."""
 
@@ -114,10 +114,15 @@ async def _apply(parts: Parts, resource: interfaces.Resource) -> Result:
     if objections:
         return _finished(resource, interfaces.Report(ready=False, reason="Refused", message="; ".join(objections)))
     applied = await parts.applier.apply(resource, rendered)
-    report = _report_of(applied, rendered)
-    if isinstance(rendered, interfaces.Manifests):
-        report = dataclasses.replace(report, status=rendered.status)
+    report = dataclasses.replace(_report_of(applied, rendered), status=_status(rendered, applied))
     return _finished(resource, report, applied.after)
+
+
+def _status(rendered: interfaces.Rendered, applied: interfaces.Applied) -> Mapping[str, Any] | None:
+    """The fields of the template's author and of the applier; None as long as one of them cannot be told."""
+    if rendered.status is None or applied.status is None:
+        return None
+    return {**rendered.status, **applied.status}
 
 
 def _is_paused(resource: interfaces.Resource) -> bool:
@@ -125,10 +130,10 @@ def _is_paused(resource: interfaces.Resource) -> bool:
 
 
 async def _render(parts: Parts, resource: interfaces.Resource) -> interfaces.Rendered:
-    def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> interfaces.Rendered:
+    def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> Any:  # noqa: ANN401 - or awaitable
         return parts.renderer.render(resource, dataclasses.replace(parts.context, lookup=find))
 
-    if parts.lookups is not None and not inspect.iscoroutinefunction(parts.renderer.render):
+    if parts.lookups is not None:
         return await parts.lookups.render(resource, render)
     rendered: Any = parts.renderer.render(resource, parts.context)
     found: interfaces.Rendered = await rendered if inspect.isawaitable(rendered) else rendered
@@ -175,7 +180,10 @@ def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None
     if waiting:
         return interfaces.Report(ready=False, reason="Waiting", message=waiting, retrying=True, objects=applied.objects)
     there = sum(result.action is not interfaces.Action.PRUNED for result in applied.objects)
-    message = f"{_count(there)} as rendered"
+    drifted = [result.ref for result in applied.objects if result.action is interfaces.Action.DRIFTED]
+    message = f"{_count(there - len(drifted))} as rendered"
+    if drifted:
+        message += f"; {_count(len(drifted))} not, and left so: {', '.join(map(str, drifted[:SAID]))}"
     return interfaces.Report(ready=True, reason="Applied", message=message, objects=applied.objects)
 
 

@@ -1,4 +1,6 @@
-"""The Helm back end. It registers no applier yet: releases come in a later version.
+"""The Helm back end: releases with the real Helm, and charts for any other applier."""
 
-Installing it makes ``lostromos plugins`` list it, honestly empty-handed.
-"""
+from lostromos_helm.applier import HelmApplier
+from lostromos_helm.template import HelmTemplateRenderer
+
+__all__ = ["HelmApplier", "HelmTemplateRenderer"]

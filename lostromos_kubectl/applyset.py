@@ -11,8 +11,8 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, members, readiness
-from lostromos_kubectl import deletion, inventory, memory, prune, sending, writer
+from lostromos_core.kube import client, inventory, marks, members, readiness
+from lostromos_kubectl import deletion, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
 if TYPE_CHECKING:

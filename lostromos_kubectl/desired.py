@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, members, paths
-from lostromos_kubectl import fields
+from lostromos_core.kube import fields, marks, members, paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import client, marks, members, requests
-from lostromos_kubectl import fields, sending, settings
+from lostromos_core.kube import client, fields, marks, members, requests
+from lostromos_kubectl import sending, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,44 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import members
-
-FREE_REPAIRS: Final = 3
-"""So often an object is repaired at once; then each repair waits twice as long as the one before."""
-LONGEST_PAUSE: Final = 300.0
-PEACE: Final = 60.0
-"""Seconds without a repair after which a fight is over; longer after longer pauses."""
-
-
-@final
-@dataclasses.dataclass(slots=True)
-class Fight:
-    """How often an object was repaired, one time soon after the other. Times are seconds, monotonic."""
-
-    repairs: int = 0
-    last: float = float("-inf")
-    opponent: str = ""
-
-    def pause(self, now: float) -> float:
-        """Seconds until the next repair."""
-        return max(0.0, self.last + self._length() - now)
-
-    def repaired(self, now: float) -> None:
-        """The object was repaired once more."""
-        if now - self.last > max(PEACE, 2 * self._length()):
-            self.repairs = 0
-        self.repairs += 1
-        self.last = now
-
-    def _length(self) -> float:
-        over = self.repairs - FREE_REPAIRS
-        return 0.0 if over < 0 else min(LONGEST_PAUSE, 2.0**over)
+    from lostromos_core.kube import fights, members
 
 
 @final
@@ -62,7 +31,7 @@ class Entry:
     adopted: bool = False
     sending: bool = False
     held: tuple[tuple[members.Child | None, members.Child | None], ...] = ()
-    fight: Fight | None = None
+    fight: fights.Fight | None = None
     held_fields: members.Shape | None = None
 
 

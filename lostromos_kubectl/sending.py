@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_kubectl import fields
+from lostromos_core.kube import fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

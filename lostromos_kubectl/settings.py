@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, TypedDict, final
 
-from lostromos_kubectl import applyset, config_maps, inventory, prune, writer
+from lostromos_core.kube import config_maps, inventory
+from lostromos_kubectl import applyset, prune, writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

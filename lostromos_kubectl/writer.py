@@ -14,9 +14,9 @@ import time
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, members, requests
+from lostromos_core.kube import fields, fights, inventory, marks, members, requests
 from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import fields, inventory, memory, sending
+from lostromos_kubectl import memory, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,7 +142,7 @@ class Writer:
             return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message)
         if not entry.touched:
             return None
-        entry.fight = entry.fight or memory.Fight()
+        entry.fight = entry.fight or fights.Fight()
         pause = entry.fight.pause(self._clock())
         if pause > 0:
             who = entry.fight.opponent or "somebody"

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pytest
@@ -38,6 +39,14 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[cluster.ControlPla
     with cluster.ControlPlane(controller_manager=True) as plane:
         request.config.stash[CONTROL_PLANE] = plane
         yield plane
+
+
+@pytest.fixture(scope="session", params=["helm-3", "helm-4"])
+def helm(request: pytest.FixtureRequest) -> Path:
+    """The real Helm, of both major versions."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        return binaries.helm3() if request.param == "helm-3" else binaries.helm4()
 
 
 @pytest.fixture

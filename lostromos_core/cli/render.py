@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import inspect
 import json
 import pathlib
 import sys
@@ -76,15 +77,28 @@ def _render(
         tests=setup.registry.tests,
         functions=setup.registry.functions,
     )
-    if isinstance(renderer, interfaces.Startable):
-        asyncio.run(renderer.start(runtime))
-    result = renderer.render(resource, context)
+    result = asyncio.run(_render_with(renderer, runtime, resource, context))
     if isinstance(result, interfaces.Values):
+        if result.waiting:
+            click.echo(f"waits: {result.waiting}", err=True)
         return [result.values]
     for unit in result.units:
         if unit.waiting:
             click.echo(f"{unit.name}: waits: {unit.waiting}", err=True)
     return [manifest.data for manifest in result.objects]
+
+
+async def _render_with(
+    renderer: Any,  # noqa: ANN401 - a Renderer, whose method may be a coroutine function
+    runtime: interfaces.Runtime,
+    resource: interfaces.Resource,
+    context: interfaces.Context,
+) -> interfaces.Rendered:
+    if isinstance(renderer, interfaces.Startable):
+        await renderer.start(runtime)
+    made = renderer.render(resource, context)
+    rendered: interfaces.Rendered = await made if inspect.isawaitable(made) else made
+    return rendered
 
 
 def _choose(setup: assembly.Setup, name: str, resource: interfaces.Resource) -> int:

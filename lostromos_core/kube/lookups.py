@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery, marks, members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from lostromos_core.kube import client
 
@@ -68,12 +69,15 @@ class Lookups:
         self._reads: dict[str, set[interfaces.ObjectRef]] = {}
 
     async def render(
-        self, resource: interfaces.Resource, render: Callable[[Finder], interfaces.Rendered]
+        self,
+        resource: interfaces.Resource,
+        render: Callable[[Finder], interfaces.Rendered | Awaitable[interfaces.Rendered]],
     ) -> interfaces.Rendered:
         """Render until everything that is looked up is known; from then on its changes ring for the resource."""
         for _ in range(ROUNDS):
             finder = Finder(self, resource)
-            rendered = render(finder)
+            made = render(finder)
+            rendered = await made if inspect.isawaitable(made) else made
             if not finder.unknown:
                 self._remember(resource.key, rendered.reads)
                 return rendered

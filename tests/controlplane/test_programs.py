@@ -9,6 +9,7 @@ import pytest
 
 from tests.controlplane import binaries, build, cluster, errors, toolchain
 
+TINY = build.Recipe(title="a tiny program")
 needs_go = pytest.mark.skipif(toolchain.find(binaries.SOURCES) is None, reason="no Go toolchain is installed")
 
 
@@ -97,7 +98,7 @@ def test_two_builds_at_once_make_one_complete_folder(sources: Path, tmp_path: Pa
     target = tmp_path / "made" / "tiny"
 
     def make() -> None:
-        build.build(sources, target=target, names=("one", "two"), version="v1")
+        build.build(sources, target=target, names=("one", "two"), recipe=TINY)
 
     builders = [threading.Thread(target=make) for _ in range(2)]
     for builder in builders:
@@ -113,7 +114,7 @@ def test_two_builds_at_once_make_one_complete_folder(sources: Path, tmp_path: Pa
 def test_a_failed_build_shows_what_go_says_and_leaves_nothing(sources: Path, tmp_path: Path) -> None:
     (sources / "main.go").write_text("package main\n\nfunc main() { nonsense() }\n")
     with pytest.raises(errors.BuildError, match="undefined: nonsense"):
-        build.build(sources, target=tmp_path / "made" / "tiny", names=(), version="v1")
+        build.build(sources, target=tmp_path / "made" / "tiny", recipe=TINY)
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["tiny.lock"]
 
 

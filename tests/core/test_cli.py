@@ -102,10 +102,9 @@ def test_plugins_lists_what_is_installed() -> None:
         "name": "helm",
         "distribution": "lostromos-helm",
         "version": rows["core"]["version"],
-        "provides": [],
+        "provides": ["renderer helm-template", "applier helm"],
     }
     table = operators.lostromos("plugins").stdout
-    assert "nothing yet" in table
     assert "lostromos-kubectl" in table
 
 

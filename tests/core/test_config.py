@@ -100,7 +100,7 @@ def test_a_back_end_that_is_given_wrong_options_is_named(old: str, new: str, say
 def test_the_schema_for_editors_knows_all_back_ends() -> None:
     schema = assembly.json_schema(plugins.load())
     properties = schema["$defs"]["ControllerConfig"]["properties"]
-    assert set(properties["apply"]["properties"]) == {"server-side", "kubectl"}
+    assert set(properties["apply"]["properties"]) == {"server-side", "kubectl", "helm"}
     assert "annotation" in json.dumps(properties["watch"])
     assert json.loads(json.dumps(schema)) == schema
 

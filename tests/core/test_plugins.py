@@ -28,18 +28,18 @@ def test_our_own_back_ends_are_found_by_entry_points() -> None:
     registry = plugins.load()
     found = {plugin.name: (plugin.distribution, plugin.provides) for plugin in registry.plugins}
     assert found == {
-        "core": ("lostromos-core", ("watcher kubernetes", "renderer jinja")),
-        "helm": ("lostromos-helm", ()),
+        "core": ("lostromos-core", ("watcher kubernetes", "renderer jinja", "renderer values")),
+        "helm": ("lostromos-helm", ("renderer helm-template", "applier helm")),
         "kubectl": ("lostromos-kubectl", ("applier server-side", "applier kubectl")),
     }
-    assert registry.names("applier") == ["kubectl", "server-side"]
+    assert registry.names("applier") == ["helm", "kubectl", "server-side"]
     assert registry.backend("watcher", "kubernetes").options is builtin.KubernetesOptions
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "says"),
     [
-        ("applier", "helm", "pip install lostromos-helm"),
+        ("applier", "hlm", "did you mean 'helm'"),
         ("applier", "kubctl", "did you mean 'kubectl'"),
         ("watcher", "x", "there is: kubernetes"),
     ],

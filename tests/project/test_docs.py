@@ -181,7 +181,7 @@ def test_files_that_a_page_includes_are_there(page: Path) -> None:
 
 
 def test_messages_in_the_help_with_trouble_are_those_of_the_code() -> None:
-    folders = ("lostromos_core", "lostromos_kubectl")
+    folders = ("lostromos_core", "lostromos_kubectl", "lostromos_helm")
     code = "\n".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
     joined = re.sub(r'["\']\s*\n\s*f?["\']', "", code)
     shown = re.findall(r"^### `+ ?(.+?) ?`+$", (DOCS / "how-to" / "troubleshoot.md").read_text(), re.MULTILINE)
@@ -293,7 +293,7 @@ async def test_the_plug_in_makes_files_of_files(folder_plugin: ModuleType, tmp_p
     made = json.loads((tmp_path / "out" / "good" / "ConfigMap-good.json").read_text())
     assert made["data"] == {"text": "hello", "domain": "x"}
     assert "RenderFailed: bad.json: the field 'text' is missing" in (tmp_path / "in" / "bad.status").read_text()
-    assert registry.names("applier") == ["files", "kubectl", "server-side"]
+    assert registry.names("applier") == ["files", "helm", "kubectl", "server-side"]
 
 
 def test_commands_that_are_only_shown_exist() -> None:

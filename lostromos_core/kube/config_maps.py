@@ -7,8 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, paths, requests
-from lostromos_kubectl import inventory
+from lostromos_core.kube import client, inventory, marks, paths, requests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -87,6 +86,18 @@ class ConfigMapInventory:
         self._seen[key] = found["metadata"]
         written = marks.read_owner((found.get("data") or {}).get("resource", ""))
         return None if written is None else interfaces.Resource(key, written[0], "", {"metadata": {}}, deleting=True)
+
+    async def remembered(self) -> list[str]:
+        """The keys of all resources that this controller keeps a ConfigMap for."""
+        path = paths.collection("v1", "configmaps", self._namespace)
+        query = {"labelSelector": marks.SET_ID}
+        answer = await self._kube.request("GET", path, action="recall what was applied", query=query)
+        found = []
+        for item in answer.get("items") or ():
+            written = marks.read_owner((item.get("data") or {}).get("resource", ""))
+            if written is not None and marks.claimant(item["metadata"]) == self._controller:
+                found.append(written[1])
+        return found
 
     async def is_gone(self, group: str, kind: str, key: str) -> bool:  # noqa: ARG002 - the protocol's
         """Whether nothing is remembered of it."""

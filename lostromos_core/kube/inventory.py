@@ -59,6 +59,9 @@ class Inventory(Protocol):
     async def recall(self, key: str) -> interfaces.Resource | None:
         """A resource that is gone, if its objects are still remembered."""
 
+    async def remembered(self) -> list[str]:
+        """The keys of all resources that are remembered apart from themselves."""
+
     async def is_gone(self, group: str, kind: str, key: str) -> bool:
         """Whether a resource does not exist; asks the cluster."""
 
@@ -117,6 +120,10 @@ class ParentInventory:
     async def recall(self, key: str) -> interfaces.Resource | None:  # noqa: ARG002 - the protocol's
         """What was written on a resource is gone with it."""
         return None
+
+    async def remembered(self) -> list[str]:
+        """None: what is remembered is gone with its resource."""
+        return []
 
     async def is_gone(self, group: str, kind: str, key: str) -> bool:
         """Whether there is no object of this name."""

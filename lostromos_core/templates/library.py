@@ -1,0 +1,143 @@
+"""A folder of templates, compiled: what is common to all that is rendered from files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import jinja2
+
+from lostromos_core import errors
+from lostromos_core.templates import embed, sandbox
+
+if TYPE_CHECKING:
+    import pathlib
+    import types
+    from collections.abc import Callable, Iterator, Mapping
+
+    from lostromos_core import interfaces
+    from lostromos_core.templates import slots
+
+SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2", ".json")
+OWN_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
+"""Labels and annotations that we put on resources: they would feed back."""
+_HIDDEN = frozenset({"resourceVersion", "managedFields", "generation", "selfLink", "finalizers"})
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+@final
+class Library:
+    """The templates of a folder. Raises ConfigError if it cannot be read; templates are compiled when asked for."""
+
+    def __init__(self, folder: pathlib.Path, *extras: Extras) -> None:
+        self._folder = folder
+        environment = sandbox.Environment(jinja2.DictLoader(_read(folder)), name_file=self.name_file)
+        environment.add_extension(embed.EmbeddedDocument)
+        for filters, tests, functions in extras:
+            environment.extend_with(filters=filters, tests=tests, functions=functions)
+        self._environment = environment
+
+    @property
+    def names(self) -> list[str]:
+        """All templates, in order."""
+        return self._environment.list_templates()
+
+    def name_file(self, name: str) -> str:
+        """The path of a template, for people."""
+        return str(self._folder / name)
+
+    def compile(self, name: str) -> jinja2.Template:
+        """A template; raises ConfigError with the line if its syntax is wrong."""
+        try:
+            return self._environment.get_template(name)
+        except jinja2.TemplateSyntaxError as error:
+            place = f"{self.name_file(error.name or name)}:{error.lineno}"
+            msg = f"{place}: not a valid template: {error.message}"
+            raise errors.ConfigError(msg) from error
+
+    def fill(
+        self,
+        template: jinja2.Template,
+        names: Mapping[str, Any],
+        collect: Callable[[Callable[[], str]], tuple[str, list[Any]]],
+    ) -> list[slots.Document]:
+        """The documents that a template makes; raises whatever it raises: see ``explain``."""
+        text, found = collect(lambda: "".join(template.root_render_func(template.new_context(dict(names)))))
+        return self._environment.programs.fill(text, found)
+
+    def fill_mapping(self, template: jinja2.Template, names: Mapping[str, Any], what: str) -> slots.Document | None:
+        """The one mapping that a template makes, None if it makes nothing; raises RenderError."""
+        name = template.name or ""
+        try:
+            documents = self.fill(template, names, sandbox.collect)
+        except errors.NotYetError:
+            raise
+        except Exception as error:
+            raise self.explain(error, name) from error
+        if not documents or (len(documents) == 1 and documents[0].data is None):
+            return None
+        if len(documents) > 1 or not isinstance(documents[0].data, dict):
+            msg = f"{what} must be one mapping"
+            raise errors.RenderError(msg, place=self.name_file(name))
+        return documents[0]
+
+    def explain(self, error: Exception, name: str) -> errors.RenderError:
+        """What went wrong in a template, with the place."""
+        if isinstance(error, errors.RenderError) and error.place:
+            return error
+        message = error.message if isinstance(error, errors.RenderError | jinja2.TemplateError) else None
+        text = errors.shorten(message or f"{type(error).__name__}: {error}")
+        place = _template_place(error.__traceback__, self.name_file) or self.name_file(name)
+        return errors.RenderError(text, place=place)
+
+
+if TYPE_CHECKING:
+    Extras = tuple[Mapping[str, Callable[..., Any]], Mapping[str, Callable[..., Any]], Mapping[str, Any]]
+    """Filters, tests and functions."""
+
+
+def author_view(resource: interfaces.Resource) -> dict[str, Any]:
+    """What the resource's author wrote: no status, no bookkeeping, none of our own marks."""
+    view = {key: value for key, value in resource.data.items() if key not in {"status", "metadata"}}
+    view["metadata"] = {key: value for key, value in resource.metadata.items() if key not in _HIDDEN}
+    for marks in ("labels", "annotations"):
+        if marks in view["metadata"]:
+            view["metadata"][marks] = {
+                key: value
+                for key, value in (view["metadata"][marks] or {}).items()
+                if not key.startswith(OWN_PREFIXES) and key != _LAST_APPLIED
+            }
+    return view
+
+
+def _read(folder: pathlib.Path) -> dict[str, str]:
+    if not folder.is_dir():
+        what = "is a file, and must be a folder" if folder.exists() else "does not exist"
+        way_out = "create it, or correct the path (relative to the configuration file)"
+        msg = f"templates: the folder {folder} {what}; {way_out}"
+        raise errors.ConfigError(msg)
+    sources = {}  # without hidden folders: a volume made of a ConfigMap has every file twice, once in ..data
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and path.name.endswith(SUFFIXES) and not hidden:
+            try:
+                sources[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                msg = f"templates: cannot read {path}: {error}"
+                raise errors.ConfigError(msg) from error
+    return sources
+
+
+def _template_place(traceback: types.TracebackType | None, name_file: Callable[[str], str]) -> str:
+    """The deepest line of a template in a traceback, empty if there is none."""
+    place = ""
+    for frame, line in _frames(traceback):
+        template = frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            place = f"{name_file(template.name)}:{template.get_corresponding_lineno(line)}"
+    return place
+
+
+def _frames(traceback: types.TracebackType | None) -> Iterator[tuple[types.FrameType, int]]:
+    while traceback is not None:
+        yield traceback.tb_frame, traceback.tb_lineno
+        traceback = traceback.tb_next

@@ -1,0 +1,370 @@
+"""The applier ``helm``: each resource becomes a release of a chart, kept so, and removed with it.
+
+What the releases are is known from a watch of their Secrets' metadata, and what their objects are from another one, so
+a resource whose release is as it shall be costs no process and no request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any, Unpack, final
+
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import client, config_maps, inventory, marks, requests
+from lostromos_helm import (
+    binary,
+    charts,
+    content,
+    lookafter,
+    naming,
+    operations,
+    plan,
+    references,
+    releases,
+    settings,
+    storage,
+    values,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Action = interfaces.Action
+_log = structlog.get_logger("lostromos.helm")
+
+CHART: str = "lostromos.dev/chart"
+"""Annotation of a resource: the chart that it wants, if the controller allows that."""
+SWEEP = 20.0
+"""Seconds after the start until owners are looked for that vanished while nobody watched."""
+FIRST_RETRY = 5.0
+LAST_RETRY = 600.0
+"""Seconds until a release that failed is tried again: each time twice as long."""
+RELEASE = "helm.sh/v1", "Release"
+"""What stands for a release as a whole where its objects are listed."""
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class _Known:
+    """What we remember of one owner. ``asked`` is the last request to apply everything again."""
+
+    owner_id: str
+    place: releases.Place
+    asked: str | None = None
+    content: content.Content | None = None
+    failed: _Failed | None = None
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Failed:
+    """What failed last, how, how often, and until when (monotonic) it is left alone."""
+
+    digest: str
+    message: str
+    objects: tuple[interfaces.ObjectResult, ...]
+    retryable: bool
+    times: int
+    until: float
+
+
+@final
+class HelmApplier:
+    """Makes releases with the real Helm.
+
+    ``chart``: a folder, a .tgz file, ``oci://REGISTRY/NAME:VERSION``, ``https://REPOSITORY/NAME:VERSION`` or a
+    ``references.Reference``; empty if each resource names its own. The other options: see ``settings.Settings``.
+    """
+
+    accepts = interfaces.Values
+
+    def __init__(self, chart: str | references.Reference = "", **options: Unpack[settings.Keywords]) -> None:
+        self._options = settings.Settings(**options)
+        self._chart = references.parse(chart, self._options.base) if isinstance(chart, str) and chart else chart
+        if not self._chart and not self._options.allow:
+            msg = "applier helm: name a `chart`, or the charts that resources may choose with `allow`"
+            raise errors.ConfigError(msg)
+        self._known: dict[str, _Known] = {}
+        self._keys: dict[str, str] = {}
+        self._helm: binary.Helm
+        self._charts: charts.Charts
+        self._releases: releases.Releases
+        self._care: lookafter.Care
+        self._operations: operations.Operations
+        self._inventory: inventory.Inventory
+
+    async def start(self, runtime: interfaces.Runtime) -> None:
+        """Find Helm, read the chart and connect; raises ConfigError."""
+        kube: client.Kube = runtime.kube
+        options = self._options
+        self._runtime, self._kube = runtime, kube
+        home = settings.writable(options.folder)
+        self._helm = binary.Helm(
+            kube, binary=options.binary, home=home, processes=options.processes, timeout=options.timeout
+        )
+        await self._helm.start()
+        await kube.connect()
+        self._charts = charts.Charts(self._helm, home / "charts", options.access, self._ring_all)
+        if isinstance(self._chart, references.Reference) and self._chart.path:
+            await self._charts.get(self._chart)
+        spaces = {*runtime.namespaces, *([options.namespace] if options.namespace and runtime.namespaces else [])}
+        self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
+        self._care = lookafter.Care(kube, options, everywhere=not spaces, changed=self._objects_changed)
+        self._operations = operations.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
+        if options.inventory_namespace:
+            self._inventory = config_maps.ConfigMapInventory(kube, runtime.controller, options.inventory_namespace)
+        else:
+            self._inventory = inventory.ParentInventory(kube, runtime.controller, finalizer="auto")
+        kube.background(self._charts.look(), name="look for changed charts")
+        kube.background(self._look_for_orphans(), name="sweep releases")
+
+    async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
+        """Make the owner's release be what the chart makes of the values."""
+        assert isinstance(rendered, interfaces.Values)  # noqa: S101 - matched when the controller was made
+        if rendered.waiting:
+            return interfaces.Applied(status=None)
+        order = await self._order(owner, rendered)
+        await self._releases.ready(order.place[0])
+        await self._inventory.claim(owner, (), {order.place[0]}, finalizer=True)
+        known = self._remember(owner, order)
+        try:
+            found = await self._bring(order, known)
+        except _LaterError as later:
+            return self._waiting(order, later)
+        except _LeftAloneError:
+            assert known.failed is not None  # noqa: S101 - that is why it is left alone
+            return self._failed(order, known.failed)
+        except errors.LostromosError as error:
+            return await self._failure(order, known, error)
+        known.failed = None
+        if self._kube.dry_run:
+            planned = await self._care.try_out(found, order.place)
+            return interfaces.Applied(tuple(planned), status={"release": found.status})
+        newest = self._releases.of(order.place)[-1]
+        results = await self._care.look(found, newest, order.place)
+        applied = interfaces.Applied(tuple(results), status={"release": found.status})
+        if not applied.failed and not applied.waiting:
+            await self._remove_others(order)
+        return applied
+
+    async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
+        """Uninstall what was made for an owner, or let go of it, and then let the owner go."""
+        owner = owner or await self._inventory.recall(key)
+        known = self._known.get(key)
+        space = self._options.namespace or (owner.ref.namespace if owner else key.rpartition("/")[0])
+        await self._releases.ready(known.place[0] if known else space)
+        owner_id = marks.set_id(owner.ref) if owner else known.owner_id if known else ""
+        mine = self._releases.owned_by(owner_id) if owner_id else []
+        mine = mine or [one for one in self._releases.newest() if one.key == key]
+        results = []
+        for revision in mine:
+            ref = interfaces.ObjectRef(*RELEASE, revision.namespace, revision.name)
+            try:
+                await self._remove(revision)
+            except errors.LostromosError as error:
+                results.append(interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable))
+        if not results:
+            if owner is not None:
+                await self._inventory.release(owner)
+            self._known.pop(key, None)
+            self._keys = {one: of for one, of in self._keys.items() if of != key}
+        return interfaces.Applied(tuple(results))
+
+    async def _order(self, owner: interfaces.Resource, rendered: interfaces.Values) -> operations.Order:
+        """What the release shall be; raises RefusedError, ConfigError, RenderError."""
+        chart = await self._charts.get(self._reference(owner))
+        full = values.coalesce(chart.defaults, rendered.values)
+        if chart.schema is not None:
+            values.check(chart.schema, full, rendered)
+        encoded = values.encode(rendered.values)
+        namespace = self._options.namespace or owner.ref.namespace
+        if not namespace:
+            msg = f"{owner.ref} is in no namespace, and a release needs one: set the applier's `namespace`"
+            raise errors.RefusedError(msg)
+        prefix = self._runtime.controller if self._options.prefix is None else self._options.prefix
+        version = self._helm.version
+        about = f"{version.major}.{version.minor} {self._options.hooks}"
+        return operations.Order(
+            owner=owner,
+            owner_id=marks.set_id(owner.ref),
+            place=(namespace, naming.release_name(prefix, owner, namespace)),
+            chart=chart,
+            values=rendered.values,
+            input=encoded,
+            hidden=rendered.hidden,
+            digest=values.digest(chart.digest.encode(), encoded, about.encode()),
+        )
+
+    def _reference(self, owner: interfaces.Resource) -> references.Reference:
+        wanted = str((owner.metadata.get("annotations") or {}).get(CHART, ""))
+        if wanted:
+            return references.chosen(wanted, self._options.allow, self._options.base)
+        if isinstance(self._chart, references.Reference):
+            return self._chart
+        msg = f"{owner.ref} names no chart: give it the annotation {CHART}"
+        raise errors.RefusedError(msg)
+
+    def _remember(self, owner: interfaces.Resource, order: operations.Order) -> _Known:
+        known = self._known.get(owner.key)
+        if known is None or (known.owner_id, known.place) != (order.owner_id, order.place):
+            known = self._known[owner.key] = _Known(order.owner_id, order.place)
+        self._keys[order.owner_id] = owner.key
+        return known
+
+    async def _bring(self, order: operations.Order, known: _Known) -> content.Content:
+        """Do what is to be done about the release, and say what it consists of; raises what keeps us from it."""
+        asked = str((order.owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
+        again = known.asked is not None and asked != known.asked
+        history = self._releases.of(order.place) or await self._releases.refresh(order.place)
+        decision = plan.decide(
+            history, owner=order.owner_id, digest=order.digest, adopt=self._options.adopt, again=again,
+            now=time.time(), patience=self._options.timeout,
+        )  # fmt: skip
+        step = decision.step
+        if step is plan.Step.NOTHING:
+            known.asked = asked
+            return await self._content(order, known, history[-1])
+        if step is plan.Step.REFUSE:
+            raise errors.RefusedError(decision.why)
+        if step is plan.Step.WAIT:
+            raise _LaterError(decision.why, decision.after)
+        if self._leaves_alone(order, known, again=again):
+            raise _LeftAloneError
+        before = await content.before(self._kube, history)
+        try:
+            answer = await self._run(order, step, history)
+        finally:
+            await self._releases.refresh(order.place)
+        known.asked = asked
+        made = known.content = content.of(answer, order.place, before, order.secrets)
+        await self._care.remove_leftovers(before, made, order.place)
+        return made
+
+    def _leaves_alone(self, order: operations.Order, known: _Known, *, again: bool) -> bool:
+        """Whether it failed before and is not to be tried now: later, or, if that cannot help, after a change."""
+        failed = known.failed
+        if failed is None or failed.digest != order.digest or again:
+            return False
+        return not failed.retryable or failed.until > time.monotonic()
+
+    async def _run(
+        self, order: operations.Order, step: plan.Step, history: Sequence[storage.Revision]
+    ) -> Mapping[str, Any]:
+        if step is plan.Step.INSTALL:
+            return await self._operations.install(order)
+        newest = history[-1]
+        if step is plan.Step.RECOVER:
+            await storage.mark_failed(self._kube, newest, "broken off; ended by Lostrómos")
+            _log.info("a release was left pending, it is recovered", release=order.name, revision=newest.number)
+        if step is plan.Step.REPLACE:
+            await self._operations.uninstall(order.place)
+            return await self._operations.install(order)
+        return await self._operations.upgrade(order, newest.number + 1)
+
+    async def _content(self, order: operations.Order, known: _Known, revision: storage.Revision) -> content.Content:
+        """What a release that is as it shall be consists of: remembered, told by the status, or read."""
+        if known.content is None or known.content.revision != revision.number:
+            told = content.told(order.owner, revision)
+            known.content = told or await content.read(self._kube, revision)
+        return known.content
+
+    async def _remove(self, revision: storage.Revision) -> None:
+        """Uninstall a release, or let go of it."""
+        place = revision.namespace, revision.name
+        if self._options.on_delete == "orphan":
+            for one in self._releases.of(place):
+                await storage.let_go(self._kube, one)
+        else:
+            await self._uninstall(place)
+        await self._releases.refresh(place)
+
+    async def _uninstall(self, place: releases.Place) -> None:
+        try:
+            await self._operations.uninstall(place)
+        except errors.ApiError as error:
+            if error.status != requests.NOT_FOUND:
+                raise
+            # A kind of the release is not served any more, and Helm cannot remove what it does not know.
+            await self._care.remove_by_hand(place)
+
+    async def _remove_others(self, order: operations.Order) -> None:
+        """The new release stands: those go that the owner had under other names, or in other places."""
+        for revision in self._releases.owned_by(order.owner_id):
+            if (revision.namespace, revision.name) != order.place:
+                _log.info("the release has another name now; the old one is removed", release=revision.name)
+                await self._remove(revision)
+
+    async def _failure(
+        self, order: operations.Order, known: _Known, error: errors.LostromosError
+    ) -> interfaces.Applied:
+        """A release that could not be made: which object is to blame, when to try again, and what still serves."""
+        before = known.failed
+        times = before.times + 1 if before and before.digest == order.digest else 1
+        pause = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(times - 1, 10))
+        objects = await self._care.blame(self._releases.of(order.place)[-1:], order)
+        retryable = any(one.retryable for one in objects) if objects else error.retryable
+        known.content = None
+        known.failed = _Failed(order.digest, str(error), objects, retryable, times, time.monotonic() + pause)
+        _log.warning("the release failed", release=order.name, error=str(error), times=times)
+        return self._failed(order, known.failed)
+
+    def _failed(self, order: operations.Order, failed: _Failed) -> interfaces.Applied:
+        """A failure as it is reported, the first time and until something changes."""
+        after = max(1.0, failed.until - time.monotonic()) if failed.retryable else None
+        history = self._releases.of(order.place)
+        serving = next((one for one in reversed(history) if one.status == storage.DEPLOYED), None)
+        still = f"; revision {serving.number} still serves" if serving else ""
+        if failed.objects:
+            first = dataclasses.replace(failed.objects[0], after=after, message=f"{failed.objects[0].message}{still}")
+            objects = (first, *failed.objects[1:])
+        else:
+            ref = interfaces.ObjectRef(*RELEASE, *order.place)
+            message = f"{failed.message}{still}"
+            objects = (interfaces.ObjectResult(ref, Action.FAILED, message, "", failed.retryable, after),)
+        return interfaces.Applied(objects, status={"release": content.failed_status(order, history)})
+
+    def _waiting(self, order: operations.Order, later: _LaterError) -> interfaces.Applied:
+        """Somebody else is at work on the release."""
+        ref = interfaces.ObjectRef(*RELEASE, *order.place)
+        result = interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after)
+        history = self._releases.of(order.place)
+        return interfaces.Applied((result,), status={"release": content.failed_status(order, history)})
+
+    def _release_changed(self, revision: storage.Revision) -> None:
+        key = self._keys.get(revision.owner)
+        if key is not None:
+            self._runtime.ring(key)
+
+    def _objects_changed(self, place: releases.Place) -> None:
+        for revision in self._releases.of(place)[-1:]:
+            self._release_changed(revision)
+
+    def _ring_all(self) -> None:
+        for key in list(self._known):
+            self._runtime.ring(key)
+
+    async def _look_for_orphans(self) -> None:
+        """Ring for owners that vanished while nobody watched, once."""
+        await asyncio.sleep(SWEEP)
+        for revision in self._releases.newest():
+            if revision.owner not in self._keys and revision.key:
+                self._runtime.ring(revision.key)
+        for key in await self._inventory.remembered():
+            if key not in self._known:
+                self._runtime.ring(key)
+
+
+class _LaterError(errors.LostromosError):
+    """Something else has to happen first."""
+
+    def __init__(self, message: str, after: float | None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class _LeftAloneError(errors.LostromosError):
+    """It failed a moment ago, and is not tried now."""

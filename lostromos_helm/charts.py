@@ -1,0 +1,292 @@
+"""Charts on disk: fetched once, checked, and kept by their digest, so that what Helm reads never changes under it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import tarfile
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any, Final, final
+
+import structlog
+
+from lostromos_core import errors, yamlfile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from lostromos_helm import binary, references
+
+_log = structlog.get_logger("lostromos.helm")
+
+LOOK: Final = 2.0
+"""Seconds between looks at charts that lie on this machine."""
+LARGEST: Final = 50_000_000
+"""Bytes of one chart."""
+_PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart in one state. ``path`` is what Helm is given, and never changes. ``schema`` is of its values."""
+
+    path: pathlib.Path
+    digest: str
+    name: str
+    version: str
+    app_version: str
+    defaults: Mapping[str, Any]
+    schema: Mapping[str, Any] | None
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How repositories and registries are reached: files with credentials, a certificate authority, plain HTTP."""
+
+    registry_config: str = ""
+    repository_config: str = ""
+    ca_file: str = ""
+    plain_http: bool = False
+
+    def flags(self) -> Sequence[str]:
+        """As arguments of ``helm pull``."""
+        named = {
+            "registry-config": self.registry_config,
+            "repository-config": self.repository_config,
+            "ca-file": self.ca_file,
+        }
+        switches = ["--plain-http"] if self.plain_http else []
+        return [*(f"--{name}={value}" for name, value in named.items() if value), *switches]
+
+
+@final
+class Charts:
+    """The charts of one controller, in a cache that outlives the process. ``changed`` is called when one is new."""
+
+    def __init__(self, helm: binary.Helm, cache: pathlib.Path, access: Access, changed: Callable[[], None]) -> None:
+        self._helm = helm
+        self._cache = cache
+        self._access = access
+        self._changed = changed
+        self._known: dict[references.Reference, tuple[object, Chart]] = {}
+        self._locks: dict[references.Reference, asyncio.Lock] = {}
+
+    async def get(self, reference: references.Reference) -> Chart:
+        """A chart, fetched or read if it is not known; raises ConfigError, or ProcessError if it cannot be fetched."""
+        known = self._known.get(reference)
+        if known is not None:
+            return known[1]
+        async with self._locks.setdefault(reference, asyncio.Lock()):
+            known = self._known.get(reference)
+            if known is not None:
+                return known[1]
+            signature = _signature(reference.path) if reference.path else None
+            chart = self._take(reference.path) if reference.path else await self._fetch(reference)
+            self._known[reference] = signature, chart
+            return chart
+
+    async def look(self) -> None:
+        """Look for changes of charts that lie on this machine, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK)
+            for reference, (signature, chart) in list(self._known.items()):
+                if reference.path and self._is_new(reference.path, signature, chart, reference):
+                    self._changed()
+
+    def _is_new(self, path: pathlib.Path, signature: object, chart: Chart, reference: references.Reference) -> bool:
+        now = _signature(path)
+        if now == signature:
+            return False
+        try:
+            read = self._take(path)
+        except errors.ConfigError as error:
+            _log.warning("the chart cannot be read; the last one is used", chart=str(path), error=str(error))
+            return False
+        self._known[reference] = now, read
+        return read.digest != chart.digest
+
+    def _take(self, path: pathlib.Path) -> Chart:
+        """A chart of this machine, copied by its digest."""
+        if path.is_dir():
+            files = {file.relative_to(path).as_posix(): file for file in _files(path)}
+            if "Chart.yaml" not in files:
+                msg = f"chart: the folder {path} holds no Chart.yaml; name a chart's folder, or a .tgz file"
+                raise errors.ConfigError(msg)
+            summed = hashlib.sha256()
+            for name, file in sorted(files.items()):
+                content = _read(file)
+                summed.update(f"{len(name)} {name} {len(content)} ".encode() + content)
+            digest = summed.hexdigest()
+            return _describe(self._keep(digest, lambda target: _copy(files, target / path.name)), digest)
+        if not path.is_file():
+            msg = f"chart: {path} does not exist; create it, or correct the path (relative to the configuration file)"
+            raise errors.ConfigError(msg)
+        content = _read(path)
+        digest = hashlib.sha256(content).hexdigest()
+        return _describe(self._keep(digest, lambda target: (target / "chart.tgz").write_bytes(content)), digest)
+
+    async def _fetch(self, reference: references.Reference) -> Chart:
+        """A chart of a repository or registry, out of the cache if it was fetched before."""
+        noted = self._note(reference)
+        if noted.is_file():
+            digest = str(json.loads(noted.read_text())["digest"])
+            folder = self._cache / digest
+            if folder.is_dir():
+                return _describe(folder, digest)
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix=".pull-") as scratch:
+            said = await self._pull(reference, scratch)
+            content = _read(_only_archive(scratch))
+        digest = hashlib.sha256(content).hexdigest()
+        _check(reference, digest, said)
+        folder = self._keep(digest, lambda target: (target / "chart.tgz").write_bytes(content))
+        chart = _describe(folder, digest)
+        _write(noted, json.dumps({"chart": str(reference), "digest": digest}).encode())
+        if not reference.digest:
+            _log.info("the chart was fetched; pin it by adding its digest", chart=f"{reference}@sha256:{digest}")
+        return chart
+
+    async def _pull(self, reference: references.Reference, folder: str) -> str:
+        what = f"{reference.repository}/{reference.name}" if reference.oci else reference.name
+        command = ["pull", what, f"--version={reference.version}", f"--destination={folder}", *self._access.flags()]
+        if not reference.oci:
+            command.append(f"--repo={reference.repository}")
+        done = await self._helm.run(*command, offline=True)
+        said = (done.output + done.errors).decode(errors="replace")
+        if done.status:
+            why = errors.shorten(said.rpartition("Error:")[2].strip(), 300)
+            msg = f"fetch the chart {reference}: {why or f'helm ended with status {done.status}'}"
+            raise errors.ProcessError(msg)
+        return said
+
+    def _keep(self, digest: str, fill: Callable[[pathlib.Path], object]) -> pathlib.Path:
+        """The folder in the cache for a digest, made complete or not at all."""
+        folder = self._cache / digest
+        if not folder.is_dir():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            scratch = pathlib.Path(tempfile.mkdtemp(dir=self._cache, prefix=".new-"))
+            try:
+                fill(scratch)
+                scratch.rename(folder)
+            except OSError as error:
+                shutil.rmtree(scratch, ignore_errors=True)
+                if not folder.is_dir():
+                    msg = (
+                        f"chart: the cache {self._cache} cannot be written: {error.strerror}; name another with `cache`"
+                    )
+                    raise errors.ConfigError(msg) from error
+        return folder
+
+    def _note(self, reference: references.Reference) -> pathlib.Path:
+        named = hashlib.sha256(f"{reference}@{reference.digest}".encode()).hexdigest()
+        return self._cache / "references" / f"{named}.json"
+
+
+def _only_archive(folder: str) -> pathlib.Path:
+    (archive,) = pathlib.Path(folder).glob("*.tgz")
+    return archive
+
+
+def _check(reference: references.Reference, digest: str, said: str) -> None:
+    """Raise ConfigError if an archive is not the one that was asked for."""
+    manifest = _PULLED.search(said)
+    found = {f"sha256:{digest}", *((manifest.group(1),) if manifest else ())}
+    if reference.digest and reference.digest not in found:
+        msg = (
+            f"chart: {reference} has the digest sha256:{digest}, and {reference.digest} is asked for: somebody "
+            "changed the chart, or the digest is of another one"
+        )
+        raise errors.ConfigError(msg)
+
+
+def _describe(folder: pathlib.Path, digest: str) -> Chart:
+    """What a chart in the cache says of itself; raises ConfigError."""
+    archive = folder / "chart.tgz"
+    path = archive if archive.is_file() else next(one for one in folder.iterdir() if one.is_dir())
+    texts = _texts(path, ("Chart.yaml", "values.yaml", "values.schema.json"))
+    if not texts.get("Chart.yaml"):
+        msg = f"chart: {path} holds no Chart.yaml, so it is no chart"
+        raise errors.ConfigError(msg)
+    about = _mapping(texts["Chart.yaml"], f"{path}/Chart.yaml")
+    schema = None
+    if texts.get("values.schema.json"):
+        try:
+            schema = json.loads(texts["values.schema.json"])
+        except ValueError as error:
+            raise errors.ConfigError(f"chart: {path}/values.schema.json is not JSON: {error}") from error
+    defaults = _mapping(texts.get("values.yaml", ""), f"{path}/values.yaml")
+    name, version = str(about.get("name", "")), str(about.get("version", ""))
+    return Chart(path, digest, name, version, str(about.get("appVersion") or ""), defaults, schema)
+
+
+def _texts(path: pathlib.Path, names: Sequence[str]) -> dict[str, str]:
+    """Some files of a chart, as far as they are there."""
+    if path.is_dir():
+        return {name: (path / name).read_text(encoding="utf-8") for name in names if (path / name).is_file()}
+    found = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                folder, _, name = member.name.partition("/")
+                if folder and name in names and member.isfile() and member.size <= LARGEST:
+                    content = archive.extractfile(member)
+                    found[name] = content.read().decode(errors="replace") if content else ""
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise errors.ConfigError(f"chart: {path} is no archive that can be read: {error}") from error
+    return found
+
+
+def _mapping(text: str, where: str) -> Mapping[str, Any]:
+    try:
+        documents = yamlfile.parse(text)
+    except yamlfile.YamlError as error:
+        raise errors.ConfigError(f"chart: {where}:{error.line}: {error}") from error
+    data = documents[0].data if documents else None
+    if data is not None and not isinstance(data, dict):
+        raise errors.ConfigError(f"chart: {where}: must be a mapping")
+    return data or {}
+
+
+def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """All files below a folder, but hidden folders: version control, and the doubles of a mounted ConfigMap."""
+    for root, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (pathlib.Path(root, name) for name in files)
+
+
+def _signature(path: pathlib.Path) -> object:
+    """What changes when a chart does, without reading it."""
+    files = _files(path) if path.is_dir() else [path]
+    try:
+        return sorted((str(file), (found := file.stat()).st_mtime_ns, found.st_size, found.st_ino) for file in files)
+    except OSError:
+        return time.monotonic()
+
+
+def _read(path: pathlib.Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise errors.ConfigError(f"chart: cannot read {path}: {error.strerror}") from error
+    if len(content) > LARGEST:
+        raise errors.ConfigError(f"chart: {path} is larger than {LARGEST:,} bytes")
+    return content
+
+
+def _copy(files: Mapping[str, pathlib.Path], target: pathlib.Path) -> None:
+    for name, file in files.items():
+        _write(target / name, file.read_bytes())
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -1,0 +1,135 @@
+"""Drift: what of a release's objects differs from what Helm applied, found by a dry run, and put back.
+
+The API server itself says what applying an object again would change. That knows its defaults, its lists with keys and
+its admission, where a comparison of texts would find differences that are none.
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core import errors
+from lostromos_core.kube import client as clients
+from lostromos_core.kube import fields, paths, requests
+from lostromos_helm import live
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lostromos_core.kube import client
+    from lostromos_helm import manifest, releases
+
+SHOWN: Final = 3
+"""How many fields of one object are named."""
+_BOOKKEEPING: Final = frozenset(
+    {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"}
+)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs: some fields, or the whole object, which is not there."""
+
+    fields: tuple[str, ...] = ()
+    missing: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return self.missing or bool(self.fields)
+
+    def __str__(self) -> str:
+        """For people; values are not shown."""
+        if self.missing:
+            return "it was deleted"
+        more = f" and {len(self.fields) - SHOWN} more" if len(self.fields) > SHOWN else ""
+        return f"changed: {', '.join(self.fields[:SHOWN])}{more}"
+
+
+@final
+class Drift:
+    """Finds and repairs. ``ignore``: JSON pointers by kind, to fields that are left to whoever changes them."""
+
+    def __init__(self, kube: client.Kube, ignore: Mapping[str, Sequence[str]]) -> None:
+        self._kube = kube
+        self._ignore = ignore
+
+    async def find(self, item: manifest.Item, place: releases.Place) -> Difference:
+        """What applying an object again would change; raises ApiError, RefusedError if it is not the release's."""
+        path = await self._path(item)
+        try:
+            there = await self._kube.request("GET", path, action=f"read {item.ref}")
+        except errors.ApiError as error:
+            if error.status == requests.NOT_FOUND:
+                return Difference(missing=True)
+            raise
+        annotations = there["metadata"].get("annotations") or {}
+        if annotations.get(live.RELEASE, place[1]) != place[1]:
+            msg = f"{item.ref} belongs to the release {annotations.get(live.RELEASE)} by now"
+            raise errors.RefusedError(msg)
+        made = await self._apply(item, place, path, dry_run=True)
+        return Difference(tuple(_differences(_view(there), _view(made), "")))
+
+    async def try_out(self, item: manifest.Item, place: releases.Place) -> None:
+        """Apply an object without any effect; raises what the API server has against it."""
+        await self._apply(item, place, await self._path(item), dry_run=True)
+
+    async def repair(self, item: manifest.Item, place: releases.Place) -> None:
+        """Apply an object again, over whoever changed it; raises ApiError."""
+        await self._apply(item, place, await self._path(item), dry_run=False)
+
+    async def _path(self, item: manifest.Item) -> str:
+        ref = item.ref
+        kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        return paths.item(ref.api_version, kind.plural, ref.namespace if kind.namespaced else "", ref.name)
+
+    async def _apply(self, item: manifest.Item, place: releases.Place, path: str, *, dry_run: bool) -> Any:  # noqa: ANN401
+        query = {"fieldManager": live.MANAGER, "force": "true"}
+        answer: Any = await self._kube.request(
+            "PATCH",
+            path,
+            action=f"{'compare' if dry_run else 'repair'} {item.ref}",
+            query={**query, "dryRun": "All"} if dry_run else query,
+            body=self._body(item, place),
+            content_type=clients.APPLY,
+        )
+        return answer
+
+    def _body(self, item: manifest.Item, place: releases.Place) -> Mapping[str, Any]:
+        """An object as Helm applies it: with its own label and annotations, and without what is ignored."""
+        metadata = item.data["metadata"]
+        marked = {
+            **metadata,
+            "labels": {**(metadata.get("labels") or {}), **live.LABELS},
+            "annotations": {**(metadata.get("annotations") or {}), live.RELEASE: place[1], live.NAMESPACE: place[0]},
+        }
+        body = {**item.data, "metadata": marked}
+        body.pop("status", None)
+        found = (fields.point(pointer, body) for pointer in self._ignore.get(item.ref.kind, ()))
+        kept: Mapping[str, Any] = fields.without(body, [path for path in found if path])
+        return kept
+
+
+def _view(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What counts of an object."""
+    metadata = {key: value for key, value in item["metadata"].items() if key not in _BOOKKEEPING}
+    return {**{key: value for key, value in item.items() if key != "status"}, "metadata": metadata}
+
+
+def _differences(before: Any, after: Any, where: str) -> Iterator[str]:  # noqa: ANN401 - any JSON values
+    """The paths at which two values differ."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}):
+            name = f"{where}.{key}" if where else str(key)
+            if key not in before or key not in after:
+                yield name
+            else:
+                yield from _differences(before[key], after[key], name)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _differences(one, other, f"{where}[{index}]")
+    elif before != after:
+        yield where

@@ -1,0 +1,157 @@
+"""The objects of releases as they are on the cluster: whether they are ready, and whether somebody else wrote on them.
+
+One watch a kind, of what carries Helm's label. Only metadata is asked for where readiness needs no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core.kube import arrival, media, members, paths, readiness, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from lostromos_core import errors
+    from lostromos_core.kube import client, discovery
+    from lostromos_helm import releases
+
+LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
+"""What Helm writes on each object of a release. Source: https://helm.sh/docs/chart_best_practices/labels/"""
+RELEASE: Final = "meta.helm.sh/release-name"
+NAMESPACE: Final = "meta.helm.sh/release-namespace"
+MANAGER: Final = "helm"
+"""Helm's name as a field manager."""
+_MOMENT: Final = 2.0
+"""Seconds for the watch to bring what Helm has just applied."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """One object. ``why_not``: why it is not ready. ``writers``: who else wrote on it and when, empty if nobody."""
+
+    uid: str
+    version: int
+    place: releases.Place
+    why_not: str
+    writers: str
+
+
+@final
+class Live:
+    """The watched objects of releases. ``changed`` is called with the release of an object that has news."""
+
+    def __init__(self, kube: client.Kube, changed: Callable[[releases.Place], None]) -> None:
+        self._kube = kube
+        self._changed = changed
+        self._sinks: dict[tuple[str, str, str], _Sink] = {}
+        self._seen: dict[members.Key, Seen] = {}
+        self._news = asyncio.Event()
+
+    async def ensure(self, kind: discovery.Kind, namespace: str) -> None:
+        """Watch a kind, in one namespace or (empty) everywhere, and wait until all is known; raises ApiError."""
+        key = kind.api_version, kind.plural, namespace
+        sink = self._sinks.get(key)
+        if sink is None:
+            sink = self._sinks[key] = _Sink(self, kind)
+            self._kube.background(self._watch(sink, kind, namespace).run(), name=f"watch releases' {kind.plural}")
+        await sink.arrival.wait()
+
+    def get(self, key: members.Key) -> Seen | None:
+        """An object, if it is there and carries Helm's label."""
+        return self._seen.get(key)
+
+    async def arrive(self, keys: Iterable[members.Key]) -> None:
+        """Wait a moment until all of these objects have been seen."""
+        missing = [key for key in keys if key not in self._seen]
+        try:
+            async with asyncio.timeout(_MOMENT):
+                while missing:
+                    self._news.clear()
+                    await self._news.wait()
+                    missing = [key for key in missing if key not in self._seen]
+        except TimeoutError:
+            return
+
+    def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
+        async def path() -> str:
+            found = await self._kube.discovery.kind(kind.api_version, kind.name)
+            return paths.collection(found.api_version, found.plural, namespace)
+
+        metadata = readiness.at_once(kind.api_version.rpartition("/")[0], kind.name)
+        return watch.Watch(
+            self._kube,
+            path,
+            sink,
+            what=f"{kind.plural} of releases in {namespace or 'all namespaces'}",
+            labels=",".join(f"{key}={value}" for key, value in LABELS.items()),
+            accept=(media.METADATA_ONLY, media.METADATA_LIST) if metadata else (media.JSON, media.JSON),
+        )
+
+    def _put(self, key: members.Key, seen: Seen) -> None:
+        before = self._seen.get(key)
+        self._seen[key] = seen
+        self._news.set()
+        if before is None or (before.uid, before.why_not, before.writers) != (seen.uid, seen.why_not, seen.writers):
+            self._changed(seen.place)
+
+    def _drop(self, key: members.Key) -> None:
+        seen = self._seen.pop(key, None)
+        if seen is not None:
+            self._changed(seen.place)
+
+
+@final
+class _Sink:
+    """What the watch of one kind brings."""
+
+    def __init__(self, live: Live, kind: discovery.Kind) -> None:
+        needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
+        self.arrival = arrival.Arrival(kind, why="watch", needs=needs)
+        self._live = live
+        self._kind = kind
+
+    def changed(self, item: dict[str, Any]) -> None:
+        metadata = item["metadata"]
+        annotations = metadata.get("annotations") or {}
+        key = self._key(metadata.get("namespace") or "", metadata["name"])
+        if RELEASE not in annotations:
+            self._live._drop(key)  # noqa: SLF001 - its other half
+            return
+        item = {**item, "apiVersion": self._kind.api_version, "kind": self._kind.name}
+        seen = Seen(
+            uid=metadata.get("uid", ""),
+            version=members.number(metadata.get("resourceVersion", "")),
+            place=(annotations.get(NAMESPACE, ""), annotations[RELEASE]),
+            why_not=readiness.why_not(item),
+            writers=_writers(metadata),
+        )
+        self._live._put(key, seen)  # noqa: SLF001 - as above
+
+    def gone(self, namespace: str, name: str) -> None:
+        self._live._drop(self._key(namespace, name))  # noqa: SLF001 - as above
+
+    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
+        """An object that cannot be decoded: nothing is known of it."""
+
+    def synced(self) -> None:
+        self.arrival.synced()
+
+    def trouble(self, error: errors.ApiError | None) -> None:
+        self.arrival.trouble(error)
+
+    def _key(self, namespace: str, name: str) -> members.Key:
+        return self._kind.api_version.rpartition("/")[0], self._kind.name, namespace, name
+
+
+def _writers(metadata: Mapping[str, Any]) -> str:
+    """Who else wrote on an object, and when: as long as that is the same, nobody changed anything again."""
+    others = [
+        f"{entry.get('manager')} {entry.get('operation')} {entry.get('subresource') or ''} {entry.get('time')}"
+        for entry in metadata.get("managedFields") or ()
+        if entry.get("manager") != MANAGER and entry.get("subresource") != "status"
+    ]
+    return "; ".join(sorted(others))

@@ -1,0 +1,209 @@
+"""Looking after the objects of releases: whether they are there and ready, and whether they are as Helm made them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, final
+
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import discovery, fights, paths, requests
+from lostromos_helm import content, drift, live, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lostromos_core.kube import client
+    from lostromos_helm import manifest, operations, releases, settings
+
+Action = interfaces.Action
+_log = structlog.get_logger("lostromos.helm")
+_NEEDED: Final = frozenset({"list", "watch"})
+
+
+@final
+class Care:
+    """Looks after the objects of one controller's releases. ``everywhere``: kinds are watched in all namespaces."""
+
+    def __init__(
+        self,
+        kube: client.Kube,
+        options: settings.Settings,
+        *,
+        everywhere: bool,
+        changed: Callable[[releases.Place], None],
+    ) -> None:
+        self._kube = kube
+        self._mode = options.drift
+        self._everywhere = everywhere
+        self._live = live.Live(kube, changed)
+        self._drift = drift.Drift(kube, options.ignore)
+        self._fights: dict[tuple[releases.Place, content.Identity], fights.Fight] = {}
+
+    async def look(
+        self, found: content.Content, revision: storage.Revision, place: releases.Place
+    ) -> list[interfaces.ObjectResult]:
+        """How each object of a release fares; what differs is repaired, if it shall be."""
+        actions, found.actions = found.actions, {}
+        pruned, found.pruned = found.pruned, ()
+        watched = [await self._watched(ref) for ref in found.refs]
+        await self._live.arrive(content.identity(ref) for ref, is_watched in watched if is_watched)
+        results = []
+        for (ref, is_watched), written in zip(watched, found.refs, strict=True):
+            key = content.identity(written)
+            action = actions.get(key, Action.UNCHANGED)
+            result = await self._fares(found, revision, place, ref, key, action) if is_watched else None
+            results.append(result or interfaces.ObjectResult(ref, action))
+        return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
+
+    async def try_out(self, found: content.Content, place: releases.Place) -> list[interfaces.ObjectResult]:
+        """What an operation would do with each object, or what the API server has against it: Helm does not ask."""
+        results = list(found.planned())
+        for index, result in enumerate(results):
+            item = (found.items or {}).get(content.identity(result.ref))
+            refused = await self._refused(item, place) if item is not None else None
+            results[index] = refused or result
+        return results
+
+    async def blame(
+        self, newest: Sequence[storage.Revision], order: operations.Order
+    ) -> tuple[interfaces.ObjectResult, ...]:
+        """The objects of a revision that failed which the API server refuses, with the chart's file and the field."""
+        if not newest or newest[0].status != storage.FAILED or newest[0].digest != order.digest:
+            return ()
+        try:
+            found = await content.read(self._kube, newest[0])
+            refused = [await self._refused(item, order.place) for item in (found.items or {}).values()]
+        except errors.LostromosError:
+            return ()
+        return tuple(one for one in refused if one is not None)
+
+    async def _refused(self, item: manifest.Item, place: releases.Place) -> interfaces.ObjectResult | None:
+        """What the API server has against an object, found by a dry run."""
+        try:
+            await self._drift.try_out(item, place)
+        except errors.ApiError as error:
+            cause = error.causes[0] if error.causes else None
+            message = f"{cause.field}: {cause.message}" if cause and cause.field else str(error)
+            return interfaces.ObjectResult(
+                item.ref, Action.FAILED, f"{item.ref}: {message}", item.file, error.retryable
+            )
+        except errors.LostromosError as error:
+            return interfaces.ObjectResult(item.ref, Action.FAILED, f"{item.ref}: {error}", item.file, error.retryable)
+        return None
+
+    async def remove_leftovers(self, before: content.Before, made: content.Content, place: releases.Place) -> None:
+        """Delete what revisions that failed have left behind: Helm looks at the last good one only."""
+        kept = made.items or {}
+        for key, item in before.failed.items():
+            if key not in kept and key not in before.serving:
+                await self._delete(item, place)
+
+    async def remove_by_hand(self, place: releases.Place) -> None:
+        """Uninstall without Helm, which cannot remove kinds that are not served any more; raises ApiError."""
+        history = sorted([one async for one in storage.history(self._kube, *place)], key=lambda one: one.number)
+        for revision in history[-1:]:
+            for item in ((await content.read(self._kube, revision)).items or {}).values():
+                await self._delete(item, place)
+        for revision in history:
+            path = paths.item("v1", "secrets", revision.namespace, revision.secret)
+            await self._kube.request_bytes("DELETE", path, action=f"remove the release {place[0]}/{place[1]}")
+
+    async def _watched(self, ref: interfaces.ObjectRef) -> tuple[interfaces.ObjectRef, bool]:
+        """An object with the namespace that it really is in, and whether we see it."""
+        try:
+            kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        except discovery.NoSuchKindError:
+            return ref, False
+        if not kind.namespaced:
+            ref = interfaces.ObjectRef(ref.api_version, ref.kind, "", ref.name)
+        if not kind.verbs >= _NEEDED:
+            return ref, False
+        await self._live.ensure(kind, "" if self._everywhere else ref.namespace)
+        return ref, True
+
+    async def _fares(  # noqa: PLR0913, PLR0917 - what is known of the object
+        self,
+        found: content.Content,
+        revision: storage.Revision,
+        place: releases.Place,
+        ref: interfaces.ObjectRef,
+        key: content.Identity,
+        action: interfaces.Action,
+    ) -> interfaces.ObjectResult | None:
+        seen = self._live.get(content.identity(ref))
+        writers = seen.writers if seen else ""
+        before, left = found.checked.get(key, ("", ""))
+        if self._mode != "off" and (seen is None or writers != before):
+            result = await self._compare(found, revision, place, ref, key)
+            left = result.message if result and result.action is Action.DRIFTED else ""
+            if result is None or result.action is not Action.FAILED:
+                found.checked[key] = writers, left
+            if result is not None:
+                return result
+        if left:
+            return interfaces.ObjectResult(ref, Action.DRIFTED, left)
+        if seen is None:
+            return interfaces.ObjectResult(ref, Action.WAITING, "it is not there")
+        if seen.why_not:
+            return interfaces.ObjectResult(ref, Action.WAITING, errors.shorten(seen.why_not, 300))
+        return interfaces.ObjectResult(ref, action)
+
+    async def _compare(
+        self,
+        found: content.Content,
+        revision: storage.Revision,
+        place: releases.Place,
+        ref: interfaces.ObjectRef,
+        key: content.Identity,
+    ) -> interfaces.ObjectResult | None:
+        """What an object that somebody touched differs in, and what is done about it."""
+        if found.items is None:
+            found.items = (await content.read(self._kube, revision)).items
+        item = (found.items or {}).get(key)
+        if item is None:
+            return None
+        try:
+            difference = await self._drift.find(item, place)
+            if not difference:
+                return None
+            if self._mode == "warn":
+                return interfaces.ObjectResult(ref, Action.DRIFTED, str(difference))
+            return await self._repair(item, place, ref, key, str(difference))
+        except errors.LostromosError as error:
+            return interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)
+
+    async def _repair(
+        self,
+        item: manifest.Item,
+        place: releases.Place,
+        ref: interfaces.ObjectRef,
+        key: content.Identity,
+        what: str,
+    ) -> interfaces.ObjectResult:
+        fight = self._fights.setdefault((place, key), fights.Fight())
+        pause = fight.pause(time.monotonic())
+        if pause > 0:
+            message = (
+                f"somebody changes it again and again ({fight.repairs} repairs; {what}); next repair in {pause:.0f} s. "
+                "Leave the field out of the chart, or `ignore` it"
+            )
+            return interfaces.ObjectResult(ref, Action.FAILED, message, retryable=True, after=pause)
+        await self._drift.repair(item, place)
+        fight.repaired(time.monotonic())
+        _log.info("an object of a release was repaired", object=str(ref), release=place[1], what=what)
+        return interfaces.ObjectResult(ref, Action.UPDATED, f"repaired: {what}")
+
+    async def _delete(self, item: manifest.Item, place: releases.Place) -> None:
+        """Delete an object, if it is a release's."""
+        try:
+            kind = await self._kube.discovery.kind(item.ref.api_version, item.ref.kind)
+        except discovery.NoSuchKindError:
+            return
+        namespace = item.ref.namespace if kind.namespaced else ""
+        path = paths.item(item.ref.api_version, kind.plural, namespace, item.ref.name)
+        there = await requests.read(self._kube, path, str(item.ref))
+        annotations = (there or {}).get("annotations") or {}
+        if there and (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) == place:
+            await requests.delete(self._kube, path, there["uid"], action=f"delete {item.ref}")

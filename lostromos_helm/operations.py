@@ -1,0 +1,128 @@
+"""One operation of Helm on one release: install, upgrade or uninstall, and what it says it has done."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, final
+
+import orjson
+
+from lostromos_core import errors
+from lostromos_helm import binary, failures, storage, values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_core import interfaces
+    from lostromos_helm import charts, releases, settings
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Order:
+    """A release as it shall be. ``input`` are the values as Helm gets them, ``digest`` is of all that it is made of."""
+
+    owner: interfaces.Resource
+    owner_id: str
+    place: releases.Place
+    chart: charts.Chart
+    values: Mapping[str, Any]
+    input: bytes
+    digest: str
+    hidden: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"release {self.place[0]}/{self.place[1]}"
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Texts that the resource's author must not see, each with what stands for it."""
+        return failures.secrets_of(self.hidden, self.owner.data)
+
+
+@final
+class Operations:
+    """Runs Helm for the releases of one controller."""
+
+    def __init__(self, helm: binary.Helm, controller: str, options: settings.Settings, *, dry_run: bool) -> None:
+        self._helm = helm
+        self._controller = controller
+        self._options = options
+        self._dry_run = dry_run
+        self._validated: set[tuple[str, str]] = set()
+
+    async def install(self, order: Order) -> Mapping[str, Any]:
+        """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure."""
+        switches = ["create-namespace"] if self._options.create_namespace else []
+        return await self._run("install", order, 1, switches)
+
+    async def upgrade(self, order: Order, revision: int, *, install: bool = False) -> Mapping[str, Any]:
+        """Make ``revision`` of a release; as ``install``. ``install``: it may have been uninstalled."""
+        return await self._run(
+            "upgrade", order, revision, ["install"] if install else [], **{"history-max": str(self._options.history)}
+        )
+
+    async def uninstall(self, place: releases.Place) -> None:
+        """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure."""
+        namespace, name = place
+        switches = [*([] if self._options.hooks else ["no-hooks"]), *(["dry-run"] if self._dry_run else [])]
+        done = await self._helm.run(
+            "uninstall", name, f"--namespace={namespace}", "--ignore-not-found", *self._helm.limits(),
+            *binary.flags({}, switches),
+        )  # fmt: skip
+        if done.status:
+            raise failures.explain(done, f"uninstall the release {namespace}/{name}", {})
+
+    async def _run(
+        self, verb: str, order: Order, revision: int, switches: Sequence[str], **named: str
+    ) -> Mapping[str, Any]:
+        shape = values.digest(values.encode(values.shape(order.values)))
+        known = (order.chart.digest, shape) in self._validated
+        labels = ",".join(f"{key}={value}" for key, value in self._labels(order, revision).items())
+        owner = order.owner
+        named |= {
+            "namespace": order.place[0],
+            "values": "-",
+            "output": "json",
+            "labels": labels,
+            "description": f"{owner.ref}, generation {owner.generation}",
+        }
+        flags = binary.flags(named, [*switches, *self._switches(known=known)])
+        command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
+        done = await self._helm.run(*command, stdin=order.input)
+        if done.status:
+            raise failures.explain(done, f"{verb} the {order.name}", order.secrets)
+        self._validated.add((order.chart.digest, shape))
+        try:
+            found: Mapping[str, Any] = orjson.loads(done.output)
+        except orjson.JSONDecodeError as error:
+            raise errors.ProcessError(f"{verb} the {order.name}: helm's answer cannot be read") from error
+        return found
+
+    def _switches(self, *, known: bool) -> list[str]:
+        """The switches of install and upgrade; Helm 4 has other names for some."""
+        options, four = self._options, self._helm.version.major > 3  # noqa: PLR2004 - the major version
+        chosen = {
+            "disable-openapi-validation": known,
+            "wait": options.wait or options.atomic,
+            ("rollback-on-failure" if four else "atomic"): options.atomic,
+            "no-hooks": not options.hooks,
+            "take-ownership": options.adopt,
+            "force-conflicts": four and options.conflicts == "force",
+            "dry-run=server": self._dry_run,
+        }
+        return [name for name, wanted in chosen.items() if wanted]
+
+    def _labels(self, order: Order, revision: int) -> Mapping[str, str]:
+        ref = order.owner.ref
+        found = {
+            storage.CONTROLLER: self._controller,
+            storage.OWNER: order.owner_id,
+            storage.INPUT: order.digest,
+            storage.REVISION: str(revision),
+        }
+        if storage.is_label(ref.name) and (not ref.namespace or storage.is_label(ref.namespace)):
+            found |= {storage.NAME: ref.name, **({storage.NAMESPACE: ref.namespace} if ref.namespace else {})}
+        return found

@@ -1,0 +1,75 @@
+"""What to do with a release, from what is known of it: pure, so that every case can be told apart in a test."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING, Final, final
+
+from lostromos_helm import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Step(enum.Enum):
+    """What to do next."""
+
+    NOTHING = "it is as it shall be"
+    INSTALL = "install"
+    UPGRADE = "upgrade"
+    RECOVER = "end what was broken off, and upgrade"
+    REPLACE = "finish the uninstall that was broken off, and install"
+    WAIT = "somebody else is at work"
+    REFUSE = "it is somebody else's"
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, and why, for people."""
+
+    step: Step
+    why: str = ""
+    after: float | None = None
+
+
+_ENDED: Final = frozenset({storage.UNINSTALLING, storage.UNINSTALLED})
+
+
+def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it can be
+    history: Sequence[storage.Revision],
+    *,
+    owner: str,
+    digest: str,
+    adopt: bool,
+    again: bool,
+    now: float,
+    patience: float,
+) -> Decision:
+    """What to do with a release of this history, oldest first.
+
+    ``adopt``: take it over if it is not the owner's. ``again``: upgrade though it is as it shall be. ``patience``:
+    seconds that somebody else's operation may take. ``now``: seconds since 1970.
+    """
+    if not history:
+        return Decision(Step.INSTALL)
+    newest = history[-1]
+    name = f"the release {newest.namespace}/{newest.name}"
+    if newest.owner != owner and not adopt:
+        whose = "belongs to another resource" if newest.owner else "was not made by Lostrómos"
+        return Decision(
+            Step.REFUSE, f"{name} is there and {whose}; choose another `prefix`, or take it over with `adopt: true`"
+        )
+    if newest.pending and not (newest.ours and newest.owner == owner):
+        left = newest.modified + patience - now
+        if left > 0:
+            why = f"somebody else is at work on {name} ({newest.status}); it is taken over in {left:.0f} s"
+            return Decision(Step.WAIT, why, left)
+    if newest.pending:
+        return Decision(Step.RECOVER)
+    if newest.status in _ENDED:
+        return Decision(Step.REPLACE)
+    if newest.status == storage.DEPLOYED and newest.ours and newest.digest == digest and not again:
+        return Decision(Step.NOTHING)
+    return Decision(Step.UPGRADE)

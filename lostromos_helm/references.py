@@ -1,0 +1,96 @@
+"""How charts are named: a folder, an archive, or a chart of a repository or registry; and which a resource may name."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import re
+from typing import TYPE_CHECKING, Final, final
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Sequence
+
+_REMOTE: Final = re.compile(
+    r"(?P<scheme>oci|https?)://(?P<where>[^\s@]+)/(?P<name>[^\s/:@]+):(?P<version>[^\s:@/]+)(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_EXACT: Final = re.compile(r"v?\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:[+_][0-9A-Za-z.-]+)?")
+_WAY_OUT: Final = (
+    "write a folder, a .tgz file, oci://REGISTRY/PATH/NAME:VERSION or https://REPOSITORY/NAME:VERSION, with "
+    "@sha256:DIGEST at its end if you want it pinned"
+)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reference:
+    """A chart by name. ``path`` is a folder or an archive; otherwise ``repository`` has ``name`` in ``version``.
+
+    ``digest`` is what the archive, or its OCI manifest, must have.
+    """
+
+    path: pathlib.Path | None = None
+    repository: str = ""
+    name: str = ""
+    version: str = ""
+    digest: str = ""
+
+    @property
+    def oci(self) -> bool:
+        """Whether it lies in an OCI registry."""
+        return self.repository.startswith("oci://")
+
+    def __str__(self) -> str:
+        """As it is written, without the digest."""
+        return str(self.path) if self.path else f"{self.repository}/{self.name}:{self.version}"
+
+
+def parse(text: str, base: pathlib.Path) -> Reference:
+    """A written reference; paths are relative to ``base``. Raises ConfigError."""
+    if "://" not in text:
+        return Reference(path=base / text)
+    found = _REMOTE.fullmatch(text)
+    if found is None:
+        msg = f"the chart {errors.shorten(text, 120)!r} cannot be read as a reference; {_WAY_OUT}"
+        raise errors.ConfigError(msg)
+    repository = f"{found['scheme']}://{found['where']}"
+    return remote(repository, found["name"], found["version"], found["digest"] or "")
+
+
+def remote(repository: str, name: str, version: str, digest: str = "") -> Reference:
+    """A chart of a repository or registry; raises ConfigError if its version is not exact."""
+    if not _EXACT.fullmatch(version):
+        msg = (
+            f"the chart {name} needs an exact version, such as 1.2.3, and {version!r} is none: releases would change "
+            "by themselves when somebody publishes a chart"
+        )
+        raise errors.ConfigError(msg)
+    return Reference(repository=repository.rstrip("/"), name=name, version=version, digest=digest)
+
+
+def chosen(text: str, allowed: Sequence[str], base: pathlib.Path) -> Reference:
+    """The chart that a resource asks for; raises RefusedError unless a pattern allows it.
+
+    Patterns are compared part by part: ``*`` stands for anything but a slash, and in front of the last colon it says
+    nothing about versions.
+    """
+    plain = text.partition("@")[0]
+    if ".." in re.split(r"[/\\]", plain) or plain.startswith("/") or not any(_fits(plain, one) for one in allowed):
+        there = f"allowed: {', '.join(allowed)}" if allowed else "the controller allows none: see its option `allow`"
+        msg = f"the chart {errors.shorten(text, 120)!r} is not allowed ({there})"
+        raise errors.RefusedError(msg)
+    try:
+        return parse(text, base)
+    except errors.ConfigError as error:
+        raise errors.RefusedError(str(error)) from error
+
+
+def _fits(text: str, pattern: str) -> bool:
+    parts, wanted = text.split("/"), pattern.split("/")
+    if len(parts) != len(wanted):
+        return False
+    if "://" in text and ":" not in wanted[-1]:
+        wanted[-1] += ":*"
+    return all(fnmatch.fnmatchcase(part, glob) for part, glob in zip(parts, wanted, strict=True))

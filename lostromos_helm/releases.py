@@ -1,0 +1,140 @@
+"""The releases of one controller, watched by the metadata of their Secrets: what is as it shall be costs no process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core.kube import arrival, media, paths, watch
+from lostromos_helm import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lostromos_core import errors
+    from lostromos_core.kube import client
+
+Place = tuple[str, str]
+"""Namespace and name of a release."""
+_SECRET: Final = "Secret"  # noqa: S105 - a kind
+
+
+@final
+class Releases:
+    """What the watch knows. ``changed`` is called with the newest revision of a release that differs from the known.
+
+    ``namespaces``: those to watch; none means all.
+    """
+
+    def __init__(
+        self,
+        kube: client.Kube,
+        controller: str,
+        namespaces: Sequence[str],
+        changed: Callable[[storage.Revision], None],
+    ) -> None:
+        self._kube = kube
+        self._labels = f"owner=helm,{storage.CONTROLLER}={controller}"
+        self._namespaces = tuple(namespaces) or ("",)
+        self._changed = changed
+        self._arrivals: dict[str, arrival.Arrival] = {}
+        self._revisions: dict[Place, dict[int, storage.Revision]] = {}
+        self._secrets: dict[Place, tuple[Place, int]] = {}
+
+    async def ready(self, namespace: str) -> None:
+        """Begin to watch, and wait until all there is is known; raises ApiError."""
+        for place in {namespace, *self._namespaces} if self._namespaces != ("",) else {""}:
+            if place not in self._arrivals:
+                kind = await self._kube.discovery.kind("v1", _SECRET)
+                needs = "give the operator the verbs list and watch on secrets (v1)"
+                self._arrivals[place] = arrival.Arrival(kind, why="watch the releases in", needs=needs)
+                self._kube.background(self._watch(place).run(), name=f"watch releases {place}")
+            await self._arrivals[place].wait()
+
+    def of(self, place: Place) -> list[storage.Revision]:
+        """The revisions of a release that carry our labels, oldest first."""
+        found = self._revisions.get(place, {})
+        return [found[number] for number in sorted(found)]
+
+    def owned_by(self, owner: str) -> list[storage.Revision]:
+        """The newest revision of each release of an owner."""
+        newest = (found[max(found)] for found in self._revisions.values())
+        return [revision for revision in newest if revision.owner == owner]
+
+    def newest(self) -> list[storage.Revision]:
+        """The newest revision of each release."""
+        return [found[max(found)] for found in self._revisions.values()]
+
+    async def refresh(self, place: Place) -> list[storage.Revision]:
+        """The revisions of a release as they are now, whoever made them; ours are remembered. Raises ApiError."""
+        found = [revision async for revision in storage.history(self._kube, *place)]
+        ours = {revision.number: revision for revision in found if revision.owner}
+        for old in self.of(place):
+            if old.number not in ours:
+                self._secrets.pop((old.namespace, old.secret), None)
+        if ours:
+            self._revisions[place] = ours
+            self._secrets |= {(one.namespace, one.secret): (place, one.number) for one in ours.values()}
+        else:
+            self._revisions.pop(place, None)
+        return sorted(found, key=lambda revision: revision.number)
+
+    def _watch(self, namespace: str) -> watch.Watch:
+        async def path() -> str:
+            return paths.collection("v1", "secrets", namespace)
+
+        return watch.Watch(
+            self._kube,
+            path,
+            _Sink(self, self._arrivals[namespace]),
+            what=f"releases in {namespace or 'all namespaces'}",
+            labels=self._labels,
+            accept=(media.METADATA_ONLY, media.METADATA_LIST),
+        )
+
+    def _put(self, revision: storage.Revision) -> None:
+        place = revision.namespace, revision.name
+        known = self._revisions.setdefault(place, {})
+        before = known.get(revision.number)
+        if before is not None and before.version > revision.version:
+            return
+        known[revision.number] = revision
+        self._secrets[revision.namespace, revision.secret] = place, revision.number
+        if revision.number == max(known) and (before is None or before.status != revision.status):
+            self._changed(revision)
+
+    def _drop(self, namespace: str, secret: str) -> None:
+        place, number = self._secrets.pop((namespace, secret), (None, 0))
+        known = self._revisions.get(place) if place else None
+        if place is None or known is None or number not in known:
+            return
+        gone = known.pop(number)
+        if not known:
+            del self._revisions[place]
+        if not known or number > max(known):
+            self._changed(gone)
+
+
+@final
+class _Sink:
+    """What the watch of one namespace brings."""
+
+    def __init__(self, releases: Releases, arrived: arrival.Arrival) -> None:
+        self._releases = releases
+        self._arrival = arrived
+
+    def changed(self, item: dict[str, Any]) -> None:
+        found = storage.read(item["metadata"])
+        if found is not None:
+            self._releases._put(found)  # noqa: SLF001 - its other half
+
+    def gone(self, namespace: str, name: str) -> None:
+        self._releases._drop(namespace, name)  # noqa: SLF001 - its other half
+
+    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
+        """Metadata that cannot be decoded is none that Helm wrote."""
+
+    def synced(self) -> None:
+        self._arrival.synced()
+
+    def trouble(self, error: errors.ApiError | None) -> None:
+        self._arrival.trouble(error)

@@ -1,0 +1,96 @@
+"""What a controller's releases are made with."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, final
+
+from lostromos_helm import charts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DriftMode: TypeAlias = Literal["repair", "warn", "off"]
+OnDelete: TypeAlias = Literal["uninstall", "orphan"]
+Conflicts: TypeAlias = Literal["force", "fail"]
+
+
+class Keywords(TypedDict, total=False):
+    """The same as Settings, for signatures."""
+
+    allow: Sequence[str]
+    base: pathlib.Path
+    prefix: str | None
+    namespace: str
+    create_namespace: bool
+    wait: bool
+    atomic: bool
+    hooks: bool
+    history: int
+    timeout: float
+    adopt: bool
+    on_delete: OnDelete
+    conflicts: Conflicts
+    drift: DriftMode
+    ignore: Mapping[str, Sequence[str]]
+    binary: str
+    processes: int
+    cache: str
+    inventory_namespace: str
+    access: charts.Access
+
+
+def writable(folder: pathlib.Path) -> pathlib.Path:
+    """A folder that can be written to: this one, or a new one for this process if it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return pathlib.Path(tempfile.mkdtemp(prefix="lostromos-helm-"))
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How releases are made and looked after.
+
+    ``allow``: patterns of charts that a resource may name, with paths relative to ``base``. ``prefix``: begins the
+    releases' names; None means the controller's name. ``namespace``: where all releases go; empty means the
+    resource's own. ``wait`` and ``atomic``: Helm waits for readiness, and rolls back what fails. ``history``: revisions
+    kept of each release. ``timeout``: seconds for one operation. ``adopt``: take over releases, and objects, that are
+    not the resource's. ``conflicts``: with Helm 4, whether fields of other managers are taken. ``processes``: of Helm,
+    at the same time.
+    """
+
+    allow: Sequence[str] = ()
+    base: pathlib.Path = pathlib.Path()
+    prefix: str | None = None
+    namespace: str = ""
+    create_namespace: bool = False
+    wait: bool = False
+    atomic: bool = False
+    hooks: bool = True
+    history: int = 10
+    timeout: float = 300.0
+    adopt: bool = False
+    on_delete: OnDelete = "uninstall"
+    conflicts: Conflicts = "force"
+    drift: DriftMode = "repair"
+    ignore: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    binary: str = ""
+    processes: int = 4
+    cache: str = ""
+    inventory_namespace: str = ""
+    access: charts.Access = dataclasses.field(default_factory=charts.Access)
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where charts and Helm's own caches are kept."""
+        if self.cache:
+            return pathlib.Path(self.cache)
+        base = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
+        return pathlib.Path(base) / "lostromos" / "helm"

@@ -1,0 +1,194 @@
+"""Releases as Helm keeps them: a Secret a revision, whose labels say its state, and whose data say all the rest.
+
+Read directly, since a process to read them would cost more than everything else.
+Source: https://helm.sh/docs/topics/advanced/#storage-backends
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import gzip
+import re
+import zlib
+from typing import TYPE_CHECKING, Any, Final, final
+
+import orjson
+
+from lostromos_core import errors
+from lostromos_core.kube import client as clients
+from lostromos_core.kube import members, paths, requests
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from lostromos_core.kube import client
+
+CONTROLLER: Final = "lostromos.dev/controller"
+"""Label of a release: the controller that made it."""
+OWNER: Final = "lostromos.dev/owner"
+"""Label: whose it is, as the id that its ApplySet would have."""
+INPUT: Final = "lostromos.dev/input"
+"""Label: the digest of all that it was made of."""
+REVISION: Final = "lostromos.dev/revision"
+"""Label: the revision that these labels were written for. Helm copies labels when somebody upgrades or rolls back."""
+NAMESPACE: Final = "lostromos.dev/resource-namespace"
+NAME: Final = "lostromos.dev/resource"
+"""Labels: the resource's namespace and name, if they can be labels."""
+OWN: Final = (CONTROLLER, OWNER, INPUT, REVISION, NAMESPACE, NAME)
+
+DEPLOYED: Final = "deployed"
+FAILED: Final = "failed"
+UNINSTALLING: Final = "uninstalling"
+UNINSTALLED: Final = "uninstalled"
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+
+def is_label(text: str) -> bool:
+    """Whether a text can be a label's value."""
+    return _LABEL.fullmatch(text) is not None
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision of a release, as the metadata of its Secret say it. ``written`` is what we made it as, 0 if not."""
+
+    namespace: str
+    name: str
+    number: int
+    status: str
+    controller: str
+    owner: str
+    digest: str
+    written: int
+    key: str
+    modified: float
+    version: int
+    secret: str
+
+    @property
+    def ours(self) -> bool:
+        """Whether we made this very revision: others carry our labels too, since Helm copies them."""
+        return self.written == self.number
+
+    @property
+    def pending(self) -> bool:
+        """Whether an operation is going on, or was broken off."""
+        return self.status.startswith("pending-")
+
+
+def read(metadata: Mapping[str, Any]) -> Revision | None:
+    """The revision that a Secret's metadata tell of; None if it is no release."""
+    labels = metadata.get("labels") or {}
+    if labels.get("owner") != "helm" or not labels.get("name"):
+        return None
+    owner_name = labels.get(NAME, "")
+    owner_namespace = labels.get(NAMESPACE, "")
+    return Revision(
+        namespace=metadata.get("namespace") or "",
+        name=labels["name"],
+        number=members.number(labels.get("version", "")),
+        status=labels.get("status", ""),
+        controller=labels.get(CONTROLLER, ""),
+        owner=labels.get(OWNER, ""),
+        digest=labels.get(INPUT, ""),
+        written=members.number(labels.get(REVISION, "")),
+        key=f"{owner_namespace}/{owner_name}" if owner_namespace and owner_name else owner_name,
+        modified=float(members.number(labels.get("modifiedAt") or labels.get("createdAt") or "")),
+        version=members.number(metadata.get("resourceVersion", "")),
+        secret=metadata["name"],
+    )
+
+
+async def history(kube: client.Kube, namespace: str, name: str) -> AsyncIterator[Revision]:
+    """All revisions of a release, whoever made it; raises ApiError."""
+    path = paths.collection("v1", "secrets", namespace)
+    action = f"read the release {namespace}/{name}"
+    async for metadata in requests.pages(kube, path, action=action, labels=f"owner=helm,name={name}"):
+        found = read(metadata)
+        if found is not None:
+            yield found
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """A revision with all that Helm keeps of it, and the Secret that it came from."""
+
+    release: Mapping[str, Any]
+    secret: Mapping[str, Any]
+
+
+async def load(kube: client.Kube, revision: Revision) -> Stored | None:
+    """The whole of a revision; None if it is gone. Raises ApiError, RefusedError if it cannot be read."""
+    path = paths.item("v1", "secrets", revision.namespace, revision.secret)
+    try:
+        secret = await kube.request("GET", path, action=f"read the release {revision.namespace}/{revision.name}")
+    except errors.ApiError as error:
+        if error.status == requests.NOT_FOUND:
+            return None
+        raise
+    return Stored(decode((secret.get("data") or {}).get("release", "")), secret)
+
+
+def decode(text: str) -> Mapping[str, Any]:
+    """What Helm wrote: JSON, compressed, in base64, and in base64 again for the Secret. Raises RefusedError."""
+    try:
+        inner = base64.b64decode(base64.b64decode(text))
+        plain = gzip.decompress(inner) if inner[:2] == b"\x1f\x8b" else inner
+        found: Mapping[str, Any] = orjson.loads(plain)
+    except (ValueError, binascii.Error, OSError, EOFError, zlib.error) as error:
+        msg = "the release's Secret cannot be read: it is damaged, or of a version of Helm that is not known"
+        raise errors.RefusedError(msg) from error
+    return found
+
+
+def encode(release: Mapping[str, Any]) -> str:
+    """The opposite of ``decode``."""
+    return base64.b64encode(base64.b64encode(gzip.compress(orjson.dumps(release)))).decode()
+
+
+async def mark_failed(kube: client.Kube, revision: Revision, description: str) -> None:
+    """End an operation that was broken off, so that Helm goes on with the next; raises ApiError.
+
+    Nothing is rolled back and nothing forgotten: the next upgrade begins at what is there.
+    """
+    stored = await load(kube, revision)
+    if stored is None:
+        return
+    info = {**(stored.release.get("info") or {}), "status": FAILED, "description": description}
+    metadata = stored.secret["metadata"]
+    body = {
+        "metadata": {
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+            "labels": {"status": FAILED},
+        },
+        "data": {"release": encode({**stored.release, "info": info})},
+    }
+    await kube.request_bytes(
+        "PATCH",
+        paths.item("v1", "secrets", revision.namespace, revision.secret),
+        action=f"recover the release {revision.namespace}/{revision.name}",
+        body=body,
+        content_type=clients.MERGE,
+        accept=clients.METADATA_ONLY,
+    )
+
+
+async def let_go(kube: client.Kube, revision: Revision) -> None:
+    """Take our labels off a revision; raises ApiError."""
+    try:
+        await kube.request_bytes(
+            "PATCH",
+            paths.item("v1", "secrets", revision.namespace, revision.secret),
+            action=f"let go of the release {revision.namespace}/{revision.name}",
+            body={"metadata": {"labels": dict.fromkeys(OWN)}},
+            content_type=clients.MERGE,
+            accept=clients.METADATA_ONLY,
+        )
+    except errors.ApiError as error:
+        if error.status != requests.NOT_FOUND:
+            raise

@@ -1,0 +1,232 @@
+"""Resources become releases, on a real API server, with the real Helm 3 and Helm 4."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.controlplane import waiting
+
+if TYPE_CHECKING:
+    from tests.helm.conftest import World
+
+SLOW = 30.0
+
+
+def wait(condition: object) -> None:
+    waiting.wait_until(condition, timeout=SLOW)  # type: ignore[arg-type]
+
+
+def test_a_release_is_made_upgraded_and_uninstalled(world: World) -> None:
+    with world.operator() as operator:
+        world.create("web", text="one", extra=["a", "b"])
+        wait(lambda: world.is_ready("web"))
+        assert [item["name"] for item in world.by_hand("list", "--output=json")] == ["app-web"]
+        assert world.by_hand("status", "app-web", "--output=json")["info"]["status"] == "deployed"
+        about = world.release("web")
+        assert (about["revision"], about["chart"], about["version"], about["appVersion"]) == (1, "app", "1.0.0", "7")
+        assert (about["action"], about["notes"]) == ("installed", "text is one")
+        actions = {item["name"]: item["action"] for item in world.resource("web")["status"]["resources"]}
+        assert actions == {"app-web": "created", "app-web-a": "created", "app-web-b": "created"}
+        world.update("web", text="one", extra=["a"])
+        wait(lambda: world.release("web").get("revision") == 2)
+        actions = {item["name"]: item["action"] for item in world.resource("web")["status"]["resources"]}
+        assert actions == {"app-web": "created", "app-web-a": "created", "app-web-b": "pruned"}
+        history = world.by_hand("history", "app-web", "--output=json")
+        assert [one["status"] for one in history] == ["superseded", "deployed"]
+        assert history[1]["description"].endswith("web, generation 2")
+        # The chart is not needed any more.
+        (world.chart / "Chart.yaml").unlink()
+        world.api.delete(world.path("web"))
+        wait(lambda: not world.api.exists(world.path("web")))
+        assert world.by_hand("list", "--output=json") == []
+        assert world.data("app-web") is None
+    assert "a bug" not in operator.log
+
+
+def test_what_people_do_with_helm_is_noticed_and_corrected(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        world.update("web", text="two")
+        wait(lambda: world.release("web").get("revision") == 2)
+        world.by_hand("rollback", "app-web", "1")
+        wait(lambda: (world.data("app-web"), world.release("web").get("revision")) == ({"text": "two"}, 4))
+        world.by_hand("upgrade", "app-web", str(world.chart), "--set-string=text=three")
+        wait(lambda: (world.data("app-web"), world.release("web").get("revision")) == ({"text": "two"}, 6))
+        world.by_hand("uninstall", "app-web")
+        wait(lambda: (world.data("app-web"), world.release("web").get("revision")) == ({"text": "two"}, 1))
+
+
+def test_nothing_to_do_costs_no_process_and_no_write(world: World) -> None:
+    with world.operator() as operator:
+        for name in ("one", "two", "three"):
+            world.create(name, text=name)
+        wait(lambda: all(world.is_ready(name) for name in ("one", "two", "three")))
+        calls = world.calls()
+        assert len(calls) == 3
+        time.sleep(3)
+    before = [world.resource(name)["metadata"]["resourceVersion"] for name in ("one", "two", "three")]
+    with operator:
+        operator.says("all resources are known", times=2)
+        time.sleep(3)
+        assert world.calls() == calls
+        assert [world.resource(name)["metadata"]["resourceVersion"] for name in ("one", "two", "three")] == before
+        # And it still looks after them.
+        world.api.delete(world.map_path("app-two"))
+        wait(lambda: world.data("app-two") == {"text": "two"})
+        assert world.calls() == calls
+
+
+def test_drift_is_repaired_without_a_new_revision(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one", extra=["a"])
+        wait(lambda: world.is_ready("web"))
+        world.api.patch(world.map_path("app-web"), {"data": {"text": "theirs", "mine": "kept"}})
+        wait(lambda: world.data("app-web") == {"text": "one", "mine": "kept"})
+        world.api.delete(world.map_path("app-web-a"))
+        wait(lambda: world.data("app-web-a") == {"text": "one"})
+        wait(lambda: world.is_ready("web"))
+        world.update("web", text="two", extra=[])
+        wait(lambda: world.data("app-web") == {"text": "two", "mine": "kept"})
+        wait(lambda: world.data("app-web-a") is None)
+        wait(lambda: world.revisions("app-web") == [(1, "superseded"), (2, "deployed")])
+
+
+def test_drift_is_told_and_left_or_ignored(world: World) -> None:
+    with world.operator(drift="warn"):
+        world.create("web", text="one", extra=["a"])
+        wait(lambda: world.is_ready("web"))
+        world.api.patch(world.map_path("app-web"), {"data": {"text": "theirs"}})
+        wait(lambda: "app-web" in world.message("web"))
+        assert world.is_ready("web")
+        drifted = [item for item in world.resource("web")["status"]["resources"] if item["action"] == "drifted"]
+        assert [(item["name"], item["message"]) for item in drifted] == [("app-web", "changed: data.text")]
+        events = f"/apis/events.k8s.io/v1/namespaces/{world.namespace}/events"
+        wait(lambda: any(one["reason"] == "Drifted" and "data.text" in one["note"] for one in world.api.list(events)))
+        world.api.patch(world.map_path("app-web"), {"data": {"text": "one"}})
+        wait(lambda: "app-web" not in world.message("web"))
+        assert world.calls("upgrade") == []
+    with world.operator(drift="repair", ignore={"ConfigMap": ["/data/text"]}):
+        world.api.patch(world.map_path("app-web"), {"data": {"text": "ignored"}})
+        world.api.delete(world.map_path("app-web-a"))
+        wait(lambda: world.data("app-web-a") is not None)
+        assert world.data("app-web") == {"text": "ignored"}
+
+
+def test_a_changed_chart_upgrades_and_an_unreadable_one_does_not(world: World) -> None:
+    with world.operator() as operator:
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        about = world.chart / "Chart.yaml"
+        text = about.read_text()
+        about.write_text("{")
+        operator.says("the last one is used")
+        about.write_text(text.replace("1.0.0", "1.1.0"))
+        wait(lambda: world.release("web").get("version") == "1.1.0")
+        assert world.release("web")["revision"] == 2
+
+
+def test_a_release_that_gets_another_name_moves(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+    with world.operator(prefix="new"):
+        wait(lambda: world.data("new-web") == {"text": "one"})
+        wait(lambda: world.data("app-web") is None)
+        wait(lambda: [one["name"] for one in world.by_hand("list", "--output=json")] == ["new-web"])
+
+
+def test_a_release_that_is_not_ours_is_refused_until_it_is_adopted(world: World) -> None:
+    world.project()
+    world.by_hand("install", "app-web", str(world.chart), "--set-string=text=theirs")
+    with world.operator():
+        world.create("web", text="ours")
+        wait(lambda: "was not made by Lostr" in world.message("web"))
+        assert world.data("app-web") == {"text": "theirs"}
+        world.api.delete(world.path("web"))
+        wait(lambda: not world.api.exists(world.path("web")))
+        assert world.data("app-web") == {"text": "theirs"}
+        world.create("web", text="ours")
+    with world.operator(adopt=True):
+        wait(lambda: world.data("app-web") == {"text": "ours"})
+        wait(lambda: world.is_ready("web"))
+        assert world.revisions("app-web") == [(1, "superseded"), (2, "deployed")]
+
+
+def test_a_release_that_is_orphaned_stays_and_is_nobodys(world: World) -> None:
+    with world.operator(onDelete="orphan"):
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        world.api.delete(world.path("web"))
+        wait(lambda: not world.api.exists(world.path("web")))
+        assert world.data("app-web") == {"text": "one"}
+        assert world.by_hand("status", "app-web", "--output=json")["info"]["status"] == "deployed"
+
+
+def test_what_fails_names_the_place_and_leaves_what_serves(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        world.update("web", text="broken")
+        wait(lambda: "app/templates/config.yaml:8" in world.message("web"))
+        assert "a value that nobody has" in world.message("web")
+        world.update("web", text="two", bad=99999)
+        wait(lambda: "spec.ports[0].port" in world.message("web"))
+        failed = [item for item in world.resource("web")["status"]["resources"] if item["action"] == "failed"]
+        assert [item["name"] for item in failed] == ["app-web-bad"]
+        assert "app/templates/more.yaml" in failed[0]["message"]
+        assert "revision 1 still serves" in world.message("web")
+        world.update("web", text="two", bad=None, count="many")
+        wait(lambda: "values.count: must be of type integer (from resource.spec.count)" in world.message("web"))
+        world.update("web", count=None, extra=["a"])
+        wait(lambda: world.is_ready("web"))
+        assert world.data("app-web") == {"text": "two"}
+
+
+def test_what_a_failed_revision_left_behind_is_removed(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        world.update("web", extra=["left"], bad=99999)
+        wait(lambda: "spec.ports" in world.message("web"))
+        world.update("web", extra=["a"], bad=None)
+        wait(lambda: world.is_ready("web"))
+        assert (world.data("app-web-left"), world.data("app-web-a")) == (None, {"text": "one"})
+
+
+@pytest.mark.parametrize("how", ["pending-install", "pending-upgrade"])
+def test_a_release_that_was_left_pending_is_recovered(world: World, how: str) -> None:
+    """As a killed Helm leaves it: the Secret says pending, and what it made so far is there."""
+    with world.operator() as operator:
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        if how == "pending-upgrade":
+            world.update("web", text="two")
+            wait(lambda: world.release("web").get("revision") == 2)
+    (number, _) = world.revisions("app-web")[-1]
+    secret = f"/api/v1/namespaces/{world.namespace}/secrets/sh.helm.release.v1.app-web.v{number}"
+    world.api.patch(secret, {"metadata": {"labels": {"status": how}}})
+    with operator:
+        wait(lambda: world.revisions("app-web")[-1] == (number + 1, "deployed"))
+        wait(lambda: world.release("web").get("revision") == number + 1)
+        assert world.is_ready("web")
+
+
+def test_helm_dies_with_the_operator(world: World) -> None:
+    slow = world.folder / "slow"
+    operator = world.operator()
+    (world.folder / "helm").write_text(
+        f'#!/bin/sh\ncase $1 in install) echo $$ > {slow}; exec sleep 60;; esac\nexec {world.helm} "$@"\n'
+    )
+    with operator:
+        world.create("web", text="one")
+        wait(slow.exists)
+        pid = int(slow.read_text())
+        os.kill(operator.pid, signal.SIGKILL)
+        wait(lambda: subprocess.run(["kill", "-0", str(pid)], check=False, capture_output=True).returncode != 0)
