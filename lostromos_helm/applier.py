@@ -19,6 +19,7 @@ from lostromos_helm import (
     binary,
     charts,
     content,
+    failures,
     lookafter,
     naming,
     operations,
@@ -40,6 +41,7 @@ CHART: str = "lostromos.dev/chart"
 """Annotation of a resource: the chart that it wants, if the controller allows that."""
 SWEEP = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
+AFTER_KILL = 0.5
 FIRST_RETRY = 5.0
 LAST_RETRY = 600.0
 """Seconds until a release that failed is tried again: each time twice as long."""
@@ -304,7 +306,8 @@ class HelmApplier:
         """A release that could not be made: which object is to blame, when to try again, and what still serves."""
         before = known.failed
         times = before.times + 1 if before and before.digest == order.digest else 1
-        pause = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(times - 1, 10))
+        first = AFTER_KILL if isinstance(error, failures.KilledError) else FIRST_RETRY
+        pause = min(LAST_RETRY, first * 2.0 ** min(times - 1, 10))
         objects = await self._care.blame(self._releases.of(order.place)[-1:], order)
         retryable = any(one.retryable for one in objects) if objects else error.retryable
         known.content = None
@@ -314,7 +317,7 @@ class HelmApplier:
 
     def _failed(self, order: operations.Order, failed: _Failed) -> interfaces.Applied:
         """A failure as it is reported, the first time and until something changes."""
-        after = max(1.0, failed.until - time.monotonic()) if failed.retryable else None
+        after = max(0.1, failed.until - time.monotonic()) if failed.retryable else None
         history = self._releases.of(order.place)
         serving = next((one for one in reversed(history) if one.status == storage.DEPLOYED), None)
         still = f"; revision {serving.number} still serves" if serving else ""

@@ -39,6 +39,12 @@ _FOREIGN: Final = re.compile(
 )
 
 
+class KilledError(errors.LostromosError):
+    """Helm was killed, by whoever: nothing is wrong with the release itself."""
+
+    retryable = True
+
+
 def explain(done: process.Completed, action: str, secrets: Mapping[str, str]) -> errors.LostromosError:
     """The error of a call that failed. ``secrets``: texts that must not be repeated, and what stands for each."""
     said = hide(_error(done.errors.decode(errors="replace")), secrets)
@@ -46,6 +52,8 @@ def explain(done: process.Completed, action: str, secrets: Mapping[str, str]) ->
         found = recognise(said, action)
         if found is not None:
             return found
+    if done.status < 0:
+        return KilledError(f"{action}: helm was killed by signal {-done.status}")
     if not said:
         return errors.ProcessError(f"{action}: helm ended with status {done.status}, and said nothing")
     return errors.ProcessError(f"{action}: {errors.shorten(said, 500)}")

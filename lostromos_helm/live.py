@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 from typing import TYPE_CHECKING, Any, Final, final
+
+import orjson
 
 from lostromos_core.kube import arrival, media, members, paths, readiness, watch
 
@@ -31,7 +34,7 @@ _MOMENT: Final = 2.0
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
-    """One object. ``why_not``: why it is not ready. ``writers``: who else wrote on it and when, empty if nobody."""
+    """One object. ``why_not``: why it is not ready. ``writers``: who else wrote what, empty if nobody."""
 
     uid: str
     version: int
@@ -127,7 +130,7 @@ class _Sink:
             version=members.number(metadata.get("resourceVersion", "")),
             place=(annotations.get(NAMESPACE, ""), annotations[RELEASE]),
             why_not=readiness.why_not(item),
-            writers=_writers(metadata),
+            writers=_writers(item),
         )
         self._live._put(key, seen)  # noqa: SLF001 - as above
 
@@ -147,11 +150,20 @@ class _Sink:
         return self._kind.api_version.rpartition("/")[0], self._kind.name, namespace, name
 
 
-def _writers(metadata: Mapping[str, Any]) -> str:
-    """Who else wrote on an object, and when: as long as that is the same, nobody changed anything again."""
+def _writers(item: Mapping[str, Any]) -> str:
+    """Who else wrote on an object, and when, and a digest: as long as that is the same, nobody changed anything again.
+
+    Times are whole seconds, so they do not tell a second change from the first.
+    """
+    metadata = item["metadata"]
     others = [
         f"{entry.get('manager')} {entry.get('operation')} {entry.get('subresource') or ''} {entry.get('time')}"
         for entry in metadata.get("managedFields") or ()
         if entry.get("manager") != MANAGER and entry.get("subresource") != "status"
     ]
-    return "; ".join(sorted(others))
+    if not others:
+        return ""
+    rest = {key: value for key, value in item.items() if key not in {"apiVersion", "kind", "metadata", "status"}}
+    content = rest or metadata.get("resourceVersion")
+    digest = hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    return "; ".join([*sorted(others), digest])

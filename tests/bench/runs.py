@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from tests.bench import floor as floors
-from tests.bench import observer, phases, processes, running, workload
+from tests.bench import helm_floor, observer, phases, processes, running, workload
 from tests.controlplane import api, cluster, guard
 
 WARM_UP: Final = 40
@@ -54,7 +54,7 @@ def run(plan: Plan, *, say: Say) -> Run:
     folder.mkdir(mode=0o700)
     with (
         contextlib.closing(guard.Guard(folder)) as watchman,
-        cluster.ControlPlane() as plane,
+        cluster.ControlPlane(controller_manager=plan.applier in workload.HELM) as plane,
         api.Api(plane.access(), within=ANSWER_WITHIN) as admin,
     ):
         workload.define(admin)
@@ -101,6 +101,11 @@ class _Bench:
         )
 
     def _floor(self, namespace: str, *, count: int, trials: int) -> floors.Floor:
+        if self._plan.applier in workload.HELM:
+            return helm_floor.measure(
+                self._plane, self._admin, applier=self._plan.applier, namespace=namespace, count=count,
+                folder=self._project.folder,
+            )  # fmt: skip
         return floors.measure(
             self._plane, self._admin, project=self._project, namespace=namespace, count=count, trials=trials
         )

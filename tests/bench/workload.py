@@ -10,10 +10,14 @@ import yaml
 from tests import operators
 from tests.controlplane import api, binaries, crds
 
-Applier: TypeAlias = Literal["server-side", "kubectl"]
+Applier: TypeAlias = Literal["server-side", "kubectl", "helm-3", "helm-4"]
+HELM: Final[frozenset[Applier]] = frozenset({"helm-3", "helm-4"})
 
 KIND: Final = crds.CustomKind(group="bench.example.com")
 FOLDER: Final = Path(__file__).parent / "project"
+CHART: Final = FOLDER / "chart"
+AT_ONCE_HELM: Final = 4
+"""Processes of Helm at the same time, of the operator and of the floor."""
 CHILDREN: Final = {
     "configmaps": "/api/v1",
     "services": "/api/v1",
@@ -33,10 +37,26 @@ def define(admin: api.Api) -> None:
 
 def project(folder: Path, *, applier: Applier, namespace: str) -> operators.Project:
     """An operator's configuration in a folder: one controller, for the resources of one namespace."""
+    if applier in HELM:
+        return _releases(folder, applier, namespace)
     templates = {path.name: path.read_text() for path in sorted((FOLDER / "templates").iterdir())}
     apply: Mapping[str, Any] = {"server-side": {}} if applier == "server-side" else {"kubectl": {"binary": _kubectl()}}
     watch = {"namespaces": [namespace]}
     return operators.project(folder, KIND, templates=templates, apply=apply, watch=watch)
+
+
+def _releases(folder: Path, applier: Applier, namespace: str) -> operators.Project:
+    made = operators.Project(folder)
+    kind = {"group": KIND.group, "version": KIND.version, "kind": KIND.kind, "namespaces": [namespace]}
+    options = {"chart": str(CHART), "prefix": "", "binary": str(helm(applier)), "cache": str(folder / "cache")}
+    controller = {"name": "app", "watch": {"kubernetes": kind}, "render": {"values": {"layout": "spec"}}}
+    made.write({"controllers": [{**controller, "apply": {"helm": {**options, "processes": AT_ONCE_HELM}}}]})
+    return made
+
+
+def helm(applier: Applier) -> Path:
+    """The binary that an applier uses."""
+    return binaries.helm3() if applier == "helm-3" else binaries.helm4()
 
 
 def names(count: int) -> list[str]:

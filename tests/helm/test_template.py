@@ -1,0 +1,109 @@
+"""``helm-template``: charts for the other appliers, and what a chart that does not quote can be made to do with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import operators
+from tests.controlplane import waiting
+
+if TYPE_CHECKING:
+    from tests.helm.conftest import World
+
+CAREFUL = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ .Release.Name }}}
+data: {text: {{ .Values.text | quote }}}
+"""
+CARELESS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}
+data:
+  text: {{ .Values.text }}
+"""
+
+
+def project(world: World, template: str, **options: Any) -> operators.Project:
+    """A controller that renders the chart and applies it itself."""
+    made = world.project()
+    for path in (world.chart / "templates").iterdir():
+        path.unlink()
+    (world.chart / "templates" / "config.yaml").write_text(template)
+    kind = {"group": world.crd.group, "version": world.crd.version, "kind": world.crd.kind}
+    given = {"chart": "app", "binary": str(world.folder / "helm"), "cache": str(world.folder / "cache"), **options}
+    controller = {
+        "name": "app",
+        "watch": {"kubernetes": kind},
+        "render": {"helm-template": {"values": {"layout": "spec"}, **given}},
+        "apply": {"server-side": {"finalizer": "always", "prune": {"share": 1}}},
+    }
+    made.write({"controllers": [controller]})
+    return made
+
+
+def test_a_chart_is_applied_pruned_and_deleted_without_a_release(world: World) -> None:
+    chart = CAREFUL + "{{- if .Values.more }}\n---\n" + CAREFUL.replace(".Release.Name }}", ".Release.Name }}-more")
+    with operators.Operator(project(world, f"{chart}{{{{- end }}}}\n"), world.plane.kubeconfig):
+        world.create("web", text="one", more=True)
+        waiting.wait_until(lambda: world.is_ready("web"))
+        assert (world.data("app-web"), world.data("app-web-more")) == ({"text": "one"}, {"text": "one"})
+        world.update("web", text="two: {{ x }}", more=False)
+        waiting.wait_until(lambda: world.data("app-web") == {"text": "two: {{ x }}"})
+        waiting.wait_until(lambda: world.data("app-web-more") is None)
+        waiting.wait_until(lambda: world.is_ready("web"))
+        calls = world.calls("template")
+        world.api.patch(world.map_path("app-web"), {"data": {"text": "theirs"}})
+        waiting.wait_until(lambda: world.data("app-web") == {"text": "two: {{ x }}"})
+        assert world.calls("template") == calls, "the same state is rendered once"
+        world.api.delete(world.path("web"))
+        waiting.wait_until(lambda: not world.api.exists(world.path("web")))
+        assert world.data("app-web") is None
+        assert world.by_hand("list", "--output=json") == []
+
+
+INJECTIONS = [
+    "x\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: injected}\nstringData: {a: b}\n",
+    ("x\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: injected}\n"
+    "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\nsubjects: []\n"),
+    "x\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: injected, namespace: kube-system}\n",
+    'x\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: foreign, annotations: {lostromos.dev/adopt: "true"}}\ndata: {a: ours}\n',
+    "x\n---\napiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: injected}\n",
+    "x\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: injected, namespace: default}\n",
+]  # fmt: skip
+
+
+def test_a_chart_that_does_not_quote_cannot_leave_its_kinds_and_its_namespace(world: World) -> None:
+    world.api.create(world.map_path("").rstrip("/"), {"metadata": {"name": "foreign"}, "data": {"a": "theirs"}})
+    with operators.Operator(project(world, CARELESS), world.plane.kubeconfig):
+        for number, text in enumerate(INJECTIONS):
+            world.create(f"web{number}", text=text)
+        for number in range(len(INJECTIONS)):
+            waiting.wait_until(lambda number=number: operators.condition(world.resource(f"web{number}")) != {})  # type: ignore[misc]
+            ready = operators.condition(world.resource(f"web{number}"))
+            assert (ready["status"], ready["reason"]) == ("False", "Refused"), ready
+            assert "app/templates/config.yaml" in ready["message"]
+            assert world.data(f"app-web{number}") is None
+        world.create("good", text="a text")
+        waiting.wait_until(lambda: world.is_ready("good"))
+    assert world.data("foreign") == {"a": "theirs"}
+    assert not world.api.exists(f"/api/v1/namespaces/{world.namespace}/secrets/injected")
+    assert not world.api.exists("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/injected")
+    assert not world.api.exists("/api/v1/namespaces/kube-system/configmaps/injected")
+
+
+@pytest.mark.parametrize("kinds", [[], ["ConfigMap"]])
+def test_a_chart_without_defaults_needs_a_list_of_kinds(world: World, kinds: list[str]) -> None:
+    needy = CAREFUL.replace(".Values.text", '(required "text is needed" .Values.text)')
+    made = project(world, needy, kinds=kinds)
+    (world.chart / "values.yaml").write_text("{}\n")
+    with operators.Operator(made, world.plane.kubeconfig):
+        world.create("web", text="one")
+        if kinds:
+            waiting.wait_until(lambda: world.is_ready("web"))
+        else:
+            waiting.wait_until(lambda: "list them in the renderer's `kinds`" in world.message("web"))
