@@ -92,6 +92,7 @@ class HelmApplier:
             raise errors.ConfigError(msg)
         self._known: dict[str, _Known] = {}
         self._keys: dict[str, str] = {}
+        self._taken: set[releases.Place] = set()
         self._helm: binary.Helm
         self._charts: charts.Charts
         self._releases: releases.Releases
@@ -179,9 +180,6 @@ class HelmApplier:
     async def _order(self, owner: interfaces.Resource, rendered: interfaces.Values) -> operations.Order:
         """What the release shall be; raises RefusedError, ConfigError, RenderError."""
         chart = await self._charts.get(self._reference(owner))
-        full = values.coalesce(chart.defaults, rendered.values)
-        if chart.schema is not None:
-            values.check(chart.schema, full, rendered)
         encoded = values.encode(rendered.values)
         namespace = self._options.namespace or owner.ref.namespace
         if not namespace:
@@ -195,9 +193,8 @@ class HelmApplier:
             owner_id=marks.set_id(owner.ref),
             place=(namespace, naming.release_name(prefix, owner, namespace)),
             chart=chart,
-            values=rendered.values,
+            rendered=rendered,
             input=encoded,
-            hidden=rendered.hidden,
             digest=values.digest(chart.digest.encode(), encoded, about.encode()),
         )
 
@@ -221,26 +218,39 @@ class HelmApplier:
         """Do what is to be done about the release, and say what it consists of; raises what keeps us from it."""
         asked = str((order.owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
         again = known.asked is not None and asked != known.asked
-        history = self._releases.of(order.place) or await self._releases.refresh(order.place)
+        history = self._releases.of(order.place)
+        if not history and (self._options.adopt or order.place in self._taken):
+            history = await self._releases.refresh(order.place)
+            self._taken.discard(order.place)
         decision = plan.decide(
             history, owner=order.owner_id, digest=order.digest, adopt=self._options.adopt, again=again,
             now=time.time(), patience=self._options.timeout,
         )  # fmt: skip
         step = decision.step
+        if step is plan.Step.REFUSE:
+            self._taken.add(order.place)
+            raise errors.RefusedError(decision.why)
         if step is plan.Step.NOTHING:
             known.asked = asked
             return await self._content(order, known, history[-1])
-        if step is plan.Step.REFUSE:
-            raise errors.RefusedError(decision.why)
         if step is plan.Step.WAIT:
             raise _LaterError(decision.why, decision.after)
         if self._leaves_alone(order, known, again=again):
             raise _LeftAloneError
+        if order.chart.schema is not None:
+            full = values.coalesce(order.chart.defaults, order.values)
+            values.check(order.chart.schema, full, order.rendered)
         before = await content.before(self._kube, history)
         try:
             answer = await self._run(order, step, history)
-        finally:
+        except failures.NameTakenError:
+            self._taken.add(order.place)
+            return await self._bring(order, known)
+        except errors.LostromosError:
             await self._releases.refresh(order.place)
+            raise
+        if not self._kube.dry_run:
+            await self._releases.arrive(order.place, int(answer.get("version") or 0))
         known.asked = asked
         made = known.content = content.of(answer, order.place, before, order.secrets)
         await self._care.remove_leftovers(before, made, order.place)

@@ -80,7 +80,11 @@ class Helm:
             raise errors.ConfigError(f"applier helm: {error}") from error
         found = _VERSION.match(done.output.decode(errors="replace").strip())
         if done.status or not found:
-            msg = f"applier helm: {self._binary} does not work: `helm version` ended with status {done.status}"
+            said = errors.shorten((done.errors or done.output).decode(errors="replace"), 200) or "nothing"
+            msg = (
+                f"applier helm: {self._binary} does not work: `helm version` ended with status {done.status} and said "
+                f"{said!r}; name another with `binary`"
+            )
             raise errors.ConfigError(msg)
         self.version = Version(*map(int, found.groups()))
         if not OLDEST <= (self.version.major, self.version.minor) < (NEWEST_MAJOR + 1, 0):

@@ -6,37 +6,51 @@ been taken out: the operator's variables and the Secrets that went into the valu
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from lostromos_core import process
 
 SHORTEST_SECRET: Final = 4
 """Texts that are shorter are not hidden: they would be found everywhere."""
+SHORTEST_LINE: Final = 8
+"""Lines of a hidden text that are shorter are not hidden alone."""
 _PREFIX: Final = re.compile(r"^Error:\s*", re.MULTILINE)
-_STAGES: Final = re.compile(
-    r"^(?:INSTALLATION|UPGRADE|UNINSTALL|ROLLBACK) FAILED:?\s*|^failed to (?:install|upgrade) CRD.*?:\s*"
+_STAGE: Final = re.compile(r"^Error:\s*(?:INSTALLATION|UPGRADE|UNINSTALL|ROLLBACK) FAILED:?\s*", re.MULTILINE)
+_CRD: Final = re.compile(r"^failed to (?:install|upgrade) CRD.*?:\s*")
+_ADVICE: Final = re.compile(r"\s*Use --debug flag to render out invalid YAML\s*$")
+_PLACE: Final = re.compile(
+    r"(?P<end>execution error at \(|parse error at \()(?P<file>[^\n]+?):(?P<line>\d+)(?::\d+)?\):\s*"
+    r"|(?P<yaml>YAML parse error on )(?P<yaml_file>[^\n:]+):\s*"
+    r"|template: (?P<frame>[^\n:]+):(?P<frame_line>\d+)(?::\d+)?:\s*"
+    r"|^(?P<trace>[^\s:][^\n:]*):(?P<trace_line>\d+)(?::\d+)?\n\s+",
+    re.MULTILINE,
 )
-_TEMPLATE: Final = re.compile(
-    r"(?:execution error at \((?P<fail>[^\s()]+?):(?P<fail_line>\d+)(?::\d+)?\):\s*(?P<fail_why>.*)"
-    r"|template: (?P<file>[^\s:]+):(?P<line>\d+)(?::\d+)?:\s*(?P<why>.*)"
-    r"|parse error at \((?P<parse>[^\s()]+?):(?P<parse_line>\d+)\):\s*(?P<parse_why>.*)"
-    r"|YAML parse error on (?P<yaml>\S+?):\s*(?P<yaml_why>.*))",
-    re.DOTALL,
-)
-_INNERMOST: Final = re.compile(r".*\bat (<[^>]*>): (.*)$", re.DOTALL)
+"""A place in a chart: Helm 3 and 4 say it on one line, and Helm 4 on several as well. What follows is why."""
+_TPL: Final = "gotpl"
+"""What Helm calls the text that the function ``tpl`` is given: no file."""
+_INNERMOST: Final = re.compile(r"executing \"[^\"]*\" at (<.*?>):\s+(.*)", re.DOTALL)
 _SCHEMA: Final = re.compile(r"values don't meet the specifications of the schema", re.IGNORECASE)
 _TOO_LARGE: Final = re.compile(
-    r"sh\.helm\.release\.v1\S*\".*(?:Too long|too large)|etcdserver: request is too large", re.DOTALL
+    r"sh\.helm\.release\.v1\S*\".*(?:Too long|too large)"
+    r"|failed to (?:create|update): Request entity too large|etcdserver: request is too large",
+    re.DOTALL,
 )
 _FOREIGN: Final = re.compile(
     r"(\w+) \"([^\"]+)\" in namespace \"([^\"]*)\" exists and cannot be imported into the current release"
 )
+
+
+class NameTakenError(errors.LostromosError):
+    """There is a release of this name, that we did not know of."""
+
+    retryable = True
 
 
 class KilledError(errors.LostromosError):
@@ -70,8 +84,20 @@ def hide(text: str, secrets: Mapping[str, str]) -> str:
 def secrets_of(hidden: Iterable[str], written: Any) -> dict[str, str]:  # noqa: ANN401 - any JSON value
     """The hidden texts that the resource's author has not written, each with what stands for it."""
     known = set(_texts(written))
-    found = (text for text in hidden if len(text) >= SHORTEST_SECRET)
-    return {text: "***" for text in found if not any(text in one for one in known)}
+    found = {text for text in hidden if len(text) >= SHORTEST_SECRET and not any(text in one for one in known)}
+    return dict.fromkeys((form for text in found for form in _forms(text, known)), "***")
+
+
+def _forms(text: str, known: Collection[str]) -> Iterator[str]:
+    """A text in the forms that messages have: as it is, trimmed, quoted as Go and its schema library do, its lines."""
+    yield text
+    if len(text.strip()) >= SHORTEST_SECRET:
+        yield text.strip()
+    quoted = json.dumps(text, ensure_ascii=False)[1:-1]
+    yield quoted
+    yield quoted.replace('\\"', '"').replace("'", "\\'")
+    lines = (line.strip() for line in text.splitlines()) if "\n" in text else ()
+    yield from (line for line in lines if len(line) >= SHORTEST_LINE and not any(line in one for one in known))
 
 
 def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
@@ -86,23 +112,26 @@ def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
 
 
 def _error(text: str) -> str:
-    """What stands behind the last ``Error:``; warnings before it are left out."""
-    parts = _PREFIX.split(text)
-    return _STAGES.sub("", parts[-1].strip()) if len(parts) > 1 else ""
+    """What stands behind Helm's ``Error:``; warnings and the logs of hooks before it are left out."""
+    found = _STAGE.search(text) or _PREFIX.search(text)
+    return _ADVICE.sub("", _CRD.sub("", text[found.end() :].strip())) if found else ""
 
 
 def _template(said: str, action: str) -> errors.LostromosError | None:
     """An error in one of the chart's files: the deepest one that is named."""
-    found = list(_TEMPLATE.finditer(said))
-    if not found:
+    place, rest = "", None
+    for found in _PLACE.finditer(said):
+        file = found["file"] or found["yaml_file"] or found["frame"] or found["trace"]
+        line = found["line"] or found["frame_line"] or found["trace_line"]
+        if file != _TPL:
+            place = f"{file}:{line}" if line else file
+        rest = said[found.end() :]
+        if found["end"] or found["yaml"]:
+            break  # what follows are the chart's author's own words, or the YAML library's
+    if rest is None:
         return None
-    groups = found[-1].groupdict()
-    file = next(groups[key] for key in ("fail", "file", "parse", "yaml") if groups[key])
-    line = next((groups[key] for key in ("fail_line", "line", "parse_line") if groups[key]), "")
-    why = next((groups[key] for key in ("fail_why", "why", "parse_why", "yaml_why") if groups[key]), said)
-    if inner := _INNERMOST.match(why):
-        why = f"{inner.group(1)}: {inner.group(2)}"
-    place = f"{file}:{line}" if line else file
+    inner = _INNERMOST.match(rest)
+    why = f"{inner[1]}: {inner[2]}" if inner else rest
     return errors.RenderError(f"{action}: {errors.shorten(why, 400)}", place=place)
 
 
@@ -138,16 +167,23 @@ def _api(status: int, *, retryable: bool) -> Callable[[str], errors.LostromosErr
 
 _PATTERNS: Final[tuple[tuple[str, Callable[[str], errors.LostromosError]], ...]] = (
     (
-        r"cannot re-use a name that is still in use",
-        lambda text: errors.ProcessError(f"{text}: somebody else made a release of this name at the same moment"),
+        r"cannot re-?use a name that is still in use",
+        lambda text: NameTakenError(f"{text}: there is a release of this name"),
     ),
+    (r"failed calling webhook", _api(500, retryable=True)),
+    (r"^failed to parse -:", lambda text: errors.RenderError(f"{text}; this is how Helm reads the values")),
     (r"no matches for kind|ensure CRDs are installed first", _api(404, retryable=True)),
     (
         r"found in Chart\.yaml, but missing in charts/",
         lambda text: errors.RefusedError(f"{text}; run `helm dependency build` on the chart"),
     ),
+    (
+        r"chart requires kubeVersion|^cannot load \S+:|^validation: chart\.",
+        lambda text: errors.RefusedError(f"{text}; this chart cannot be used here as it is"),
+    ),
     (r"error validating data|ValidationError|strict decoding error", _api(422, retryable=False)),
     (r"(?:is|are) forbidden", _api(403, retryable=True)),
+    (r"Apply failed with \d+ conflict|the object has been modified", _api(409, retryable=True)),
     (r"\bis invalid:|Invalid value|admission webhook .* denied", _api(422, retryable=False)),
     (
         r"cluster unreachable|connection refused|connection reset|TLS handshake|no route to host",

@@ -6,8 +6,10 @@ One watch a kind, of what carries Helm's label. Only metadata is asked for where
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
+import time
 from typing import TYPE_CHECKING, Any, Final, final
 
 import orjson
@@ -15,7 +17,7 @@ import orjson
 from lostromos_core.kube import arrival, media, members, paths, readiness, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lostromos_core import errors
     from lostromos_core.kube import client, discovery
@@ -29,6 +31,8 @@ MANAGER: Final = "helm"
 """Helm's name as a field manager."""
 _MOMENT: Final = 2.0
 """Seconds for the watch to bring what Helm has just applied."""
+_SOON: Final = 0.7
+"""Seconds for it to become ready, before anybody is told that it is not."""
 
 
 @final
@@ -67,17 +71,19 @@ class Live:
         """An object, if it is there and carries Helm's label."""
         return self._seen.get(key)
 
-    async def arrive(self, keys: Iterable[members.Key]) -> None:
-        """Wait a moment until all of these objects have been seen."""
-        missing = [key for key in keys if key not in self._seen]
-        try:
+    async def settle(self, keys: Sequence[members.Key]) -> None:
+        """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
+        deadline = time.monotonic() + _SOON
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT):
-                while missing:
+                while not all(self._is_settled(key, deadline) for key in keys):
                     self._news.clear()
-                    await self._news.wait()
-                    missing = [key for key in missing if key not in self._seen]
-        except TimeoutError:
-            return
+                    async with asyncio.timeout(_SOON):
+                        await self._news.wait()
+
+    def _is_settled(self, key: members.Key, deadline: float) -> bool:
+        seen = self._seen.get(key)
+        return seen is not None and (not seen.why_not or time.monotonic() > deadline)
 
     def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
         async def path() -> str:

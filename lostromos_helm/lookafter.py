@@ -48,7 +48,8 @@ class Care:
         actions, found.actions = found.actions, {}
         pruned, found.pruned = found.pruned, ()
         watched = [await self._watched(ref) for ref in found.refs]
-        await self._live.arrive(content.identity(ref) for ref, is_watched in watched if is_watched)
+        if actions:
+            await self._live.settle([content.identity(ref) for ref, is_watched in watched if is_watched])
         results = []
         for (ref, is_watched), written in zip(watched, found.refs, strict=True):
             key = content.identity(written)

@@ -7,8 +7,11 @@ Source: https://pkg.go.dev/sigs.k8s.io/yaml/goyaml.v2, resolve.go
 
 from __future__ import annotations
 
+import base64
+import ctypes
 import dataclasses
 import hashlib
+import math
 import re
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -17,15 +20,25 @@ import yaml
 from lostromos_core import errors, interfaces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-_SOURCE: Final = re.compile(r"^# Source: (\S+)$", re.MULTILINE)
+_SOURCE: Final = re.compile(r"^# Source: (\S.*?)\s*$", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"^---\s*$", re.MULTILINE)
-_INTEGER: Final = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)")
+_INTEGER: Final = re.compile(r"[-+]?(0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|[1-9][0-9]*|0)")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_TRUE: Final = frozenset({"true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
-_FALSE: Final = frozenset({"false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF"})
-_NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_WORDS: Final[Mapping[str, bool | None]] = {
+    **dict.fromkeys(("true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+}
+_NO_JSON: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_TAG: Final = "tag:yaml.org,2002:"
+_TYPES: Final[Mapping[str, frozenset[type]]] = {
+    f"{_TAG}int": frozenset({int}),
+    f"{_TAG}float": frozenset({float, int}),
+    f"{_TAG}bool": frozenset({bool}),
+    f"{_TAG}null": frozenset({type(None)}),
+}
 
 
 @final
@@ -51,7 +64,7 @@ def parse(text: str, namespace: str) -> list[Item]:
         source = _SOURCE.search(part)
         file = source.group(1) if source else ""
         try:
-            data = yaml.load(part, Loader=_Loader)  # noqa: S506 - a safe loader with Go's scalars
+            data = read(part)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise errors.RenderError(f"not valid YAML: {errors.shorten(str(error), 200)}", place=file) from error
         if data is None:
@@ -61,10 +74,19 @@ def parse(text: str, namespace: str) -> list[Item]:
 
 
 def _flat(data: Any, file: str) -> list[Any]:  # noqa: ANN401 - whatever the chart made
-    """A document, or the items of a List."""
-    if isinstance(data, dict) and str(data.get("kind", "")).endswith("List") and isinstance(data.get("items"), list):
-        return [one for item in data["items"] for one in _flat(item, file)]
-    return [data]
+    """A document, or the items of a list, which is whatever has ``items``, as for Helm's own library.
+
+    Items of a typed list need not say what they are.
+    Source: https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1/unstructured, unstructuredJSONScheme.decodeToList
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("items", ""), list | None):
+        return [data]
+    kind = {"apiVersion": data.get("apiVersion"), "kind": str(data.get("kind", "")).removesuffix("List")}
+    found = []
+    for item in data["items"] or ():
+        bare = isinstance(item, dict) and not item.get("apiVersion") and not item.get("kind")
+        found += _flat({**kind, **item} if bare else item, file)
+    return found
 
 
 def _item(data: Any, namespace: str, file: str, text: str) -> Item:  # noqa: ANN401 - whatever the chart made
@@ -80,39 +102,119 @@ def _item(data: Any, namespace: str, file: str, text: str) -> Item:  # noqa: ANN
     return Item(ref, data, file, hashlib.blake2b(text.strip().encode(), digest_size=12).digest())
 
 
+def read(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """One document; raises ValueError or yaml.YAMLError."""
+    node = yaml.compose(text, Loader=_Loader)
+    return None if node is None else _Builder().build(node)
+
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C, if it is there."""
+_UNFINISHED: Final = object()
+_PLAIN: Final = "plain"
+"""What stands for the tag of a scalar that has neither quotes nor a tag."""
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """Builds plain data with the scalars of Go's library."""
+    """Leaves it to us what a plain scalar is."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {  # noqa: RUF012 - as PyYAML has it
-        "<": [("tag:yaml.org,2002:merge", re.compile(r"^<<$"))]
-    }
-
-    def construct_scalar_like_go(self, node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - a scalar
-        """A scalar: as text if it is quoted, and otherwise by what it looks like."""
-        text = str(node.value)
-        return text if node.style in {"'", '"', "|", ">"} else resolve(text)
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> str:  # noqa: ANN401, ARG002
+        return _PLAIN if kind is yaml.ScalarNode and implicit[0] else f"{_TAG}str"
 
 
-_Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_scalar_like_go)
+@final
+class _Builder:
+    """Builds plain data. What an anchor names is built once."""
+
+    def __init__(self) -> None:
+        self._built: dict[yaml.Node, Any] = {}
+
+    def build(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any JSON value
+        if isinstance(node, yaml.ScalarNode):
+            return _scalar(node)
+        if node not in self._built:
+            self._built[node] = _UNFINISHED
+            is_mapping = isinstance(node, yaml.MappingNode)
+            self._built[node] = self._mapping(node) if is_mapping else [self.build(item) for item in node.value]
+        if self._built[node] is _UNFINISHED:
+            raise ValueError("an anchor's value contains itself")
+        return self._built[node]
+
+    def _mapping(self, node: Any) -> dict[str, Any]:  # noqa: ANN401 - a MappingNode
+        """The last of equal keys counts, and so do merged ones: Go's library simply goes from top to bottom."""
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            if key.tag == f"{_TAG}merge" or (key.tag == _PLAIN and key.value == "<<"):
+                for merged in self._merged(value):
+                    found.update(merged)
+            else:
+                found[_key(self.build(key))] = self.build(value)
+        return found
+
+    def _merged(self, node: yaml.Node) -> Iterator[dict[str, Any]]:
+        """The mappings behind ``<<``, the first of a sequence last."""
+        found = self.build(node)
+        for one in reversed(found) if isinstance(found, list) else [found]:
+            if not isinstance(one, dict):
+                raise ValueError("<< takes a mapping, or a sequence of them")  # noqa: TRY004 - foreign text is wrong
+            yield one
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - a scalar
+    text = str(node.value)
+    if node.tag == _PLAIN:
+        return resolve(text)
+    if node.tag == f"{_TAG}binary":
+        return base64.b64decode(text).decode()
+    if node.tag not in _TYPES:
+        return text
+    value = resolve(text)
+    if type(value) not in _TYPES[node.tag]:
+        raise ValueError(f"{errors.shorten(text, 50)!r} is no {node.tag.removeprefix(_TAG)}")
+    return value
 
 
 def resolve(text: str) -> Any:  # noqa: ANN401 - a scalar
-    """What a plain scalar is to Go's library."""
-    if text in _NULL:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    if _INTEGER.fullmatch(text):
-        plain = text.replace("_", "")
+    """What a plain scalar is to Go's library; raises ValueError for numbers that JSON does not know."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    if _NO_JSON.fullmatch(text):
+        raise ValueError(f"{text} cannot be written as JSON")
+    plain = text if text[0] == "." else text.replace("_", "")
+    if _INTEGER.fullmatch(plain):
         digits = plain.lstrip("+-")
-        base = 8 if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit() else 0
-        return int(plain, base)
-    if _FLOAT.fullmatch(text):
-        return float(text)
+        octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+        number = int(plain, 8 if octal else 0)
+        if -(1 << 63) <= number < 1 << (63 if plain[0] == "+" else 64):
+            return number
+    if _FLOAT.fullmatch(plain) and math.isfinite(float(plain)):
+        return float(plain)
     return text
+
+
+def _key(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A mapping's key as JSON has it. Source: https://pkg.go.dev/sigs.k8s.io/yaml, convertToJSONableObject."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return _short(value)
+        case _:
+            raise ValueError(f"a key cannot be {'null' if value is None else 'a mapping or a sequence'}")
+
+
+def _short(value: float) -> str:
+    """A number with as few digits as a float of 32 bits needs, as Go writes it (``strconv.FormatFloat``, ``'g'``)."""
+    single = ctypes.c_float(value).value
+    if math.isinf(single):
+        return ".inf" if single > 0 else "-.inf"
+    digits = next(count for count in range(9) if ctypes.c_float(float(f"{single:.{count}e}")).value == single)
+    exponent = int(f"{single:.{digits}e}".partition("e")[2])
+    plain = -4 <= exponent < 6  # noqa: PLR2004 - Go's own limits
+    return f"{single:.{max(digits - exponent, 0)}f}" if plain else f"{single:.{digits}e}"

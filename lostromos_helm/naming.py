@@ -13,6 +13,8 @@ LONGEST: Final = 53
 """Characters in a release's name. Source: https://helm.sh/docs/chart_template_guide/getting_started"""
 _HASH: Final = 8
 _ALLOWED: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_HASHED: Final = re.compile(rf".*-[0-9a-f]{{{_HASH}}}")
+"""What could be the name of a resource that got a hash."""
 _FORBIDDEN: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -24,7 +26,7 @@ def release_name(prefix: str, owner: interfaces.Resource, namespace: str) -> str
     ref = owner.ref
     plain = f"{prefix}-{ref.name}" if prefix else ref.name
     elsewhere = ref.namespace not in {"", namespace}
-    if len(plain) <= LONGEST and _ALLOWED.fullmatch(plain) and not elsewhere:
+    if len(plain) <= LONGEST and _ALLOWED.fullmatch(plain) and not _HASHED.fullmatch(plain) and not elsewhere:
         return plain
     digest = hashlib.sha256(f"{ref.namespace}/{ref.name}".encode()).hexdigest()[:_HASH]
     readable = _FORBIDDEN.sub("-", plain.lower()).strip("-")[: LONGEST - _HASH - 1].rstrip("-")

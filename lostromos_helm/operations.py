@@ -26,10 +26,14 @@ class Order:
     owner_id: str
     place: releases.Place
     chart: charts.Chart
-    values: Mapping[str, Any]
+    rendered: interfaces.Values
     input: bytes
     digest: str
-    hidden: frozenset[str]
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The values, without the chart's defaults."""
+        return self.rendered.values
 
     @property
     def name(self) -> str:
@@ -39,7 +43,7 @@ class Order:
     @property
     def secrets(self) -> Mapping[str, str]:
         """Texts that the resource's author must not see, each with what stands for it."""
-        return failures.secrets_of(self.hidden, self.owner.data)
+        return failures.secrets_of(self.rendered.hidden, self.owner.data)
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core.kube import arrival, media, paths, watch
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str]
 """Namespace and name of a release."""
+_MOMENT: Final = 1.0
 _SECRET: Final = "Secret"  # noqa: S105 - a kind
 
 
@@ -37,6 +39,7 @@ class Releases:
         self._namespaces = tuple(namespaces) or ("",)
         self._changed = changed
         self._arrivals: dict[str, arrival.Arrival] = {}
+        self._news = asyncio.Event()
         self._revisions: dict[Place, dict[int, storage.Revision]] = {}
         self._secrets: dict[Place, tuple[Place, int]] = {}
 
@@ -63,6 +66,16 @@ class Releases:
     def newest(self) -> list[storage.Revision]:
         """The newest revision of each release."""
         return [found[max(found)] for found in self._revisions.values()]
+
+    async def arrive(self, place: Place, number: int) -> None:
+        """Wait for the watch to bring a revision that Helm has just made; ask for it if that takes long."""
+        try:
+            async with asyncio.timeout(_MOMENT):
+                while not any(one.number >= number and not one.pending for one in self.of(place)[-1:]):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            await self.refresh(place)
 
     async def refresh(self, place: Place) -> list[storage.Revision]:
         """The revisions of a release as they are now, whoever made them; ours are remembered. Raises ApiError."""
@@ -99,6 +112,7 @@ class Releases:
             return
         known[revision.number] = revision
         self._secrets[revision.namespace, revision.secret] = place, revision.number
+        self._news.set()
         if revision.number == max(known) and (before is None or before.status != revision.status):
             self._changed(revision)
 

@@ -71,7 +71,7 @@ class Revision:
     @property
     def ours(self) -> bool:
         """Whether we made this very revision: others carry our labels too, since Helm copies them."""
-        return self.written == self.number
+        return 0 < self.written == self.number
 
     @property
     def pending(self) -> bool:
@@ -138,7 +138,9 @@ def decode(text: str) -> Mapping[str, Any]:
     try:
         inner = base64.b64decode(base64.b64decode(text))
         plain = gzip.decompress(inner) if inner[:2] == b"\x1f\x8b" else inner
-        found: Mapping[str, Any] = orjson.loads(plain)
+        found = orjson.loads(plain)
+        if not isinstance(found, dict):
+            raise ValueError("no mapping")  # noqa: TRY004, TRY301 - one of many ways to be damaged
     except (ValueError, binascii.Error, OSError, EOFError, zlib.error) as error:
         msg = "the release's Secret cannot be read: it is damaged, or of a version of Helm that is not known"
         raise errors.RefusedError(msg) from error

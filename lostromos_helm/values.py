@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema
 import orjson
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
     from lostromos_core import interfaces
 
 
+_ONLY_JSON: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""Characters that a text of JSON may hold as they are, and a text of YAML may not, or takes for ends of lines."""
+
+
 def encode(values: Mapping[str, Any]) -> bytes:
-    """Values as JSON, which is YAML too: no text of theirs can become structure. Raises RenderError."""
+    """Values as JSON that is YAML too: no text of theirs can become structure. Raises RenderError."""
     try:
-        return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+        text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
     except (orjson.JSONEncodeError, TypeError) as error:
         raise errors.RenderError(f"the values cannot be written as JSON: {error}") from error
+    return _ONLY_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def digest(*parts: bytes) -> str:
@@ -59,11 +65,11 @@ def coalesce(defaults: Any, values: Any) -> Any:  # noqa: ANN401 - any JSON valu
 
 def check(schema: Mapping[str, Any], values: Mapping[str, Any], rendered: interfaces.Values) -> None:
     """Raise RenderError for the first value, from the top, that does not fit a schema."""
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
-        validator = kind(schema, registry=referencing.Registry())
-        found = sorted(validator.iter_errors(values), key=lambda error: [str(step) for step in error.absolute_path])
-    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable):
+        found = _violations(schema, values)
+        if found:
+            found = _violations(schema, _without_default_nulls(values, rendered.values))
+    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable, re.error, RecursionError):
         return  # what we cannot read is left to Helm
     if not found:
         return
@@ -72,10 +78,31 @@ def check(schema: Mapping[str, Any], values: Mapping[str, Any], rendered: interf
     where = ".".join(str(step) for step in path) or "(the whole)"
     place = rendered.locate(path)
     origin = f" (from {place.expression})" if place and place.expression else ""
-    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    others = len({(tuple(error.absolute_path), error.validator) for error in found}) - 1
+    more = f", and {others} more" if others else ""
     said = errors.shorten(_say(first), 200)
     message = f"values.{where}: {said}{origin}{more}; see the chart's values.schema.json"
     raise errors.RenderError(message, place=str(place) if place and place.file else "")
+
+
+def _violations(schema: Any, values: Mapping[str, Any]) -> list[Any]:  # noqa: ANN401 - whatever the chart has
+    """The ValidationErrors, from the top."""
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    kind.check_schema(schema)
+    validator = kind(schema, registry=referencing.Registry())
+    return sorted(validator.iter_errors(values), key=lambda error: [str(step) for step in error.absolute_path])
+
+
+def _without_default_nulls(values: Any, written: Any) -> Any:  # noqa: ANN401 - any JSON values
+    """Values without the nulls of a chart's defaults: Helm 4 leaves them out, Helm 3 does not, and we take either."""
+    if not isinstance(values, Mapping):
+        return values
+    own = written if isinstance(written, Mapping) else {}
+    return {
+        key: _without_default_nulls(value, own.get(key))
+        for key, value in values.items()
+        if value is not None or key in own
+    }
 
 
 def _say(error: Any) -> str:  # noqa: ANN401 - a ValidationError
@@ -83,15 +110,16 @@ def _say(error: Any) -> str:  # noqa: ANN401 - a ValidationError
     match error.validator:
         case "type":
             wanted = error.validator_value
-            return f"must be of type {' or '.join(wanted) if isinstance(wanted, list) else wanted}"
+            return f"must be of type {' or '.join(map(str, wanted)) if isinstance(wanted, list) else wanted}"
         case "required":
             missing = [name for name in error.validator_value if name not in error.instance]
             return f"needs {', '.join(missing)}"
         case "enum":
             return f"must be one of {', '.join(map(str, error.validator_value))}"
         case "additionalProperties":
-            known = (error.schema.get("properties") or {}).keys()
-            extra = [key for key in error.instance if key not in known]
+            known = error.schema.get("properties") or {}
+            patterns = error.schema.get("patternProperties") or {}
+            extra = [key for key in error.instance if key not in known and not any(re.search(p, key) for p in patterns)]
             return f"has unknown keys: {', '.join(extra)}{errors.nearest(extra[0], list(known)) if extra else ''}"
         case rule:
             return f"breaks the rule {rule}: {error.validator_value}"

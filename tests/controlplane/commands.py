@@ -62,6 +62,9 @@ def kube_controller_manager(
         f"--tls-cert-file={files.server}",
         f"--tls-private-key-file={files.server_key}",
         "--leader-elect=false",
+        # Its default of 20 a second would make everything wait that needs its controllers.
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
         f"--service-account-private-key-file={files.service_account_key}",
         f"--root-ca-file={files.authority}",
     ]
