@@ -93,6 +93,7 @@ class HelmApplier:
         self._known: dict[str, _Known] = {}
         self._keys: dict[str, str] = {}
         self._taken: set[releases.Place] = set()
+        self._busy: set[releases.Place] = set()
         self._helm: binary.Helm
         self._charts: charts.Charts
         self._releases: releases.Releases
@@ -134,6 +135,7 @@ class HelmApplier:
         await self._releases.ready(order.place[0])
         await self._inventory.claim(owner, (), {order.place[0]}, finalizer=True)
         known = self._remember(owner, order)
+        self._busy.add(order.place)
         try:
             found = await self._bring(order, known)
         except _LaterError as later:
@@ -143,11 +145,15 @@ class HelmApplier:
             return self._failed(order, known.failed)
         except errors.LostromosError as error:
             return await self._failure(order, known, error)
+        finally:
+            self._busy.discard(order.place)
         known.failed = None
         if self._kube.dry_run:
             planned = await self._care.try_out(found, order.place)
             return interfaces.Applied(tuple(planned), status={"release": found.status})
         newest = self._releases.of(order.place)[-1]
+        if not newest.ours:
+            self._runtime.ring(owner.key)  # somebody made another one while we were busy
         results = await self._care.look(found, newest, order.place)
         applied = interfaces.Applied(tuple(results), status={"release": found.status})
         if not applied.failed and not applied.waiting:
@@ -254,6 +260,7 @@ class HelmApplier:
         known.asked = asked
         made = known.content = content.of(answer, order.place, before, order.secrets)
         await self._care.remove_leftovers(before, made, order.place)
+        await self._care.settle(made)
         return made
 
     def _leaves_alone(self, order: operations.Order, known: _Known, *, again: bool) -> bool:
@@ -349,7 +356,7 @@ class HelmApplier:
 
     def _release_changed(self, revision: storage.Revision) -> None:
         key = self._keys.get(revision.owner)
-        if key is not None:
+        if key is not None and (revision.namespace, revision.name) not in self._busy:
             self._runtime.ring(key)
 
     def _objects_changed(self, place: releases.Place) -> None:

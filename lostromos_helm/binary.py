@@ -28,8 +28,8 @@ NEWEST_MAJOR: Final = 4
 GRACE: Final = 30.0
 """Seconds that a process gets beyond the time limit that Helm itself keeps."""
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
-_GO: Final = {"GOMAXPROCS": "2", "GOGC": "400"}
-"""A short-lived process with plenty of memory: collecting garbage less often saves a third of its CPU."""
+_GO: Final = {"GOMAXPROCS": "1", "GOGC": "off", "GOMEMLIMIT": "256MiB"}
+"""It ends soon and mostly waits: no garbage collection below some memory, and one thread, save a third of its CPU."""
 
 
 @final

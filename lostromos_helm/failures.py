@@ -74,11 +74,21 @@ def explain(done: process.Completed, action: str, secrets: Mapping[str, str]) ->
 
 
 def hide(text: str, secrets: Mapping[str, str]) -> str:
-    """A text without the secrets in it, the longest first."""
+    """A text without the secrets in it, the longest first, in whatever way they are quoted."""
     for secret in sorted(secrets, key=len, reverse=True):
-        if secret in text:
-            text = text.replace(secret, secrets[secret])
+        stands = secrets[secret].replace("\\", r"\\")
+        text = re.sub("".join(map(_quoted, secret)), stands, text)
     return text
+
+
+def _quoted(character: str) -> str:
+    """A pattern for one character as Go, its libraries and JSON write it within quotes, or as it is."""
+    if character.isascii() and character.isalnum():
+        return character
+    code = "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogatepass"))
+    ways = [json.dumps(character)[1:-1], code, f"\\{character}"]
+    plain = r"\s+" if character.isspace() else re.escape(character)
+    return f"(?:{'|'.join(map(re.escape, ways))}|{plain})"
 
 
 def secrets_of(hidden: Iterable[str], written: Any) -> dict[str, str]:  # noqa: ANN401 - any JSON value
@@ -89,13 +99,8 @@ def secrets_of(hidden: Iterable[str], written: Any) -> dict[str, str]:  # noqa: 
 
 
 def _forms(text: str, known: Collection[str]) -> Iterator[str]:
-    """A text in the forms that messages have: as it is, trimmed, quoted as Go and its schema library do, its lines."""
-    yield text
-    if len(text.strip()) >= SHORTEST_SECRET:
-        yield text.strip()
-    quoted = json.dumps(text, ensure_ascii=False)[1:-1]
-    yield quoted
-    yield quoted.replace('\\"', '"').replace("'", "\\'")
+    """What a chart makes of a text, mostly: the whole, without the blanks around it, and its lines."""
+    yield from {one for one in (text, text.strip()) if len(one) >= SHORTEST_SECRET}
     lines = (line.strip() for line in text.splitlines()) if "\n" in text else ()
     yield from (line for line in lines if len(line) >= SHORTEST_LINE and not any(line in one for one in known))
 

@@ -100,10 +100,13 @@ class Live:
             accept=(media.METADATA_ONLY, media.METADATA_LIST) if metadata else (media.JSON, media.JSON),
         )
 
-    def _put(self, key: members.Key, seen: Seen) -> None:
+    def _put(self, key: members.Key, seen: Seen, *, known: bool) -> None:
+        """Keep the newest state of an object, and tell, if all that there was at the start is ``known``."""
         before = self._seen.get(key)
         self._seen[key] = seen
         self._news.set()
+        if not known:
+            return  # who needs it waits for the whole list
         if before is None or (before.uid, before.why_not, before.writers) != (seen.uid, seen.why_not, seen.writers):
             self._changed(seen.place)
 
@@ -138,7 +141,7 @@ class _Sink:
             why_not=readiness.why_not(item),
             writers=_writers(item),
         )
-        self._live._put(key, seen)  # noqa: SLF001 - as above
+        self._live._put(key, seen, known=self.arrival.complete)  # noqa: SLF001 - as above
 
     def gone(self, namespace: str, name: str) -> None:
         self._live._drop(self._key(namespace, name))  # noqa: SLF001 - as above

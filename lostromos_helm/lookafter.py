@@ -48,8 +48,6 @@ class Care:
         actions, found.actions = found.actions, {}
         pruned, found.pruned = found.pruned, ()
         watched = [await self._watched(ref) for ref in found.refs]
-        if actions:
-            await self._live.settle([content.identity(ref) for ref, is_watched in watched if is_watched])
         results = []
         for (ref, is_watched), written in zip(watched, found.refs, strict=True):
             key = content.identity(written)
@@ -57,6 +55,13 @@ class Care:
             result = await self._fares(found, revision, place, ref, key, action) if is_watched else None
             results.append(result or interfaces.ObjectResult(ref, action))
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
+
+    async def settle(self, found: content.Content) -> None:
+        """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
+        if self._kube.dry_run:
+            return
+        watched = [await self._watched(ref) for ref in found.refs]
+        await self._live.settle([content.identity(ref) for ref, is_watched in watched if is_watched])
 
     async def try_out(self, found: content.Content, place: releases.Place) -> list[interfaces.ObjectResult]:
         """What an operation would do with each object, or what the API server has against it: Helm does not ask."""
@@ -166,7 +171,7 @@ class Care:
         if item is None:
             return None
         try:
-            difference = await self._drift.find(item, place)
+            difference = await self._difference(item, place)
             if not difference:
                 return None
             if self._mode == "warn":
@@ -174,6 +179,16 @@ class Care:
             return await self._repair(item, place, ref, key, str(difference))
         except errors.LostromosError as error:
             return interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)
+
+    async def _difference(self, item: manifest.Item, place: releases.Place) -> drift.Difference:
+        """What differs; nothing, if the API server cannot tell, as with fields that it does not know and Helm drops."""
+        try:
+            return await self._drift.find(item, place)
+        except errors.ApiError as error:
+            if error.retryable:
+                raise
+            _log.warning("an object of a release cannot be compared", object=str(item.ref), error=str(error))
+            return drift.Difference()
 
     async def _repair(
         self,

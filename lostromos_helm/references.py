@@ -77,7 +77,8 @@ def chosen(text: str, allowed: Sequence[str], base: pathlib.Path) -> Reference:
     nothing about versions.
     """
     plain = text.partition("@")[0]
-    if _leaves(plain) or not any(_fits(plain, one) for one in allowed):
+    leads_out = not plain or plain.startswith("/") or ".." in re.split(r"[/\\]", plain)
+    if leads_out or not any(_fits(plain, one) for one in allowed):
         there = f"allowed: {', '.join(allowed)}" if allowed else "the controller allows none: see its option `allow`"
         msg = f"the chart {errors.shorten(text, 120)!r} is not allowed ({there})"
         raise errors.RefusedError(msg)
@@ -87,16 +88,13 @@ def chosen(text: str, allowed: Sequence[str], base: pathlib.Path) -> Reference:
         raise errors.RefusedError(str(error)) from error
 
 
-def _leaves(text: str) -> bool:
-    """Whether a path leads elsewhere than its pattern says: up, to the root, or to where it already is."""
-    path = text.partition("://")[2] or text
-    return not {"", ".", ".."}.isdisjoint(re.split(r"[/\\]", path))
-
-
 def _fits(text: str, pattern: str) -> bool:
     parts, wanted = text.split("/"), pattern.split("/")
     if len(parts) != len(wanted) or ("://" in text) != ("://" in pattern):
         return False
     if "://" in text and ":" not in wanted[-1]:
         wanted[-1] += ":*"
-    return all(fnmatch.fnmatchcase(part, glob) for part, glob in zip(parts, wanted, strict=True))
+    return all(
+        part == glob or (part not in {"", "."} and fnmatch.fnmatchcase(part, glob))
+        for part, glob in zip(parts, wanted, strict=True)
+    )

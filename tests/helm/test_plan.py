@@ -81,7 +81,9 @@ def test_what_is_not_there_is_installed_whatever_else_is_asked() -> None:
 
 
 def test_only_the_newest_revision_counts() -> None:
-    assert decide(revision("failed", owner=THEM), revision("pending-install"), revision("deployed")).step is Step.NOTHING
+    assert (
+        decide(revision("failed", owner=THEM), revision("pending-install"), revision("deployed")).step is Step.NOTHING
+    )
 
 
 def test_a_wait_says_for_whom_and_how_long() -> None:

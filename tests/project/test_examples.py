@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import pytest
 import yaml
 
 from tests import operators
-from tests.controlplane import binaries, errors, waiting
+from tests.controlplane import binaries, errors, kubelet, waiting
 
 if TYPE_CHECKING:
     from tests.controlplane import api as apis
@@ -128,6 +130,60 @@ def test_app_and_monitor_waits_completes_and_follows(
         assert "192.0.2.8" in checks(), "what was applied stays while its template waits"
         api.delete(f"{apps}/shop")
         waiting.wait_until(lambda: not api.exists(f"{core}/configmaps/shop-uptime"), timeout=30)
+    assert "forbidden" not in operator.log
+
+
+SHOP = EXAMPLE.parent / "helm-release"
+
+
+def test_helm_release_holds_on_a_cluster(
+    control_plane: cluster.ControlPlane, api: apis.Api, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing but the operator's own rights, and Helm on PATH."""
+    kubectl = binaries.kubectl()
+    assert kubectl is not None
+    folder = tmp_path / "example"
+    shutil.copytree(SHOP, folder)
+    apply = [str(kubectl), f"--kubeconfig={control_plane.kubeconfig}", "apply", "-f", str(folder / "cluster")]
+    subprocess.run(apply, capture_output=True, check=True)
+    monkeypatch.setenv("PATH", f"{binaries.helm3().parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    operator = operators.Operator(operators.Project(folder), control_plane.kubeconfig_of("operator"))
+    path, core = f"/apis/example.com/v1/namespaces/{namespace}/shops", f"/api/v1/namespaces/{namespace}"
+    shop = yaml.safe_load((folder / "shop.yaml").read_text())
+    del shop["metadata"]["namespace"]
+
+    def release() -> dict[str, Any]:
+        found: dict[str, Any] = (api.get(f"{path}/books").get("status") or {}).get("release") or {}
+        return found
+
+    def is_ready() -> bool:
+        kubelet.run_pods(api, namespace)
+        return operators.is_ready(api.get(f"{path}/books"))
+
+    with operator:
+        waiting.wait_until(lambda: _try(lambda: api.create(path, shop)), timeout=30)
+        waiting.wait_until(is_ready, timeout=60)
+        assert (release()["revision"], release()["notes"]) == (1, "shop-books says: Books: {{ all of them }}")
+        assert api.get(f"{core}/configmaps/shop-books")["data"] == {"greeting": "Books: {{ all of them }}"}
+        deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        container = api.get(f"{deployments}/shop-books")["spec"]["template"]["spec"]["containers"][0]
+        assert container["image"] == "registry.example.com/shops/shop:2.4"
+        api.patch(f"{deployments}/shop-books/scale", {"spec": {"replicas": 3}})
+        api.delete(f"{core}/services/shop-books")
+        waiting.wait_until(lambda: api.exists(f"{core}/services/shop-books"))
+        waiting.wait_until(is_ready, timeout=60)
+        assert api.get(f"{deployments}/shop-books")["spec"]["replicas"] == 3, "an autoscaler may change them"
+        assert release()["revision"] == 1
+        api.patch(f"{path}/books", {"spec": {"greeting": "x" * 150}})
+        says = "values.greeting: breaks the rule maxLength: 100 (from resource.spec.greeting"
+        waiting.wait_until(lambda: says in operators.condition(api.get(f"{path}/books"))["message"], timeout=30)
+        api.patch(f"{path}/books", {"spec": {"greeting": "hello", "size": "large"}})
+        waiting.wait_until(lambda: release().get("revision") == 2, timeout=30)
+        waiting.wait_until(is_ready, timeout=60)
+        api.delete(f"{path}/books")
+        waiting.wait_until(lambda: not api.exists(f"{path}/books"), timeout=60)
+        assert not api.exists(f"{core}/configmaps/shop-books")
     assert "forbidden" not in operator.log
 
 
