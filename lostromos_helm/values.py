@@ -7,10 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import jsonschema
 import orjson
-import referencing
-import referencing.exceptions
 
 from lostromos_core import errors
 
@@ -65,12 +62,9 @@ def coalesce(defaults: Any, values: Any) -> Any:  # noqa: ANN401 - any JSON valu
 
 def check(schema: Mapping[str, Any], values: Mapping[str, Any], rendered: interfaces.Values) -> None:
     """Raise RenderError for the first value, from the top, that does not fit a schema."""
-    try:
-        found = _violations(schema, values)
-        if found:
-            found = _violations(schema, _without_default_nulls(values, rendered.values))
-    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable, re.error, RecursionError):
-        return  # what we cannot read is left to Helm
+    found = _violations(schema, values)
+    if found:
+        found = _violations(schema, _without_default_nulls(values, rendered.values))
     if not found:
         return
     first = found[0]
@@ -86,11 +80,17 @@ def check(schema: Mapping[str, Any], values: Mapping[str, Any], rendered: interf
 
 
 def _violations(schema: Any, values: Mapping[str, Any]) -> list[Any]:  # noqa: ANN401 - whatever the chart has
-    """The ValidationErrors, from the top."""
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    kind.check_schema(schema)
-    validator = kind(schema, registry=referencing.Registry())
-    return sorted(validator.iter_errors(values), key=lambda error: [str(step) for step in error.absolute_path])
+    """The ValidationErrors, from the top; none of a schema that we cannot read, which is left to Helm."""
+    import jsonschema  # noqa: PLC0415 - it takes a tenth of a second, and few charts have a schema
+    import referencing.exceptions  # noqa: PLC0415
+
+    try:
+        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        kind.check_schema(schema)
+        found = kind(schema, registry=referencing.Registry()).iter_errors(values)
+        return sorted(found, key=lambda error: [str(step) for step in error.absolute_path])
+    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable, re.error, RecursionError):
+        return []
 
 
 def _without_default_nulls(values: Any, written: Any) -> Any:  # noqa: ANN401 - any JSON values
