@@ -21,8 +21,8 @@ from lostromos_helm import (
     content,
     failures,
     lookafter,
-    naming,
     operations,
+    orders,
     plan,
     references,
     releases,
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 
-CHART: str = "lostromos.dev/chart"
-"""Annotation of a resource: the chart that it wants, if the controller allows that."""
 SWEEP = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
 AFTER_KILL = 0.5
@@ -86,10 +84,7 @@ class HelmApplier:
 
     def __init__(self, chart: str | references.Reference = "", **options: Unpack[settings.Keywords]) -> None:
         self._options = settings.Settings(**options)
-        self._chart = references.parse(chart, self._options.base) if isinstance(chart, str) and chart else chart
-        if not self._chart and not self._options.allow:
-            msg = "applier helm: name a `chart`, or the charts that resources may choose with `allow`"
-            raise errors.ConfigError(msg)
+        self._chart = orders.chart(chart, self._options)
         self._known: dict[str, _Known] = {}
         self._keys: dict[str, str] = {}
         self._taken: set[releases.Place] = set()
@@ -113,8 +108,9 @@ class HelmApplier:
         await self._helm.start()
         await kube.connect()
         self._charts = charts.Charts(self._helm, home / "charts", options.access, self._ring_all)
-        if isinstance(self._chart, references.Reference) and self._chart.path:
+        if self._chart is not None and self._chart.path:
             await self._charts.get(self._chart)
+        self._orders = orders.Orders(self._chart, self._charts, self._helm, runtime.controller, options)
         spaces = {*runtime.namespaces, *([options.namespace] if options.namespace and runtime.namespaces else [])}
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
         self._care = lookafter.Care(kube, options, everywhere=not spaces, changed=self._objects_changed)
@@ -131,7 +127,7 @@ class HelmApplier:
         assert isinstance(rendered, interfaces.Values)  # noqa: S101 - matched when the controller was made
         if rendered.waiting:
             return interfaces.Applied(status=None)
-        order = await self._order(owner, rendered)
+        order = await self._orders.make(owner, rendered)
         await self._releases.ready(order.place[0])
         await self._inventory.claim(owner, (), {order.place[0]}, finalizer=True)
         known = self._remember(owner, order)
@@ -182,36 +178,6 @@ class HelmApplier:
             self._known.pop(key, None)
             self._keys = {one: of for one, of in self._keys.items() if of != key}
         return interfaces.Applied(tuple(results))
-
-    async def _order(self, owner: interfaces.Resource, rendered: interfaces.Values) -> operations.Order:
-        """What the release shall be; raises RefusedError, ConfigError, RenderError."""
-        chart = await self._charts.get(self._reference(owner))
-        encoded = values.encode(rendered.values)
-        namespace = self._options.namespace or owner.ref.namespace
-        if not namespace:
-            msg = f"{owner.ref} is in no namespace, and a release needs one: set the applier's `namespace`"
-            raise errors.RefusedError(msg)
-        prefix = self._runtime.controller if self._options.prefix is None else self._options.prefix
-        version = self._helm.version
-        about = f"{version.major}.{version.minor} {self._options.hooks}"
-        return operations.Order(
-            owner=owner,
-            owner_id=marks.set_id(owner.ref),
-            place=(namespace, naming.release_name(prefix, owner, namespace)),
-            chart=chart,
-            rendered=rendered,
-            input=encoded,
-            digest=values.digest(chart.digest.encode(), encoded, about.encode()),
-        )
-
-    def _reference(self, owner: interfaces.Resource) -> references.Reference:
-        wanted = str((owner.metadata.get("annotations") or {}).get(CHART, ""))
-        if wanted:
-            return references.chosen(wanted, self._options.allow, self._options.base)
-        if isinstance(self._chart, references.Reference):
-            return self._chart
-        msg = f"{owner.ref} names no chart: give it the annotation {CHART}"
-        raise errors.RefusedError(msg)
 
     def _remember(self, owner: interfaces.Resource, order: operations.Order) -> _Known:
         known = self._known.get(owner.key)

@@ -1,44 +1,22 @@
-"""The objects in what Helm renders: YAML as Helm itself reads it, which is not as YAML 1.2 has it.
-
-Helm reads YAML 1.1 with the exceptions of Go's library: ``yes`` is a boolean and ``0644`` an octal number, but
-``12:30:45`` is a text. Whether both read the same is tested against the real Helm.
-Source: https://pkg.go.dev/sigs.k8s.io/yaml/goyaml.v2, resolve.go
-"""
+"""The objects in what Helm renders, and which of the chart's files made each."""
 
 from __future__ import annotations
 
-import base64
-import ctypes
 import dataclasses
 import hashlib
-import math
 import re
 from typing import TYPE_CHECKING, Any, Final, final
 
 import yaml
 
 from lostromos_core import errors, interfaces
+from lostromos_helm import goyaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _SOURCE: Final = re.compile(r"^# Source: (\S.*?)\s*$", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"^---\s*$", re.MULTILINE)
-_INTEGER: Final = re.compile(r"[-+]?(0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|[1-9][0-9]*|0)")
-_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_WORDS: Final[Mapping[str, bool | None]] = {
-    **dict.fromkeys(("true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
-    **dict.fromkeys(("false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-}
-_NO_JSON: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_TAG: Final = "tag:yaml.org,2002:"
-_TYPES: Final[Mapping[str, frozenset[type]]] = {
-    f"{_TAG}int": frozenset({int}),
-    f"{_TAG}float": frozenset({float, int}),
-    f"{_TAG}bool": frozenset({bool}),
-    f"{_TAG}null": frozenset({type(None)}),
-}
 
 
 @final
@@ -64,7 +42,7 @@ def parse(text: str, namespace: str) -> list[Item]:
         source = _SOURCE.search(part)
         file = source.group(1) if source else ""
         try:
-            data = read(part)
+            data = goyaml.read(part)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise errors.RenderError(f"not valid YAML: {errors.shorten(str(error), 200)}", place=file) from error
         if data is None:
@@ -100,121 +78,3 @@ def _item(data: Any, namespace: str, file: str, text: str) -> Item:  # noqa: ANN
         raise errors.RenderError("a document is no object with apiVersion, kind and metadata.name", place=file)
     ref = interfaces.ObjectRef(data["apiVersion"], data["kind"], str(metadata.get("namespace") or namespace), name)
     return Item(ref, data, file, hashlib.blake2b(text.strip().encode(), digest_size=12).digest())
-
-
-def read(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """One document; raises ValueError or yaml.YAMLError."""
-    node = yaml.compose(text, Loader=_Loader)
-    return None if node is None else _Builder().build(node)
-
-
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C, if it is there."""
-_UNFINISHED: Final = object()
-_PLAIN: Final = "plain"
-"""What stands for the tag of a scalar that has neither quotes nor a tag."""
-
-
-class _Loader(_Base):  # type: ignore[misc]
-    """Leaves it to us what a plain scalar is."""
-
-    def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> str:  # noqa: ANN401, ARG002
-        return _PLAIN if kind is yaml.ScalarNode and implicit[0] else f"{_TAG}str"
-
-
-@final
-class _Builder:
-    """Builds plain data. What an anchor names is built once."""
-
-    def __init__(self) -> None:
-        self._built: dict[yaml.Node, Any] = {}
-
-    def build(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any JSON value
-        if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
-        if node not in self._built:
-            self._built[node] = _UNFINISHED
-            is_mapping = isinstance(node, yaml.MappingNode)
-            self._built[node] = self._mapping(node) if is_mapping else [self.build(item) for item in node.value]
-        if self._built[node] is _UNFINISHED:
-            raise ValueError("an anchor's value contains itself")
-        return self._built[node]
-
-    def _mapping(self, node: Any) -> dict[str, Any]:  # noqa: ANN401 - a MappingNode
-        """The last of equal keys counts, and so do merged ones: Go's library simply goes from top to bottom."""
-        found: dict[str, Any] = {}
-        for key, value in node.value:
-            if key.tag == f"{_TAG}merge" or (key.tag == _PLAIN and key.value == "<<"):
-                for merged in self._merged(value):
-                    found.update(merged)
-            else:
-                found[_key(self.build(key))] = self.build(value)
-        return found
-
-    def _merged(self, node: yaml.Node) -> Iterator[dict[str, Any]]:
-        """The mappings behind ``<<``, the first of a sequence last."""
-        found = self.build(node)
-        for one in reversed(found) if isinstance(found, list) else [found]:
-            if not isinstance(one, dict):
-                raise ValueError("<< takes a mapping, or a sequence of them")  # noqa: TRY004 - foreign text is wrong
-            yield one
-
-
-def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - a scalar
-    text = str(node.value)
-    if node.tag == _PLAIN:
-        return resolve(text)
-    if node.tag == f"{_TAG}binary":
-        return base64.b64decode(text).decode()
-    if node.tag not in _TYPES:
-        return text
-    value = resolve(text)
-    if type(value) not in _TYPES[node.tag]:
-        raise ValueError(f"{errors.shorten(text, 50)!r} is no {node.tag.removeprefix(_TAG)}")
-    return value
-
-
-def resolve(text: str) -> Any:  # noqa: ANN401 - a scalar
-    """What a plain scalar is to Go's library; raises ValueError for numbers that JSON does not know."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in "+-.0123456789":
-        return text
-    if _NO_JSON.fullmatch(text):
-        raise ValueError(f"{text} cannot be written as JSON")
-    plain = text if text[0] == "." else text.replace("_", "")
-    if _INTEGER.fullmatch(plain):
-        digits = plain.lstrip("+-")
-        octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
-        number = int(plain, 8 if octal else 0)
-        if -(1 << 63) <= number < 1 << (63 if plain[0] == "+" else 64):
-            return number
-    if _FLOAT.fullmatch(plain) and math.isfinite(float(plain)):
-        return float(plain)
-    return text
-
-
-def _key(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A mapping's key as JSON has it. Source: https://pkg.go.dev/sigs.k8s.io/yaml, convertToJSONableObject."""
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            return _short(value)
-        case _:
-            raise ValueError(f"a key cannot be {'null' if value is None else 'a mapping or a sequence'}")
-
-
-def _short(value: float) -> str:
-    """A number with as few digits as a float of 32 bits needs, as Go writes it (``strconv.FormatFloat``, ``'g'``)."""
-    single = ctypes.c_float(value).value
-    if math.isinf(single):
-        return ".inf" if single > 0 else "-.inf"
-    digits = next(count for count in range(9) if ctypes.c_float(float(f"{single:.{count}e}")).value == single)
-    exponent = int(f"{single:.{digits}e}".partition("e")[2])
-    plain = -4 <= exponent < 6  # noqa: PLR2004 - Go's own limits
-    return f"{single:.{max(digits - exponent, 0)}f}" if plain else f"{single:.{digits}e}"

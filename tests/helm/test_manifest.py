@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lostromos_core import errors
-from lostromos_helm import manifest
+from lostromos_helm import goyaml, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -213,7 +213,7 @@ def read_by_helm(helm: Path, folder: Path, texts: Sequence[str]) -> list[Any]:
 
 def read_by_us(text: str) -> Any:
     try:
-        return manifest.read(text) or {}
+        return goyaml.read(text) or {}
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
 
@@ -247,7 +247,7 @@ def test_keys_are_read_as_helm_reads_them(helm: Path, tmp_path: Path) -> None:
     found = differences(helm, tmp_path, texts)
     larger_than_int64 = [text for text, (theirs, _) in found.items() if theirs is None]
     assert set(found) == set(larger_than_int64)
-    assert all(int(key) >= 1 << 63 for text in larger_than_int64 for key in manifest.read(text))
+    assert all(int(key) >= 1 << 63 for text in larger_than_int64 for key in goyaml.read(text))
 
 
 def test_structure_is_read_as_helm_reads_it(helm: Path, tmp_path: Path) -> None:
@@ -263,9 +263,9 @@ def test_random_scalars_are_read_as_helm_reads_them(helm: Path, tmp_path: Path) 
 
 def test_integers_are_exact_where_an_api_server_keeps_them_so() -> None:
     """Helm's own template functions make floats of them; what it sends does not."""
-    assert manifest.resolve("9223372036854775807") == (1 << 63) - 1
-    assert type(manifest.resolve("9007199254740993")) is int
-    assert type(manifest.resolve("18446744073709551616")) is float
+    assert goyaml.resolve("9223372036854775807") == (1 << 63) - 1
+    assert type(goyaml.resolve("9007199254740993")) is int
+    assert type(goyaml.resolve("18446744073709551616")) is float
 
 
 def rendered(helm: Path, folder: Path, files: dict[str, str | bytes]) -> str:

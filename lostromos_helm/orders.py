@@ -1,0 +1,74 @@
+"""What a release shall be, for a resource and its values: which chart, under which name, with which digest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from lostromos_core import errors
+from lostromos_core.kube import marks
+from lostromos_helm import naming, operations, references, values
+
+if TYPE_CHECKING:
+    from lostromos_core import interfaces
+    from lostromos_helm import binary, charts, settings
+
+CHART: Final = "lostromos.dev/chart"
+"""Annotation of a resource: the chart that it wants, if the controller allows that."""
+
+
+def chart(given: str | references.Reference, options: settings.Settings) -> references.Reference | None:
+    """The controller's own chart, None if resources have to name theirs; raises ConfigError."""
+    found = references.parse(given, options.base) if isinstance(given, str) and given else given
+    if not found and not options.allow:
+        msg = "applier helm: name a `chart`, or the charts that resources may choose with `allow`"
+        raise errors.ConfigError(msg)
+    return found if isinstance(found, references.Reference) else None
+
+
+@final
+class Orders:
+    """Makes the orders of one controller. ``reference`` is its own chart."""
+
+    def __init__(
+        self,
+        reference: references.Reference | None,
+        charts_: charts.Charts,
+        helm: binary.Helm,
+        controller: str,
+        options: settings.Settings,
+    ) -> None:
+        self._chart = reference
+        self._charts = charts_
+        self._helm = helm
+        self._controller = controller
+        self._options = options
+
+    async def make(self, owner: interfaces.Resource, rendered: interfaces.Values) -> operations.Order:
+        """What the release shall be; raises RefusedError, ConfigError, RenderError."""
+        chart = await self._charts.get(self._reference(owner))
+        encoded = values.encode(rendered.values)
+        namespace = self._options.namespace or owner.ref.namespace
+        if not namespace:
+            msg = f"{owner.ref} is in no namespace, and a release needs one: set the applier's `namespace`"
+            raise errors.RefusedError(msg)
+        prefix = self._controller if self._options.prefix is None else self._options.prefix
+        version = self._helm.version
+        about = f"{version.major}.{version.minor} {self._options.hooks}"
+        return operations.Order(
+            owner=owner,
+            owner_id=marks.set_id(owner.ref),
+            place=(namespace, naming.release_name(prefix, owner, namespace)),
+            chart=chart,
+            rendered=rendered,
+            input=encoded,
+            digest=values.digest(chart.digest.encode(), encoded, about.encode()),
+        )
+
+    def _reference(self, owner: interfaces.Resource) -> references.Reference:
+        wanted = str((owner.metadata.get("annotations") or {}).get(CHART, ""))
+        if wanted:
+            return references.chosen(wanted, self._options.allow, self._options.base)
+        if self._chart is not None:
+            return self._chart
+        msg = f"{owner.ref} names no chart: give it the annotation {CHART}"
+        raise errors.RefusedError(msg)
