@@ -149,7 +149,7 @@ def decode(text: str) -> Mapping[str, Any]:
 
 def encode(release: Mapping[str, Any]) -> str:
     """The opposite of ``decode``."""
-    return base64.b64encode(base64.b64encode(gzip.compress(orjson.dumps(release)))).decode()
+    return base64.b64encode(base64.b64encode(gzip.compress(orjson.dumps(release), mtime=0))).decode()
 
 
 async def mark_failed(kube: client.Kube, revision: Revision, description: str) -> None:

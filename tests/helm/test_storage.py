@@ -41,7 +41,7 @@ def twice(inner: bytes) -> str:
     return base64.b64encode(base64.b64encode(inner)).decode()
 
 
-WHOLE = gzip.compress(b'{"name": "app-web", "info": {"status": "deployed"}}')
+WHOLE = gzip.compress(b'{"name": "app-web", "info": {"status": "deployed"}}', mtime=0)
 
 
 @pytest.mark.parametrize(
