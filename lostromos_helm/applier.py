@@ -121,6 +121,8 @@ class HelmApplier:
             self._inventory = inventory.ParentInventory(kube, runtime.controller, finalizer="auto")
         kube.background(self._charts.look(), name="look for changed charts")
         kube.background(self._look_for_orphans(), name="sweep releases")
+        looking = inventory.ring_for_forgotten(self._inventory, self._known.__contains__, runtime.ring, after=SWEEP)
+        kube.background(looking, name="sweep what is remembered")
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Make the owner's release be what the chart makes of the values."""
@@ -339,9 +341,6 @@ class HelmApplier:
         for revision in self._releases.newest():
             if revision.owner not in self._keys and revision.key:
                 self._runtime.ring(revision.key)
-        for key in await self._inventory.remembered():
-            if key not in self._known:
-                self._runtime.ring(key)
 
 
 class _LaterError(errors.LostromosError):

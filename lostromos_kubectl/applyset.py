@@ -49,6 +49,9 @@ class ApplySets:
         self._budget = prune.Budget(limits)
         self._deleter = deletion.Deleter(self._kube)
         self._listening: set[tuple[str, str]] = set()
+        if not inventory_.of_kubernetes:
+            looking = inventory.ring_for_forgotten(inventory_, self._known.__contains__, runtime.ring, after=SWEEP)
+            self._kube.background(looking, name="sweep what is remembered")
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Manifests) -> interfaces.Applied:
         """Make the cluster have every object of a rendering, and none that an earlier one had."""

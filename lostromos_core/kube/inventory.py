@@ -6,6 +6,7 @@ edit the place where they stand can change them, so what counts is what the obje
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import hashlib
@@ -13,17 +14,19 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 
 import orjson
+import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import client, marks, members, paths, releasing, requests
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 
 Finalizer = Literal["auto", "always", "never"]
 GroupKind = tuple[str, str]
 NOT_FOUND: Final = 404
+_log = structlog.get_logger("lostromos.inventory")
 
 
 @final
@@ -67,6 +70,23 @@ class Inventory(Protocol):
 
     def forget(self, key: str) -> None:
         """The resource is gone: keep nothing in memory."""
+
+
+async def ring_for_forgotten(
+    inventory: Inventory, is_known: Callable[[str], bool], ring: Callable[[str], None], *, after: float
+) -> None:
+    """Ring for resources that are remembered and that no source has told us of, once; ``after`` in seconds."""
+    while True:
+        await asyncio.sleep(after)
+        try:
+            remembered = await inventory.remembered()
+        except errors.LostromosError as error:
+            _log.warning("what was applied earlier cannot be looked for", error=str(error))
+        else:
+            break
+    for key in remembered:
+        if not is_known(key):
+            ring(key)
 
 
 @final

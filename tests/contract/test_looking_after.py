@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import interfaces
+from lostromos_kubectl import applyset
 from tests import fakes
 from tests.controlplane import kubelet
 
@@ -428,6 +429,21 @@ async def test_objects_of_other_sources_are_remembered_in_a_config_map(target: t
     names = [item["metadata"]["name"] for item in target.api.list(target.path("").rstrip("/"))]
     assert names in ([], ["kube-root-ca.crt"])
     target.api.delete(f"/api/v1/namespaces/{other}")
+
+
+async def test_what_a_source_forgot_while_nobody_watched_is_rung_for(
+    target: test_appliers.ClusterTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = site(target)
+    async with target.applier(inventory_namespace=target.namespace) as applier:
+        await apply(applier, owner, fakes.config_map("a", {"v": "1"}))
+    monkeypatch.setattr(applyset, "SWEEP", 0.1)
+    bell = Bell()
+    async with target.applier(inventory_namespace=target.namespace, ring=bell) as applier:
+        await bell.rings()
+        while (await applier.delete(owner.key, None)).objects:
+            await asyncio.sleep(0.05)
+    assert target.data("a") is None
 
 
 async def test_who_fights_for_a_field_is_named_and_gets_longer_pauses(target: test_appliers.ClusterTarget) -> None:
