@@ -30,6 +30,8 @@ LOOK: Final = 2.0
 """Seconds between looks at charts that lie on this machine."""
 LARGEST: Final = 50_000_000
 """Bytes of one chart."""
+_UNQUOTED: Final = re.compile(r"(?:^|[:\s-])\{\{-?\s*\.Values\.[\w.]+\s*-?\}\}(?!\S*[\"'])")
+"""A value that stands in YAML as it is: with no quotes around it, and through no function."""
 _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
 
 
@@ -243,6 +245,30 @@ def _texts(path: pathlib.Path, names: Sequence[str]) -> dict[str, str]:
     except (tarfile.TarError, OSError, EOFError) as error:
         raise errors.ConfigError(f"chart: {path} is no archive that can be read: {error}") from error
     return found
+
+
+def unquoted(path: pathlib.Path) -> list[str]:
+    """The places of a chart's templates (file:line) at which a value is written without quotes, as far as they show."""
+    return [
+        f"{name}:{number}"
+        for name, text in sorted(_templates(path))
+        for number, line in enumerate(text.splitlines(), 1)
+        if _UNQUOTED.search(line)
+    ]
+
+
+def _templates(path: pathlib.Path) -> Iterator[tuple[str, str]]:
+    if path.is_dir():
+        for file in _files(path / "templates"):
+            if file.suffix in {".yaml", ".yml", ".tpl"}:
+                yield file.relative_to(path).as_posix(), file.read_text(encoding="utf-8", errors="replace")
+        return
+    with tarfile.open(path) as archive:
+        for member in archive:
+            _, _, name = member.name.partition("/")
+            if name.startswith("templates/") and name.endswith((".yaml", ".yml", ".tpl")) and member.isfile():
+                content = archive.extractfile(member)
+                yield name, content.read().decode(errors="replace") if content else ""
 
 
 def _mapping(text: str, where: str) -> Mapping[str, Any]:

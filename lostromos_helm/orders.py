@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+import structlog
+
 from lostromos_core import errors
 from lostromos_core.kube import marks
+from lostromos_helm import charts as charts_
 from lostromos_helm import naming, operations, references, values
 
 if TYPE_CHECKING:
     from lostromos_core import interfaces
-    from lostromos_helm import binary, charts, settings
+    from lostromos_helm import binary, settings
 
+_log = structlog.get_logger("lostromos.helm")
+SHOWN: Final = 5
+"""How many places of a chart are named."""
 CHART: Final = "lostromos.dev/chart"
 """Annotation of a resource: the chart that it wants, if the controller allows that."""
 
@@ -32,20 +38,22 @@ class Orders:
     def __init__(
         self,
         reference: references.Reference | None,
-        charts_: charts.Charts,
+        known: charts_.Charts,
         helm: binary.Helm,
         controller: str,
         options: settings.Settings,
     ) -> None:
         self._chart = reference
-        self._charts = charts_
+        self._charts = known
         self._helm = helm
         self._controller = controller
         self._options = options
+        self._looked_at: set[str] = set()
 
     async def make(self, owner: interfaces.Resource, rendered: interfaces.Values) -> operations.Order:
         """What the release shall be; raises RefusedError, ConfigError, RenderError."""
         chart = await self._charts.get(self._reference(owner))
+        self._warn(chart)
         encoded = values.encode(rendered.values)
         namespace = self._options.namespace or owner.ref.namespace
         if not namespace:
@@ -63,6 +71,21 @@ class Orders:
             input=encoded,
             digest=values.digest(chart.digest.encode(), encoded, about.encode()),
         )
+
+    def _warn(self, chart: charts_.Chart) -> None:
+        """Say once of a chart that values may become structure in it."""
+        if chart.digest in self._looked_at:
+            return
+        self._looked_at.add(chart.digest)
+        places = charts_.unquoted(chart.path)
+        if places:
+            shown = ", ".join(places[:SHOWN]) + (f" and {len(places) - SHOWN} more" if len(places) > SHOWN else "")
+            _log.warning(
+                "the chart writes values without quotes: whoever chooses them can make other objects, as far as the "
+                "operator's rights go; quote them, or use the renderer helm-template",
+                chart=chart.name,
+                places=shown,
+            )
 
     def _reference(self, owner: interfaces.Resource) -> references.Reference:
         wanted = str((owner.metadata.get("annotations") or {}).get(CHART, ""))

@@ -145,6 +145,36 @@ async def test_what_is_no_chart_is_an_error_that_says_so(helm: Path, tmp_path: P
             await found.get(references.Reference(path=path))
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("  text: {{ .Values.text }}", True),
+        ("- {{ .Values.text }}", True),
+        ("  text: {{- .Values.a.b -}}", True),
+        ("  url: https://{{ .Values.host }}/", False),
+        ("  text: {{ .Values.text | quote }}", False),
+        ('  text: "{{ .Values.text }}"', False),
+        ("  text: '{{ .Values.text }}'", False),
+        ("  text: {{ toYaml .Values.text }}", False),
+        ("  text: {{ .Release.Name }}", False),
+    ],
+)
+def test_values_without_quotes_are_seen(tmp_path: Path, line: str, *, found: bool) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "a.yaml").write_text(f"data:\n{line}\n")
+    assert charts.unquoted(tmp_path) == (["templates/a.yaml:2"] if found else [])
+
+
+def test_an_operator_warns_of_values_without_quotes(world: World) -> None:
+    operator = world.operator()
+    more = world.chart / "templates" / "more.yaml"
+    more.write_text("{{ if .Values.more }}\n" + more.read_text() + "\n# {{ .Values.more }}\n{{ end }}\n")
+    with operator:
+        world.create("web", text="one")
+        operator.says("the chart writes values without quotes")
+        operator.says("templates/more.yaml:")
+
+
 def test_resources_choose_among_the_charts_that_are_allowed(world: World, repository: str) -> None:
     mine = {"annotations": {"lostromos.dev/chart": f"{repository}/app:1.1.0"}}
     with world.operator(allow=[f"{repository}/app:1.*"]):
