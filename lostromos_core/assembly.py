@@ -35,7 +35,10 @@ class Setup:
         except errors.PluginError as error:
             raise self.document.error(where, str(error)) from error
         options = self.document.validate(backend.options, {} if given is None else given, (*where, name))
-        return backend.build(options)
+        try:
+            return backend.build(options)
+        except errors.ConfigError as error:
+            raise self.document.error((*where, name), str(error)) from error
 
     def _default(self, index: int, field: str) -> dict[str, Any]:
         """The renderer that goes with an applier, where none is named."""

@@ -38,7 +38,10 @@ BROKEN: dict[str, tuple[Callable[[operators.Project], object], tuple[str, ...]]]
         lambda p: edit(p, "server-side", "servr-side"),
         ("lostromos.yaml:1", "there is no applier 'servr-side'", "did you mean 'server-side'"),
     ),
-    "applier not installed": (lambda p: edit(p, "server-side", "helm"), ("pip install lostromos-helm",)),
+    "applier without its chart": (
+        lambda p: edit(p, "server-side", "helm"),
+        ("lostromos.yaml:1", "controllers[0].apply.helm", "name a `chart`"),
+    ),
     "wrong type": (
         lambda p: edit(p, "controllers:", "workers: many\ncontrollers:"),
         ("lostromos.yaml:1: workers: ", "integer"),

@@ -49,6 +49,15 @@ def test_a_missing_back_end_is_named_with_the_way_out(kind: str, name: str, says
         plugins.load().backend(kind, name)
 
 
+def test_a_back_end_of_ours_that_is_not_installed_is_named_with_its_distribution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    installed = [point for point in importlib.metadata.entry_points(group="lostromos") if point.name != "helm"]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: installed)
+    with pytest.raises(errors.PluginError, match="pip install lostromos-helm"):
+        plugins.load().backend("applier", "helm")
+
+
 def test_templates_get_what_plug_ins_bring() -> None:
     registry = plugins.load(
         [

@@ -16,8 +16,8 @@ import lostromos_kubectl
 ROOT = Path(__file__).parents[2]
 PUBLIC = [
     "ApiError", "Applied", "Applier", "Backend", "ConfigError", "Context", "Controller", "Doorbell", "JinjaRenderer", "KubernetesWatcher",
-    "LostromosError", "Manifest", "Manifests", "ObjectRef", "Operator", "Options", "PluginError", "RefusedError", "RenderError", "Renderer",
-    "Report", "Resource", "Unit", "Watcher", "hookimpl",
+    "LostromosError", "Manifest", "Manifests", "ObjectRef", "Operator", "Options", "RefusedError", "RenderError", "Renderer",
+    "Report", "Resource", "Unit", "ValuesRenderer", "Watcher", "hookimpl",
 ]  # fmt: skip
 
 
