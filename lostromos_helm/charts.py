@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, yamlfile
+from lostromos_helm import binary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lostromos_helm import binary, references
+    from lostromos_helm import references
 
 _log = structlog.get_logger("lostromos.helm")
 
@@ -30,6 +31,7 @@ LOOK: Final = 2.0
 """Seconds between looks at charts that lie on this machine."""
 LARGEST: Final = 50_000_000
 """Bytes of one chart."""
+_ABOUT: Final = frozenset({"Chart.yaml", "values.yaml", "values.schema.json"})
 _UNQUOTED: Final = re.compile(r"(?:^|[:\s-])\{\{-?\s*\.Values\.[\w.]+\s*-?\}\}(?!\S*[\"'])")
 """A value that stands in YAML as it is: with no quotes around it, and through no function."""
 _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
@@ -55,19 +57,13 @@ class Access:
     """How repositories and registries are reached: files with credentials, a certificate authority, plain HTTP."""
 
     registry_config: str = ""
-    repository_config: str = ""
     ca_file: str = ""
     plain_http: bool = False
 
     def flags(self) -> Sequence[str]:
         """As arguments of ``helm pull``."""
-        named = {
-            "registry-config": self.registry_config,
-            "repository-config": self.repository_config,
-            "ca-file": self.ca_file,
-        }
-        switches = ["--plain-http"] if self.plain_http else []
-        return [*(f"--{name}={value}" for name, value in named.items() if value), *switches]
+        named = {"registry-config": self.registry_config, "ca-file": self.ca_file}
+        return binary.flags(named, ["plain-http"] if self.plain_http else [])
 
 
 @final
@@ -132,9 +128,7 @@ class Charts:
         if not path.is_file():
             msg = f"chart: {path} does not exist; create it, or correct the path (relative to the configuration file)"
             raise errors.ConfigError(msg)
-        content = _read(path)
-        digest = hashlib.sha256(content).hexdigest()
-        return _describe(self._keep(digest, lambda target: (target / "chart.tgz").write_bytes(content)), digest)
+        return self._keep_archive(_read(path))
 
     async def _fetch(self, reference: references.Reference) -> Chart:
         """A chart of a repository or registry, out of the cache if it was fetched before."""
@@ -148,13 +142,11 @@ class Charts:
         with tempfile.TemporaryDirectory(dir=self._cache, prefix=".pull-") as scratch:
             said = await self._pull(reference, scratch)
             content = _read(_only_archive(scratch))
-        digest = hashlib.sha256(content).hexdigest()
-        _check(reference, digest, said)
-        folder = self._keep(digest, lambda target: (target / "chart.tgz").write_bytes(content))
-        chart = _describe(folder, digest)
-        _write(noted, json.dumps({"chart": str(reference), "digest": digest}).encode())
+        _check(reference, hashlib.sha256(content).hexdigest(), said)
+        chart = self._keep_archive(content)
+        _write(noted, json.dumps({"chart": str(reference), "digest": chart.digest}).encode())
         if not reference.digest:
-            _log.info("the chart was fetched; pin it by adding its digest", chart=f"{reference}@sha256:{digest}")
+            _log.info("the chart was fetched; pin it by adding its digest", chart=f"{reference}@sha256:{chart.digest}")
         return chart
 
     async def _pull(self, reference: references.Reference, folder: str) -> str:
@@ -169,6 +161,10 @@ class Charts:
             msg = f"fetch the chart {reference}: {why or f'helm ended with status {done.status}'}"
             raise errors.ProcessError(msg)
         return said
+
+    def _keep_archive(self, content: bytes) -> Chart:
+        digest = hashlib.sha256(content).hexdigest()
+        return _describe(self._keep(digest, lambda target: (target / "chart.tgz").write_bytes(content)), digest)
 
     def _keep(self, digest: str, fill: Callable[[pathlib.Path], object]) -> pathlib.Path:
         """The folder in the cache for a digest, made complete or not at all."""
@@ -214,7 +210,7 @@ def _describe(folder: pathlib.Path, digest: str) -> Chart:
     """What a chart in the cache says of itself; raises ConfigError."""
     archive = folder / "chart.tgz"
     path = archive if archive.is_file() else next(one for one in folder.iterdir() if one.is_dir())
-    texts = _texts(path, ("Chart.yaml", "values.yaml", "values.schema.json"))
+    texts = dict(_texts(path, _ABOUT.__contains__))
     if not texts.get("Chart.yaml"):
         msg = f"chart: {path} holds no Chart.yaml, so it is no chart"
         raise errors.ConfigError(msg)
@@ -230,45 +226,37 @@ def _describe(folder: pathlib.Path, digest: str) -> Chart:
     return Chart(path, digest, name, version, str(about.get("appVersion") or ""), defaults, schema)
 
 
-def _texts(path: pathlib.Path, names: Sequence[str]) -> dict[str, str]:
-    """Some files of a chart, as far as they are there."""
+def _texts(path: pathlib.Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """The files of a chart with a wanted name, and what is in them; raises ConfigError."""
     if path.is_dir():
-        return {name: (path / name).read_text(encoding="utf-8") for name in names if (path / name).is_file()}
-    found = {}
+        for file in _files(path):
+            name = file.relative_to(path).as_posix()
+            if wanted(name):
+                yield name, file.read_text(encoding="utf-8", errors="replace")
+        return
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 folder, _, name = member.name.partition("/")
-                if folder and name in names and member.isfile() and member.size <= LARGEST:
+                if folder and wanted(name) and member.isfile() and member.size <= LARGEST:
                     content = archive.extractfile(member)
-                    found[name] = content.read().decode(errors="replace") if content else ""
+                    yield name, content.read().decode(errors="replace") if content else ""
     except (tarfile.TarError, OSError, EOFError) as error:
         raise errors.ConfigError(f"chart: {path} is no archive that can be read: {error}") from error
-    return found
+
+
+def _is_template(name: str) -> bool:
+    return name.startswith("templates/") and name.endswith((".yaml", ".yml", ".tpl"))
 
 
 def unquoted(path: pathlib.Path) -> list[str]:
     """The places of a chart's templates (file:line) at which a value is written without quotes, as far as they show."""
     return [
         f"{name}:{number}"
-        for name, text in sorted(_templates(path))
+        for name, text in sorted(_texts(path, _is_template))
         for number, line in enumerate(text.splitlines(), 1)
         if _UNQUOTED.search(line)
     ]
-
-
-def _templates(path: pathlib.Path) -> Iterator[tuple[str, str]]:
-    if path.is_dir():
-        for file in _files(path / "templates"):
-            if file.suffix in {".yaml", ".yml", ".tpl"}:
-                yield file.relative_to(path).as_posix(), file.read_text(encoding="utf-8", errors="replace")
-        return
-    with tarfile.open(path) as archive:
-        for member in archive:
-            _, _, name = member.name.partition("/")
-            if name.startswith("templates/") and name.endswith((".yaml", ".yml", ".tpl")) and member.isfile():
-                content = archive.extractfile(member)
-                yield name, content.read().decode(errors="replace") if content else ""
 
 
 def _mapping(text: str, where: str) -> Mapping[str, Any]:

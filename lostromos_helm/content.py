@@ -11,12 +11,10 @@ from lostromos_helm import failures, manifest, storage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import client, members
     from lostromos_helm import operations, releases
 
 Action = interfaces.Action
-Identity = tuple[str, str, str, str]
-"""Group, kind, namespace (the release's if none is written) and name."""
 NOTES = 1000
 """Characters of a chart's notes that the status repeats."""
 
@@ -32,16 +30,16 @@ class Content:
 
     revision: int
     refs: tuple[interfaces.ObjectRef, ...]
-    items: Mapping[Identity, manifest.Item] | None
+    items: Mapping[members.Key, manifest.Item] | None
     status: Mapping[str, Any]
-    actions: dict[Identity, interfaces.Action] = dataclasses.field(default_factory=dict)
+    actions: dict[members.Key, interfaces.Action] = dataclasses.field(default_factory=dict)
     pruned: tuple[interfaces.ObjectRef, ...] = ()
-    checked: dict[Identity, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    checked: dict[members.Key, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
     def planned(self) -> Iterator[interfaces.ObjectResult]:
         """What an operation would do with each object."""
         for ref in self.refs:
-            yield interfaces.ObjectResult(ref, self.actions.get(identity(ref), Action.UNCHANGED))
+            yield interfaces.ObjectResult(ref, self.actions.get(ref.key, Action.UNCHANGED))
         for ref in self.pruned:
             yield interfaces.ObjectResult(ref, Action.PRUNED)
 
@@ -51,13 +49,8 @@ class Content:
 class Before:
     """What was there before an operation: the revision that served, and those that failed after it."""
 
-    serving: Mapping[Identity, manifest.Item]
-    failed: Mapping[Identity, manifest.Item]
-
-
-def identity(ref: interfaces.ObjectRef) -> Identity:
-    """An object's identity, whatever version of its group is spoken."""
-    return ref.group, ref.kind, ref.namespace, ref.name
+    serving: Mapping[members.Key, manifest.Item]
+    failed: Mapping[members.Key, manifest.Item]
 
 
 def of(release: Mapping[str, Any], place: releases.Place, before: Before, secrets: Mapping[str, str]) -> Content:
@@ -100,13 +93,18 @@ async def read(kube: client.Kube, revision: storage.Revision) -> Content:
     return _read(stored.release, (revision.namespace, revision.name), {})
 
 
-async def before(kube: client.Kube, history: Sequence[storage.Revision]) -> Before:
-    """The objects of the revision that serves, and of those that failed after it; raises ApiError."""
-    serving: dict[Identity, manifest.Item] = {}
-    failed: dict[Identity, manifest.Item] = {}
+async def before(kube: client.Kube, history: Sequence[storage.Revision], known: Content | None) -> Before:
+    """The objects of the revision that serves, and of those that failed after it; raises ApiError.
+
+    ``known`` is a revision that need not be read.
+    """
+    serving: dict[members.Key, manifest.Item] = {}
+    failed: dict[members.Key, manifest.Item] = {}
     for revision in reversed(history):
         try:
-            found = (await read(kube, revision)).items or {}
+            same = known is not None and known.items and revision.ours and known.revision == revision.number
+            here = known if known and same else await read(kube, revision)
+            found = here.items or {}
         except (errors.RenderError, errors.RefusedError):
             found = {}
         if revision.status == storage.DEPLOYED:
@@ -125,7 +123,7 @@ def failed_status(order: operations.Order, history: Sequence[storage.Revision]) 
 
 
 def _read(release: Mapping[str, Any], place: releases.Place, secrets: Mapping[str, str]) -> Content:
-    items = {identity(item.ref): item for item in manifest.parse(str(release.get("manifest") or ""), place[0])}
+    items = {item.ref.key: item for item in manifest.parse(str(release.get("manifest") or ""), place[0])}
     number = int(release.get("version") or 0)
     status = _status(release, place, number, secrets)
     return Content(number, tuple(item.ref for item in items.values()), items, status)

@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -93,7 +93,7 @@ def _quoted(character: str) -> str:
 
 def secrets_of(hidden: Iterable[str], written: Any) -> dict[str, str]:  # noqa: ANN401 - any JSON value
     """The hidden texts that the resource's author has not written, each with what stands for it."""
-    known = set(_texts(written))
+    known = set(interfaces.texts(written))
     found = {text for text in hidden if len(text) >= SHORTEST_SECRET and not any(text in one for one in known)}
     return dict.fromkeys((form for text in found for form in _forms(text, known)), "***")
 
@@ -103,17 +103,6 @@ def _forms(text: str, known: Collection[str]) -> Iterator[str]:
     yield from {one for one in (text, text.strip()) if len(one) >= SHORTEST_SECRET}
     lines = (line.strip() for line in text.splitlines()) if "\n" in text else ()
     yield from (line for line in lines if len(line) >= SHORTEST_LINE and not any(line in one for one in known))
-
-
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
 
 
 def _error(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import orjson
 
-from lostromos_core.kube import arrival, media, members, paths, readiness, watch
+from lostromos_core.kube import arrival, media, members, readiness, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,10 +86,7 @@ class Live:
         return seen is not None and (not seen.why_not or time.monotonic() > deadline)
 
     def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
-        async def path() -> str:
-            found = await self._kube.discovery.kind(kind.api_version, kind.name)
-            return paths.collection(found.api_version, found.plural, namespace)
-
+        path = watch.collection_of(self._kube, kind, namespace)
         metadata = readiness.at_once(kind.api_version.rpartition("/")[0], kind.name)
         return watch.Watch(
             self._kube,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, final
 
@@ -14,12 +15,30 @@ from lostromos_helm import content, drift, live, storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import client, members
     from lostromos_helm import manifest, operations, releases, settings
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 _NEEDED: Final = frozenset({"list", "watch"})
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Case:
+    """One object to look at. ``ref`` is where it is, ``key`` what the release's content knows it by."""
+
+    found: content.Content
+    revision: storage.Revision
+    place: releases.Place
+    ref: interfaces.ObjectRef
+    key: members.Key
+
+    def result(
+        self, action: interfaces.Action, message: str = "", *, retryable: bool = False, after: float | None = None
+    ) -> interfaces.ObjectResult:
+        """How it fares."""
+        return interfaces.ObjectResult(self.ref, action, message, retryable=retryable, after=after)
 
 
 @final
@@ -39,7 +58,7 @@ class Care:
         self._everywhere = everywhere
         self._live = live.Live(kube, changed)
         self._drift = drift.Drift(kube, options.ignore)
-        self._fights: dict[tuple[releases.Place, content.Identity], fights.Fight] = {}
+        self._fights: dict[tuple[releases.Place, members.Key], fights.Fight] = {}
 
     async def look(
         self, found: content.Content, revision: storage.Revision, place: releases.Place
@@ -50,24 +69,21 @@ class Care:
         watched = [await self._watched(ref) for ref in found.refs]
         results = []
         for (ref, is_watched), written in zip(watched, found.refs, strict=True):
-            key = content.identity(written)
-            action = actions.get(key, Action.UNCHANGED)
-            result = await self._fares(found, revision, place, ref, key, action) if is_watched else None
-            results.append(result or interfaces.ObjectResult(ref, action))
+            case = _Case(found, revision, place, ref, written.key)
+            action = actions.get(case.key, Action.UNCHANGED)
+            results.append(await self._fares(case, action) if is_watched else case.result(action))
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
 
     async def settle(self, found: content.Content) -> None:
         """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
-        if self._kube.dry_run:
-            return
         watched = [await self._watched(ref) for ref in found.refs]
-        await self._live.settle([content.identity(ref) for ref, is_watched in watched if is_watched])
+        await self._live.settle([ref.key for ref, is_watched in watched if is_watched])
 
     async def try_out(self, found: content.Content, place: releases.Place) -> list[interfaces.ObjectResult]:
         """What an operation would do with each object, or what the API server has against it: Helm does not ask."""
         results = list(found.planned())
         for index, result in enumerate(results):
-            item = (found.items or {}).get(content.identity(result.ref))
+            item = (found.items or {}).get(result.ref.key)
             refused = await self._refused(item, place) if item is not None else None
             results[index] = refused or result
         return results
@@ -129,56 +145,41 @@ class Care:
         await self._live.ensure(kind, "" if self._everywhere else ref.namespace)
         return ref, True
 
-    async def _fares(  # noqa: PLR0913, PLR0917 - what is known of the object
-        self,
-        found: content.Content,
-        revision: storage.Revision,
-        place: releases.Place,
-        ref: interfaces.ObjectRef,
-        key: content.Identity,
-        action: interfaces.Action,
-    ) -> interfaces.ObjectResult | None:
-        seen = self._live.get(content.identity(ref))
+    async def _fares(self, case: _Case, action: interfaces.Action) -> interfaces.ObjectResult:
+        seen, checked = self._live.get(case.ref.key), case.found.checked
         writers = seen.writers if seen else ""
-        before, left = found.checked.get(key, ("", ""))
+        before, left = checked.get(case.key, ("", ""))
         if self._mode != "off" and (seen is None or writers != before):
-            result = await self._compare(found, revision, place, ref, key)
+            result = await self._compare(case)
             left = result.message if result and result.action is Action.DRIFTED else ""
             if result is None or result.action is not Action.FAILED:
-                found.checked[key] = writers, left
+                checked[case.key] = writers, left
             if result is not None:
                 return result
         if left:
-            return interfaces.ObjectResult(ref, Action.DRIFTED, left)
+            return case.result(Action.DRIFTED, left)
         if seen is None:
-            return interfaces.ObjectResult(ref, Action.WAITING, "it is not there")
+            return case.result(Action.WAITING, "it is not there")
         if seen.why_not:
-            return interfaces.ObjectResult(ref, Action.WAITING, errors.shorten(seen.why_not, 300))
-        return interfaces.ObjectResult(ref, action)
+            return case.result(Action.WAITING, errors.shorten(seen.why_not, 300))
+        return case.result(action)
 
-    async def _compare(
-        self,
-        found: content.Content,
-        revision: storage.Revision,
-        place: releases.Place,
-        ref: interfaces.ObjectRef,
-        key: content.Identity,
-    ) -> interfaces.ObjectResult | None:
+    async def _compare(self, case: _Case) -> interfaces.ObjectResult | None:
         """What an object that somebody touched differs in, and what is done about it."""
-        if found.items is None:
-            found.items = (await content.read(self._kube, revision)).items
-        item = (found.items or {}).get(key)
+        if case.found.items is None:
+            case.found.items = (await content.read(self._kube, case.revision)).items
+        item = (case.found.items or {}).get(case.key)
         if item is None:
             return None
         try:
-            difference = await self._difference(item, place)
+            difference = await self._difference(item, case.place)
             if not difference:
                 return None
             if self._mode == "warn":
-                return interfaces.ObjectResult(ref, Action.DRIFTED, str(difference))
-            return await self._repair(item, place, ref, key, str(difference))
+                return case.result(Action.DRIFTED, str(difference))
+            return await self._repair(case, item, str(difference))
         except errors.LostromosError as error:
-            return interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)
+            return case.result(Action.FAILED, str(error), retryable=error.retryable)
 
     async def _difference(self, item: manifest.Item, place: releases.Place) -> drift.Difference:
         """What differs; nothing, if the API server cannot tell, as with fields that it does not know and Helm drops."""
@@ -190,26 +191,19 @@ class Care:
             _log.warning("an object of a release cannot be compared", object=str(item.ref), error=str(error))
             return drift.Difference()
 
-    async def _repair(
-        self,
-        item: manifest.Item,
-        place: releases.Place,
-        ref: interfaces.ObjectRef,
-        key: content.Identity,
-        what: str,
-    ) -> interfaces.ObjectResult:
-        fight = self._fights.setdefault((place, key), fights.Fight())
+    async def _repair(self, case: _Case, item: manifest.Item, what: str) -> interfaces.ObjectResult:
+        fight = self._fights.setdefault((case.place, case.key), fights.Fight())
         pause = fight.pause(time.monotonic())
         if pause > 0:
             message = (
                 f"somebody changes it again and again ({fight.repairs} repairs; {what}); next repair in {pause:.0f} s. "
                 "Leave the field out of the chart, or `ignore` it"
             )
-            return interfaces.ObjectResult(ref, Action.FAILED, message, retryable=True, after=pause)
-        await self._drift.repair(item, place)
+            return case.result(Action.FAILED, message, retryable=True, after=pause)
+        await self._drift.repair(item, case.place)
         fight.repaired(time.monotonic())
-        _log.info("an object of a release was repaired", object=str(ref), release=place[1], what=what)
-        return interfaces.ObjectResult(ref, Action.UPDATED, f"repaired: {what}")
+        _log.info("an object of a release was repaired", object=str(case.ref), release=case.place[1], what=what)
+        return case.result(Action.UPDATED, f"repaired: {what}")
 
     async def _delete(self, item: manifest.Item, place: releases.Place) -> None:
         """Delete an object, if it is a release's."""

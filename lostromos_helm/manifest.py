@@ -31,7 +31,7 @@ class Item:
 
 
 def parse(text: str, namespace: str) -> list[Item]:
-    """The objects of a manifest. Those without a namespace get the release's; cluster-scoped ones too, for now.
+    """The objects of a manifest, without a namespace in the release's: only the cluster knows which are in none.
 
     Raises RenderError that names the chart's file.
     """

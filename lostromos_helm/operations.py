@@ -62,11 +62,9 @@ class Operations:
         switches = ["create-namespace"] if self._options.create_namespace else []
         return await self._run("install", order, 1, switches)
 
-    async def upgrade(self, order: Order, revision: int, *, install: bool = False) -> Mapping[str, Any]:
-        """Make ``revision`` of a release; as ``install``. ``install``: it may have been uninstalled."""
-        return await self._run(
-            "upgrade", order, revision, ["install"] if install else [], **{"history-max": str(self._options.history)}
-        )
+    async def upgrade(self, order: Order, revision: int) -> Mapping[str, Any]:
+        """Make ``revision`` of a release; as ``install``."""
+        return await self._run("upgrade", order, revision, [], **{"history-max": str(self._options.history)})
 
     async def uninstall(self, place: releases.Place) -> None:
         """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure."""

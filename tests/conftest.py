@@ -46,7 +46,7 @@ def helm(request: pytest.FixtureRequest) -> Path:
     """The real Helm, of both major versions."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        return binaries.helm3() if request.param == "helm-3" else binaries.helm4()
+        return binaries.helm(request.param)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
-from lostromos_core.kube import arrival, marks, media, members, paths, watch
+from lostromos_core.kube import arrival, marks, media, members, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,10 +67,7 @@ class Children:
         return sum(len(self._sets[set_id]) for set_id, owner in owners if owner.kind == (group, kind))
 
     def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
-        async def path() -> str:
-            found = await self._kube.discovery.kind(kind.api_version, kind.name)
-            return paths.collection(found.api_version, found.plural, namespace)
-
+        path = watch.collection_of(self._kube, kind, namespace)
         what = f"{kind.plural} of resources in {namespace or 'all namespaces'}"
         return watch.Watch(
             self._kube, path, sink, what=what, labels=marks.PART_OF, accept=(media.METADATA_ONLY, media.METADATA_LIST)

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def choose(
+    kube: client.Kube, controller: str, *, namespace: str, finalizer: inventory.Finalizer
+) -> inventory.Inventory:
+    """An inventory in ConfigMaps of a namespace or, without one, on the resources themselves."""
+    if namespace:
+        return ConfigMapInventory(kube, controller, namespace)
+    return inventory.ParentInventory(kube, controller, finalizer=finalizer)
+
+
 @final
 class ConfigMapInventory:
     """The inventory of resources that are no Kubernetes objects: one ConfigMap a resource, in one namespace.

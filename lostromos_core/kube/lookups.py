@@ -142,7 +142,7 @@ def among(
 
     def find(ref: interfaces.ObjectRef) -> Mapping[str, Any] | None:
         policy.refuse(ref)
-        item = there.get((ref.group, ref.kind, ref.namespace, ref.name))
+        item = there.get(ref.key)
         if item is None:
             item = there.get((ref.group, ref.kind, "", ref.name))
             ref = ref if item is None else dataclasses.replace(ref, namespace="")

@@ -75,10 +75,7 @@ class Objects:
     def _watch(self, watched: _Kind, scope: str) -> watch.Watch:
         kind = watched.kind
 
-        async def path() -> str:
-            found = await self._kube.discovery.kind(kind.api_version, kind.name)
-            return paths.collection(found.api_version, found.plural, scope)
-
+        path = watch.collection_of(self._kube, kind, scope)
         return watch.Watch(self._kube, path, watched, what=f"{kind.plural} in {scope or 'all namespaces'}")
 
 

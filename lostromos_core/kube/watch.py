@@ -19,12 +19,12 @@ import random
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube import feed
+from lostromos_core.kube import feed, paths
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import client, discovery
 
 NOT_FOUND: Final = 404
 PAGE: Final = 500
@@ -168,6 +168,16 @@ class Watch:
                 self._recovered()
         finally:
             await chunks.aclose()  # type: ignore[attr-defined]
+
+
+def collection_of(kube: client.Kube, kind: discovery.Kind, namespace: str) -> Callable[[], Awaitable[str]]:
+    """The path of a kind's objects, in one namespace or (empty) everywhere, looked up anew at each beginning."""
+
+    async def path() -> str:
+        found = await kube.discovery.kind(kind.api_version, kind.name)
+        return paths.collection(found.api_version, found.plural, namespace)
+
+    return path
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

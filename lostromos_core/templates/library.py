@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2", ".json")
 OWN_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
 """Labels and annotations that we put on resources: they would feed back."""
+OWN_STATUS = frozenset({"conditions", "observedGeneration", "resources"})
+"""Fields of the status that the operator writes itself."""
 _HIDDEN = frozenset({"resourceVersion", "managedFields", "generation", "selfLink", "finalizers"})
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -79,6 +81,24 @@ class Library:
             msg = f"{what} must be one mapping"
             raise errors.RenderError(msg, place=self.name_file(name))
         return documents[0]
+
+    def fill_status(self, name: str, names: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Fields of a resource's status that a template makes; none without a name, None if they wait for something.
+
+        Raises RenderError, also for fields that are the operator's own.
+        """
+        if not name:
+            return {}
+        try:
+            document = self.fill_mapping(self.compile(name), names, "the status")
+        except errors.NotYetError:
+            return None
+        found: dict[str, Any] = {} if document is None else document.data
+        own = [key for key in found if key in OWN_STATUS]
+        if own and document is not None:
+            msg = f"the status field {own[0]!r} is written by the operator; choose another name"
+            raise errors.RenderError(msg, place=str(document.locate((own[0],)) or self.name_file(name)))
+        return found
 
     def explain(self, error: Exception, name: str) -> errors.RenderError:
         """What went wrong in a template, with the place."""

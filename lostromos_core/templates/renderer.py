@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     import jinja2
 
-OWN_STATUS = frozenset({"conditions", "observedGeneration", "resources"})
-"""Fields of the status that the operator writes itself."""
-
 
 @final
 class JinjaRenderer:
@@ -48,7 +45,6 @@ class JinjaRenderer:
         self._own = (filters or {}, tests or {}, functions or {})
         self._units: list[jinja2.Template] | None = None
         self._status_name = status
-        self._status: jinja2.Template | None = None
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Compile all templates, with the filters, tests and functions of plug-ins; raises ConfigError."""
@@ -66,11 +62,9 @@ class JinjaRenderer:
         names = self._library.names
         compiled = {name: self._library.compile(name) for name in names}
         self._units = [compiled[name] for name in names if not self._is_partial(name)]
-        if self._status_name:
-            if self._status_name not in compiled:
-                msg = f"templates: the folder {self._folder} holds no {self._status_name}, which `status` names"
-                raise errors.ConfigError(msg)
-            self._status = compiled[self._status_name]
+        if self._status_name and self._status_name not in compiled:
+            msg = f"templates: the folder {self._folder} holds no {self._status_name}, which `status` names"
+            raise errors.ConfigError(msg)
         if not self._units:
             msg = f"templates: the folder {self._folder} holds no template; add a file such as configmap.yaml"
             raise errors.ConfigError(msg)
@@ -83,7 +77,7 @@ class JinjaRenderer:
         blocked: list[cycles.Blocked] = []
         with live.reading(live.Reading(context.lookup, resource.ref.namespace)) as reading:
             units = tuple(self._render_unit(template, names, blocked) for template in self._units or ())
-            status = self._render_status(names) if self._status else {}
+            status = self._library.fill_status(self._status_name, names)
         _refuse_twins(units)
         stuck = cycles.find(blocked, resource.ref.namespace) if blocked else {}
         if stuck:
@@ -121,25 +115,6 @@ class JinjaRenderer:
         except Exception:  # noqa: BLE001 - what cannot be guessed is not known
             return set()
         return {cycles.identity(manifest.ref, namespace) for manifest in made}
-
-    def _render_status(self, names: dict[str, Any]) -> dict[str, Any] | None:
-        """The author's own fields of the status; None if they wait for something."""
-        assert self._status is not None  # noqa: S101 - the caller has looked
-        try:
-            document = self._library.fill_mapping(self._status, names, "the status")
-        except errors.NotYetError:
-            return None
-        return own_status(document, self._library.name_file(self._status.name or ""))
-
-
-def own_status(document: slots.Document | None, file: str) -> dict[str, Any]:
-    """Fields of a resource's status that its template's author makes; raises RenderError for the operator's own."""
-    found: dict[str, Any] = {} if document is None else document.data
-    own = [key for key in found if key in OWN_STATUS]
-    if own and document is not None:
-        msg = f"the status field {own[0]!r} is written by the operator; choose another name"
-        raise errors.RenderError(msg, place=str(document.locate((own[0],)) or file))
-    return found
 
 
 def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
@@ -188,9 +163,8 @@ def _refuse_twins(units: tuple[interfaces.Unit, ...]) -> None:
     seen: dict[tuple[str, ...], interfaces.Manifest] = {}
     for manifest in (manifest for unit in units for manifest in unit.manifests):
         ref = manifest.ref
-        key = (ref.group, ref.kind, ref.namespace, ref.name)
-        if key in seen:
-            first = seen[key].locate()
+        if ref.key in seen:
+            first = seen[ref.key].locate()
             msg = f"{ref} is made twice, here and at {first}"
             raise errors.RenderError(msg, place=str(manifest.locate() or ""))
-        seen[key] = manifest
+        seen[ref.key] = manifest

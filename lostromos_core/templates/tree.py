@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import library, live, renderer
+from lostromos_core.templates import library, live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import jinja2
+    from collections.abc import Callable
 
     Find: TypeAlias = Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]
 
@@ -75,7 +73,7 @@ class ValuesRenderer:
             msg = f"values: the template {self._path} does not exist; {way_out}"
             raise errors.ConfigError(msg)
         self._library = library.Library(self._path.parent, (filters or {}, tests or {}, functions or {}))
-        for name in filter(None, (self._path.name, self._status_name)):
+        for name in filter(None, (self._name, self._status_name)):
             if name not in self._library.names:
                 msg = f"values: there is no template {name} in {self._path.parent}; its name must end in .yaml"
                 raise errors.ConfigError(msg)
@@ -85,17 +83,17 @@ class ValuesRenderer:
         """The values of this resource; raises RenderError with the place."""
         if self._path is not None and self._library is None:
             self.load()
-        hidden = set(_texts(context.vars))
+        hidden = set(interfaces.texts(context.vars))
         if self._library is None:
             made, source = self._laid_out(resource)
             return interfaces.Values(self._merged(made, context), source=source, hidden=frozenset(hidden))
         names = {"resource": library.author_view(resource), "vars": context.vars}
         with live.reading(live.Reading(_noting(context.lookup, hidden), resource.ref.namespace)) as reading:
             try:
-                document = self._library.fill_mapping(self._compiled(self._path), names, "the values")
+                document = self._library.fill_mapping(self._library.compile(self._name), names, "the values")
             except errors.NotYetError as error:
                 return interfaces.Values({}, frozenset(reading.reads), f"{self._name}: {error.message}", None)
-            status = self._render_status(names)
+            status = self._library.fill_status(self._status_name, names)
         values = self._merged({} if document is None else document.data, context)
         return interfaces.Values(
             values, frozenset(reading.reads), status=status, source=document, hidden=frozenset(hidden)
@@ -104,20 +102,6 @@ class ValuesRenderer:
     @property
     def _name(self) -> str:
         return self._path.name if self._path else ""
-
-    def _compiled(self, path: pathlib.Path | str | None) -> jinja2.Template:
-        assert self._library is not None  # noqa: S101 - the caller has looked
-        return self._library.compile(pathlib.Path(path or "").name)
-
-    def _render_status(self, names: Mapping[str, Any]) -> dict[str, Any] | None:
-        assert self._library is not None  # noqa: S101 - the caller has looked
-        if not self._status_name:
-            return {}
-        try:
-            document = self._library.fill_mapping(self._compiled(self._status_name), names, "the status")
-        except errors.NotYetError:
-            return None
-        return renderer.own_status(document, self._library.name_file(self._status_name))
 
     def _laid_out(self, resource: interfaces.Resource) -> tuple[dict[str, Any], interfaces.Source]:
         view = library.author_view(resource)
@@ -148,24 +132,13 @@ def _noting(find: Find | None, hidden: set[str]) -> Find | None:
     def noting(ref: interfaces.ObjectRef) -> Mapping[str, Any] | None:
         item = find(ref)
         if item is not None and ref.kind == "Secret":
-            for text in _texts(item.get("data") or {}):
+            for text in interfaces.texts(item.get("data") or {}):
                 hidden.add(text)
                 with contextlib.suppress(ValueError):
                     hidden.add(base64.b64decode(text).decode())
         return item
 
     return noting
-
-
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
 
 
 @final

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.bench import counters, floor, processes, workload
-from tests.controlplane import api, cluster
+from tests.controlplane import api, binaries, cluster
 
 
 def measure(
@@ -24,7 +24,7 @@ def measure(
         "KUBECACHEDIR": str(folder / "floor" / "kube"),
     }
     command = [
-        str(workload.helm(applier)),
+        str(binaries.helm(applier)),
         "install",
         "",
         str(workload.CHART),

@@ -48,15 +48,10 @@ def project(folder: Path, *, applier: Applier, namespace: str) -> operators.Proj
 def _releases(folder: Path, applier: Applier, namespace: str) -> operators.Project:
     made = operators.Project(folder)
     kind = {"group": KIND.group, "version": KIND.version, "kind": KIND.kind, "namespaces": [namespace]}
-    options = {"chart": str(CHART), "prefix": "", "binary": str(helm(applier)), "cache": str(folder / "cache")}
+    options = {"chart": str(CHART), "prefix": "", "binary": str(binaries.helm(applier)), "cache": str(folder / "cache")}
     controller = {"name": "app", "watch": {"kubernetes": kind}, "render": {"values": {"layout": "spec"}}}
     made.write({"controllers": [{**controller, "apply": {"helm": {**options, "processes": AT_ONCE_HELM}}}]})
     return made
-
-
-def helm(applier: Applier) -> Path:
-    """The binary that an applier uses."""
-    return binaries.helm3() if applier == "helm-3" else binaries.helm4()
 
 
 def names(count: int) -> list[str]:

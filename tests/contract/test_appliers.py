@@ -118,8 +118,9 @@ def target(request: pytest.FixtureRequest) -> Target:
         return FakeTarget()
     get = request.getfixturevalue
     if request.param.startswith("helm"):
-        binary = {"helm-3": binaries.helm3, "helm-4": binaries.helm4}[request.param]()
-        return targets.HelmTarget(binary, get("control_plane"), get("api"), get("crd"), get("namespace"))
+        return targets.HelmTarget(
+            binaries.helm(request.param), get("control_plane"), get("api"), get("crd"), get("namespace")
+        )
     return ClusterTarget(request.param, get("control_plane"), get("api"), get("crd"), get("namespace"))
 
 

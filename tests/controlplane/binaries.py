@@ -97,6 +97,11 @@ def helm4() -> Path:
     return _tools() / "helm"
 
 
+def helm(name: str) -> Path:
+    """`helm-3` or `helm-4`. Raises errors.BuildError."""
+    return {"helm-3": helm3, "helm-4": helm4}[name]()
+
+
 def registry() -> Path:
     """An OCI registry that keeps all in memory, built first if need be. Raises errors.BuildError."""
     return _tools() / "registry"

@@ -47,11 +47,8 @@ def test_access_control_renders_what_it_shows() -> None:
 
 
 def test_access_control_holds_on_a_cluster(control_plane: cluster.ControlPlane, api: apis.Api, tmp_path: Path) -> None:
-    kubectl = binaries.kubectl()
-    assert kubectl is not None
     for _ in range(2):  # the second time finds the kind that the first time made
-        apply = [str(kubectl), f"--kubeconfig={control_plane.kubeconfig}", "apply", "-f", str(EXAMPLE / "cluster")]
-        done = subprocess.run(apply, capture_output=True, text=True, check=False)
+        done = _apply(control_plane, EXAMPLE)
     assert done.returncode == 0, done.stderr
     made = operators.Project(tmp_path)
     operator = operators.Operator(made, control_plane.kubeconfig_of("operator"))
@@ -91,10 +88,7 @@ def test_app_and_monitor_renders_what_it_shows() -> None:
 def test_app_and_monitor_waits_completes_and_follows(
     control_plane: cluster.ControlPlane, api: apis.Api, namespace: str, tmp_path: Path
 ) -> None:
-    kubectl = binaries.kubectl()
-    assert kubectl is not None
-    apply = [str(kubectl), f"--kubeconfig={control_plane.kubeconfig}", "apply", "-f", str(MONITOR / "cluster")]
-    subprocess.run(apply, capture_output=True, check=True)
+    assert _apply(control_plane, MONITOR).returncode == 0
     operator = operators.Operator(operators.Project(tmp_path), control_plane.kubeconfig_of("operator"))
     operator._command[3] = str(MONITOR / "lostromos.yaml")
     apps, core = f"/apis/example.com/v1/namespaces/{namespace}/monitoredapps", f"/api/v1/namespaces/{namespace}"
@@ -140,12 +134,9 @@ def test_helm_release_holds_on_a_cluster(
     control_plane: cluster.ControlPlane, api: apis.Api, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With nothing but the operator's own rights, and Helm on PATH."""
-    kubectl = binaries.kubectl()
-    assert kubectl is not None
     folder = tmp_path / "example"
     shutil.copytree(SHOP, folder)
-    apply = [str(kubectl), f"--kubeconfig={control_plane.kubeconfig}", "apply", "-f", str(folder / "cluster")]
-    subprocess.run(apply, capture_output=True, check=True)
+    assert _apply(control_plane, folder).returncode == 0
     monkeypatch.setenv("PATH", f"{binaries.helm3().parent}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     operator = operators.Operator(operators.Project(folder), control_plane.kubeconfig_of("operator"))
@@ -185,6 +176,14 @@ def test_helm_release_holds_on_a_cluster(
         waiting.wait_until(lambda: not api.exists(f"{path}/books"), timeout=60)
         assert not api.exists(f"{core}/configmaps/shop-books")
     assert "forbidden" not in operator.log
+
+
+def _apply(control_plane: cluster.ControlPlane, example: Path) -> subprocess.CompletedProcess[str]:
+    """What the README of an example tells the administrator to apply."""
+    kubectl = binaries.kubectl()
+    assert kubectl is not None
+    apply = [str(kubectl), f"--kubeconfig={control_plane.kubeconfig}", "apply", "-f", str(example / "cluster")]
+    return subprocess.run(apply, capture_output=True, text=True, check=False)
 
 
 def _try(create: Any) -> bool:
