@@ -77,18 +77,26 @@ def test_a_template_that_breaks_takes_nothing_away(
         assert read(api, namespace, "web") is None
 
 
+# Kubernetes waits 5 seconds before it deletes what is in a namespace, and looks again after 5 to 8 more if a finalizer was left.
+@pytest.mark.parametrize(("finalizer", "limit"), [("auto", 10), ("always", 20)])
 def test_a_namespace_goes_with_all_that_is_in_it(
-    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+    tmp_path: Path,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    crd: crds.CustomKind,
+    namespace: str,
+    finalizer: str,
+    limit: float,
 ) -> None:
     other = f"{namespace}-b"
     api.create("/api/v1/namespaces", {"metadata": {"name": other}})
-    made = operators.project(tmp_path, crd, apply=APPLIERS[0])
+    made = operators.project(tmp_path, crd, apply={"server-side": {"finalizer": finalizer}})
     with operators.Operator(made, control_plane.kubeconfig):
         for number in range(5):
             api.create(crd.path(other), crd.manifest(f"web{number}"))
         waiting.wait_until(lambda: all(operators.is_ready(item) for item in api.list(crd.path(other))))
         api.delete(f"/api/v1/namespaces/{other}")
-        waiting.wait_until(lambda: not api.exists(f"/api/v1/namespaces/{other}"), timeout=20)
+        waiting.wait_until(lambda: not api.exists(f"/api/v1/namespaces/{other}"), timeout=limit)
 
 
 def test_what_leaves_the_selection_is_released_also_while_nobody_watches(
