@@ -34,6 +34,13 @@ class _Case:
     ref: interfaces.ObjectRef
     key: members.Key
 
+    @property
+    def item(self) -> manifest.Item | None:
+        """What Helm made of it; its manifest has cluster-scoped objects as if they were in the release's namespace."""
+        items = self.found.items or {}
+        as_written = dataclasses.replace(self.ref, namespace=self.ref.namespace or self.place[0])
+        return items.get(self.key) or items.get(as_written.key)
+
     def result(
         self, action: interfaces.Action, message: str = "", *, retryable: bool = False, after: float | None = None
     ) -> interfaces.ObjectResult:
@@ -168,7 +175,7 @@ class Care:
         """What an object that somebody touched differs in, and what is done about it."""
         if case.found.items is None:
             case.found.items = (await content.read(self._kube, case.revision)).items
-        item = (case.found.items or {}).get(case.key)
+        item = case.item
         if item is None:
             return None
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import orjson
 
@@ -11,10 +13,15 @@ from lostromos_core import errors
 from lostromos_helm import binary, failures, storage, values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from lostromos_core import interfaces
     from lostromos_helm import charts, releases, settings
+
+_Shape: TypeAlias = tuple[str, str]
+"""The digests of a chart, and of which values are there and of what type."""
+PATIENCE: Final = 3.0
+"""Seconds to wait for another run of Helm which validates the same: that reads all of the API's schemas."""
 
 
 @final
@@ -55,7 +62,8 @@ class Operations:
         self._controller = controller
         self._options = options
         self._dry_run = dry_run
-        self._validated: set[tuple[str, str]] = set()
+        self._validated: set[_Shape] = set()
+        self._validating: dict[_Shape, asyncio.Event] = {}
 
     async def install(self, order: Order) -> Mapping[str, Any]:
         """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure."""
@@ -80,8 +88,7 @@ class Operations:
     async def _run(
         self, verb: str, order: Order, revision: int, switches: Sequence[str], **named: str
     ) -> Mapping[str, Any]:
-        shape = values.digest(values.encode(values.shape(order.values)))
-        known = (order.chart.digest, shape) in self._validated
+        shape = order.chart.digest, values.digest(values.encode(values.shape(order.values)))
         labels = ",".join(f"{key}={value}" for key, value in self._labels(order, revision).items())
         owner = order.owner
         named |= {
@@ -91,17 +98,35 @@ class Operations:
             "labels": labels,
             "description": f"{owner.ref}, generation {owner.generation}",
         }
-        flags = binary.flags(named, [*switches, *self._switches(known=known)])
-        command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
-        done = await self._helm.run(*command, stdin=order.input)
-        if done.status:
-            raise failures.explain(done, f"{verb} the {order.name}", order.secrets)
-        self._validated.add((order.chart.digest, shape))
+        async with self._known(shape) as known:
+            flags = binary.flags(named, [*switches, *self._switches(known=known)])
+            command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
+            done = await self._helm.run(*command, stdin=order.input)
+            if done.status:
+                raise failures.explain(done, f"{verb} the {order.name}", order.secrets)
+            self._validated.add(shape)
         try:
             found: Mapping[str, Any] = orjson.loads(done.output)
         except orjson.JSONDecodeError as error:
             raise errors.ProcessError(f"{verb} the {order.name}: helm's answer cannot be read") from error
         return found
+
+    @contextlib.asynccontextmanager
+    async def _known(self, shape: _Shape) -> AsyncIterator[bool]:
+        """Whether the API's schemas have nothing against a shape; if that is being found out, wait for it a moment."""
+        if shape not in self._validated and shape in self._validating:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._validating[shape].wait()
+        if shape in self._validated:
+            yield True
+            return
+        ended = self._validating.setdefault(shape, asyncio.Event())
+        try:
+            yield False
+        finally:
+            ended.set()
+            self._validating.pop(shape, None)
 
     def _switches(self, *, known: bool) -> list[str]:
         """The switches of install and upgrade; Helm 4 has other names for some."""

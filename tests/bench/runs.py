@@ -1,10 +1,10 @@
-"""One run: a fresh control plane, the floor, and then the operator through all its phases."""
+"""One run: the floor on a fresh control plane, and then the operator through all its phases on another."""
 
 import contextlib
 import dataclasses
 import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -30,6 +30,7 @@ class Plan:
     applier: workload.Applier
     trials: int
     idle: float
+    headless: bool = False
     restart: bool = True
     profile: Path | None = None
 
@@ -49,16 +50,27 @@ class Run:
 
 def run(plan: Plan, *, say: Say) -> Run:
     """Measure everything once. Raises what its parts raise; leaves no process and no file."""
-    say("start a control plane")
     folder = Path(tempfile.gettempdir(), f"lostromos-bench-{secrets.token_hex(6)}")
     folder.mkdir(mode=0o700)
+    with contextlib.closing(guard.Guard(folder)) as watchman:
+        # Each has a control plane of its own, so that none works on top of what the other has left.
+        with _bench(plan, folder, watchman, say) as bench:
+            floor = bench.floor()
+        with _bench(plan, folder, watchman, say) as bench:
+            return bench.operator(floor)
+
+
+@contextlib.contextmanager
+def _bench(plan: Plan, folder: Path, watchman: guard.Guard, say: Say) -> Iterator["_Bench"]:
+    say("start a control plane")
     with (
-        contextlib.closing(guard.Guard(folder)) as watchman,
         cluster.ControlPlane(controller_manager=plan.applier in workload.HELM) as plane,
         api.Api(plane.access(), within=ANSWER_WITHIN) as admin,
     ):
         workload.define(admin)
-        return _Bench(plan, plane, admin, folder, watchman, say).run()
+        bench = _Bench(plan, plane, admin, folder, watchman, say)
+        bench.warm_up()
+        yield bench
 
 
 class _Bench:
@@ -77,15 +89,22 @@ class _Bench:
         self._plane = plane
         self._admin = admin
         self._say = say
-        self._project = workload.project(folder, applier=plan.applier, namespace="bench")
+        self._project = workload.project(folder, applier=plan.applier, namespace="bench", headless=plan.headless)
         names = workload.names(plan.count)
         self._subject = phases.Subject(plane, admin, watchman, self._project, namespace="bench", names=names)
 
-    def run(self) -> Run:
+    def warm_up(self) -> None:
+        """Make the API server do for the first time what it will be measured with."""
         self._say("warm up")
         self._floor("warm-up", count=WARM_UP, trials=0)
+
+    def floor(self) -> floors.Floor:
+        """Measure the floor."""
         self._say(f"floor: {self._plan.count} resources")
-        floor = self._floor("floor", count=self._plan.count, trials=self._plan.trials)
+        return self._floor("bench", count=self._plan.count, trials=self._plan.trials)
+
+    def operator(self, floor: floors.Floor) -> Run:
+        """Measure the operator."""
         self._say(f"create {self._plan.count} resources for the operator")
         workload.create(self._admin, namespace="bench", count=self._plan.count)
         processes.wait_until_quiet(self._plane.api_pid, within=floors.QUIET_WITHIN)

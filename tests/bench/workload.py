@@ -35,11 +35,17 @@ def define(admin: api.Api) -> None:
     crds.create(admin, yaml.safe_load((FOLDER / "crd.yaml").read_text()))
 
 
-def project(folder: Path, *, applier: Applier, namespace: str) -> operators.Project:
-    """An operator's configuration in a folder: one controller, for the resources of one namespace."""
+def project(folder: Path, *, applier: Applier, namespace: str, headless: bool = False) -> operators.Project:
+    """An operator's configuration in a folder: one controller, for the resources of one namespace.
+
+    `headless` Services get no address. The API server looks at all addresses for each new one (`Used` of its
+    `ipallocator`), so with thousands of Services that is most of what it does.
+    """
     if applier in HELM:
         return _releases(folder, applier, namespace)
     templates = {path.name: path.read_text() for path in sorted((FOLDER / "templates").iterdir())}
+    if headless:
+        templates["service.yaml"] += "  clusterIP: None\n"
     apply: Mapping[str, Any] = {"server-side": {}} if applier == "server-side" else {"kubectl": {"binary": _kubectl()}}
     watch = {"namespaces": [namespace]}
     return operators.project(folder, KIND, templates=templates, apply=apply, watch=watch)

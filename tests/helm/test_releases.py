@@ -98,6 +98,32 @@ def test_drift_is_repaired_without_a_new_revision(world: World) -> None:
         wait(lambda: world.revisions("app-web") == [(1, "superseded"), (2, "deployed")])
 
 
+CLUSTER_ROLE = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: {{ .Release.Namespace }}-{{ .Release.Name }}
+rules:
+  - {apiGroups: [""], resources: [pods], verbs: [get]}
+"""
+
+
+def test_drift_of_a_cluster_scoped_object_is_repaired_also_after_a_restart(world: World) -> None:
+    path = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{world.namespace}-app-web"
+    operator = world.operator()
+    (world.chart / "templates" / "role.yaml").write_text(CLUSTER_ROLE)
+    for number in range(2):
+        with operator:
+            if not number:
+                world.create("web", text="one")
+            wait(lambda: world.is_ready("web"))
+            operator.says("all resources are known", times=number + 1)
+            world.api.patch(path, {"rules": []})
+            wait(lambda: world.api.get(path)["rules"] != [])
+            world.api.delete(path)
+            wait(lambda: world.api.exists(path) and world.is_ready("web"))
+
+
 def test_drift_is_told_and_left_or_ignored(world: World) -> None:
     with world.operator(drift="warn"):
         world.create("web", text="one", extra=["a"])
