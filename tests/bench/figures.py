@@ -27,11 +27,25 @@ def figures(done: Sequence[runs.Run]) -> list[Figure]:
     return [figure for figure in found if figure is not None]
 
 
+def growth(points: Sequence[Sequence[runs.Run]]) -> float:
+    """How much more CPU a resource costs the operator where they are most, than where they are fewest."""
+    few, many = min(points, key=_count), max(points, key=_count)
+    return _cost(many) / _cost(few)
+
+
+def _count(done: Sequence[runs.Run]) -> int:
+    return done[0].plan.count
+
+
+def _cost(done: Sequence[runs.Run]) -> float:
+    return statistics.median(run.converge.cpu / run.plan.count for run in done)
+
+
 def _figure(measure: measures.Measure, done: Sequence[runs.Run]) -> Figure | None:
     operator, floor = _median(measure.operator, done), _median(measure.floor, done)
     if operator is None:
         return None
-    target = measure.target if measure.target and done[0].plan.applier in measure.target.appliers else None
+    target = next((one for one in measure.targets if one.applies(done[0].plan)), None)
     return Figure(
         name=measure.name,
         unit=measure.unit,

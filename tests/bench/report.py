@@ -10,7 +10,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from tests.bench import figures, runs
+from tests.bench import figures, measures, runs
 
 MARKS: Final = {"met": "[green]met[/]", "missed": "[bold red]missed[/]", "": ""}
 PLOTTED: Final = ("operator CPU a CR", "API server CPU a CR", "peak RSS", "restart, CPU")
@@ -45,7 +45,12 @@ def curve(points: Sequence[Sequence[runs.Run]]) -> rich.table.Table:
     for name, unit in found[0]:
         cells = [_pair(figure[name, unit]) if (name, unit) in figure else "" for figure in found]
         made.add_row(f"{name}, {unit}" if unit else name, *cells)
-    made.caption = "operator / floor of the same run"
+    growth = figures.growth(points)
+    verdict = MARKS["met" if growth <= measures.GROWTH else "missed"]
+    made.caption = (
+        "operator / floor of the same run\n"
+        f"the operator's CPU a CR grows to {growth:.2g} times (target: <= {measures.GROWTH:g}) {verdict}"
+    )
     return made
 
 
