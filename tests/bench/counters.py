@@ -22,7 +22,7 @@ READS: Final = frozenset({"GET", "LIST"})
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Seconds of wall clock and of CPU, and successful or refused requests by resource.
+    """Seconds of wall clock and of CPU, and successful or refused requests by resource, without dry runs.
 
     `rest_cpu` is what all processes used but the servers and the benchmark itself: who was measured, and strangers.
     """
@@ -97,6 +97,8 @@ def _count(reading: metrics.Metrics, verbs: frozenset[str]) -> collections.Count
     counts: collections.Counter[str] = collections.Counter()
     for sample in reading.samples:
         labels = sample.labels
-        if sample.name == "apiserver_request_total" and labels["verb"] in verbs and labels["resource"] not in NOT_OURS:
+        if sample.name != "apiserver_request_total" or labels["dry_run"]:
+            continue
+        if labels["verb"] in verbs and labels["resource"] not in NOT_OURS:
             counts["/".join(filter(None, (labels["resource"], labels["subresource"])))] += int(sample.value)
     return counts
