@@ -210,7 +210,7 @@ class Care:
         await self._drift.repair(item, case.place)
         fight.repaired(time.monotonic())
         _log.info("an object of a release was repaired", object=str(case.ref), release=case.place[1], what=what)
-        return case.result(Action.UPDATED, f"repaired: {what}")
+        return case.result(Action.UPDATED)
 
     async def _delete(self, item: manifest.Item, place: releases.Place) -> None:
         """Delete an object, if it is a release's."""

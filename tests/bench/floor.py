@@ -16,11 +16,14 @@ QUIET_WITHIN: Final = 60.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """What the writes of all resources took: seconds, seconds of CPU; and seconds from each change to the child."""
+    """What the writes of all resources took: seconds, seconds of CPU; and seconds from each change to the child.
+
+    The memory is that of one process; there is none to tell of many.
+    """
 
     seconds: float
     cpu: float
-    peak_mib: float
+    peak_mib: float | None
     spent: counters.Spent
     updates: Sequence[float]
 
