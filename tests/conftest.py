@@ -32,10 +32,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what the selected tests need before the first of them begins: it takes minutes, and tests are timed."""
+    if session.config.option.collectonly:
+        return
+    clustered = any(item.get_closest_marker("cluster") for item in session.items)
+    with_helm = any("helm-4" in item.callspec.params.values() for item in session.items if hasattr(item, "callspec"))
+    with _uncaptured(session.config):
+        if clustered:
+            binaries.provide(controller_manager=True)
+        if with_helm:
+            binaries.helm4()
+
+
 @pytest.fixture(scope="session")
 def control_plane(request: pytest.FixtureRequest) -> Iterator[cluster.ControlPlane]:
     """A control plane with controller manager that all tests of the run (of one xdist worker) share."""
-    _build_visibly(request.config, controller_manager=True)
     with cluster.ControlPlane(controller_manager=True) as plane:
         request.config.stash[CONTROL_PLANE] = plane
         yield plane
@@ -44,15 +56,12 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[cluster.ControlPla
 @pytest.fixture(scope="session", params=["helm-3", "helm-4"])
 def helm(request: pytest.FixtureRequest) -> Path:
     """The real Helm, of both major versions."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        return binaries.helm(request.param)
+    return binaries.helm(request.param)
 
 
 @pytest.fixture
-def own_control_plane(request: pytest.FixtureRequest) -> Iterator[cluster.ControlPlane]:
+def own_control_plane() -> Iterator[cluster.ControlPlane]:
     """A control plane without controller manager that the test may kill."""
-    _build_visibly(request.config, controller_manager=False)
     with cluster.ControlPlane() as plane:
         yield plane
 
@@ -109,11 +118,10 @@ def _no_leftovers(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail(f"the test left behind: {before.new(known=known)}", pytrace=False)
 
 
-def _build_visibly(config: pytest.Config, *, controller_manager: bool) -> None:
-    """Build the programs if there are none, and let the person who waits for minutes see it."""
+def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:
+    """Let the person who waits for minutes see what is said."""
     capture = config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        binaries.provide(controller_manager=controller_manager)
+    return capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
 
 
 def _delete(delete: Callable[[], object]) -> None:
