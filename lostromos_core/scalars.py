@@ -14,6 +14,8 @@ _CORE_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _CORE_HEX = re.compile(r"0x[0-9a-fA-F]+")
 _CORE_OCTAL = re.compile(r"0o[0-7]+")
 _CORE_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_DIGITS = 100
+"""Digits that no number of 64 bits has, however it is written."""
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -71,18 +73,27 @@ def is_plain_string(text: str) -> bool:
 
 
 def _number(text: str) -> int | float | str:
-    if _CORE_INT.fullmatch(text):
-        return int(text)
-    if _CORE_HEX.fullmatch(text):
-        return int(text, 16)
-    if _CORE_OCTAL.fullmatch(text):
-        return int(text, 8)
+    for pattern, base in ((_CORE_INT, 10), (_CORE_HEX, 16), (_CORE_OCTAL, 8)):
+        if pattern.fullmatch(text):
+            return _whole(text, base)
     if _CORE_FLOAT.fullmatch(text):
         value = float(text)
         if math.isinf(value):
             raise AmbiguousScalarError(_advice(text, "is too large for a number"))
         return value
     return text
+
+
+def _whole(text: str, base: int) -> int:
+    """A whole number of at most 64 bits: JSON readers in other languages take no larger ones."""
+    digits = text.removeprefix("0x").removeprefix("0o") if base != 10 else text  # noqa: PLR2004 - a base
+    value = int(digits, base) if len(digits) < _DIGITS else 1 << 64
+    if not -(1 << 63) <= value < 1 << 64:
+        shown = text if len(text) < _DIGITS else f"{text[:10]}..."
+        raise AmbiguousScalarError(
+            f"{shown} has more than 64 bits, which is no number for Kubernetes; put it in quotes"
+        )
+    return value
 
 
 def _refuse_ambiguous(text: str) -> None:

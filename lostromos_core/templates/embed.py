@@ -13,7 +13,7 @@ import jinja2.nodes
 import jinja2.parser
 
 from lostromos_core import errors
-from lostromos_core.templates import filters, sandbox
+from lostromos_core.templates import budget, filters, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class EmbeddedDocument(jinja2.ext.Extension):
     def _write(self, tag: str, caller: Callable[[], tokens.Fragment]) -> str:
         environment = self.environment
         assert isinstance(environment, sandbox.Environment)  # noqa: S101 - for the type checker
-        documents = environment.programs.fill(caller().written(), sandbox.current_slots())
+        documents = environment.programs.fill(caller().written(), budget.current.get())
         if len(documents) != 1:
             msg = f"{{% {tag} %}} takes one document, and this is {len(documents)}"
             raise errors.RenderError(msg)

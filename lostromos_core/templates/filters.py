@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import jinja2
 import jinja2.filters
@@ -13,7 +13,10 @@ import tomli_w
 import yaml
 
 from lostromos_core import errors, scalars
-from lostromos_core.templates import tokens, values
+from lostromos_core.templates import budget, tokens, values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -35,7 +38,7 @@ _Dumper.add_representer(str, _represent_text)
 def to_yaml(value: Any, indent: int = 2) -> str:  # noqa: ANN401 - any JSON value
     """A value as a YAML document, block style, keys in their order."""
     text: str = yaml.dump(
-        values.plain(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=indent
+        _data(value, 8), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=indent
     )
     return text.removesuffix("...\n")
 
@@ -43,12 +46,12 @@ def to_yaml(value: Any, indent: int = 2) -> str:  # noqa: ANN401 - any JSON valu
 def to_json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
     """A value as JSON, on one line unless an indentation is given."""
     separators = (",", ": ") if indent else (", ", ": ")
-    return json.dumps(values.plain(value), indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
+    return json.dumps(_data(value), indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
 
 
 def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
     """A mapping as a TOML document; TOML has no null."""
-    data = values.plain(value)
+    data = _data(value, 8)
     if not isinstance(data, dict):
         msg = f"to_toml takes a mapping, and this is {values.kind_of(data)}"
         raise errors.RenderError(msg)
@@ -77,26 +80,27 @@ def sha256(value: object) -> str:
     """The SHA-256 of a text's UTF-8 bytes, 64 hexadecimal digits; of other values, of their JSON with sorted keys."""
     if isinstance(value, str):
         return hashlib.sha256(_bytes(value, "sha256")).hexdigest()
-    return hashlib.sha256(json.dumps(values.plain(value), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_data(value), sort_keys=True).encode()).hexdigest()
 
 
 def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: ANN401, FBT001, FBT002 - Jinja2's signature
-    """As Jinja2's; a fragment keeps its lines together by itself."""
+    """As Jinja2's; a fragment keeps its lines together by itself, and is moved by spaces only: it is YAML."""
+    by = len(width) if isinstance(width, str) else _limited("indent", width, 100_000)
     if isinstance(value, tokens.Fragment):
-        return value.indented(width, first=first)
-    space = " " * width if isinstance(width, int) else width
+        if isinstance(width, str) and width.strip(" "):
+            msg = "the output of a macro, include, call or set block is indented by a number of spaces, and by no text"
+            raise errors.RenderError(msg)
+        return value.indented(_limited("indent", by, 1_000), first=first)
     lines = values.to_text(value).split("\n")
-    _check_length("indent", sum(map(len, lines)) + len(lines) * len(space))
+    _check_length("indent", sum(map(len, lines)) + len(lines) * by)
+    space = width if isinstance(width, str) else " " * width
     moved = [space + line if line or blank else line for line in lines]
     return "\n".join(moved if first else [lines[0], *moved[1:]])
 
 
 def center(value: object, width: int = 80) -> str:
     """As Jinja2's, up to a width of 1,000 characters."""
-    if width > 1_000:  # noqa: PLR2004 - said above
-        msg = "center takes a width of at most 1,000"
-        raise errors.RenderError(msg)
-    return values.to_text(value).center(width)
+    return values.to_text(value).center(_limited("center", width, 1_000))
 
 
 def string(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -131,7 +135,47 @@ def refuse_format(*_: object, **__: object) -> str:
     raise errors.RenderError(msg)
 
 
+def as_int(value: Any, default: int = 0, base: int = 10) -> int:  # noqa: ANN401 - as Jinja2
+    """As Jinja2's; a text of more digits than Python reads is an error, and not the default."""
+    if isinstance(value, str) and len(value) > _DIGITS:
+        msg = f"int takes a text of at most {_DIGITS:,} characters"
+        raise errors.RenderError(msg)
+    return jinja2.filters.do_int(value, default, base)
+
+
+def rounded(value: float, precision: int = 0, method: Literal["common", "ceil", "floor"] = "common") -> float:
+    """As Jinja2's, up to a precision of 300 digits."""
+    return jinja2.filters.do_round(value, _limited("round", precision, 300), method)
+
+
+def batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - as Jinja2
+    """As Jinja2's, up to 10,000 items in a batch."""
+    return jinja2.filters.do_batch(value, _limited("batch", linecount, 10_000), fill_with)
+
+
+def slices(value: Iterable[Any], slices: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - as Jinja2
+    """As Jinja2's, up to 10,000 slices."""
+    return jinja2.filters.sync_do_slice(value, _limited("slice", slices, 10_000), fill_with)  # type: ignore[arg-type]
+
+
+def _limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - what a template gives
+    """A number that says how much a filter does; raises RenderError if it is none, or too large."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -most <= value <= most:
+        shown = value if isinstance(value, int) and abs(value) < 1 << 64 else values.kind_of(value)
+        msg = f"{name} takes a whole number up to {most:,}, and this is {shown}"
+        raise errors.RenderError(msg)
+    return value
+
+
+def _data(value: Any, times: int = 1) -> Any:  # noqa: ANN401 - any JSON value
+    """A value as plain data, counted as often as it costs."""
+    data = values.plain(value)
+    budget.spend(budget.weigh(data) * times)
+    return data
+
+
 def _check_length(name: str, length: int) -> None:
+    budget.spend(length)
     if length > values.MAX_STRING:
         msg = f"the result of {name} would be too large for any Kubernetes object"
         raise errors.RenderError(msg)
@@ -142,9 +186,16 @@ def _bytes(value: object, name: str) -> bytes:
         what = "the output of a fragment" if isinstance(value, tokens.Fragment) else values.kind_of(value)
         msg = f"{name} takes a string, and this is {what}"
         raise errors.RenderError(msg)
+    budget.spend(len(value))
     return value.encode("utf-8", "surrogatepass")
 
 
+_DIGITS: Final = 4_300
+"""More than that Python refuses to read as a number: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits"""
+UNWANTED: Final = frozenset({"random"})
+"""Filters of Jinja2 that a pure rendering has no use for."""
+FOR_FRAGMENTS: Final = frozenset({"indent", "trim", "default", "d", "string"})
+"""Filters that may be given the output of a macro, include, call or set block."""
 FILTERS = {
     "to_yaml": to_yaml,
     "to_json": to_json,
@@ -155,6 +206,10 @@ FILTERS = {
     "sha256": sha256,
     "indent": indent,
     "center": center,
+    "int": as_int,
+    "round": rounded,
+    "batch": batch,
+    "slice": slices,
     "string": string,
     "join": join,
     "replace": replace,

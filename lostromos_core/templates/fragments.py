@@ -4,12 +4,12 @@ A macro of several lines, called inside a mapping, must put all its lines where 
 The rendered text carries marks around each fragment; here they are replaced by the fragment's lines, moved:
 
 - Alone on its line, or after ``- ``: all lines start at the column of the call.
-- After ``key:``: the lines go below, indented by two.
+- After ``key:``: the lines go below, indented by two; also a single one that is an item or a ``key: value``.
 - Inside a block scalar: the lines start where the line of the call starts.
 - Inside a comment: every line becomes a comment.
-- Elsewhere, a fragment of several lines would tear the line apart: RenderError.
+- Elsewhere, a fragment of several lines would tear the line apart: an error.
 
-A fragment of one line is inserted as it is.
+Elsewhere, a fragment of one line is inserted as it is.
 """
 
 from __future__ import annotations
@@ -17,21 +17,29 @@ from __future__ import annotations
 import re
 from typing import final
 
-from lostromos_core import errors
-from lostromos_core.templates import tokens
+from lostromos_core.templates import program, tokens
 
 _SPLIT = re.compile(f"([{tokens.FRAGMENT_BEGIN}{tokens.FRAGMENT_END}])")
 _LEADING_MARKS = re.compile(f"(?:{tokens.MARK.pattern})*")
 _AT_COLUMN = re.compile(r"[ ]*(?:-[ ]+)*")
 _AFTER_KEY = re.compile(r"([ ]*(?:-[ ]+)*)[^\s#].*:[ ]+")
-_BLOCK_SCALAR = re.compile(r"(?:^|.*[\s:-])[|>](?:[-+]?[1-9]?|[1-9][-+])[ \t]*(?:#.*)?")
+_KEY = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'#&*!|>%@`\[\]{},:-](?:[^:#]|(?<=\S)[:#](?=\S))*)"""
+_BLOCK_SCALAR = re.compile(
+    rf"(?P<dashes>[ ]*(?:-[ ]+)*)(?P<key>{_KEY}[ ]*:[ ]+)?(?:!\S*[ ]+)?"
+    r"[|>](?:[-+]?[1-9]?|[1-9][-+])(?:[ \t]+#.*|[ \t]*)"
+)
+"""The line that begins a block scalar: after dashes, after a key, or after both."""
+_STRUCTURE = re.compile(rf"-(?:[ ].*)?|{_KEY}[ ]*:(?:[ ].*)?")
+"""A line that is an item, or a key with its value."""
+_LONG = 4096
+"""Characters of a line from which on it is not looked at for each fragment in it: a list that a loop writes."""
 _COMMENT = re.compile(r"[ ]*#.*")
 
 
 def lay_out(text: str) -> str:
     """The text with its fragments in place; place marks and tokens stay.
 
-    Raises RenderError where a fragment of several lines cannot stand.
+    Raises Misplaced where a fragment of several lines cannot stand.
     """
     if tokens.FRAGMENT_BEGIN not in text:
         return text
@@ -53,33 +61,48 @@ class _Layout:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._line = ""
+        self._pieces: list[str] = []
+        self._length = 0
         self._block_indent: int | None = None
         self._must_end = False
 
     def text(self) -> str:
         return "\n".join([*self._lines, self._line])
 
+    @property
+    def _line(self) -> str:
+        """The current line."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def _begin(self, line: str) -> None:
+        """Begin a new line."""
+        self._pieces, self._length = [line], len(line)
+
+    def _add(self, text: str) -> None:
+        """Go on with the current line."""
+        self._pieces.append(text)
+        self._length += len(text)
+
     def write(self, text: str) -> None:
         first, *rest = text.split("\n")
         if self._must_end and tokens.visible(first).strip() and not tokens.visible(first).lstrip().startswith("#"):
-            raise errors.RenderError(_TORN)
-        self._line += first
+            raise self._torn()
+        self._add(first)
         self._must_end = self._must_end and not rest
         for line in rest:
             self._end_line()
-            self._line = line
+            self._begin(line)
 
     def insert(self, fragment: str) -> None:
         """Insert a fragment at the end of the current line."""
-        if "\n" not in fragment:
-            self.write(fragment)
-            return
-        lines = _dedent(fragment.split("\n"))
-        before = tokens.visible(self._line)
-        if len(lines) <= 1:
+        lines = _dedent(fragment.split("\n")) if "\n" in fragment else [fragment]
+        if len(lines) <= 1 and not (self._length < _LONG and self._needs_a_line("".join(lines))):
             self.write("".join(lines))
-        elif self._in_block(before):
+            return
+        before = tokens.visible(self._line)
+        if self._in_block(before):
             self._write_lines(lines, before[: len(before) - len(before.lstrip())])
         elif _AT_COLUMN.fullmatch(before):
             self._write_lines(lines, " " * len(before))
@@ -89,23 +112,33 @@ class _Layout:
         elif match := _AFTER_KEY.fullmatch(before):
             self._end_line()
             indent = " " * (len(match.group(1)) + 2)
-            self._line = indent
+            self._begin(indent)
             self._write_lines(lines, indent)
             self._must_end = True
         else:
-            raise errors.RenderError(_TORN)
+            raise self._torn()
+
+    def _torn(self) -> program.Misplaced:
+        places = tokens.LINE.findall("".join([*self._lines[-1:], self._line]))
+        return program.Misplaced(_TORN, int(places[-1]) if places else None)
+
+    def _needs_a_line(self, fragment: str) -> bool:
+        """Whether a fragment of one line cannot stand behind the key that it follows: only below it."""
+        if not _STRUCTURE.fullmatch(tokens.visible(fragment).strip()):
+            return False
+        before = tokens.visible(self._line)
+        return bool(_AFTER_KEY.fullmatch(before)) and not self._in_block(before)
 
     def _write_lines(self, lines: list[str], indent: str) -> None:
-        self._line += lines[0]
+        self._add(lines[0])
         for line in lines[1:]:
             self._end_line()
-            self._line = indent + line if tokens.visible(line) else line
+            self._begin(indent + line if tokens.visible(line) else line)
 
     def _end_line(self) -> None:
         line = tokens.visible(self._line)
         if not self._in_block(line):
-            opens = _BLOCK_SCALAR.fullmatch(line) and not _COMMENT.fullmatch(line)
-            self._block_indent = _indent(line) if opens else None
+            self._block_indent = _block_indent(line)
         self._lines.append(self._line)
 
     def _in_block(self, line: str) -> bool:
@@ -117,6 +150,15 @@ _TORN = "a fragment of several lines stands in the middle of a line; give it a l
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
+
+
+def _block_indent(line: str) -> int | None:
+    """If a line begins a block scalar: the column that the scalar's lines lie beyond."""
+    found = _BLOCK_SCALAR.fullmatch(line)
+    if not found:
+        return None
+    dashes = found["dashes"]
+    return len(dashes) if found["key"] or "-" not in dashes else dashes.rindex("-")
 
 
 def _dedent(lines: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lostromos_core import interfaces
-    from lostromos_core.templates import slots
+    from lostromos_core.templates import budget, slots
 
 SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2", ".json")
 OWN_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
@@ -55,12 +55,19 @@ class Library:
             place = f"{self.name_file(error.name or name)}:{error.lineno}"
             msg = f"{place}: not a valid template: {error.message}"
             raise errors.ConfigError(msg) from error
+        except (SyntaxError, RecursionError, ValueError) as error:  # of the Python that Jinja2 makes of it
+            msg = f"{self.name_file(name)}: not a valid template: {errors.shorten(str(error))}"
+            raise errors.ConfigError(msg) from error
+
+    def compile_all(self) -> dict[str, jinja2.Template]:
+        """All templates, partials too, by name; raises ConfigError."""
+        return {name: self.compile(name) for name in self.names}
 
     def fill(
         self,
         template: jinja2.Template,
         names: Mapping[str, Any],
-        collect: Callable[[Callable[[], str]], tuple[str, list[Any]]],
+        collect: Callable[[Callable[[], str]], tuple[str, budget.Slots]],
     ) -> list[slots.Document]:
         """The documents that a template makes; raises whatever it raises: see ``explain``."""
         text, found = collect(lambda: "".join(template.root_render_func(template.new_context(dict(names)))))
@@ -104,7 +111,10 @@ class Library:
         """What went wrong in a template, with the place."""
         if isinstance(error, errors.RenderError) and error.place:
             return error
-        message = error.message if isinstance(error, errors.RenderError | jinja2.TemplateError) else None
+        if isinstance(error, jinja2.TemplateNotFound):
+            message: str | None = f"there is no template {error.name!r} (there is: {', '.join(self.names)})"
+        else:
+            message = error.message if isinstance(error, errors.RenderError | jinja2.TemplateError) else None
         text = errors.shorten(message or f"{type(error).__name__}: {error}")
         place = _template_place(error.__traceback__, self.name_file) or self.name_file(name)
         return errors.RenderError(text, place=place)
@@ -140,7 +150,7 @@ def _read(folder: pathlib.Path) -> dict[str, str]:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.is_file() and path.name.endswith(SUFFIXES) and not hidden:
             try:
-                sources[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
+                sources[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8-sig")
             except (OSError, UnicodeDecodeError) as error:
                 msg = f"templates: cannot read {path}: {error}"
                 raise errors.ConfigError(msg) from error

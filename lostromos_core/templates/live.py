@@ -17,6 +17,9 @@ import jinja2
 from lostromos_core import errors, interfaces
 from lostromos_core.templates import tokens
 
+MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
+"""Methods of mappings that templates may call; a key of that name comes first."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -63,9 +66,30 @@ def lookup(apiVersion: str, kind: str, name: str, namespace: str | None = None) 
     return not_yet(f"{ref} is not there yet", of=ref) if found is None else _live(found, str(ref), "")
 
 
-@final
+class Method:
+    """Something undefined that has the name of a mapping's method, which can be called all the same."""
+
+    __slots__ = ()
+    # What Jinja2 asks of everything that is called; asking an undefined value for it raises.
+    unsafe_callable = alters_data = False
+    jinja_pass_arg = None
+    _undefined_obj: Any
+    _undefined_name: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the mapping's method
+        """Call the method."""
+        return getattr(self._undefined_obj, self._undefined_name)(*args, **kwargs)
+
+
 class NotYet(jinja2.StrictUndefined):
     """Something that is not there yet; what is below it is not there either."""
+
+    __slots__ = ()
+
+
+@final
+class NotYetMethod(Method, NotYet):
+    """A field that is not there yet, and whose name is that of a mapping's method."""
 
     __slots__ = ()
 
@@ -82,7 +106,11 @@ class LiveMapping(dict[str, Any]):
 
     def missing(self, name: object) -> NotYet:
         """What stands for a field that is not there."""
-        return not_yet(_absent(self.where, f".{name}"))
+        message = _absent(self.where, f".{name}")
+        if name in MAPPING_METHODS:
+            raising: Any = functools.partial(errors.NotYetError, of=None)
+            return NotYetMethod(hint=message, obj=self, name=str(name), exc=raising)
+        return not_yet(message)
 
 
 class LiveList(list[Any]):

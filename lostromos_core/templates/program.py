@@ -7,17 +7,17 @@ meaning only is accepted: no aliases, anchors, tags, merge or duplicate keys.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import yaml
 
 from lostromos_core import errors, interfaces, scalars
-from lostromos_core.templates import tokens, values
+from lostromos_core.templates import budget, tokens, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Slots: TypeAlias = "Sequence[Any]"
+Slots: TypeAlias = "budget.Slots"
 Number: TypeAlias = int | None
 """The number of a place, None if it is not known."""
 
@@ -54,17 +54,26 @@ class Typed:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Text:
-    """A string with expressions in it; ``parts`` are texts and slot numbers."""
+    """A string with expressions in it; ``parts`` are texts and slot numbers, ``places`` those of the parts."""
 
     parts: tuple[str | int, ...]
-    place: Number
+    places: tuple[Number, ...]
+
+    @property
+    def place(self) -> Number:
+        """The place of the first expression."""
+        return next(place for place, part in zip(self.places, self.parts, strict=True) if isinstance(part, int))
 
     def fill(self, slots: Slots) -> str:
-        """The string; raises RenderError if a value has no place inside a string."""
+        """The string; raises Misplaced if a value has no place inside a string."""
+        texts: list[str] = []
         try:
-            return "".join([part if isinstance(part, str) else values.to_text(slots[part]) for part in self.parts])
+            for part in self.parts:
+                texts.append(part if isinstance(part, str) else values.to_text(slots[part]))  # noqa: PERF401 - as Items
+            slots.spend(sum(map(len, texts)))
         except errors.RenderError as error:
-            raise Misplaced(error.message, self.place) from error
+            raise Misplaced(error.message, self.places[min(len(texts), len(self.places) - 1)]) from error
+        return "".join(texts)
 
 
 @final
@@ -136,13 +145,14 @@ class Fixed:
         return self.value
 
 
+_NO_SLOTS: Final = budget.Slots()
 Node: TypeAlias = Constant | Typed | Text | Items | Fields | Fixed
 
 
 def _fix(node: Items | Fields) -> Items | Fields | Fixed:
     """The node, filled already if it needs nothing for that."""
     inner = node.nodes if isinstance(node, Items) else [part for pair in node.pairs for part in pair]
-    return Fixed(node, node.fill(())) if all(isinstance(part, Constant | Fixed) for part in inner) else node
+    return Fixed(node, node.fill(_NO_SLOTS)) if all(isinstance(part, Constant | Fixed) for part in inner) else node
 
 
 class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderError at the door
@@ -247,10 +257,12 @@ class Compiler:
         if isinstance(event, yaml.SequenceStartEvent):
             return _fix(Items(tuple(nodes), place))
         pairs = tuple((self._key(key), value) for key, value in zip(nodes[::2], nodes[1::2], strict=True))
-        keys = [key.parts if isinstance(key, Text) else key.value for key, _ in pairs if not isinstance(key, Typed)]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                raise Misplaced(f"the key {key!r} comes twice in one mapping", pairs[index][0].place)
+        seen = set()
+        for key, _ in pairs:
+            written = key.value if isinstance(key, Constant) else None
+            if written is not None and written in seen:
+                raise Misplaced(f"the key {errors.shorten(written, 80)!r} comes twice in one mapping", key.place)
+            seen.add(written)
         return _fix(Fields(pairs, place))
 
     def _key(self, node: Node) -> Constant | Typed | Text:
@@ -275,15 +287,16 @@ class Compiler:
         slots = [int(number) for number in pieces[1::2]]
         if not slots or any(tokens.RESERVED.search(piece) for piece in pieces[::2]):
             raise Misplaced("the output of a fragment was cut apart by a string operation", line)
-        place = self._slots.get(slots[0], line)
         if plain and pieces == ["", pieces[1], ""]:
-            return Typed(slots[0], place)
-        parts = (int(piece) if index % 2 else piece for index, piece in enumerate(pieces))
-        return Text(tuple(part for part in parts if part != ""), place)
+            return Typed(slots[0], self._slots.get(slots[0], line))
+        parts = tuple(int(piece) if index % 2 else piece for index, piece in enumerate(pieces) if piece != "")
+        return Text(parts, tuple(self._slots.get(part, line) if isinstance(part, int) else line for part in parts))
 
     def _yaml_error(self, error: Any) -> Misplaced:  # noqa: ANN401 - PyYAML is untyped
         mark = error.problem_mark or error.context_mark
         number = self._lines[min(mark.line, len(self._lines) - 1)] if mark and self._lines else None
+        if "maximum nesting depth" in str(error.problem):  # libyaml has a limit of its own since 0.2.5
+            return Misplaced(f"nested deeper than {MAX_DEPTH} levels", number)
         context = f" {error.context}" if error.context else ""
         message = tokens.TOKEN.sub("{{...}}", f"not valid YAML{context}: {error.problem}")
         return Misplaced(message, number)

@@ -60,7 +60,7 @@ class JinjaRenderer:
         """Read and compile all templates, with what plug-ins bring beside the renderer's own filters."""
         self._library = library.Library(self._folder, (filters or {}, tests or {}, functions or {}), self._own)
         names = self._library.names
-        compiled = {name: self._library.compile(name) for name in names}
+        compiled = self._library.compile_all()
         self._units = [compiled[name] for name in names if not self._is_partial(name)]
         if self._status_name and self._status_name not in compiled:
             msg = f"templates: the folder {self._folder} holds no {self._status_name}, which `status` names"

@@ -8,6 +8,8 @@ that templates of manifests have no use for.
 from __future__ import annotations
 
 import contextvars
+import functools
+import math
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import jinja2
@@ -15,7 +17,7 @@ import jinja2.compiler
 import jinja2.sandbox
 
 from lostromos_core import errors
-from lostromos_core.templates import filters, lines, live, slots, tokens, values
+from lostromos_core.templates import budget, filters, lines, live, slots, tokens, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,16 +25,12 @@ if TYPE_CHECKING:
 MAX_BITS = 256
 """Bits of a number that one operation may produce."""
 
-_slots: contextvars.ContextVar[list[Any]] = contextvars.ContextVar("slots")
-"""The values of the rendering that runs; a context variable, so that imports without context find it too."""
-
-
 HOLE: Final = "\N{WHITE SQUARE}"
 """Stands for what is not there yet, when we only want to know which objects a unit would make."""
 _guessing: contextvars.ContextVar[bool] = contextvars.ContextVar("guessing", default=False)
 
 
-def guess(render: Callable[[], str]) -> tuple[str, list[Any]]:
+def guess(render: Callable[[], str]) -> tuple[str, budget.Slots]:
     """As ``collect``, with a hole for each value that is not there yet."""
     reset = _guessing.set(True)
     try:
@@ -41,31 +39,29 @@ def guess(render: Callable[[], str]) -> tuple[str, list[Any]]:
         _guessing.reset(reset)
 
 
-def collect(render: Callable[[], str]) -> tuple[str, list[Any]]:
+def collect(render: Callable[[], str]) -> tuple[str, budget.Slots]:
     """Run a rendering; the text with tokens, and the values of its slots."""
-    kept: list[Any] = []
-    reset = _slots.set(kept)
+    kept = budget.Slots()
+    reset = budget.current.set(kept)
     try:
         return render(), kept
     finally:
-        _slots.reset(reset)
+        budget.current.reset(reset)
 
 
 def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
     """The text that stands for a value: a token, or the text itself if the template made it."""
     if isinstance(value, tokens.Fragment):
         return value.written()
-    kept = _slots.get()
+    kept = budget.current.get()
     if len(kept) >= tokens.MAX_SLOTS:
         msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
         raise errors.RenderError(msg)
-    kept.append(HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value))
+    found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
+    if isinstance(found, str | list | dict):
+        kept.spend(budget.weigh(found))
+    kept.append(found)
     return tokens.token(len(kept) - 1)
-
-
-def current_slots() -> list[Any]:
-    """The values that the running rendering has collected so far."""
-    return _slots.get()
 
 
 @jinja2.pass_context
@@ -73,7 +69,11 @@ def _finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing th
     return emit(value)
 
 
-@final
+def rounds(items: Any) -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
+    """The items of a loop, counted."""
+    return budget.current.get().rounds(items)
+
+
 class MissingField(jinja2.StrictUndefined):
     """A name that is not there: using it raises, with what is there instead."""
 
@@ -96,8 +96,27 @@ class MissingField(jinja2.StrictUndefined):
 
 
 @final
+class MissingMethod(live.Method, MissingField):
+    """A field that is not there, and whose name is that of a mapping's method: ``resource.spec.items()`` works."""
+
+    __slots__ = ()
+
+
+@final
 class _CodeGenerator(jinja2.compiler.CodeGenerator):
     """Marks what includes write, and sends blocks' output and ``~`` through the environment's checks."""
+
+    def visit_Const(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+        value = node.as_const(frame.eval_ctx)
+        if isinstance(value, float) and not math.isfinite(value):
+            self.write(f"float({str(value)!r})")  # its own name is none of a variable
+        else:
+            super().visit_Const(node, frame)
+
+    def visit_For(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+        counted = jinja2.nodes.Call(jinja2.nodes.EnvironmentAttribute("rounds"), [node.iter], [], None, None)
+        node.iter = counted.set_lineno(node.lineno).set_environment(self.environment)
+        super().visit_For(node, frame)
 
     def visit_Include(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
         self.simple_write(repr(tokens.FRAGMENT_BEGIN), frame, node)
@@ -164,10 +183,14 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self.places = lines.Places()
         self.programs = slots.Programs(self.places)
         self.emit = emit
+        self.rounds = rounds
         self._name_file = name_file
         for unwanted in ("lipsum", "cycler", "joiner"):
             del self.globals[unwanted]
+        for unwanted in filters.UNWANTED:
+            del self.filters[unwanted]
         self.filters.update(filters.FILTERS)
+        self.filters = {name: _guard(name, function) for name, function in self.filters.items()}
         self.globals["lookup"] = live.lookup
 
     def extend_with(
@@ -178,7 +201,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         functions: Mapping[str, Any],
     ) -> None:
         """Add what plug-ins and users bring."""
-        self.filters.update(filters)
+        self.filters.update({name: _guard(name, function) for name, function in filters.items()})
         self.tests.update(tests)
         self.globals.update(functions)
 
@@ -202,13 +225,12 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
         """A mapping's key before its method: ``resource.spec.items`` is the field."""
-        if live.has(obj, attribute) and attribute not in _MAPPING_METHODS:
+        if live.has(obj, attribute):
             return live.below(obj, attribute)
         if isinstance(obj, dict):
             if attribute in obj:
                 return obj[attribute]
-            if attribute not in _MAPPING_METHODS:
-                return self.undefined(obj=obj, name=attribute)
+            return (MissingMethod if attribute in _MAPPING_METHODS else MissingField)(obj=obj, name=attribute)
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
@@ -242,11 +264,25 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return "".join(parts)
 
 
-_MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
-
+_MAPPING_METHODS = live.MAPPING_METHODS
 
 _PADDING = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs", "replace", "join", "translate"})
 """Methods of strings whose result can be much larger than the string; for two of them there are filters."""
+
+
+def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that never gets a fragment, unless it is made for that: it would take tokens for text."""
+    if name in filters.FOR_FRAGMENTS:
+        return function
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the filter
+        for value in args:
+            if type(value) is tokens.Fragment:
+                tokens.refuse(f"given to the filter {name}")
+        return function(*args, **kwargs)
+
+    return guarded
 
 
 def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
@@ -276,12 +312,15 @@ def _check_size(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 -
         sized, count = (left, right) if isinstance(right, int) else (right, left)
         if isinstance(sized, str | list | tuple) and isinstance(count, int) and len(sized) * count > values.MAX_STRING:
             _refuse_size(operator)
-    elif (
-        operator == "+"
-        and all(type(side) is str for side in (left, right))
-        and len(left) + len(right) > values.MAX_STRING
-    ):
-        _refuse_size(operator)
+    elif operator == "+" and all(_is_sized(side) for side in (left, right)):
+        size = len(left) + len(right)
+        budget.spend(size)
+        if size > values.MAX_STRING:
+            _refuse_size(operator)
+
+
+def _is_sized(value: Any) -> bool:  # noqa: ANN401 - any operand
+    return isinstance(value, str | list | tuple) and not isinstance(value, tokens.Fragment)
 
 
 def _refuse_size(operator: str) -> NoReturn:

@@ -15,16 +15,20 @@ from lostromos_core import errors, interfaces
 from lostromos_core.templates import fragments, program, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lostromos_core.templates import lines
+    from lostromos_core.templates import budget, lines
 
 MAX_TEXT = 16 << 20
 """Characters of rendered text, tokens and marks included."""
 _EXPRESSION = re.compile(f"{tokens.EXPRESSION.pattern}{tokens.TOKEN.pattern}")
 _LINE_START = re.compile(f"(?: |{tokens.LINE.pattern})*")
+_LINE_END = re.compile("[\n\x85\u2028\u2029]")
+"""What ends a line for the YAML parser."""
 CACHE_SIZE = 256
 """Parsed texts that are kept; one template gives one text a path through its conditions and loops."""
+CACHE_TEXT = 8 << 20
+"""Characters of all texts that are kept: parsed, a text takes several times as much memory."""
+KEPT_TEXT = 1 << 20
+"""Characters of a text that is worth to be kept."""
 
 
 @final
@@ -34,7 +38,7 @@ class Document:
 
     data: Any
     node: program.Node
-    slots: Sequence[Any]
+    slots: budget.Slots
     places: lines.Places
 
     def locate(self, path: interfaces.Path) -> interfaces.Place | None:
@@ -50,8 +54,9 @@ class Programs:
     def __init__(self, places: lines.Places) -> None:
         self._places = places
         self._parsed: collections.OrderedDict[str, tuple[program.Node, ...]] = collections.OrderedDict()
+        self._length = 0
 
-    def fill(self, text: str, slots: Sequence[Any]) -> list[Document]:
+    def fill(self, text: str, slots: budget.Slots) -> list[Document]:
         """The documents of a rendered text; raises RenderError with the place."""
         try:
             nodes = self._parse(str.__str__(text))
@@ -76,9 +81,11 @@ class Programs:
             msg = f"the rendered text is larger than {MAX_TEXT >> 20} MiB"
             raise errors.RenderError(msg)
         nodes = _compile(text)
-        self._parsed[text] = nodes
-        if len(self._parsed) > CACHE_SIZE:
-            self._parsed.popitem(last=False)
+        if len(text) <= KEPT_TEXT:
+            self._parsed[text] = nodes
+            self._length += len(text)
+            while len(self._parsed) > CACHE_SIZE or self._length > CACHE_TEXT:
+                self._length -= len(self._parsed.popitem(last=False)[0])
         return nodes
 
 
@@ -93,7 +100,7 @@ def field(path: interfaces.Path) -> str:
 def _compile(text: str) -> tuple[program.Node, ...]:
     laid_out = fragments.lay_out(text)
     numbers: list[int | None] = []
-    for line in laid_out.split("\n"):
+    for line in _LINE_END.split(laid_out):
         start = _LINE_START.match(line)
         last = start.group(1) if start else None
         numbers.append(int(last) if last else (numbers[-1] if numbers else None))

@@ -96,19 +96,16 @@ class Fragment(str):
             refuse("stripped of characters")
         return Fragment(f"{FRAGMENT_BEGIN}\n{self}\n{FRAGMENT_END}")
 
-    def indented(self, width: int | str, *, first: bool) -> Fragment:
+    def indented(self, width: int, *, first: bool) -> Fragment:
         """As the filter ``indent``: the lines keep together, so only an indented first line changes anything."""
-        if not first:
-            return self
-        space = " " * width if isinstance(width, int) else width
-        return Fragment(f"{space}{SHIFT}{self}")
+        return Fragment(f"{' ' * width}{SHIFT}{self}") if first else self
 
     def written(self) -> Fragment:
         """The fragment with the marks around it by which it is laid out."""
         shift, mark, rest = str.__str__(self).rpartition(SHIFT)
         return Fragment(f"{shift.replace(SHIFT, '')}{FRAGMENT_BEGIN}{rest if mark else self}{FRAGMENT_END}")
 
-    __hash__ = str.__hash__
+    __hash__ = _refuse("looked up")
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse("compared")
     __add__ = __radd__ = __mod__ = __rmod__ = __mul__ = __rmul__ = _refuse("concatenated or formatted")
     __contains__ = __iter__ = __getitem__ = __len__ = _refuse("looked into")

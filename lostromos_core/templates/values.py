@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
@@ -11,12 +12,13 @@ import jinja2
 from lostromos_core import errors
 from lostromos_core.templates import tokens
 
-MAX_DEPTH = 200
-"""Levels of nesting in a value; the serialiser that sends objects takes about 250."""
+MAX_DEPTH = 150
+"""Levels of nesting in a value; the serialiser that sends objects takes about 250, and a template has up to 100."""
 
 MAX_STRING = 4 << 20
 """Characters that one operation may produce: more than any Kubernetes object can hold."""
 
+_NO_TEXT = re.compile(f"[\ud800-\udfff{tokens.FIRST}-{tokens.LAST}]")
 _SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ValuesView, ItemsView)
 
 
@@ -35,7 +37,7 @@ def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
     if kind is str:
         return _text(value)
     if kind is int or kind is bool or value is None:
-        return value
+        return _whole(value) if kind is int else value
     if depth > MAX_DEPTH:
         msg = f"a value is nested deeper than {MAX_DEPTH} levels"
         raise errors.RenderError(msg)
@@ -66,8 +68,19 @@ def to_text(value: object) -> str:
 
 
 def _text(value: str) -> str:
-    if tokens.RESERVED.search(value):
+    found = _NO_TEXT.search(value)
+    if found and "\ud800" <= found[0] <= "\udfff":
+        msg = f"a value holds half of a character, U+{ord(found[0]):04X}, which no text in UTF-8 can have"
+        raise errors.RenderError(msg)
+    if found:
         msg = "a value holds a character from U+FDD0 to U+FDD7: it was cut out of a fragment, or it is no honest text"
+        raise errors.RenderError(msg)
+    return value
+
+
+def _whole(value: int) -> int:
+    if not -(1 << 63) <= value < 1 << 64:
+        msg = "a whole number has more than 64 bits; write it as a string"
         raise errors.RenderError(msg)
     return value
 

@@ -77,6 +77,21 @@ CASES: dict[str, tuple[str, Any]] = {
         "{% for k in ['x', 'y'] %}\n{{ k }}:\n  {{ two(k) }}\n{% endfor %}\n",
         {"x": {"a": "x", "b": "two"}, "y": {"a": "y", "b": "two"}},
     ),
+    "one item after a key": ("v: {{ items(1) }}\nw: 1\n", {"v": [0], "w": 1}),
+    "one pair after a key": ("{% set x %}\na: 1\n{% endset %}\nv: {{ x }}\nw: 1\n", {"v": {"a": 1}, "w": 1}),
+    "one pair after a key, on one line": ("{% set x %}a: 1{% endset %}\n- v: {{ x }}\n", [{"v": {"a": 1}}]),
+    "a word after a key": ("v: {{ word() }}\n", {"v": "one"}),
+    "after a block scalar in an item": (
+        "- n: |\n    t\n  e:\n  - {{ two() }}\n- 1\n",
+        [{"n": "t\n", "e": [TWO]}, 1],
+    ),
+    "after a key after a block scalar in an item": ("- n: |\n    t\n  e: {{ two() }}\n", [{"n": "t\n", "e": TWO}]),
+    "in a block scalar in an item": ("- n: |\n    {{ text() }}\n  e: 1\n", [{"n": "first\n  second\n", "e": 1}]),
+    "in a block scalar that is an item": ("v:\n  - |\n   {{ text() }}\n  - 1\n", {"v": ["first\n  second\n", 1]}),
+    "in a comment after a block scalar": ("- n: |\n    t\n  # {{ two() }}\n  w: 1\n", [{"n": "t\n", "w": 1}]),
+    "after a comment that looks like a block scalar": ("v: # a |\n  # {{ two() }}\n  x: 1\n", {"v": {"x": 1}}),
+    "after a text that ends like a block scalar": ("v: a |\nw:\n  {{ two() }}\n", {"v": "a |", "w": TWO}),
+    "many on a line": ("v: [{% for i in range(3) %}{{ word() }}, {% endfor %}]\n", {"v": ["one"] * 3}),
     "in a literal block": ("v: |\n  top\n  {{ text() }}\n  end\n", {"v": "top\nfirst\n  second\nend\n"}),
     "after text in a literal block": ("v: |\n  k: {{ text() }}\nw: 1\n", {"v": "k: first\n  second\n", "w": 1}),
     "in a comment": ("v: 1\n# {{ two() }}\nw: 2\n", {"v": 1, "w": 2}),
@@ -153,3 +168,43 @@ def test_raw_text_is_kept() -> None:
     assert rendering.one("a: |\n  {% raw %}{{ no }} {% include %}{% endraw %}\n  b\n") == {
         "a": "{{ no }} {% include %}\nb\n"
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% set x %}5{% endset %}\nv: {{ x | int }}\n",
+        "{% set x %}5{% endset %}\nv: {{ x | float }}\n",
+        "{% set x %}a b{% endset %}\nv: {{ x | wordcount }}\n",
+        "{% set x %}a b{% endset %}\nv: {{ x | urlencode }}\n",
+        "{% set x %}a{% endset %}\nv: {{ x in {'a': 1} }}\n",
+        "{% set x %}a{% endset %}\nv: {{ {'a': 1}[x] }}\n",
+        "{% set x %}a{% endset %}\nv: {{ 'a b' | replace('a', x) }}\n",
+    ],
+)
+def test_a_fragment_is_no_number_and_no_key(text: str) -> None:
+    with pytest.raises(errors.RenderError, match="output of a macro"):
+        rendering.one(text)
+
+
+SECOND = "\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nz:\n  "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% set f %}\nq: 1\n{% endset %}\nspec:\n  {{ f | indent(x, first=true) }}\n",
+        "{% set f %}\nq: 1\n{% endset %}\nspec:\n  {{ f | indent(x) }}\n",
+        "v:\n  {% filter indent(x, true) %}\n  a: 1\n  {% endfilter %}\n",
+    ],
+)
+@pytest.mark.parametrize("x", [SECOND, "e: 1\n", "\t", "\u2028", "- ", 10**9, -(10**9), True, None, [1]])
+def test_no_data_becomes_structure_by_an_indentation(text: str, x: Any) -> None:
+    with pytest.raises(errors.RenderError, match="indent"):
+        rendering.one(text, {"x": x})
+
+
+def test_a_torn_line_is_named() -> None:
+    with pytest.raises(errors.RenderError) as caught:
+        rendering.one(LIBRARY + 'v: 1\nw: "{{ two() }}"\n')
+    assert caught.value.place == f"<template>:{LIBRARY.count(chr(10)) + 2}"

@@ -82,7 +82,7 @@ def test_a_template_sees_what_the_author_wrote_and_nothing_else(tmp_path: Path) 
         (HEAD + "a: {{ resource.spec.text.format }}\n", "is a function; call it"),
         (HEAD + "a: yes\n", "a.yaml:4: yes is a boolean to some"),
         (HEAD + "a: [\n", "a.yaml:"),
-        ("a: 1\n{% include 'absent.yaml' %}\n", "a.yaml:2: absent.yaml"),
+        ("a: 1\n{% include 'absent.yaml' %}\n", "a.yaml:2: there is no template 'absent.yaml'"),
         ("- 1\n", "a.yaml:1: a document must be a mapping"),
         ("{{ resource.spec }}\n", "a.yaml:1: a document must be a mapping"),
         ("apiVersion: v1\nkind: {{ resource.spec.text }}\nmetadata: {name: a}\n", "a.yaml:2: kind must be written in the template"),
@@ -234,3 +234,70 @@ def test_a_folder_that_cannot_be_used_is_a_configuration_error(make: str, tmp_pa
         (path / "a.yaml").write_bytes(b"\xff")
     with pytest.raises(errors.ConfigError, match="templates: "):
         renderer.JinjaRenderer(path).load()
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("resource.spec.values | default({})", {}),
+        ("1 if resource.spec.items is defined else 2", 2),
+        ("1 if resource.spec.keys is undefined else 2", 1),
+        ("resource.spec.items() | list", [["text", "x"]]),
+        ("resource.spec.keys() | list", ["text"]),
+        ("resource.spec.get('text', 'y')", "x"),
+        ("resource.spec.get('none', 'y')", "y"),
+    ],
+)
+def test_a_field_that_is_named_like_a_method_is_a_field(expression: str, expected: Any, tmp_path: Path) -> None:
+    text = (
+        f"{HEAD}a: {{{{ {expression} }}}}\n{{% for i in resource.spec.items | default([]) %}}\nb: 1\n{{% endfor %}}\n"
+    )
+    (found,) = render(tmp_path, text, fakes.resource("web", text="x"))
+    assert found["a"] == expected
+    assert "b" not in found
+
+
+def test_a_field_that_is_named_like_a_method_is_missed_like_one(tmp_path: Path) -> None:
+    with pytest.raises(errors.RenderError, match=r"a.yaml:4: there is no field 'values' here \(there is: text\)"):
+        render(tmp_path, HEAD + "a: {{ resource.spec.values }}\n", fakes.resource("web", text="x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('u: "{{ resource.spec.text }}-{{ resource.spec.none }}"\n', "a.yaml:4: u: null has no place inside a string; use | default(..., true) (from resource.spec.none)"),
+        ("u: |\n  {{ resource.spec.text }}\n  two\n  {{ [1] }}\n", "a.yaml:7: u: a list has no place"),
+        ('t: "a\u2028b\u2028c"\nu: yes\n', "a.yaml:5: yes is a boolean"),
+        ("t: {{ 'nan' | float }}\n", "a.yaml:4: nan has no meaning in JSON"),
+        ("t: {{ '1e999' | float }}\n", "a.yaml:4: inf has no meaning in JSON"),
+        ("t: 0x" + "f" * 5000 + "\n", "a.yaml:4: 0xffff"),
+        ("t: " + "9" * 5000 + "\n", "a.yaml:4: 9999"),
+        ("t: {{ resource.spec.half }}\n", "a.yaml:4: a value holds half of a character, U+D83D"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_expression_that_is_to_blame(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(errors.RenderError) as caught:
+        render(tmp_path, HEAD + text, fakes.resource("web", text="1", none=None, half="\ud83d"))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{% for i in [1] %}" * 25 + "{% endfor %}" * 25, "too many statically nested blocks"),
+        ("a: {{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "not a valid template"),
+        ("a: {{ " + "1" * 5000 + " }}", "not a valid template"),
+        ("a: {{ [1] | random }}", "random"),
+    ],
+)
+def test_what_python_refuses_is_a_configuration_error(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(HEAD + text + "\n")
+    with pytest.raises(errors.ConfigError, match=says) as caught:
+        renderer.JinjaRenderer(tmp_path).load()
+    assert "a.yaml" in str(caught.value)
+
+
+def test_a_byte_order_mark_is_none_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "_p.yaml").write_text("b: 1\n", encoding="utf-8-sig")
+    (found,) = render(tmp_path, HEAD + 'a:\n  {% include "_p.yaml" %}\n')
+    assert found["a"] == {"b": 1}
