@@ -146,8 +146,8 @@ async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) 
     applied = await parts.applier.delete(key, resource)
     if applied.failed:
         report = _report_of(applied, None)
-        outcome = interfaces.Outcome.again() if report.retrying else interfaces.Outcome.done()
-        return Result(outcome, report, resource)
+        # Whatever forbids it may change without a sign: a policy, another one's webhook.
+        return Result(interfaces.Outcome.again(), dataclasses.replace(report, retrying=True), resource)
     if applied.remaining:
         message = f"{_count(applied.remaining)} still being deleted"
         report = interfaces.Report(

@@ -10,6 +10,8 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any, Final, final
 
+import structlog
+
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import client, inventory, marks, members, readiness
 from lostromos_kubectl import deletion, memory, prune, sending, writer
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube import discovery
 
 Action = interfaces.Action
+_log = structlog.get_logger("lostromos.applier")
 SWEEP: Final = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
 Results = dict[members.Key, interfaces.ObjectResult]
@@ -55,15 +58,19 @@ class ApplySets:
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Manifests) -> interfaces.Applied:
         """Make the cluster have every object of a rendering, and none that an earlier one had."""
+        inventory.refuse_claimed(owner, self._runtime.controller)
         self._listen(owner.ref)
         objects, results = await self._prepare(owner, rendered)
         await self._watch(objects)
         owned, known = await self._recall(owner)
-        await self._inventory.claim(owner, *self._places(objects, known), finalizer=self._beyond(owner, objects))
+        keys = {item.key for item in objects} | {child.key for child in known} | owned.entries.keys()
+        kinds, namespaces = {key[:2] for key in keys}, {key[2] for key in keys} - {""}
+        beyond = any(owner.ref.namespace not in {"", key[2]} for key in keys)
+        await self._inventory.claim(owner, kinds, namespaces, finalizer=beyond)
         results.update(await self._apply_waves(objects, owned, owner))
         if all(result.action in _DONE for result in results.values()):
-            waiting = {unit.name for unit in rendered.units if unit.waiting}
-            results.update(await self._prune(objects, owned, owner, waiting))
+            units = {unit.name: bool(unit.waiting) for unit in rendered.units}
+            results.update(await self._prune(objects, owned, owner, units))
         if self._wait and all(result.action in _DONE for result in results.values()):
             results.update(await self._unready(objects, owned))
         return interfaces.Applied(tuple(results.values()))
@@ -76,7 +83,11 @@ class ApplySets:
             self._known.forget(key)
             return await self._sweep(key)
         self._listen(owner.ref)
-        if not self._holds(owner):
+        claimant = marks.claimant(owner.metadata)
+        if claimant not in {"", self._runtime.controller} and key not in self._known:
+            return interfaces.Applied()  # it was refused, and is another controller's to clean up after
+        shall_stay = "orphan" in (owner.metadata.get("finalizers") or ())
+        if not self._holds(owner) and not shall_stay:
             self._known.forget(key)
             return interfaces.Applied()
         found = {child.key: child for child in await self._find(owner)}
@@ -84,12 +95,27 @@ class ApplySets:
         for entry in owned.entries.values() if owned else ():
             if entry.child is not None:  # the watch may not have brought it yet
                 found.setdefault(entry.child.key, entry.child)
-        results = await self._deleter.delete_all(found.values())
+        results = await self._remove(owner.ref, list(found.values()), shall_stay=shall_stay)
         remaining = sum(result.action is Action.WAITING for result in results)
         if not results:
             await self._inventory.release(owner)
             self._known.forget(key)
         return interfaces.Applied(tuple(results), remaining)
+
+    async def _remove(
+        self, owner: interfaces.ObjectRef, found: Sequence[members.Child], *, shall_stay: bool = False
+    ) -> list[interfaces.ObjectResult]:
+        """Delete an owner's objects, or let go of them if it was deleted by ``kubectl delete --cascade=orphan``.
+
+        Garbage collection has taken the owner references off by then, from all of them.
+        """
+        referring = [child for child in found if owner.namespace in {"", child.namespace} and not child.orphan]
+        orphaned = self._inventory.of_kubernetes and referring and not any(child.owner_uid for child in referring)
+        if not shall_stay and not orphaned:
+            return await self._deleter.delete_all(found)
+        for child in found:
+            await self._deleter.let_go(child)
+        return []
 
     def _listen(self, ref: interfaces.ObjectRef) -> None:
         """Hear of the children of all owners of a kind; look for owners that vanished, once."""
@@ -171,28 +197,30 @@ class ApplySets:
         lists = []
         for group, name in sorted(hints.kinds):
             kind = await self._kube.discovery.by_group_kind(group, name)
-            if kind is None:
+            if kind is None or not {"list", "delete"} <= kind.verbs:
                 continue
             places = sorted(hints.namespaces) if kind.namespaced and self._runtime.namespaces else [""]
             lists += [
-                members.of(self._kube, owner.ref, kind, place)
-                for place in places
-                if not self._kube.children.covers(kind, place)
+                self._look(owner.ref, kind, place) for place in places if not self._kube.children.covers(kind, place)
             ]
         for some in await asyncio.gather(*lists):
             found.update({child.key: child for child in some})
         return list(found.values())
 
-    def _places(
-        self, objects: Iterable[desired_.Desired], known: Iterable[members.Child]
-    ) -> tuple[set[tuple[str, str]], set[str]]:
-        """The kinds and namespaces in which an owner has objects, or is about to have some."""
-        keys = [*(item.key for item in objects), *(child.key for child in known)]
-        return {key[:2] for key in keys}, {key[2] for key in keys} - {""}
+    async def _look(self, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str) -> list[members.Child]:
+        """An owner's objects at a place that a hint names. Whoever may edit the owner can write any hints.
 
-    def _beyond(self, owner: interfaces.Resource, objects: Iterable[desired_.Desired]) -> bool:
-        """Whether there are objects that garbage collection would not clean up."""
-        return any(owner.ref.namespace not in {"", item.ref.namespace} for item in objects)
+        So a place where we may not look is one where we have nothing: to apply something, we must be able to list it.
+        """
+        try:
+            return await members.of(self._kube, owner, kind, namespace)
+        except errors.RefusedError as error:
+            _log.warning("a hint leads nowhere", resource=str(owner), kind=kind.name, error=str(error))
+        except errors.ApiError as error:
+            if error.status not in _NOTHING_THERE:
+                raise
+            _log.warning("a hint leads nowhere", resource=str(owner), kind=kind.name, error=str(error))
+        return []
 
     async def _apply_waves(
         self, objects: Sequence[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
@@ -243,12 +271,12 @@ class ApplySets:
         objects: Sequence[desired_.Desired],
         owned: memory.Owned,
         owner: interfaces.Resource,
-        waiting: set[str],
+        units: Mapping[str, bool],
     ) -> Results:
         """Delete what is no longer rendered, within the budget."""
         wanted = {item.key for item in objects}
         there = {key: entry.child for key, entry in owned.entries.items() if entry.child is not None}
-        doomed = prune.unwanted(there.values(), wanted, waiting)
+        doomed = prune.unwanted(there.values(), wanted, units)
         if not doomed:
             self._budget.settled(owner.key)
             return {}
@@ -283,10 +311,11 @@ class ApplySets:
             owner = interfaces.ObjectRef(f"{group}/", kind, namespace, name)
             left = [child for child in self._kube.children.of(owner) if not child.owner_uid]
             if left and await self._inventory.is_gone(group, kind, key):
-                results += await self._deleter.delete_all(left)
+                results += await self._remove(owner, left)
         return interfaces.Applied(tuple(results), sum(result.action is Action.WAITING for result in results))
 
 
+_NOTHING_THERE: Final = frozenset({400, 403, 404, 405})
 _DONE: Final = frozenset({Action.CREATED, Action.UPDATED, Action.UNCHANGED, Action.PRUNED})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import client, marks, requests
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube import members
 
 Action = interfaces.Action
+HELD: Final = "its own finalizers hold it"
 
 
 @final
@@ -35,9 +36,11 @@ class Deleter:
 
     async def delete(self, child: members.Child) -> interfaces.ObjectResult | None:
         """Delete one object, and only this one, or let go of it; None when that is done."""
+        if child.deleting:
+            return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
         try:
             if child.orphan:
-                await self._let_go(child)
+                await self.let_go(child)
                 return None
             answer = await requests.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
         except errors.ApiError as error:
@@ -46,20 +49,24 @@ class Deleter:
             return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
         if answer is None or "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
             return None
-        return interfaces.ObjectResult(child.ref, Action.WAITING, "its own finalizers hold it")
+        return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
 
-    async def _let_go(self, child: members.Child) -> None:
-        """Take our marks off an object, and leave it where it is."""
+    async def let_go(self, child: members.Child) -> None:
+        """Take our marks off an object, and leave it where it is; raises ApiError."""
         own = {marks.OWNER: None, marks.HASH: None, marks.UNIT: None}
         metadata = {"uid": child.uid, "labels": {marks.PART_OF: None}, "annotations": own}
-        await self._kube.request_bytes(
-            "PATCH",
-            child.path,
-            action=f"let go of {child.ref}",
-            body={"metadata": metadata},
-            content_type=client.MERGE,
-            accept=client.METADATA_ONLY,
-        )
+        try:
+            await self._kube.request_bytes(
+                "PATCH",
+                child.path,
+                action=f"let go of {child.ref}",
+                body={"metadata": metadata},
+                content_type=client.MERGE,
+                accept=client.METADATA_ONLY,
+            )
+        except errors.ApiError as error:
+            if error.status not in {sending.GONE, sending.CONFLICT}:
+                raise
 
 
 def last_first(found: Iterable[members.Child]) -> list[members.Child]:

@@ -171,7 +171,7 @@ class _Sender:
         shape = found[0].shape(f"{marks.MANAGER}{self._controller}") if found else None
         arrived = (
             shape is not None
-            and (metadata.get("annotations") or {}).get(marks.HASH) == item.digest
+            and (metadata.get("annotations") or {}).get(marks.HASH) == write.digest
             and write.uid in {"", metadata["uid"]}
             and fields.owns_all(shape.fields, write.body)
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 from lostromos_core.kube import marks, members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from lostromos_core import interfaces
 
@@ -37,13 +37,18 @@ class Limits:
 
 
 def unwanted(
-    known: Iterable[members.Child], wanted: Collection[members.Key], waiting: Collection[str]
+    known: Iterable[members.Child], wanted: Collection[members.Key], units: Mapping[str, bool]
 ) -> list[members.Child]:
-    """The objects that no template makes any more. What a waiting unit applied earlier stays, and so do copies."""
+    """The objects that no template makes any more. ``units`` are all template files, and whether they wait.
+
+    What a waiting one applied earlier stays, and what a vanished one did, since it may have moved to one that waits;
+    so do copies.
+    """
+    some_wait = any(units.values())
     return [
         child
         for child in known
-        if child.key not in wanted and child.unit not in waiting and not child.deleting and child.ours
+        if child.key not in wanted and not units.get(child.unit, some_wait) and not child.deleting and child.ours
     ]
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import fields
+from lostromos_core.kube import fields, marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +18,9 @@ CONFLICT: Final = 409
 CREATE_ONLY: Final = "1"
 """As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
 
+YIELDED: Final = "/yielded"
+"""Ends the digest of an object of which some fields were left to others."""
+
 Path: TypeAlias = "Sequence[str | int]"
 
 
@@ -26,19 +29,28 @@ Path: TypeAlias = "Sequence[str | int]"
 class Write:
     """One object to send, with the uid it must have; without one, it is only created.
 
-    ``force`` takes fields over that other managers own; ``without`` are fields that are left to them.
+    ``force`` takes fields over that other managers own; ``without`` are fields that are left to them, ``yielded``
+    those that were never ours.
     """
 
     desired: desired_.Desired
     uid: str = ""
     force: bool = False
     without: tuple[Path, ...] = ()
+    yielded: tuple[Path, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """What the object says of itself: when fields were yielded, that not all of it was ours."""
+        return f"{self.desired.digest}{YIELDED}" if self.yielded else self.desired.digest
 
     @property
     def body(self) -> dict[str, Any]:
         """What is sent."""
         body = self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
-        found: dict[str, Any] = fields.without(body, self.without)
+        if self.yielded:
+            body["metadata"]["annotations"] = {**body["metadata"]["annotations"], marks.HASH: self.digest}
+        found: dict[str, Any] = fields.without(body, (*self.without, *self.yielded))
         return found
 
 

@@ -11,24 +11,26 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
+
+import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import fields, fights, inventory, marks, members, requests
+from lostromos_core.kube import client, fields, fights, inventory, marks, members, paths, requests
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import memory, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lostromos_core.kube import client
-
 INVALID: Final = 422
 ROUNDS: Final = 4
 """How often an object is tried in one reconcile when each answer teaches us something."""
 _IMMUTABLE: Final = re.compile(
-    r"immutable|may not change once set|can not be changed|updates to \w+ spec for fields other"
+    r"immutable|may not change once set|can ?not be changed|may not be changed in an update"
+    r"|updates to \w+ spec for fields other|updates may not change fields other"
 )
+_log = structlog.get_logger("lostromos.applier")
 
 
 @final
@@ -81,7 +83,8 @@ class Writer:
         child = entry.child
         if child is None or child.deleting or entry.adopted:
             return False
-        matches = not entry.due and child.digest == item.digest and self._owns_all(item, child)
+        digest = child.digest.removesuffix(sending.YIELDED) if self._conflicts(item) == "yield" else child.digest
+        matches = not entry.due and digest == item.digest and self._owns_all(item, child)
         settled = item.said.create_only or matches
         if settled:
             entry.digest, entry.touched = item.digest, False
@@ -159,7 +162,7 @@ class Writer:
         if not entry.uid or (item.said.create_only and not entry.adopted):
             return sending.Write(item, force=self._conflicts(item) == "force")
         force = one.force or entry.adopted or self._conflicts(item) == "force"
-        return sending.Write(item, entry.uid, force, (*self._ignored(item, entry.child), *one.yielded))
+        return sending.Write(item, entry.uid, force, tuple(self._ignored(item, entry.child)), one.yielded)
 
     def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
         return item.said.conflicts or self._policy.conflicts
@@ -170,12 +173,12 @@ class Writer:
         if shape is None:
             return []
         found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
-        return [path for path in found if path and not fields.owns(shape.fields, item.body, path)]
+        return [lost for path in found if path for lost in fields.lost(shape.fields, item.body, path)]
 
     def _owns_all(self, item: desired_.Desired, child: members.Child) -> bool:
         shape = child.shape(self._manager)
-        references = item.body["metadata"].get("ownerReferences") or [{}]
-        if shape is None or child.owner_uid != references[-1].get("uid", ""):
+        references = item.body["metadata"].get("ownerReferences") or ()
+        if shape is None or child.owner_uid != members.owner_uid(references):
             return False
         if self._conflicts(item) == "yield":
             return True
@@ -186,7 +189,7 @@ class Writer:
     ) -> interfaces.ObjectResult | None:
         """What an answer means; None means: try again at once, knowing more."""
         if isinstance(answer, sending.Sent):
-            return self._arrived(one, write, answer)
+            return self._arrived(one, write, answer, owner)
         if isinstance(answer, errors.ApiError) and answer.status == sending.CONFLICT:
             if write.uid and answer.causes:
                 return self._contested(one, answer)
@@ -197,7 +200,9 @@ class Writer:
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
         return desired_.explain(one.item, answer)
 
-    def _arrived(self, one: _Try, write: sending.Write, answer: sending.Sent) -> interfaces.ObjectResult:
+    def _arrived(
+        self, one: _Try, write: sending.Write, answer: sending.Sent, owner: interfaces.Resource
+    ) -> interfaces.ObjectResult:
         """The object is there: remember what it looks like."""
         entry, item = one.entry, one.item
         found = members.read(item.kind, answer.metadata)
@@ -205,6 +210,8 @@ class Writer:
         if repaired and entry.fight and not self._kube.dry_run:
             entry.fight.opponent = entry.fight.opponent or (before.writer if before else "")
             entry.fight.repaired(self._clock())
+            why = "somebody changed it" if write.uid else "somebody deleted it"
+            _log.info("an object was repaired", resource=owner.key, object=str(item.ref), why=why)
         entry.child = found[0] if found else None
         entry.uid, entry.digest = str(answer.metadata.get("uid", "")), item.digest
         entry.held_fields = entry.child.shape(self._manager) if entry.child else None
@@ -263,15 +270,49 @@ class Writer:
         if "deletionTimestamp" in metadata:
             msg = f"{item.ref} is being deleted; it will be created again when it is gone"
             raise errors.ApiError(msg, status=sending.CONFLICT, retryable=True)
-        if not inventory.belongs_to(metadata, owner.ref) and not item.said.adopt:
+        if not inventory.belongs_to(metadata, owner.ref):
+            await self._refuse_foreign(item, metadata, owner)
+        elif item.said.create_only:
+            metadata = await self._mark(item, metadata)
+        found = members.read(item.kind, metadata)
+        one.entry.uid, one.entry.child = metadata["uid"], found[0] if found else None
+        one.entry.adopted = found is None or not found[0].ours
+
+    async def _refuse_foreign(
+        self, item: desired_.Desired, metadata: Mapping[str, Any], owner: interfaces.Resource
+    ) -> None:
+        """An object is not the owner's: raise RefusedError, unless the template adopts it, and nobody else has it."""
+        if not item.said.adopt:
             msg = (
                 f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing "
                 f'object, or let the template take it over with the annotation {marks.ADOPT}: "true"'
             )
             raise errors.RefusedError(msg)
-        found = members.read(item.kind, metadata)
-        one.entry.uid, one.entry.child = metadata["uid"], found[0] if found else None
-        one.entry.adopted = found is None or not found[0].ours
+        written = marks.read_owner((metadata.get("annotations") or {}).get(marks.OWNER, ""))
+        if written is not None and inventory.belongs_to(metadata, written[0]):
+            other = written[0]
+            kind = await self._kube.discovery.by_group_kind(other.group, other.kind)
+            path = kind and paths.item(kind.api_version, kind.plural, other.namespace, other.name)
+            if path and await requests.read(self._kube, path, str(other)) is not None:
+                msg = f"{item.ref} belongs to {other} already, and cannot be adopted by {owner.ref} as well; rename it"
+                raise errors.RefusedError(msg)
+
+    async def _mark(self, item: desired_.Desired, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put our marks back on an object that is ours and is never written again; its metadata after that."""
+        if members.read(item.kind, metadata) is not None:
+            return metadata
+        own = item.body["metadata"]
+        answer = await self._kube.request(
+            "PATCH",
+            item.path,
+            action=f"mark {item.ref}",
+            query={"fieldManager": self._manager},
+            body={"metadata": {"uid": metadata["uid"], "labels": {marks.PART_OF: own["labels"][marks.PART_OF]}}},
+            content_type=client.MERGE,
+            accept=client.METADATA_ONLY,
+        )
+        found: Mapping[str, Any] = answer["metadata"]
+        return found
 
     async def _immutable(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult:
         """A field has changed that cannot be: delete the object and create it again, if the template says so."""
@@ -290,4 +331,5 @@ class Writer:
 
 
 def _is_immutable(error: errors.ApiError) -> bool:
-    return any(_IMMUTABLE.search(cause.message) for cause in error.causes) or bool(_IMMUTABLE.search(error.message))
+    said = [cause.message for cause in error.causes] or [str(error)]
+    return all(map(_IMMUTABLE.search, said))

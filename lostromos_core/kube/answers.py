@@ -6,6 +6,7 @@ that does not fit; the value may be a Secret's, so it is cut.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,10 @@ _FIELD = re.compile(r"^\s*\.(?P<field>(?:[^\s:\[]|\[[^\]]*\])+): (?P<what>.*)$",
 _CONVERSION = re.compile(r"unable to convert unstructured object to [^:]*: ")
 _EXPECTED = re.compile(r"(?P<expected>expected [^,]*), got .*", re.DOTALL)
 _MANAGER = re.compile(r'conflict with ("[^"]*"(?: with subresource "[^"]*")?)')
-_QUOTED_VALUE = re.compile(r'Invalid value: (?:"(?:[^"\\]|\\.)*"|\S+): ')
+_BEFORE_VALUE = re.compile(r"(Invalid value|Unsupported value|Duplicate value|Not found): ")
+_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"|[-+.\w/%]+(?=: |, |\]|$)')
+_DIFFERENCE = re.compile(r"\n| @@ ")
+"""Begins what the API server adds to show what has changed of an object, values and all."""
 
 
 def error(status: int, headers: Mapping[str, str], body: bytes, action: str) -> errors.ApiError:
@@ -35,8 +39,9 @@ def error(status: int, headers: Mapping[str, str], body: bytes, action: str) -> 
     if status == 500 and (schema := _schema_causes(message)):  # noqa: PLR2004 - HTTP
         text = f"{action}: {_describe(schema[0])}"
         return errors.ApiError(text, status=status, reason="SchemaError", causes=schema, retryable=False)
+    said = "; ".join(map(_describe, causes)) if answer.get("reason") == "Invalid" else ""
     return errors.ApiError(
-        f"{action}: {errors.shorten(_QUOTED_VALUE.sub('Invalid value: ', message)) or f'HTTP {status}'}",
+        f"{action}: {errors.shorten(said or without_values(message)) or f'HTTP {status}'}",
         status=status,
         reason=str(answer.get("reason") or ""),
         causes=causes,
@@ -65,7 +70,32 @@ def _cause(cause: Mapping[str, Any]) -> errors.Cause:
         who = manager.group(1) if manager else "another field manager"
         way_out = "leave it out of the template, or choose `conflicts: force` or `conflicts: yield`"
         return errors.Cause(field, f"conflict with {who}, who owns this field; {way_out}", who)
-    return errors.Cause(field, errors.shorten(_QUOTED_VALUE.sub("Invalid value: ", message)))
+    return errors.Cause(field, errors.shorten(without_values(message)))
+
+
+def without_values(message: str) -> str:
+    """What the API server says of a field, without the value that the field has: it may be a Secret's.
+
+    Source of the format: https://pkg.go.dev/k8s.io/apimachinery/pkg/util/validation/field#Error.ErrorBody
+    """
+    message = _DIFFERENCE.split(message, maxsplit=1)[0]
+    kept, rest = "", message
+    while found := _BEFORE_VALUE.search(rest):
+        kept += rest[: found.end(1)]
+        rest = _after_value(rest[found.end() :])
+    return kept + rest
+
+
+def _after_value(text: str) -> str:
+    """What follows a value: ``: why it is wrong``; nothing, if where it ends cannot be told."""
+    found = _VALUE.match(text)
+    if found:
+        return text[found.end() :]
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (json.JSONDecodeError, RecursionError):
+        return text[text.rindex(": ") :] if ": " in text else ""
+    return text[end:]
 
 
 def _schema_causes(message: str) -> list[errors.Cause]:

@@ -49,9 +49,13 @@ class Children:
         await sink.arrival.wait()
 
     def covers(self, kind: discovery.Kind, namespace: str) -> bool:
-        """Whether a kind is watched in a namespace, and all there is is known."""
-        plural = kind.api_version, kind.plural
-        return any(sink.arrival.complete for place in ("", namespace) if (sink := self._sinks.get((*plural, place))))
+        """Whether a kind is watched in a namespace, in any version of its group, and all there is is known."""
+        group, name = kind.api_version.rpartition("/")[0], kind.name
+        return any(
+            sink.arrival.complete
+            for (_, _, place), sink in self._sinks.items()
+            if place in {"", namespace} and sink.serves(group, name)
+        )
 
     def of(self, owner: interfaces.ObjectRef) -> list[members.Child]:
         """All known children of an owner."""
@@ -74,22 +78,28 @@ class Children:
         )
 
     def _put(self, child: members.Child, owner: members.Owner) -> None:
-        """Keep the newest state of a child, and tell."""
+        """Keep the newest state of a child, and tell; two watches may bring the same, also in two versions."""
         kept = self._sets.setdefault(child.owner, [])
         self._owners[child.owner] = owner
         before = next((one for one in kept if one.key == child.key), None)
         if before is not None:
+            if before.uid == child.uid and before.version > child.version:
+                return
             kept.remove(before)
         kept.append(child)
         self._tell(owner, before, child)
 
     def _drop(self, child: members.Child) -> None:
-        """Forget a child, and tell."""
-        owner, kept = self._owners[child.owner], self._sets[child.owner]
-        kept.remove(child)
+        """Forget a child, and tell, unless another watch has told already."""
+        kept = self._sets.get(child.owner, [])
+        known = next((one for one in kept if one.key == child.key and one.uid == child.uid), None)
+        if known is None:
+            return
+        owner = self._owners[child.owner]
+        kept.remove(known)
         if not kept:
             del self._sets[child.owner], self._owners[child.owner]
-        self._tell(owner, child, None)
+        self._tell(owner, known, None)
 
     def _tell(self, owner: members.Owner, before: members.Child | None, now: members.Child | None) -> None:
         for listener in self._listeners.get(owner.kind, ()):
@@ -106,6 +116,10 @@ class _Sink:
         self._children = children
         self._kind = kind
         self._known: dict[tuple[str, str], members.Child] = {}
+
+    def serves(self, group: str, kind: str) -> bool:
+        """Whether this kind is watched."""
+        return (self._kind.api_version.rpartition("/")[0], self._kind.name) == (group, kind)
 
     def changed(self, item: dict[str, Any]) -> None:
         metadata = item["metadata"]

@@ -9,7 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import interfaces
-from lostromos_core.kube import marks, members, paths, releasing, requests
+from lostromos_core.kube import inventory, marks, members, paths, releasing, requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -53,14 +53,21 @@ async def let_go(kube: client.Kube, claimed: Claimed) -> None:
 
 
 async def objects_of(kube: client.Kube, claimed: Claimed) -> list[members.Child]:
-    """The objects that were applied for a resource, as its hints say where to look."""
-    annotations = claimed.metadata.get("annotations") or {}
+    """The objects that were applied for a resource and shall go with it, as its hints say where to look."""
+    path = paths.item(
+        claimed.ref.api_version,
+        (await kube.discovery.kind(claimed.ref.api_version, claimed.ref.kind)).plural,
+        claimed.ref.namespace,
+        claimed.ref.name,
+    )
+    item = await kube.request("GET", path, action=f"read {claimed.ref}")
+    resource = interfaces.Resource(marks.key_of(claimed.ref), claimed.ref, claimed.uid, item)
     found = []
-    for group, name in marks.group_kinds(annotations.get(marks.GROUP_KINDS)):
+    for group, name in sorted(inventory.hints_of(resource).kinds):
         kind = await kube.discovery.by_group_kind(group, name)
-        if kind is not None:
+        if kind is not None and {"list", "delete"} <= kind.verbs:
             found += [child for child in await members.of(kube, claimed.ref, kind) if child.ours]
-    return found
+    return [child for child in found if not child.orphan]
 
 
 async def delete(kube: client.Kube, child: members.Child) -> None:

@@ -10,9 +10,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
+_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]|\.")
 _SELECTOR: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^,\]]*))')
 _IDENTITY: Final = frozenset({"apiVersion", "kind", "status"})
 _NAMES: Final = frozenset({"name", "namespace", "uid", "resourceVersion", "ownerReferences"})
@@ -44,14 +44,53 @@ def owns(fields: Mapping[str, Any], body: Any, path: Sequence[str | int]) -> boo
 def parse(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON value
     """``spec.containers[name="c"].image`` as a way into ``data``; ends where the data does."""
     path: list[str | int] = []
-    for name, bracket in _STEP.findall(field):
-        step = name or _step(bracket, data)
+    at = 0
+    while found := _STEP.match(field, at):
+        at = found.end()
+        if key := _key(field[found.start() :].removeprefix("."), data):
+            step: str | int = key
+            at = found.start() + field[found.start() :].index(key) + len(key)
+        else:
+            step = found[1] or _step(found[2] or "", data)
         path.append(step)
         try:
             data = data[step]
         except (KeyError, IndexError, TypeError):
             break
     return path
+
+
+def _key(field: str, data: Any) -> str:  # noqa: ANN401 - any JSON value
+    """The longest key of a mapping that the rest of a field begins with: keys may have dots."""
+    if not isinstance(data, dict):
+        return ""
+    fitting = (
+        key for key in data if key and field.startswith(key) and field[len(key) : len(key) + 1] in {"", ".", "["}
+    )
+    return max(fitting, key=len, default="")
+
+
+def lost(fields: Mapping[str, Any], body: Any, path: Sequence[str | int]) -> list[list[str | int]]:  # noqa: ANN401 - any JSON value
+    """Ways to what a manager does not own of a body, at and below a path; the path itself, if it owns nothing there."""
+    if not owns(fields, body, path):
+        return [list(path)]
+    for step in path:
+        fields = (_item(fields, body[step]) if isinstance(step, int) else fields.get(f"f:{step}")) or {}
+        body = body[step]
+    return [[*path, *below] for below in _lost_below(fields, body)]
+
+
+def _lost_below(fields: Mapping[str, Any], body: Any) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON value
+    """Ways below a field, of which a manager owns something, to what it does not own."""
+    if not fields or not isinstance(body, dict | list):
+        return
+    for step, value in body.items() if isinstance(body, dict) else enumerate(body):
+        below = fields.get(f"f:{step}") if isinstance(body, dict) else _item(fields, value)
+        if below is None:
+            yield [step]
+        else:
+            for deeper in _lost_below(below, value):
+                yield [step, *deeper]
 
 
 def point(pointer: str, data: Any) -> list[str | int] | None:  # noqa: ANN401 - any JSON value
@@ -104,7 +143,14 @@ def _item(fields: Mapping[str, Any], item: Any) -> Mapping[str, Any] | None:  # 
                 found: Mapping[str, Any] = below
                 return found
         return None
-    return fields.get("v:" + json.dumps(item, separators=(",", ":"), ensure_ascii=False))
+    written: Mapping[str, Any] | None = fields.get("v:" + json.dumps(item, separators=(",", ":"), ensure_ascii=False))
+    if written is not None:
+        return written
+    # Go writes some characters and numbers in another way.
+    values = ((json.loads(name[2:]), below) for name, below in fields.items() if name.startswith("v:"))
+    return next(
+        (below for value, below in values if value == item and isinstance(value, bool) == isinstance(item, bool)), None
+    )
 
 
 def _step(bracket: str, data: Any) -> str | int:  # noqa: ANN401 - any JSON value

@@ -106,15 +106,8 @@ class ParentInventory:
         self._written: dict[str, tuple[str, int, bytes]] = {}
 
     def hints(self, owner: interfaces.Resource) -> Hints:
-        """The annotations, and the objects that the status lists: not everybody who may edit one may edit the other."""
-        annotations = owner.metadata.get("annotations") or {}
-        listed = (owner.data.get("status") or {}).get("resources")
-        objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-        kinds = set(marks.group_kinds(annotations.get(marks.GROUP_KINDS)))
-        kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
-        namespaces = {*marks.split(annotations.get(marks.NAMESPACES)), owner.ref.namespace}
-        namespaces |= {str(one.get("namespace") or "") for one in objects}
-        return Hints(frozenset(kinds), frozenset(namespaces - {""}))
+        """See ``hints_of``."""
+        return hints_of(owner)
 
     async def claim(
         self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
@@ -179,13 +172,25 @@ class ParentInventory:
             "PATCH",
             paths.item(ref.api_version, kind.plural, ref.namespace, ref.name),
             action=f"mark {ref}",
-            query={"fieldManager": f"{marks.MANAGER}{self._controller}", "force": "true"},
+            query={"fieldManager": f"{marks.MANAGER}{self._controller}{marks.MARKING}", "force": "true"},
             body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata},
             content_type=client.APPLY,
             accept=client.METADATA_ONLY,
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found
+
+
+def hints_of(owner: interfaces.Resource) -> Hints:
+    """The annotations, and the objects that the status lists: not everybody who may edit one may edit the other."""
+    annotations = owner.metadata.get("annotations") or {}
+    listed = (owner.data.get("status") or {}).get("resources")
+    objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    kinds = set(marks.group_kinds(annotations.get(marks.GROUP_KINDS)))
+    kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
+    namespaces = {*marks.split(annotations.get(marks.NAMESPACES)), owner.ref.namespace}
+    namespaces |= {str(one.get("namespace") or "") for one in objects}
+    return Hints(frozenset(kinds), frozenset(namespaces - {""}))
 
 
 def refuse_claimed(owner: interfaces.Resource, controller: str) -> None:

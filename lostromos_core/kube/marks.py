@@ -37,6 +37,8 @@ UNIT: Final = "lostromos.dev/unit"
 """Annotation of a child: the template file that made it."""
 MANAGER: Final = "lostromos/"
 """Begins the names of our field managers; the controller's name follows."""
+MARKING: Final = "/marks"
+"""Ends the name of the field manager that marks resources: what it owns of an object is nothing that we applied."""
 
 OWN_KEYS: Final = frozenset({PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, CONTROLLER, UNIT})
 

@@ -152,7 +152,7 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owne
         wave=number(annotations.get(marks.WAVE, "")),
         orphan=annotations.get(marks.ON_DELETE) == "orphan",
         deleting="deletionTimestamp" in metadata,
-        owner_uid=_owner_uid(metadata.get("ownerReferences") or ()),
+        owner_uid=owner_uid(metadata.get("ownerReferences") or ()),
         applied=applied,
         writer=writer,
     )
@@ -175,7 +175,8 @@ def number(version: object) -> int:
         return 0
 
 
-def _owner_uid(references: Any) -> str:  # noqa: ANN401 - metadata.ownerReferences
+def owner_uid(references: Any) -> str:  # noqa: ANN401 - metadata.ownerReferences
+    """The uid of the controlling owner; empty if there is none."""
     return sys.intern(next((str(one.get("uid", "")) for one in references if one.get("controller")), ""))
 
 
@@ -183,6 +184,8 @@ def _managers(entries: Any) -> tuple[tuple[tuple[str, str, Shape], ...], str]:  
     applied, writer, written = [], "", ""
     for entry in entries:
         name, time = sys.intern(str(entry.get("manager", ""))), sys.intern(str(entry.get("time", "")))
+        if name.endswith(marks.MARKING) and name.startswith(marks.MANAGER):
+            continue
         if name.startswith(marks.MANAGER) and entry.get("operation") == "Apply" and not entry.get("subresource"):
             applied.append((name, time, Shape.of(entry.get("fieldsV1") or {})))
         elif time >= written:

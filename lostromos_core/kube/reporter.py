@@ -20,6 +20,10 @@ _GONE = frozenset({404, 409})
 """The resource was deleted, or deleted and created again, since we read it: nobody is left to read the status."""
 
 
+LOOK_AGAIN = 60.0
+"""Seconds until a kind that declared no status is looked at again: somebody may have followed our advice."""
+
+
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
@@ -43,6 +47,8 @@ class Reporter:
         self._api_version = api_version
         self._kind = kind
         self._now = now
+        self._clock = clock
+        self._read_at = 0.0
         self._schema: Mapping[str, Any] | None = None
         self._last: dict[str, tuple[str, int, bytes]] = {}
         self._spam = _SpamFilter(clock)
@@ -111,7 +117,8 @@ class Reporter:
     async def _can_write(self) -> bool:
         """Whether the kind has a status to write to; reads its schema once, and says what is missing."""
         kind = await self._kube.discovery.kind(self._api_version, self._kind)
-        if self._schema is None:
+        if self._schema is None or (not self._schema and self._clock() - self._read_at > LOOK_AGAIN):
+            self._read_at = self._clock()
             declared = await schema.status_schema(self._kube, self._api_version, self._kind)
             self._schema = declared or {}
             self._say_what_is_missing(has_subresource="status" in kind.subresources)

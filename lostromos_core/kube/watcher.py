@@ -107,7 +107,7 @@ class KubernetesWatcher:
         action = f"look for {self.kind} that left the selection"
         async for metadata in requests.pages(self._kube, path, action=action, labels=marks.SET_ID):
             key = _key(metadata.get("namespace") or "", metadata["name"])
-            if marks.claimant(metadata) == self._controller and key not in self._store:
+            if self._is_ours(metadata) and key not in self._store:
                 self._left.add(key)
                 bell.ring(key)
 
@@ -136,6 +136,8 @@ class KubernetesWatcher:
             await self._reporter.write(resource, report)
         elif report.reason == interfaces.RELEASED:
             await self._reporter.clear(resource)
+            self._left.discard(resource.key)
+            self._store.drop(resource.key)
 
     def _watch_one(self, namespace: str, sink: _Sink) -> watching.Watch:
         async def path() -> str:
@@ -155,8 +157,15 @@ class KubernetesWatcher:
         value = (metadata.get("annotations") or {}).get(key)
         return value == wanted if equals else value is not None and value != "false"
 
+    def _is_ours(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether we looked after a resource. Whoever may edit it can remove our marks, but not what we reported."""
+        claimant = marks.claimant(metadata)
+        managers = {str(entry.get("manager", "")) for entry in metadata.get("managedFields") or ()}
+        ours = f"{marks.MANAGER}{self._controller}"
+        return claimant == self._controller or (not claimant and f"{ours}/status" in managers)
+
     async def _read_left(self, key: str) -> dict[str, Any] | None:
-        """A resource that a label selector no longer selects, if it still exists and carries our marks."""
+        """A resource that a label selector no longer selects, if it still exists and nobody else looks after it."""
         namespace, _, name = key.rpartition("/")
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
         path = paths.item(self.api_version, kind.plural, namespace, name)
@@ -166,7 +175,7 @@ class KubernetesWatcher:
             if error.status != watching.NOT_FOUND:
                 raise
             item = {}
-        if marks.claimant(item.get("metadata") or {}) == self._controller:
+        if item and marks.claimant(item["metadata"]) in {"", self._controller}:
             return item
         self._left.discard(key)
         return None
@@ -180,10 +189,14 @@ class KubernetesWatcher:
             self._unreadable[key] = unreadable
         else:
             self._unreadable.pop(key, None)
-        if not self._selects(metadata) and marks.claimant(metadata) != self._controller:
+        if not self._selects(metadata) and not self._holds(key, metadata):
             return key if self._store.drop(key) else None
         self._left.discard(key)
         return key if self._store.put(key, item) else None
+
+    def _holds(self, key: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether a resource that is not selected is still ours to clean up after, whoever removed our marks."""
+        return self._is_ours(metadata) or (key in self._store and not marks.claimant(metadata))
 
     def _drop(self, namespace: str, name: str) -> str:
         key = _key(namespace, name)

@@ -81,6 +81,8 @@ class MissingField(jinja2.StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return str(self._undefined_hint)
         name, found = self._undefined_name, self._undefined_obj
         if found is jinja2.utils.missing:
             return f"there is no variable {name!r}; templates see resource, vars, and what they set themselves"
@@ -105,6 +107,16 @@ class MissingMethod(live.Method, MissingField):
 @final
 class _CodeGenerator(jinja2.compiler.CodeGenerator):
     """Marks what includes write, and sends blocks' output and ``~`` through the environment's checks."""
+
+    def visit_Getitem(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+        if isinstance(node.arg, jinja2.nodes.Const | jinja2.nodes.Slice):
+            super().visit_Getitem(node, frame)
+            return
+        self.write("environment.getitem_computed(")
+        self.visit(node.node, frame)
+        self.write(", ")
+        self.visit(node.arg, frame)
+        self.write(")")
 
     def visit_Const(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
         value = node.as_const(frame.eval_ctx)
@@ -223,6 +235,15 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         """As Jinja2's; what a looked-up object does not have yet can be waited for."""
         return live.below(obj, argument) if live.has(obj, argument) else super().getitem(obj, argument)
 
+    def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as getitem
+        """As ``getitem``; a name that is no part of the template may be a secret, and is not told."""
+        found = self.getitem(obj, argument)
+        if isinstance(found, live.NotYet):
+            return live.not_yet("a field that the template computes is not there yet")
+        if isinstance(found, MissingField) and isinstance(argument, str):
+            return MissingField(hint=_COMPUTED)
+        return found
+
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
         """A mapping's key before its method: ``resource.spec.items`` is the field."""
         if live.has(obj, attribute):
@@ -263,6 +284,8 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             _refuse_size("~")
         return "".join(parts)
 
+
+_COMPUTED = "there is no field of the name that the template computes; write | default(...) if it may be absent"
 
 _MAPPING_METHODS = live.MAPPING_METHODS
 

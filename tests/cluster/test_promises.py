@@ -160,6 +160,72 @@ def test_cleanup_lets_go_when_the_operator_is_gone(
     assert (wrong.returncode, "the cluster has no kind Nope" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("finalizers", [[], ["lostromos.dev/cleanup"]], ids=["none", "ours"])
+@pytest.mark.parametrize("selection", [{"annotation": "example.com/managed"}, {"labels": "tier=web"}], ids=str)
+def test_a_resource_that_leaves_by_a_put_that_removes_our_marks_is_released(
+    tmp_path: Path,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    crd: crds.CustomKind,
+    namespace: str,
+    selection: dict[str, str],
+    finalizers: list[str],
+) -> None:
+    made = operators.project(tmp_path, crd, watch=selection, apply=APPLIERS[0])
+    path = crd.path(namespace, "web")
+    bare = crd.manifest("web", spec={"text": "one"})
+    selected = crd.manifest("web", labels={"tier": "web"}, spec={"text": "one"})
+    selected["metadata"]["annotations"] = {"example.com/managed": "true"}
+    api.create(crd.path(namespace), selected)
+    with operators.Operator(made, control_plane.kubeconfig) as operator:
+        waiting.wait_until(lambda: operators.is_ready(api.get(path)))
+        bare["metadata"] |= {"resourceVersion": api.get(path)["metadata"]["resourceVersion"], "finalizers": finalizers}
+        api.replace(path, bare)
+        waiting.wait_until(lambda: is_released(api, crd, namespace, "web"), message=operator.log)
+        time.sleep(1)
+        assert is_released(api, crd, namespace, "web")
+        api.delete(path)
+        waiting.wait_until(lambda: not api.exists(path))
+
+
+def test_a_resource_that_leaves_before_anything_was_applied_says_nothing_any_more(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    broken = {"config.yaml": operators.CONFIG_MAP.replace("| default", "+ 1 | default")}
+    made = operators.project(tmp_path, crd, watch={"annotation": "example.com/managed"}, templates=broken)
+    path = crd.path(namespace, "web")
+    item = crd.manifest("web", spec={"text": "one"})
+    item["metadata"]["annotations"] = {"example.com/managed": "true"}
+    api.create(crd.path(namespace), item)
+    with operators.Operator(made, control_plane.kubeconfig):
+        waiting.wait_until(lambda: operators.condition(api.get(path)).get("reason") == "RenderFailed")
+        api.patch(path, {"metadata": {"annotations": None}})
+        waiting.wait_until(lambda: is_released(api, crd, namespace, "web"))
+
+
+def test_cleanup_leaves_orphans_and_finds_what_only_the_status_names(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    orphan = operators.CONFIG_MAP.replace('}}"}', '}}-kept", annotations: {lostromos.dev/on-delete: orphan}}')
+    templates = {"config.yaml": operators.CONFIG_MAP, "orphan.yaml": orphan}
+    made = operators.project(tmp_path, crd, apply=APPLIERS[0], templates=templates)
+    path = crd.path(namespace, "web")
+    api.create(crd.path(namespace), crd.manifest("web", spec={"text": "one"}))
+    with operators.Operator(made, control_plane.kubeconfig):
+        waiting.wait_until(lambda: operators.is_ready(api.get(path)))
+    bare = crd.manifest("web", spec={"text": "one"})
+    bare["metadata"] |= {
+        "resourceVersion": api.get(path)["metadata"]["resourceVersion"],
+        "finalizers": ["lostromos.dev/cleanup"],
+    }
+    api.replace(path, bare)
+    common = (f"--kubeconfig={control_plane.kubeconfig}", f"--kind=WebApp.{crd.group}", "-n", namespace)
+    done = operators.lostromos("cleanup", *common, "--yes", "--delete-objects")
+    assert done.returncode == 0, done.stderr
+    assert read(api, namespace, "web") is None
+    assert data(api, namespace, "web-kept") == {"text": "one"}
+
+
 def test_a_paused_resource_is_left_alone(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
 ) -> None:

@@ -17,7 +17,7 @@ from tests.controlplane import binaries
 from tests.controlplane import errors as api_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from tests.controlplane import api as apis
     from tests.controlplane import cluster, crds
@@ -73,12 +73,18 @@ class ClusterTarget:
 
     @contextlib.asynccontextmanager
     async def applier(
-        self, *, dry_run: bool = False, ring: Callable[[str], None] = lambda _: None, **options: Any
+        self,
+        *,
+        dry_run: bool = False,
+        ring: Callable[[str], None] = lambda _: None,
+        controller: str = "contract",
+        namespaces: Sequence[str] = (),
+        **options: Any,
     ) -> AsyncIterator[interfaces.Applier]:
         classes = {"server-side": lostromos_kubectl.ServerSideApplier, "kubectl": lostromos_kubectl.KubectlApplier}
         made = classes[self.kind](**({"finalizer": "always"} | options))
         async with client.Kube(str(self.plane.kubeconfig), dry_run=dry_run) as kube:
-            await made.start(interfaces.Runtime("contract", kube, ring))
+            await made.start(interfaces.Runtime(controller, kube, ring, namespaces))
             yield made
 
     def owner(self, name: str) -> interfaces.Resource:

@@ -12,7 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import answers, limiter, marks, paths, schema, status, store, unreadable
+from lostromos_core.kube import (
+    answers,
+    children,
+    discovery,
+    fields,
+    limiter,
+    marks,
+    members,
+    paths,
+    schema,
+    status,
+    store,
+    unreadable,
+)
 
 Action = interfaces.Action
 REF = interfaces.ObjectRef("v1", "ConfigMap", "ns", "a")
@@ -50,6 +63,12 @@ def test_paths_of_groups_and_subresources() -> None:
         (422, {"reason": "Invalid", "message": 'x is invalid: Invalid value: "hunter2": no', "details": {"causes": [{"field": "a.b", "message": 'Invalid value: "hunter2": no'}]}}, "Invalid value: no", "a.b", False),
         (409, {"reason": "Conflict", "message": "conflict", "details": {"causes": [{"reason": "FieldManagerConflict", "field": ".data.v", "message": 'conflict with "kubectl" using v1'}]}}, 'conflict with "kubectl"', "data.v", False),
         (409, {"reason": "Conflict", "message": "c", "details": {"causes": [{"reason": "FieldManagerConflict", "message": "?"}]}}, "another field manager", "", False),
+        (422, {"reason": "Invalid", "message": 'Job j is invalid: spec.template: Invalid value: {"a b": "x: hunter2"}: field is immutable', "details": {"causes": [{"field": "spec.template", "message": 'Invalid value: {"a b": "x: hunter2"}: field is immutable'}]}}, "Invalid value: field is immutable", "spec.template", False),
+        (422, {"reason": "Invalid", "message": 'Unsupported value: "hunter2 x"', "details": {"causes": [{"field": "a", "message": 'Unsupported value: "hunter2 x": supported values: "A", "B"'}]}}, 'supported values: "A", "B"', "a", False),
+        (422, {"reason": "Invalid", "message": "no", "details": {"causes": [{"field": "spec", "message": 'Forbidden: pod updates may not change\n core.Pod{\n- "Value": "hunter2"'}]}}, "Forbidden: pod updates may not change", "spec", False),
+        (422, {"reason": "Invalid", "message": "no", "details": {"causes": [{"field": "spec", "message": 'Forbidden: immutable @@ -1 +1 @@ "hunter2"'}]}}, "Forbidden: immutable", "spec", False),
+        (422, {"reason": "Invalid", "message": 'x: [a: Duplicate value: "hunter2", b: Not found: "hunter2", c: Invalid value: core.X{A:"b: hunter2"}: no]'}, "a: Duplicate value, b: Not found, c: Invalid value: no", None, False),
+        (422, {"reason": "Invalid", "message": "no", "details": {"causes": [{"field": "a", "message": "Invalid value: -1: must be positive"}]}}, "Invalid value: must be positive", "a", False),
         (429, {"message": "later", "details": {"retryAfterSeconds": 3}}, "later", None, True),
     ],
 )  # fmt: skip
@@ -258,3 +277,95 @@ def test_a_name_cannot_forge_a_log_line() -> None:
 )
 def test_foreign_text_is_made_short_and_harmless(text: str, limit: int, expected: str) -> None:
     assert errors.shorten(text, limit) == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "data", "path"),
+    [
+        (".data.app.properties", {"data": {"app.properties": 1, "app": {"properties": 2}}}, ["data", "app.properties"]),
+        ("metadata.annotations.a.b/c", {"metadata": {"annotations": {"a.b/c": ""}}}, ["metadata", "annotations", "a.b/c"]),
+        ("data[app.properties]", {"data": {"app.properties": 1}}, ["data", "app.properties"]),
+        ('spec.c[name="b.c"].image', {"spec": {"c": [{"name": "a"}, {"name": "b.c", "image": 1}]}}, ["spec", "c", 1, "image"]),
+        ("spec.ports[0].port", {"spec": {"ports": [{"port": 1}]}}, ["spec", "ports", 0, "port"]),
+        ("spec.none.deeper", {"spec": {}}, ["spec", "none"]),
+    ],
+)  # fmt: skip
+def test_a_field_is_a_way_into_data_also_through_keys_with_dots(field: str, data: Any, path: list[str | int]) -> None:
+    assert fields.parse(field, data) == path
+
+
+BODY = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}, "data": {"a": 1, "b": {"c": 2, "d": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("owned", "lost"),
+    [
+        ({"f:data": {"f:a": {}, "f:b": {"f:c": {}, "f:d": {}}}}, []),
+        ({"f:data": {"f:a": {}, "f:b": {"f:c": {}}}}, [["data", "b", "d"]]),
+        ({"f:data": {"f:b": {}}}, [["data", "a"]]),
+        ({"f:data": {}}, []),
+        ({}, []),
+        ({"f:other": {}}, [["data"]]),
+    ],
+)
+def test_what_somebody_took_of_a_field_is_found_leaf_by_leaf(owned: Any, lost: Any) -> None:
+    assert fields.lost(owned, BODY, ["data"]) == lost
+
+
+@pytest.mark.parametrize(
+    ("written", "item"),
+    [
+        ('v:"a\\u0026b"', "a&b"),
+        ('v:"\\u003cx\\u003e"', "<x>"),
+        ('v:"\\u2028"', "\u2028"),
+        ("v:1", 1.0),
+        ("v:1e15", 10**15),
+        ("v:true", True),
+    ],
+)
+def test_items_of_a_set_are_ours_however_go_writes_them(written: str, item: Any) -> None:
+    body = {"metadata": {}, "spec": {"set": [item]}}
+    assert fields.owns_all({"f:metadata": {}, "f:spec": {"f:set": {".": {}, written: {}}}}, body)
+    assert not fields.owns_all({"f:metadata": {}, "f:spec": {"f:set": {".": {}, "v:2": {}}}}, body)
+
+
+def test_two_watches_may_bring_the_same_child() -> None:
+    """One kind watched in a namespace and everywhere, or in two versions of its group."""
+    told: list[tuple[str, bool]] = []
+    known = children.Children(None)  # type: ignore[arg-type]
+    known.listen("example.com", "Web", lambda key, _before, now: told.append((key, now is not None)))
+    owner = interfaces.ObjectRef("example.com/v1", "Web", "ns", "web")
+    resource = interfaces.Resource("ns/web", owner, "u", {})
+    metadata: dict[str, Any] = {
+        "name": "x",
+        "namespace": "ns",
+        "uid": "1",
+        "labels": {marks.PART_OF: marks.set_id(owner)},
+        "annotations": {marks.OWNER: marks.owner_value(resource)},
+    }
+
+    def item(version: str) -> dict[str, Any]:
+        return {"metadata": {**metadata, "resourceVersion": version}}
+
+    kinds = [
+        discovery.Kind(f"autoscaling/{v}", "HPA", "hpas", namespaced=True, verbs=frozenset(), subresources=frozenset())
+        for v in ("v1", "v2")
+    ]
+    first, second = (children._Sink(known, kind) for kind in kinds)
+    first.changed(item("5"))
+    second.changed(item("5"))
+    first.changed(item("7"))
+    second.changed(item("6"))
+    assert [child.version for child in known.of(owner)] == [7]
+    first.gone("ns", "x")
+    assert known.of(owner) == []
+    told.clear()
+    second.gone("ns", "x")
+    assert told == []
+    second.changed(item("8"))
+    assert [child.version for child in known.of(owner)] == [8]
+
+
+def test_who_marks_a_resource_has_applied_nothing_of_it() -> None:
+    entry = {"manager": f"lostromos/app{marks.MARKING}", "operation": "Apply", "fieldsV1": {"f:metadata": {}}}
+    assert members._managers([entry]) == ((), "")

@@ -301,3 +301,10 @@ def test_a_byte_order_mark_is_none_of_the_text(tmp_path: Path) -> None:
     (tmp_path / "_p.yaml").write_text("b: 1\n", encoding="utf-8-sig")
     (found,) = render(tmp_path, HEAD + 'a:\n  {% include "_p.yaml" %}\n')
     assert found["a"] == {"b": 1}
+
+
+def test_a_name_that_is_computed_is_not_told_for_it_may_be_a_secret(tmp_path: Path) -> None:
+    for text in ("a: {{ vars[vars.pw] }}\n", "a: {{ resource.spec[vars.pw].x }}\n", 'a: "x{{ vars[vars.pw] }}"\n'):
+        with pytest.raises(errors.RenderError, match="name that the template computes") as caught:
+            render(tmp_path, HEAD + text, pw="hunter2")
+        assert "hunter2" not in str(caught.value)
