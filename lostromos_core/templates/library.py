@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 import jinja2
+import jinja2.meta
 
 from lostromos_core import errors
 from lostromos_core.templates import embed, sandbox
@@ -32,7 +33,8 @@ class Library:
 
     def __init__(self, folder: pathlib.Path, *extras: Extras) -> None:
         self._folder = folder
-        environment = sandbox.Environment(jinja2.DictLoader(_read(folder)), name_file=self.name_file)
+        self._sources = _read(folder)
+        environment = sandbox.Environment(jinja2.DictLoader(self._sources), name_file=self.name_file)
         environment.add_extension(embed.EmbeddedDocument)
         for filters, tests, functions in extras:
             environment.extend_with(filters=filters, tests=tests, functions=functions)
@@ -58,6 +60,18 @@ class Library:
         except (SyntaxError, RecursionError, ValueError) as error:  # of the Python that Jinja2 makes of it
             msg = f"{self.name_file(name)}: not a valid template: {errors.shorten(str(error))}"
             raise errors.ConfigError(msg) from error
+
+    def compile_used(self, name: str) -> None:
+        """A template, and all that it names, as far as the names are written in it; raises ConfigError."""
+        pending, done = [name], {name}
+        while pending:
+            template = pending.pop()
+            self.compile(template)
+            source = self._sources[template]
+            used = jinja2.meta.find_referenced_templates(self._environment.parse(source, template))
+            new = {one for one in used if one in self._sources} - done
+            pending += new
+            done |= new
 
     def compile_all(self) -> dict[str, jinja2.Template]:
         """All templates, partials too, by name; raises ConfigError."""

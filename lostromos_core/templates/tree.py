@@ -77,7 +77,7 @@ class ValuesRenderer:
             if name not in self._library.names:
                 msg = f"values: there is no template {name} in {self._path.parent}; its name must end in .yaml"
                 raise errors.ConfigError(msg)
-            self._library.compile_all()
+            self._library.compile_used(name)
 
     def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Values:
         """The values of this resource; raises RenderError with the place."""

@@ -324,3 +324,15 @@ def test_no_structure_can_become_text(tmp_path: Path, value: Any) -> None:
     assert render(tmp_path, "b: {{ resource.spec.x }}\n", resource=fakes.resource("web", x=value)).values == {
         "b": value
     }
+
+
+def test_what_the_template_uses_is_compiled_at_the_start_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "chart").mkdir()
+    (tmp_path / "chart" / "service.yaml").write_text("name: {{ .Values.name }}\n")
+    (tmp_path / "values.yaml").write_text('{% import "_a.yaml" as a %}\nx: {{ a.m() }}\n')
+    (tmp_path / "_a.yaml").write_text('{% macro m() %}{% include "_b.yaml" %}{% endmacro %}')
+    (tmp_path / "_b.yaml").write_text("one: 1\ntwo: {{ }\n")
+    with pytest.raises(errors.ConfigError, match=r"_b.yaml:2: not a valid template"):
+        tree.ValuesRenderer(tmp_path / "values.yaml").load()
+    (tmp_path / "_b.yaml").write_text("1")
+    tree.ValuesRenderer(tmp_path / "values.yaml").load()
