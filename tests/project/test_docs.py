@@ -133,8 +133,11 @@ def test_a_command_is_documented_with_all_its_options(command: str) -> None:
 
 def test_every_key_of_the_configuration_is_documented() -> None:
     text = (DOCS / "reference" / "configuration.md").read_text()
-    missing = [key for key in sorted(set(keys(assembly.json_schema(plugins.load())))) if f"| `{key}` |" not in text]
-    assert missing == []
+    known = set(keys(assembly.json_schema(plugins.load())))
+    told = [name.split(".") for name in re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE)]
+    assert sorted(known - {name[-1] for name in told}) == []
+    assert [name for name in told if not set(name[:-1]) <= known] == []
+    assert {"lookup.namespaces", "lookup.secrets", "prune.share", "chart.digest"} <= {".".join(name) for name in told}
 
 
 def keys(schema: Any) -> Iterator[str]:
@@ -159,6 +162,16 @@ def test_the_layers_are_the_ones_that_the_linter_enforces() -> None:
     (enforced,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
     shown = marked(DOCS / "explanation" / "architecture.md", "layers").text.splitlines()
     assert [line.partition("  ")[0] for line in shown] == enforced
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tables_are_whole(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+        rows = [len(re.split(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        assert re.fullmatch(r"\|(-+\|)+", table.splitlines()[1] if len(rows) > 1 else ""), f"no head: {table}"
+        assert set(rows) == {rows[0]}, table
+        assert "\\|" not in table, "a site shows the stroke in code with the backslash"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
