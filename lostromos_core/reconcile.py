@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 import structlog
 
-from lostromos_core import errors, interfaces
+from lostromos_core import errors, interfaces, journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +61,7 @@ class Parts:
     review: Callable[[interfaces.Resource, interfaces.Rendered], Sequence[str]]
     lookups: Lookups | None = None
     resync: float = 0.0
+    journal: journal.Journal = dataclasses.field(default_factory=journal.Journal)
 
 
 @final
@@ -249,12 +250,10 @@ async def _report_interruption(parts: Parts, resource: interfaces.Resource | Non
 
 async def _report(parts: Parts, key: str, result: Result) -> Result:
     """Write the report; if that fails, come again, for nobody knows how it went."""
+    parts.journal.tell(parts.name, key, result.report)
     if result.report is None or result.resource is None:
         return result
     log = _log.bind(controller=parts.name, resource=key)
-    if not result.report.ready:
-        say = log.info if result.report.is_progress else log.warning
-        say(errors.shorten(result.report.message), reason=result.report.reason, retrying=result.report.retrying)
     try:
         await parts.watcher.report(result.resource, result.report)
     except errors.LostromosError as error:

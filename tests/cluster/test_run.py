@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +15,11 @@ from tests.controlplane import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.controlplane import api as apis
     from tests.controlplane import cluster, crds
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(made: operators.Project, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -185,6 +189,40 @@ def test_logs_can_be_json(tmp_path: Path, control_plane: cluster.ControlPlane, c
         operator.says("all resources are known")
         lines = [json.loads(line) for line in operator.log.splitlines()]
     assert {"event", "level", "timestamp", "controller"} <= set(lines[-1])
+
+
+def test_logs_are_json_with_plug_ins_too_and_tell_failures_once_and_recoveries(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    made = operators.project(tmp_path, crd)
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(house_rules(tmp_path)), *filter(None, [os.environ.get("PYTHONPATH")])])
+    )
+    with operators.Operator(made, control_plane.kubeconfig, "--log-format=json", "--log-level=debug") as operator:
+        api.create(crd.path(namespace), crd.manifest("web", spec={"text": ["no", "text"]}))
+        operator.says("house-rules")
+        api.patch(crd.path(namespace, "web"), {"metadata": {"annotations": {"a": "b"}}})
+        operator.says('"reconciled"', times=2)
+        api.patch(crd.path(namespace, "web"), {"spec": {"text": "1"}})
+        operator.says('"ready"')
+        assert operator.stop() == 0
+    lines = [json.loads(line) for line in operator.log.splitlines()]
+    assert lines[-1]["event"] == "stopped"
+    assert {"created", "seconds"} <= set().union(*(line for line in lines if line["event"] == "reconciled"))
+    assert [
+        line["resource"] for line in lines if line.get("reason") == "ApplyFailed" and line["level"] == "warning"
+    ] == [f"{namespace}/web"]
+
+
+def house_rules(folder: Path) -> Path:
+    """The example of a plug-in, installed in a folder as pip would do it."""
+    site = folder / "site"
+    (site / "house_rules-0.1.0.dist-info").mkdir(parents=True)
+    (site / "house_rules-0.1.0.dist-info" / "METADATA").write_text("Name: house-rules\nVersion: 0.1.0\n")
+    (site / "house_rules-0.1.0.dist-info" / "entry_points.txt").write_text("[lostromos]\nhouse-rules = house_rules\n")
+    shutil.copy(ROOT / "examples" / "house-rules" / "house_rules.py", site)
+    return site
 
 
 def test_variables_come_from_everywhere(
