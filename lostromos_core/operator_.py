@@ -206,13 +206,15 @@ class Operator:
     async def _reconcile(self, parts: reconcile.Parts, key: str, registry: plugins.Registry) -> reconcile.Result:
         started = time.monotonic()
         result = await reconcile.reconcile(parts, key)
-        if result.resource is not None and result.resource.unreadable:
+        if result.resource is not None and result.report is not None and result.resource.unreadable:
             registry.tell_unreadable(parts.name, key, result.resource.unreadable)
         seconds = time.monotonic() - started
         journal.tell_all(parts.name, key, result.report, seconds)
         registry.tell_reconciled(parts.name, key, result.report, seconds)
         if self._results is not None:
-            self._results[parts.name, key] = result
+            before = self._results.get((parts.name, key))
+            if before is None or before.report or result.resource:  # else it was seen going, and is gone now
+                self._results[parts.name, key] = result
         return result
 
     async def _shut_down(self, watches: Sequence[asyncio.Task[None]], workers: Sequence[asyncio.Task[None]]) -> None:

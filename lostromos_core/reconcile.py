@@ -67,7 +67,7 @@ class Parts:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """How a reconcile went; ``report`` is None if the resource is gone."""
+    """How a reconcile went; ``report`` is None if the resource is gone, or nobody looks after it any more."""
 
     outcome: interfaces.Outcome
     report: interfaces.Report | None = None
@@ -160,7 +160,7 @@ async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) 
         await parts.watcher.report(
             resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
         )
-    return Result(interfaces.Outcome.done())
+    return Result(interfaces.Outcome.done(), resource=resource)
 
 
 def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> interfaces.Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import operators
-from tests.controlplane import waiting
+from tests.controlplane import crds, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.controlplane import api as apis
-    from tests.controlplane import cluster, crds
+    from tests.controlplane import cluster
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,6 +137,61 @@ def test_once_reconciles_everything_and_prints_a_table(
     assert status == 1
     assert "ApplyFailed" in output
     assert "templates/config.yaml:5" in output
+
+
+def test_once_prints_rows_that_are_not_wrapped_where_a_program_reads_them(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    made = operators.project(tmp_path, crd)
+    api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
+    arguments = ("--once", "--dry-run", f"--kubeconfig={control_plane.kubeconfig}")
+    status, output = run(made, *arguments, COLUMNS="40")
+    assert status == 0, output
+    assert re.search(rf"^ *app +{namespace}/web +True +Applied +1 object is as rendered *$", output, re.MULTILINE)
+    assert "\nDry run: nothing was kept.\n" in output
+    done = operators.lostromos("run", "-c", str(made.config), *arguments, "-o", "json")
+    found = json.loads(done.stdout)
+    assert (found["ready"], found["dryRun"], found["troubles"]) == (True, True, [])
+    (row,) = found["resources"]
+    assert (row["controller"], row["resource"], row["ready"], row["reason"]) == (
+        "app",
+        f"{namespace}/web",
+        True,
+        "Applied",
+    )
+    assert [(item["kind"], item["name"], item["action"]) for item in row["objects"]] == [
+        ("ConfigMap", "web", "created")
+    ]
+
+
+def test_once_has_a_row_for_what_it_deleted_and_released(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    made = operators.project(
+        tmp_path, crd, apply={"server-side": {"finalizer": "always"}}, watch={"annotation": "stay=yes"}
+    )
+    arguments = ("--once", f"--kubeconfig={control_plane.kubeconfig}")
+    for name in ("goes", "leaves"):
+        api.create(crd.path(namespace), crd.manifest(name, annotations={"stay": "yes"}, spec={"text": "1"}))
+    assert run(made, *arguments)[0] == 0
+    api.delete(crd.path(namespace, "goes"))
+    api.patch(crd.path(namespace, "leaves"), {"metadata": {"annotations": {"stay": "no"}}})
+    status, output = run(made, *arguments)
+    assert status == 0, output
+    assert re.search(rf"{namespace}/goes +- +Deleted +what was made for it is gone", output)
+    assert re.search(rf"{namespace}/leaves +- +Released +it left the selection", output), output
+
+
+def test_once_tells_controllers_without_resources_from_those_in_trouble(
+    tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind
+) -> None:
+    made = operators.project(tmp_path, crd)
+    other = crds.CustomKind(group=crd.group, kind="Other")
+    made.write({"controllers": [operators.controller(crd, name="idle"), operators.controller(other, name="lost")]})
+    status, output = run(made, "--once", f"--kubeconfig={control_plane.kubeconfig}")
+    assert status == 1
+    assert "No resources for idle.\n" in output
+    assert "lost: the cluster has no kind Other" in output
 
 
 def test_once_says_what_cannot_be_watched(
