@@ -249,8 +249,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PATH": f"{beside}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200", **more}
 
 
-def test_the_first_template_of_the_readme_renders_to_what_it_shows(tmp_path: Path) -> None:
-    assert play(ROOT / "README.md", tmp_path, environment()) == []
+def test_the_readme_works_as_it_is_written(own_control_plane: cluster.ControlPlane, tmp_path: Path) -> None:
+    assert play(ROOT / "README.md", tmp_path, environment(KUBECONFIG=str(own_control_plane.kubeconfig))) == []
+    assert (tmp_path / "crd.yaml").exists()
 
 
 def test_the_tutorial_works_as_it_is_written(own_control_plane: cluster.ControlPlane, tmp_path: Path) -> None:
