@@ -19,7 +19,8 @@ $(STAMP): pyproject.toml lostromos_kubectl/pyproject.toml lostromos_helm/pyproje
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --group dev --editable ".[fast]" --editable lostromos_kubectl --editable lostromos_helm
+# Setuptools would warn, once a package, that folders of this checkout come first in imports: that is what --editable is for.
+	PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet --group dev --editable ".[fast]" --editable lostromos_kubectl --editable lostromos_helm
 	@touch $(STAMP)
 
 # Byte code, as an installed package has it: tests and benchmarks start the operator often, and its CPU is measured.

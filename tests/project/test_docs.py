@@ -203,6 +203,14 @@ def test_messages_in_the_help_with_trouble_are_those_of_the_code() -> None:
     assert missing == []
 
 
+def test_the_picture_of_the_demo_is_its_own_and_counts_right() -> None:
+    picture = (DOCS / "images" / "demo.svg").read_text().replace("&#160;", " ")
+    assert "@font-face" not in picture
+    assert len((ROOT / "examples" / "access-control" / "webapp.yaml").read_text().splitlines()) == 9
+    for text in (picture, (ROOT / "README.md").read_text(), (DOCS / "index.md").read_text().lower()):
+        assert "nine lines" in text
+
+
 def test_every_target_of_make_is_documented() -> None:
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     text = (ROOT / "CONTRIBUTING.md").read_text()
