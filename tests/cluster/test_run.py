@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from tests.controlplane import api as apis
     from tests.controlplane import cluster
 
-ROOT = Path(__file__).parents[2]
+HOUSE_RULES = Path(__file__).parents[2] / "examples" / "house-rules" / "house_rules.py"
 
 
 def run(made: operators.Project, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -252,9 +250,7 @@ def test_logs_are_json_with_plug_ins_too_and_tell_failures_once_and_recoveries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     made = operators.project(tmp_path, crd)
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(house_rules(tmp_path)), *filter(None, [os.environ.get("PYTHONPATH")])])
-    )
+    monkeypatch.setenv("PYTHONPATH", operators.with_plugin(HOUSE_RULES, tmp_path / "site"))
     with operators.Operator(made, control_plane.kubeconfig, "--log-format=json", "--log-level=debug") as operator:
         api.create(crd.path(namespace), crd.manifest("web", spec={"text": ["no", "text"]}))
         operator.says("house-rules")
@@ -269,16 +265,6 @@ def test_logs_are_json_with_plug_ins_too_and_tell_failures_once_and_recoveries(
     assert [
         line["resource"] for line in lines if line.get("reason") == "ApplyFailed" and line["level"] == "warning"
     ] == [f"{namespace}/web"]
-
-
-def house_rules(folder: Path) -> Path:
-    """The example of a plug-in, installed in a folder as pip would do it."""
-    site = folder / "site"
-    (site / "house_rules-0.1.0.dist-info").mkdir(parents=True)
-    (site / "house_rules-0.1.0.dist-info" / "METADATA").write_text("Name: house-rules\nVersion: 0.1.0\n")
-    (site / "house_rules-0.1.0.dist-info" / "entry_points.txt").write_text("[lostromos]\nhouse-rules = house_rules\n")
-    shutil.copy(ROOT / "examples" / "house-rules" / "house_rules.py", site)
-    return site
 
 
 def test_variables_come_from_everywhere(

@@ -24,6 +24,7 @@ import lostromos_core
 from lostromos_core import assembly, errors, hookspecs, interfaces, plugins
 from lostromos_core.cli import app
 from lostromos_core.templates import renderer
+from tests import operators
 from tests.core.templates import rendering
 
 if TYPE_CHECKING:
@@ -316,6 +317,25 @@ async def test_the_plug_in_makes_files_of_files(folder_plugin: ModuleType, tmp_p
     assert made["data"] == {"text": "hello", "domain": "x"}
     assert "RenderFailed: bad.json: the field 'text' is missing" in (tmp_path / "in" / "bad.status").read_text()
     assert registry.names("applier") == ["files", "helm", "kubectl", "server-side"]
+
+
+async def test_a_folder_that_is_not_there_is_told_and_nothing_is_taken_for_gone(
+    folder_plugin: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "hello").mkdir(parents=True)
+    watcher = folder_plugin.FolderWatcher(tmp_path / "in", interval=0.1)
+    applier = folder_plugin.FilesApplier(tmp_path / "out")
+    controller = lostromos_core.Controller("files", watch=watcher, render=folder_plugin.LabelRenderer(), apply=applier)
+    registry = plugins.load([("folder", folder_plugin)])
+    summary = await lostromos_core.Operator([controller], registry=registry).once()
+    assert summary.troubles == {"files": f"there is no folder {tmp_path / 'in'}; create it"}
+    assert (tmp_path / "out" / "hello").exists()
+
+
+def test_the_plug_in_runs_as_its_page_says(tmp_path: Path) -> None:
+    found = operators.with_plugin(FOLDER_PLUGIN, tmp_path / "site")
+    assert play(DOCS / "how-to" / "write-a-plugin.md", tmp_path, environment(PYTHONPATH=found, KUBECONFIG="")) == []
+    assert (tmp_path / "out" / "hello").exists()
 
 
 def test_commands_that_are_only_shown_exist() -> None:
