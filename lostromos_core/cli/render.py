@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lostromos_core import errors, interfaces, variables, yamlfile
-from lostromos_core.cli import options
+from lostromos_core.cli import documents, options
 from lostromos_core.kube import lookups
-from lostromos_core.templates import filters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -180,4 +179,4 @@ def _print(rendered: Sequence[Any], output: str) -> None:
     if output == "json":
         click.echo(json.dumps(rendered, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        click.echo("---\n".join(filters.to_yaml(item) for item in rendered), nl=False)
+        click.echo("---\n".join(documents.to_yaml(item) for item in rendered), nl=False)
