@@ -30,16 +30,16 @@ class Journal:
         if report is None:
             self._said.pop(key, None)
             return
-        log = _log.bind(controller=controller, resource=key)
         if report.ready:
             if self._said.pop(key, None) is not None:
-                log.info("ready", reason=report.reason, message=errors.shorten(report.message))
+                _log.info("ready", controller=controller, resource=key, reason=report.reason)
             return
         news = hash((report.reason, report.message))
         if self._said.get(key) != news:
             self._said[key] = news
-            say = log.info if report.is_progress else log.warning
-            say(errors.shorten(report.message), reason=report.reason, retrying=report.retrying)
+            say = _log.info if report.is_progress else _log.warning
+            message = errors.shorten(report.message)
+            say(message, controller=controller, resource=key, reason=report.reason, retrying=report.retrying)
 
 
 def tell_all(controller: str, key: str, report: interfaces.Report | None, seconds: float) -> None:
