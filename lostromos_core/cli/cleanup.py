@@ -65,8 +65,7 @@ def command(  # noqa: PLR0913 - the options of the command
             _show(found)
             if not found or dry_run:
                 return 0
-            what = "and delete the objects" if delete_objects else "and leave the objects where they are"
-            if not yes and not click.confirm(f"Let go of {_these(found)} {what}?"):
+            if not yes and not click.confirm(_question(len(found), delete_objects=delete_objects)):
                 return 1
             return await _clean(kube, found, delete_objects=delete_objects)
 
@@ -94,8 +93,10 @@ def _show(found: Sequence[cleanup.Claimed]) -> None:
     console.print(tables.of(("Resource", "Controller", "Finalizer"), rows))
 
 
-def _these(found: Sequence[cleanup.Claimed]) -> str:
-    return "this resource" if len(found) == 1 else f"these {len(found)} resources"
+def _question(number: int, *, delete_objects: bool) -> str:
+    which, whose = ("this resource", "its") if number == 1 else (f"these {number} resources", "their")
+    what = f"and delete {whose} objects" if delete_objects else f"and leave {whose} objects where they are"
+    return f"Let go of {which} {what}?"
 
 
 def _count(number: int, what: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from lostromos_core.cli import app
+from lostromos_core.cli import app, cleanup
 from tests import operators
 from tests.controlplane import crds
 
@@ -158,3 +158,15 @@ def test_output_without_once_is_wrong_usage() -> None:
 def test_an_unknown_command_suggests_the_nearest() -> None:
     done = operators.lostromos("rnder")
     assert (done.returncode, "render" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "delete", "asked"),
+    [
+        (1, True, "Let go of this resource and delete its objects?"),
+        (1, False, "Let go of this resource and leave its objects where they are?"),
+        (3, True, "Let go of these 3 resources and delete their objects?"),
+    ],
+)
+def test_cleanup_asks_in_words_that_fit(number: int, delete: bool, asked: str) -> None:
+    assert cleanup._question(number, delete_objects=delete) == asked
