@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import structlog
 
 from lostromos_core import controller as controllers_
-from lostromos_core import errors, interfaces, plugins, reconcile, workqueue
+from lostromos_core import errors, interfaces, journal, plugins, reconcile, workqueue
 from lostromos_core.kube import client
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ GRACE = 15.0
 """Seconds that running reconciles get to finish after a signal; the whole shutdown stays under 20."""
 CANCEL = 4.0
 """Seconds that what was cancelled gets to clean up."""
+MOST_WORKERS = 256
+"""How many resources may be reconciled at the same time, at most."""
 RESTART_WATCH = 5.0
 """Seconds before a watcher that failed is started again."""
 
@@ -55,7 +57,7 @@ class Operator:
 
     ``vars`` are the variables that templates see, or a function that gets them from the cluster at start. ``kube``
     is the connection to use; the operator opens one of its own otherwise, and closes what it opened. ``workers``
-    is how many resources are reconciled at the same time.
+    is how many resources are reconciled at the same time, 1 to 256. Raises ConfigError for what cannot work.
     """
 
     def __init__(
@@ -67,6 +69,9 @@ class Operator:
         registry: plugins.Registry | None = None,
         workers: int = 16,
     ) -> None:
+        if not 1 <= workers <= MOST_WORKERS:
+            msg = f"workers is {workers}; choose a number from 1 to {MOST_WORKERS}"
+            raise errors.ConfigError(msg)
         names = [controller.name for controller in controllers]
         for name in names:
             if names.count(name) > 1:
@@ -99,6 +104,7 @@ class Operator:
                 await self._stop.wait()
             _log.info("stopping", busy=len(self._busy))
             del queue
+        _log.info("stopped")
 
     async def once(self) -> Summary:
         """Reconcile everything that exists once, and return how it went. An Operator runs once: then make another."""
@@ -200,11 +206,15 @@ class Operator:
     async def _reconcile(self, parts: reconcile.Parts, key: str, registry: plugins.Registry) -> reconcile.Result:
         started = time.monotonic()
         result = await reconcile.reconcile(parts, key)
-        if result.resource is not None and result.resource.unreadable:
+        if result.resource is not None and result.report is not None and result.resource.unreadable:
             registry.tell_unreadable(parts.name, key, result.resource.unreadable)
-        registry.tell_reconciled(parts.name, key, result.report, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        journal.tell_all(parts.name, key, result.report, seconds)
+        registry.tell_reconciled(parts.name, key, result.report, seconds)
         if self._results is not None:
-            self._results[parts.name, key] = result
+            before = self._results.get((parts.name, key))
+            if before is None or before.report or result.resource:  # else it was seen going, and is gone now
+                self._results[parts.name, key] = result
         return result
 
     async def _shut_down(self, watches: Sequence[asyncio.Task[None]], workers: Sequence[asyncio.Task[None]]) -> None:

@@ -34,7 +34,7 @@ INSTALL: Final = {
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plugin:
-    """A loaded plug-in: where it came from and what it provides (``applier kubectl``, ``filter slug``...)."""
+    """A loaded plug-in: where it is from and what it provides (``applier kubectl``, ``filter slug``, ``policy``...)."""
 
     name: str
     distribution: str
@@ -50,6 +50,12 @@ _KINDS: Final = {
     "test": "lostromos_template_tests",
     "function": "lostromos_template_functions",
 }
+_LISTED: Final = {
+    "policy": "lostromos_review",
+    "notification reconciled": "lostromos_reconciled",
+    "notification unreadable": "lostromos_unreadable",
+}
+"""What a plug-in does when it is called, and brings no name for."""
 
 
 @final
@@ -75,7 +81,8 @@ class Registry:
         if name in INSTALL:
             old = any(plugin.distribution == INSTALL[name] for plugin in self.plugins)
             why = "is not in the installed version; a newer one may have it" if old else "is not installed"
-            msg = f"the {kind} {name!r} {why}: pip install {INSTALL[name]}{' --upgrade' if old else ''}"
+            folder = INSTALL[name].replace("-", "_")
+            msg = f"the {kind} {name!r} {why}: pip install ./{folder} in a clone of Lostrómos"
             raise errors.PluginError(msg)
         there = ", ".join(self.names(kind)) or "none"
         msg = f"there is no {kind} {name!r} (there is: {there}){errors.nearest(name, self.names(kind))}"
@@ -201,6 +208,9 @@ def _collect(
                 bringer[kind, name] = plugin
                 things[kind][name] = thing
                 provided.setdefault(plugin, []).append(f"{kind} {name}")
+    for what, hook in _LISTED.items():
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            provided.setdefault(implementation.plugin_name, []).append(what)
     return things, provided
 
 

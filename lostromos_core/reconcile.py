@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 import structlog
 
-from lostromos_core import errors, interfaces
+from lostromos_core import errors, interfaces, journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,12 +61,13 @@ class Parts:
     review: Callable[[interfaces.Resource, interfaces.Rendered], Sequence[str]]
     lookups: Lookups | None = None
     resync: float = 0.0
+    journal: journal.Journal = dataclasses.field(default_factory=journal.Journal)
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """How a reconcile went; ``report`` is None if the resource is gone."""
+    """How a reconcile went; ``report`` is None if the resource is gone, or nobody looks after it any more."""
 
     outcome: interfaces.Outcome
     report: interfaces.Report | None = None
@@ -159,7 +160,7 @@ async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) 
         await parts.watcher.report(
             resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
         )
-    return Result(interfaces.Outcome.done())
+    return Result(interfaces.Outcome.done(), resource=resource)
 
 
 def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> interfaces.Report:
@@ -249,12 +250,10 @@ async def _report_interruption(parts: Parts, resource: interfaces.Resource | Non
 
 async def _report(parts: Parts, key: str, result: Result) -> Result:
     """Write the report; if that fails, come again, for nobody knows how it went."""
+    parts.journal.tell(parts.name, key, result.report)
     if result.report is None or result.resource is None:
         return result
     log = _log.bind(controller=parts.name, resource=key)
-    if not result.report.ready:
-        say = log.info if result.report.is_progress else log.warning
-        say(errors.shorten(result.report.message), reason=result.report.reason, retrying=result.report.retrying)
     try:
         await parts.watcher.report(result.resource, result.report)
     except errors.LostromosError as error:

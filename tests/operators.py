@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +148,16 @@ def lostromos(*arguments: str, stdin: str = "", **environment: str) -> subproces
         env={**os.environ, "COLUMNS": "200", **environment},
         check=False,
     )
+
+
+def with_plugin(file: Path, folder: Path) -> str:
+    """Install a plug-in of one file into a folder as pip would; the PYTHONPATH that finds it."""
+    metadata = folder / f"{file.stem}-1.0.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Name: {file.stem}\nVersion: 1.0.0\n")
+    (metadata / "entry_points.txt").write_text(f"[lostromos]\n{file.stem.replace('_', '-')} = {file.stem}\n")
+    shutil.copy(file, folder)
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def condition(resource: Mapping[str, Any], kind: str = "Ready") -> dict[str, Any]:

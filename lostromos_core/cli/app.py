@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 FAILURE, CONFIGURATION = 1, 3
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+EPILOG = """\b
+Example:
+  lostromos render -f page.yaml
+  lostromos run --once
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EPILOG)
 @click.version_option(package_name="lostromos-core", prog_name="lostromos")
 def commands() -> None:
     """Lostrómos watches custom resources, renders templates with their data, and applies the result.

@@ -6,20 +6,23 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import click
-import rich.box
-import rich.console
 import rich.markup
-import rich.table
 
 from lostromos_core import errors
-from lostromos_core.cli import options
+from lostromos_core.cli import options, tables
 from lostromos_core.kube import cleanup, client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@click.command("cleanup")
+EXAMPLE = """\b
+Example:
+  lostromos cleanup --kind WebApp.example.com --dry-run
+"""
+
+
+@click.command("cleanup", short_help="Take marks and finalizers off resources.", epilog=EXAMPLE)
 @options.cluster
 @click.option(
     "--kind",
@@ -62,8 +65,7 @@ def command(  # noqa: PLR0913 - the options of the command
             _show(found)
             if not found or dry_run:
                 return 0
-            what = "and delete their objects" if delete_objects else "and leave their objects where they are"
-            if not yes and not click.confirm(f"Let go of these {len(found)} resources {what}?"):
+            if not yes and not click.confirm(_question(len(found), delete_objects=delete_objects)):
                 return 1
             return await _clean(kube, found, delete_objects=delete_objects)
 
@@ -81,16 +83,24 @@ async def _find(kube: client.Kube, text: str, namespace: str, claimants: Sequenc
 
 
 def _show(found: Sequence[cleanup.Claimed]) -> None:
-    console = rich.console.Console()
+    console = tables.console()
     if not found:
         console.print("No resource carries marks of Lostrómos.")
         return
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for heading in ("Resource", "Controller", "Finalizer"):
-        table.add_column(heading, overflow="fold")
-    for one in found:
-        table.add_row(rich.markup.escape(str(one.ref)), one.claimant or "-", "yes" if one.has_finalizer else "no")
-    console.print(table)
+    rows = [
+        (rich.markup.escape(str(one.ref)), one.claimant or "-", "yes" if one.has_finalizer else "no") for one in found
+    ]
+    console.print(tables.of(("Resource", "Controller", "Finalizer"), rows))
+
+
+def _question(number: int, *, delete_objects: bool) -> str:
+    which, whose = ("this resource", "its") if number == 1 else (f"these {number} resources", "their")
+    what = f"and delete {whose} objects" if delete_objects else f"and leave {whose} objects where they are"
+    return f"Let go of {which} {what}?"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 async def _clean(kube: client.Kube, found: Sequence[cleanup.Claimed], *, delete_objects: bool) -> int:
@@ -105,6 +115,6 @@ async def _clean(kube: client.Kube, found: Sequence[cleanup.Claimed], *, delete_
         except errors.LostromosError as error:
             failed += 1
             click.echo(f"{one.ref}: {error}", err=True)
-    more = f", {deleted} objects deleted" if delete_objects else ""
-    click.echo(f"{len(found) - failed} of {len(found)} resources let go{more}.")
+    more = f", {_count(deleted, 'object')} deleted" if delete_objects else ""
+    click.echo(f"{len(found) - failed} of {_count(len(found), 'resource')} let go{more}.")
     return 1 if failed else 0

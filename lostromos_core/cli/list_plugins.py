@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 
 import click
-import rich.box
-import rich.console
-import rich.table
 
 from lostromos_core import plugins
+from lostromos_core.cli import tables
 
 
-@click.command("plugins")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.command(
+    "plugins", short_help="List the installed plug-ins.", epilog="\b\nExample:\n  lostromos plugins -o json\n"
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print the list.",
+)
 def command(*, output: str) -> None:
     """List the installed plug-ins: name, distribution, version, and what each provides."""
     found = plugins.load().plugins
@@ -24,7 +31,5 @@ def command(*, output: str) -> None:
         ]
         click.echo(json.dumps(rows, indent=2))
         return
-    table = rich.table.Table("Name", "Distribution", "Version", "Provides", box=rich.box.SIMPLE_HEAD)
-    for plugin in found:
-        table.add_row(plugin.name, plugin.distribution, plugin.version, ", ".join(plugin.provides) or "nothing yet")
-    rich.console.Console().print(table)
+    table = [(p.name, p.distribution, p.version, ", ".join(p.provides) or "nothing yet") for p in found]
+    tables.console().print(tables.of(("Name", "Distribution", "Version", "Provides"), table))

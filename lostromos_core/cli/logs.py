@@ -1,7 +1,11 @@
-"""Log lines on standard error: readable text for people, JSON for machines."""
+"""Log lines on standard error: readable text for people, JSON for machines.
+
+Lostrómos logs with structlog. What plug-ins and libraries log with Python's ``logging``, and its warnings, look alike.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,22 +21,56 @@ LEVELS = ("debug", "info", "warning", "error")
 
 def configure(*, style: str, level: str) -> None:
     """Set up logging for the process: ``style`` is ``text`` or ``json``."""
+    number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if style == "json":
-        shared += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_dumps)]
-    else:
-        shared.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_level=False))
     structlog.configure(
-        processors=shared,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        processors=[*shared, *_last(style)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    _adopt_foreign(shared, style, number)
+
+
+def _last(style: str) -> list[Any]:
+    """The processors that make a line of an event. Tracebacks come without local variables: these may hold secrets."""
+    if style == "json":
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        return [
+            structlog.processors.ExceptionRenderer(tracebacks),
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_level=False, exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
+
+
+def _adopt_foreign(shared: list[Any], style: str, number: int) -> None:
+    """Let lines of Python's ``logging`` take the same way."""
+    foreign = [*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_last(style)],
+            foreign_pre_chain=foreign,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(number)
+    # At debug, the Kubernetes client writes down whole answers, tokens among them.
+    logging.getLogger("kubernetes").setLevel(max(number, logging.INFO))
+    logging.captureWarnings(capture=True)
 
 
 def _dumps(event: Any, default: Callable[[Any], Any] | None = None, **_: Any) -> str:  # noqa: ANN401 - structlog's call
-    return orjson.dumps(event, default=default or str).decode()
+    try:
+        return orjson.dumps(event, default=default or str).decode()
+    except TypeError:  # half a surrogate pair, a huge number, a key that is no text: Python's own writes them, slowly
+        return json.dumps(event, default=default or str)

@@ -23,6 +23,7 @@ def configuration(function: F) -> F:
         "--config",
         "config_file",
         type=click.Path(path_type=pathlib.Path),
+        metavar="FILE",
         default=pathlib.Path("lostromos.yaml"),
         envvar="LOSTROMOS_CONFIG",
         show_default=True,
@@ -36,6 +37,8 @@ def cluster(function: F) -> F:
     function = click.option("--context", default="", help="The kubeconfig's context to use.")(function)
     return click.option(
         "--kubeconfig",
+        type=click.Path(),
+        metavar="FILE",
         default="",
         help="The kubeconfig file; default: $KUBECONFIG, ~/.kube/config, or the Pod's service account.",
     )(function)

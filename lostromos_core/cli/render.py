@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lostromos_core import errors, interfaces, variables, yamlfile
-from lostromos_core.cli import options
+from lostromos_core.cli import documents, options
 from lostromos_core.kube import lookups
-from lostromos_core.templates import filters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +22,11 @@ if TYPE_CHECKING:
     from lostromos_core import assembly
 
 
-@click.command("render")
+@click.command(
+    "render",
+    short_help="Show what would be applied, offline.",
+    epilog="\b\nExample:\n  kubectl get page hello -o yaml | lostromos render -f -\n",
+)
 @options.configuration
 @click.option("--controller", "name", default="", help="Which controller; needed if several fit the resource.")
 @click.option(
@@ -35,7 +38,14 @@ if TYPE_CHECKING:
     required=True,
     help="A file with one or more resources, YAML or JSON; - for standard input. May be repeated.",
 )
-@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="How to print the objects: a stream of documents, or one list.",
+)
 @click.option(
     "--objects",
     type=click.Path(path_type=pathlib.Path, exists=True, dir_okay=False),
@@ -44,7 +54,10 @@ if TYPE_CHECKING:
 def command(
     *, config_file: pathlib.Path, name: str, files: tuple[pathlib.Path, ...], output: str, objects: pathlib.Path | None
 ) -> int:
-    """Render resources offline, and print the objects. Exits with 1 and the place if a template fails."""
+    """Render resources offline, and print the objects. Exits with 1 and the place if a template fails.
+
+    A file holds what its author wrote: defaults of the kind's definition are set by the cluster only.
+    """
     setup = options.load(config_file)
     setup.check()
     there = list(_documents(objects)) if objects else []
@@ -166,4 +179,4 @@ def _print(rendered: Sequence[Any], output: str) -> None:
     if output == "json":
         click.echo(json.dumps(rendered, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        click.echo("---\n".join(filters.to_yaml(item) for item in rendered), nl=False)
+        click.echo("---\n".join(documents.to_yaml(item) for item in rendered), nl=False)

@@ -5,26 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-import rich.box
-import rich.console
-import rich.markup
-import rich.table
 
-from lostromos_core import errors, operator_
-from lostromos_core.cli import logs, options
+from lostromos_core import operator_
+from lostromos_core.cli import logs, options, summary
 from lostromos_core.kube import client
 
 if TYPE_CHECKING:
     import pathlib
 
-    from lostromos_core import assembly
+EXAMPLE = """\b
+Examples:
+  lostromos run --log-format=json
+  lostromos run --once --dry-run
+"""
 
 
-@click.command("run")
+@click.command("run", short_help="Watch, render and apply.", epilog=EXAMPLE)
 @options.configuration
 @options.cluster
 @click.option(
     "--once", is_flag=True, help="Reconcile everything once, print a table, and exit: 0 only if all is ready."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    help="With --once: how to print the result; json has the objects, too.  [default: table]",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Send every write as a dry run: the API server checks it, and keeps nothing."
@@ -56,12 +62,19 @@ def command(  # noqa: PLR0913 - the options of the command
     kubeconfig: str,
     context: str,
     once: bool,
+    output: str | None,
     dry_run: bool,
     workers: int | None,
     log_format: str,
     log_level: str,
 ) -> int:
-    """Watch, render and apply, until SIGTERM or SIGINT; then finish what runs, and exit within 20 seconds."""
+    """Watch, render and apply, until SIGTERM or SIGINT; then finish what runs, and exit within 20 seconds.
+
+    A second signal ends the process at once; the next start goes on where it was.
+    """
+    if output and not once:
+        msg = "--output is for --once"
+        raise click.UsageError(msg)
     logs.configure(style=log_format, level=log_level)
     setup = options.load(config_file)
 
@@ -76,33 +89,11 @@ def command(  # noqa: PLR0913 - the options of the command
             await kube.close()
         return None
 
-    summary = operator_.run_async(go())
-    return 0 if summary is None else _show(summary, setup)
-
-
-def _show(summary: operator_.Summary, setup: assembly.Setup) -> int:
-    """Print how everything went; the exit code."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for heading in ("Controller", "Resource", "Ready", "Reason", "Message"):
-        table.add_column(heading, overflow="fold")
-    for (controller, key), result in sorted(summary.results.items()):
-        report = result.report
-        if report is None:
-            continue
-        colour = "green" if report.ready else "red"
-        table.add_row(
-            controller,
-            key,
-            f"[{colour}]{report.ready}[/]",
-            report.reason,
-            rich.markup.escape(errors.shorten(report.message)),
-        )
-    console = rich.console.Console()
-    if table.row_count:
-        console.print(table)
+    done = operator_.run_async(go())
+    if done is None:
+        return 0
+    if output == "json":
+        summary.show_json(done, dry_run=dry_run)
     else:
-        names = ", ".join(controller.name for controller in setup.settings.controllers)
-        console.print(f"No resources for {names}.")
-    for controller, trouble in summary.troubles.items():
-        console.print(f"[bold red]{controller}:[/] {rich.markup.escape(trouble or 'was not watched')}", soft_wrap=True)
-    return 0 if summary.ready else 1
+        summary.show_table(done, [one.name for one in setup.settings.controllers], dry_run=dry_run)
+    return 0 if done.ready else 1

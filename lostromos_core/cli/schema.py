@@ -9,7 +9,11 @@ import click
 from lostromos_core import assembly, plugins
 
 
-@click.command("schema")
+@click.command(
+    "schema",
+    short_help="Print the configuration's JSON Schema.",
+    epilog="\b\nExample:\n  lostromos schema > lostromos.schema.json\n",
+)
 def command() -> None:
     """Print the JSON Schema of lostromos.yaml, with the options of all installed plug-ins, for editors."""
     click.echo(json.dumps(assembly.json_schema(plugins.load()), indent=2))

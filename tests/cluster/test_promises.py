@@ -152,7 +152,7 @@ def test_cleanup_lets_go_when_the_operator_is_gone(
     asked = operators.lostromos(*common, "--delete-objects", stdin="n\n")
     assert (asked.returncode, data(api, namespace, "b")) == (1, {"text": "x"})
     done = operators.lostromos(*common, "--delete-objects", stdin="y\n")
-    assert "1 of 1 resources let go, 1 objects deleted." in done.stdout
+    assert "1 of 1 resource let go, 1 object deleted." in done.stdout
     assert read(api, namespace, "b") is None
     again = operators.lostromos(*common, "--yes")
     assert (again.returncode, "No resource" in again.stdout) == (0, True)

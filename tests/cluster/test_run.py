@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import operators
-from tests.controlplane import waiting
+from tests.controlplane import crds, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.controlplane import api as apis
-    from tests.controlplane import cluster, crds
+    from tests.controlplane import cluster
+
+HOUSE_RULES = Path(__file__).parents[2] / "examples" / "house-rules" / "house_rules.py"
 
 
 def run(made: operators.Project, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -134,6 +137,61 @@ def test_once_reconciles_everything_and_prints_a_table(
     assert "templates/config.yaml:5" in output
 
 
+def test_once_prints_rows_that_are_not_wrapped_where_a_program_reads_them(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    made = operators.project(tmp_path, crd)
+    api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
+    arguments = ("--once", "--dry-run", f"--kubeconfig={control_plane.kubeconfig}")
+    status, output = run(made, *arguments, COLUMNS="40")
+    assert status == 0, output
+    assert re.search(rf"^ *app +{namespace}/web +True +Applied +1 object is as rendered *$", output, re.MULTILINE)
+    assert "\nDry run: nothing was kept.\n" in output
+    done = operators.lostromos("run", "-c", str(made.config), *arguments, "-o", "json")
+    found = json.loads(done.stdout)
+    assert (found["ready"], found["dryRun"], found["troubles"]) == (True, True, [])
+    (row,) = found["resources"]
+    assert (row["controller"], row["resource"], row["ready"], row["reason"]) == (
+        "app",
+        f"{namespace}/web",
+        True,
+        "Applied",
+    )
+    assert [(item["kind"], item["name"], item["action"]) for item in row["objects"]] == [
+        ("ConfigMap", "web", "created")
+    ]
+
+
+def test_once_has_a_row_for_what_it_deleted_and_released(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    made = operators.project(
+        tmp_path, crd, apply={"server-side": {"finalizer": "always"}}, watch={"annotation": "stay=yes"}
+    )
+    arguments = ("--once", f"--kubeconfig={control_plane.kubeconfig}")
+    for name in ("goes", "leaves"):
+        api.create(crd.path(namespace), crd.manifest(name, annotations={"stay": "yes"}, spec={"text": "1"}))
+    assert run(made, *arguments)[0] == 0
+    api.delete(crd.path(namespace, "goes"))
+    api.patch(crd.path(namespace, "leaves"), {"metadata": {"annotations": {"stay": "no"}}})
+    status, output = run(made, *arguments)
+    assert status == 0, output
+    assert re.search(rf"{namespace}/goes +- +Deleted +what was made for it is gone", output)
+    assert re.search(rf"{namespace}/leaves +- +Released +it left the selection", output), output
+
+
+def test_once_tells_controllers_without_resources_from_those_in_trouble(
+    tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind
+) -> None:
+    made = operators.project(tmp_path, crd)
+    other = crds.CustomKind(group=crd.group, kind="Other")
+    made.write({"controllers": [operators.controller(crd, name="idle"), operators.controller(other, name="lost")]})
+    status, output = run(made, "--once", f"--kubeconfig={control_plane.kubeconfig}")
+    assert status == 1
+    assert "No resources for idle.\n" in output
+    assert "lost: the cluster has no kind Other" in output
+
+
 def test_once_says_what_cannot_be_watched(
     tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind
 ) -> None:
@@ -185,6 +243,28 @@ def test_logs_can_be_json(tmp_path: Path, control_plane: cluster.ControlPlane, c
         operator.says("all resources are known")
         lines = [json.loads(line) for line in operator.log.splitlines()]
     assert {"event", "level", "timestamp", "controller"} <= set(lines[-1])
+
+
+def test_logs_are_json_with_plug_ins_too_and_tell_failures_once_and_recoveries(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    made = operators.project(tmp_path, crd)
+    monkeypatch.setenv("PYTHONPATH", operators.with_plugin(HOUSE_RULES, tmp_path / "site"))
+    with operators.Operator(made, control_plane.kubeconfig, "--log-format=json", "--log-level=debug") as operator:
+        api.create(crd.path(namespace), crd.manifest("web", spec={"text": ["no", "text"]}))
+        operator.says("house-rules")
+        api.patch(crd.path(namespace, "web"), {"metadata": {"annotations": {"a": "b"}}})
+        operator.says('"reconciled"', times=2)
+        api.patch(crd.path(namespace, "web"), {"spec": {"text": "1"}})
+        operator.says('"ready"')
+        assert operator.stop() == 0
+    lines = [json.loads(line) for line in operator.log.splitlines()]
+    assert lines[-1]["event"] == "stopped"
+    assert {"created", "seconds"} <= set().union(*(line for line in lines if line["event"] == "reconciled"))
+    assert [
+        line["resource"] for line in lines if line.get("reason") == "ApplyFailed" and line["level"] == "warning"
+    ] == [f"{namespace}/web"]
 
 
 def test_variables_come_from_everywhere(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from lostromos_core.cli import app, cleanup
 from tests import operators
 from tests.controlplane import crds
 
@@ -118,6 +121,52 @@ def test_version_schema_and_help() -> None:
         assert operators.lostromos(command, "--help").returncode == 0
 
 
+def test_version_names_libraries_and_programs() -> None:
+    names = [line.rpartition(" (")[0] or line for line in operators.lostromos("version").stdout.splitlines()]
+    for name in ("python kubernetes client", "pydantic", "aiohttp", "kubectl", "helm"):
+        assert any(re.fullmatch(rf"{name} \d+\.\d+\.\d+\S*", found) for found in names), (name, names)
+
+
+def test_a_program_that_tells_no_version_is_no_reason_to_fail(tmp_path: Path) -> None:
+    (tmp_path / "kubectl").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    done = operators.lostromos("version", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert (done.returncode, "kubectl does not tell its version" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("name", sorted(app.commands.commands))
+def test_every_command_has_a_short_help_an_example_and_help_for_each_option(name: str) -> None:
+    command = app.commands.commands[name]
+    assert 0 < len(command.short_help or "") <= 50
+    assert "Example" in (command.epilog or "")
+    assert [option.name for option in command.params if not getattr(option, "help", "")] == []
+
+
+def test_a_shell_completes_options_and_files() -> None:
+    words = {"_LOSTROMOS_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    done = operators.lostromos(COMP_WORDS="lostromos run --kube", **words)
+    assert done.stdout == "plain,--kubeconfig\n"
+    done = operators.lostromos(COMP_WORDS="lostromos run --kubeconfig x", **{**words, "COMP_CWORD": "3"})
+    assert done.stdout == "file,x\n"
+
+
+def test_output_without_once_is_wrong_usage() -> None:
+    done = operators.lostromos("run", "-o", "json")
+    assert (done.returncode, "--output is for --once" in done.stderr) == (2, True)
+
+
 def test_an_unknown_command_suggests_the_nearest() -> None:
     done = operators.lostromos("rnder")
     assert (done.returncode, "render" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "delete", "asked"),
+    [
+        (1, True, "Let go of this resource and delete its objects?"),
+        (1, False, "Let go of this resource and leave its objects where they are?"),
+        (3, True, "Let go of these 3 resources and delete their objects?"),
+    ],
+)
+def test_cleanup_asks_in_words_that_fit(number: int, delete: bool, asked: str) -> None:
+    assert cleanup._question(number, delete_objects=delete) == asked

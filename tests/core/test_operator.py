@@ -165,6 +165,12 @@ def test_two_controllers_of_one_name_are_refused() -> None:
         operator_.Operator([one, one])
 
 
+@pytest.mark.parametrize("workers", [-1, 0, 257])
+def test_a_number_of_workers_that_cannot_work_is_refused(workers: int) -> None:
+    with pytest.raises(errors.ConfigError, match=f"workers is {workers}; choose a number from 1 to 256"):
+        make(workers=workers)
+
+
 def test_a_renderer_and_an_applier_must_fit() -> None:
     class Charts(fakes.FakeApplier):
         accepts = interfaces.Values  # type: ignore[assignment]

@@ -54,7 +54,7 @@ def test_a_back_end_of_ours_that_is_not_installed_is_named_with_its_distribution
 ) -> None:
     installed = [point for point in importlib.metadata.entry_points(group="lostromos") if point.name != "helm"]
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: installed)
-    with pytest.raises(errors.PluginError, match="pip install lostromos-helm"):
+    with pytest.raises(errors.PluginError, match=r"'helm' is not installed: pip install \./lostromos_helm in a clone"):
         plugins.load().backend("applier", "helm")
 
 
@@ -151,6 +151,18 @@ def test_everybody_is_told_even_if_one_fails() -> None:
     registry.tell_reconciled("app", "ns/web", interfaces.Report(ready=True, reason="Applied", message=""), 0.1)
     registry.tell_unreadable("app", "ns/web", "too deep")
     assert sorted(told) == ["a ns/web", "c Applied", "too deep"]
+
+
+def test_policies_and_notifications_are_listed_and_no_hook_is_forgotten() -> None:
+    hooks = module(
+        lostromos_template_filters=lambda: {"shout": str.upper},
+        lostromos_review=lambda: None,
+        lostromos_unreadable=lambda: None,
+        lostromos_reconciled=lambda: None,
+    )
+    (found,) = [plugin for plugin in plugins.load([("mine", hooks)]).plugins if plugin.name == "mine"]
+    assert found.provides == ("filter shout", "policy", "notification reconciled", "notification unreadable")
+    assert sorted([*plugins._KINDS.values(), *plugins._LISTED.values()]) == HOOKS
 
 
 def test_every_hook_has_a_contract_and_a_plug_in_that_uses_it() -> None:

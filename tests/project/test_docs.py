@@ -24,6 +24,7 @@ import lostromos_core
 from lostromos_core import assembly, errors, hookspecs, interfaces, plugins
 from lostromos_core.cli import app
 from lostromos_core.templates import renderer
+from tests import operators
 from tests.core.templates import rendering
 
 if TYPE_CHECKING:
@@ -133,8 +134,11 @@ def test_a_command_is_documented_with_all_its_options(command: str) -> None:
 
 def test_every_key_of_the_configuration_is_documented() -> None:
     text = (DOCS / "reference" / "configuration.md").read_text()
-    missing = [key for key in sorted(set(keys(assembly.json_schema(plugins.load())))) if f"| `{key}` |" not in text]
-    assert missing == []
+    known = set(keys(assembly.json_schema(plugins.load())))
+    told = [name.split(".") for name in re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE)]
+    assert sorted(known - {name[-1] for name in told}) == []
+    assert [name for name in told if not set(name[:-1]) <= known] == []
+    assert {"lookup.namespaces", "lookup.secrets", "prune.share", "chart.digest"} <= {".".join(name) for name in told}
 
 
 def keys(schema: Any) -> Iterator[str]:
@@ -159,6 +163,16 @@ def test_the_layers_are_the_ones_that_the_linter_enforces() -> None:
     (enforced,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
     shown = marked(DOCS / "explanation" / "architecture.md", "layers").text.splitlines()
     assert [line.partition("  ")[0] for line in shown] == enforced
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tables_are_whole(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+        rows = [len(re.split(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        assert re.fullmatch(r"\|(-+\|)+", table.splitlines()[1] if len(rows) > 1 else ""), f"no head: {table}"
+        assert set(rows) == {rows[0]}, table
+        assert "\\|" not in table, "a site shows the stroke in code with the backslash"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -188,6 +202,14 @@ def test_messages_in_the_help_with_trouble_are_those_of_the_code() -> None:
     missing = [part for message in shown for part in message.split("…") if part.strip(" :,;") not in joined]
     assert len(shown) > 20
     assert missing == []
+
+
+def test_the_picture_of_the_demo_is_its_own_and_counts_right() -> None:
+    picture = (DOCS / "images" / "demo.svg").read_text().replace("&#160;", " ")
+    assert "@font-face" not in picture
+    assert len((ROOT / "examples" / "access-control" / "webapp.yaml").read_text().splitlines()) == 9
+    for text in (picture, (ROOT / "README.md").read_text(), (DOCS / "index.md").read_text().lower()):
+        assert "nine lines" in text
 
 
 def test_every_target_of_make_is_documented() -> None:
@@ -236,8 +258,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PATH": f"{beside}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200", **more}
 
 
-def test_the_first_template_of_the_readme_renders_to_what_it_shows(tmp_path: Path) -> None:
-    assert play(ROOT / "README.md", tmp_path, environment()) == []
+def test_the_readme_works_as_it_is_written(own_control_plane: cluster.ControlPlane, tmp_path: Path) -> None:
+    assert play(ROOT / "README.md", tmp_path, environment(KUBECONFIG=str(own_control_plane.kubeconfig))) == []
+    assert (tmp_path / "crd.yaml").exists()
 
 
 def test_the_tutorial_works_as_it_is_written(own_control_plane: cluster.ControlPlane, tmp_path: Path) -> None:
@@ -294,6 +317,25 @@ async def test_the_plug_in_makes_files_of_files(folder_plugin: ModuleType, tmp_p
     assert made["data"] == {"text": "hello", "domain": "x"}
     assert "RenderFailed: bad.json: the field 'text' is missing" in (tmp_path / "in" / "bad.status").read_text()
     assert registry.names("applier") == ["files", "helm", "kubectl", "server-side"]
+
+
+async def test_a_folder_that_is_not_there_is_told_and_nothing_is_taken_for_gone(
+    folder_plugin: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "hello").mkdir(parents=True)
+    watcher = folder_plugin.FolderWatcher(tmp_path / "in", interval=0.1)
+    applier = folder_plugin.FilesApplier(tmp_path / "out")
+    controller = lostromos_core.Controller("files", watch=watcher, render=folder_plugin.LabelRenderer(), apply=applier)
+    registry = plugins.load([("folder", folder_plugin)])
+    summary = await lostromos_core.Operator([controller], registry=registry).once()
+    assert summary.troubles == {"files": f"there is no folder {tmp_path / 'in'}; create it"}
+    assert (tmp_path / "out" / "hello").exists()
+
+
+def test_the_plug_in_runs_as_its_page_says(tmp_path: Path) -> None:
+    found = operators.with_plugin(FOLDER_PLUGIN, tmp_path / "site")
+    assert play(DOCS / "how-to" / "write-a-plugin.md", tmp_path, environment(PYTHONPATH=found, KUBECONFIG="")) == []
+    assert (tmp_path / "out" / "hello").exists()
 
 
 def test_commands_that_are_only_shown_exist() -> None:

@@ -53,7 +53,7 @@ def test_the_wheels_work_in_a_clean_environment_and_the_core_says_what_is_missin
     run(lostromos, "version")
     done = subprocess.run([lostromos, "run", config], capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert "pip install lostromos-kubectl" in done.stderr.replace("\n", " ")
+    assert "pip install ./lostromos_kubectl" in done.stderr.replace("\n", " ")
     assert "py.typed" in run(
         python, "-c", "import lostromos_core, os; print(os.listdir(os.path.dirname(lostromos_core.__file__)))"
     )

@@ -44,16 +44,23 @@ class FolderWatcher:
         self._interval = interval
 
     async def watch(self, bell: Doorbell) -> None:
-        """Ring for each file that is new, changed or gone."""
+        """Ring for each file that is new, changed or gone; a folder that is not there says nothing about its files."""
         before: dict[str, int] = {}
         while True:
-            now = {path.stem: path.stat().st_mtime_ns for path in self._folder.glob("*.json")}
-            for key in before.keys() | now.keys():
-                if before.get(key) != now.get(key):
-                    bell.ring(key)
-            bell.synced()
-            before = now
+            if self._folder.is_dir():
+                before = self._look(before, bell)
+                bell.trouble("")
+                bell.synced()
+            else:
+                bell.trouble(f"there is no folder {self._folder}; create it")
             await asyncio.sleep(self._interval)
+
+    def _look(self, before: dict[str, int], bell: Doorbell) -> dict[str, int]:
+        now = {path.stem: path.stat().st_mtime_ns for path in self._folder.glob("*.json")}
+        for key in before.keys() | now.keys():
+            if before.get(key) != now.get(key):
+                bell.ring(key)
+        return now
 
     async def get(self, key: str) -> Resource | None:
         """Read the file; None if it is gone."""
