@@ -42,7 +42,7 @@ class Objects:
         watched = self._kinds.get(key)
         if watched is None:
             watched = self._kinds[key] = _Kind(kind)
-            run = self._watch(watched, scope).run()
+            run = self._watch(watched, scope).run
             self._kube.background(run, name=f"watch {kind.plural} for lookup")
         watched.bells.setdefault(place, set()).add(bell)
         await watched.arrival.wait()
