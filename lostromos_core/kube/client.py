@@ -131,12 +131,12 @@ class Kube:
             if status == UNAUTHORIZED:
                 await self._refresh()
                 status, answered, content = await self._send(session, method, url, headers, data, action)
-        if status < 400:  # noqa: PLR2004 - HTTP
-            self.limiter.succeeded()
-            return content
-        failure = answers.error(status, answered, content, action)
-        if status in _OVERLOAD:
-            self.limiter.overloaded(failure.retry_after)
+            if status < 400:  # noqa: PLR2004 - HTTP
+                self.limiter.succeeded()
+                return content
+            failure = answers.error(status, answered, content, action)
+            if status in _OVERLOAD:
+                self.limiter.overloaded(failure.retry_after)  # before the place is free for the next
         raise failure
 
     async def stream(
