@@ -171,18 +171,11 @@ class _Declared(pydantic.BaseModel):
 
 def _read(path: pathlib.Path) -> Document:
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        msg = f"{path}: there is no such file; name the configuration with -c, or create it (see `lostromos schema`)"
-        raise errors.ConfigError(msg) from error
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read: {error}"
-        raise errors.ConfigError(msg) from error
-    try:
-        documents = yamlfile.parse(text)
+        documents = yamlfile.parse(yamlfile.read(path))
     except yamlfile.YamlError as error:
-        line = f":{error.line}" if error.line else ""
-        raise errors.ConfigError(f"{path}{line}: {error}") from error
+        absent = isinstance(error.__cause__, FileNotFoundError)
+        hint = "; name the configuration with -c, or create it (see `lostromos schema`)" if absent else ""
+        raise errors.ConfigError(f"{error.at(path)}{hint}") from error
     if len(documents) > 1:
         second = documents[1].lines[()]
         raise errors.ConfigError(f"{path}:{second}: a second document begins here; a configuration is one document")

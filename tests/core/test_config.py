@@ -61,6 +61,8 @@ def test_declared_environment_variables_are_put_in_as_values(tmp_path: Path) -> 
         ("", "lostromos.yaml:1: a mapping is expected"),
         ("{a: {b: 1, b: 2}}\n", "lostromos.yaml:1: a.b: the key comes twice"),
         ("a: *x\n", "lostromos.yaml:1: not valid YAML"),
+        (MINIMAL + "vars: {x: " + "9" * 5000 + "}\n", "lostromos.yaml:5: vars.x: 9999999999... has more than 64 bits"),
+        (MINIMAL + 'vars:\n  x: "\\U00110000"\n', "lostromos.yaml:6: not valid YAML: an escape"),
         ("\x01", "not valid YAML"),
     ],
 )
@@ -115,6 +117,10 @@ SOURCES: list[dict[str, Any]] = [
 OBJECTS = [
     {"kind": "ConfigMap", "metadata": {"namespace": "n", "name": "c"}, "data": {"x": "1"}},
     {"kind": "Secret", "metadata": {"namespace": "n", "name": "s"}, "data": {"y": "Mg=="}, "stringData": {"z": "3"}},
+    {"kind": "Secret", "metadata": {"namespace": "n", "name": "odd"}, "data": {"y": 5}},
+    {"kind": "Secret", "metadata": {"namespace": "n", "name": "bad"}, "data": {"y": "abcde"}},
+    {"kind": "Secret", "metadata": {"namespace": "n", "name": "list"}, "data": ["y"]},
+    {"kind": "ConfigMap", "metadata": {"namespace": "n", "name": "odd"}, "data": {"y": 5}},
 ]
 
 
@@ -137,6 +143,10 @@ async def test_variables_are_gathered_in_order(tmp_path: Path) -> None:
         ({"file": "odd.yaml"}, "odd.yaml:2: b: yes is a boolean to some readers"),
         ({"file": "ok.yaml", "under": "k"}, "varsFrom[0].under: the variable k is there already, and is no mapping"),
         ({"secret": {"namespace": "n", "name": "x"}}, "varsFrom[0].secret: Secret n/x is not among"),
+        ({"secret": {"namespace": "n", "name": "odd"}}, "varsFrom[0].secret: Secret n/odd: data.y must be base64"),
+        ({"secret": {"namespace": "n", "name": "bad"}}, "Secret n/bad: data.y must be base64; plain texts go into"),
+        ({"secret": {"namespace": "n", "name": "list"}}, "Secret n/list: data must be a mapping of names to texts"),
+        ({"configMap": {"namespace": "n", "name": "odd"}}, "varsFrom[0].configMap: ConfigMap n/odd: data.y must be a"),
     ],
 )
 async def test_a_source_that_cannot_be_used_is_named(source: dict[str, Any], says: str, tmp_path: Path) -> None:
