@@ -155,8 +155,14 @@ class Feed:
             self._give(item)
 
     def _give(self, item: dict[str, Any]) -> None:
-        self._remember(item.get("metadata") or {})
-        self._sink.changed(item)
+        metadata = item["metadata"]
+        self._remember(metadata)
+        try:
+            self._sink.changed(item)
+        except (RecursionError, TypeError) as error:  # the latter is orjson's word for it
+            if not unreadable.is_deep(item):
+                raise
+            self._sink.broken(metadata, _reason(error))
 
     def _remember(self, metadata: Mapping[str, Any]) -> None:
         if not metadata.get("name"):
@@ -177,4 +183,6 @@ def _key(metadata: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError | TypeError):
+        return "it cannot be decoded: it is nested too deeply"
     return f"it cannot be decoded: {errors.shorten(str(error).partition(': line')[0], 120)}"

@@ -85,6 +85,28 @@ def test_what_is_known_from_before_and_does_not_come_again_is_gone() -> None:
     assert (sink.there, sink.told) == ({"a"}, ["ns/b is gone", "synced"])
 
 
+class Keeper(Recorder):
+    """Keeps objects as text, as the real sinks do."""
+
+    def changed(self, item: dict[str, Any]) -> None:
+        if item["metadata"]["name"] == "bug":
+            raise TypeError
+        orjson.dumps(item)
+        super().changed(item)
+
+
+def test_an_object_that_can_be_read_but_not_kept_stops_no_other() -> None:
+    sink = Keeper()
+    made = feed.Feed(sink, "watch Pods")
+    deep = b'{"metadata":{"name":"deep"},"spec":' + b"[" * 300 + b"]" * 300 + b"}"
+    made.page(b'{"items":[' + deep + b',{"metadata":{"name":"b"}}]}')
+    made.line(b'{"type":"ADDED","object":' + deep + b"}")
+    assert sink.told == ["deep: it cannot be decoded: it is nested too deeply"] * 2
+    assert sink.there == {"b"}
+    with pytest.raises(TypeError):
+        made.line(event("ADDED", "bug"))
+
+
 def event(kind: str, name: str, version: str = "1") -> bytes:
     metadata = {"name": name, "namespace": "ns", "resourceVersion": version}
     return orjson.dumps({"type": kind, "object": {"metadata": metadata}})
