@@ -77,15 +77,18 @@ class Feed:
         """Take a page of a list; the page's own metadata. Raises ConnectionFailed for what is no such page."""
         try:
             page = orjson.loads(answer)
-        except orjson.JSONDecodeError:
+        except orjson.JSONDecodeError as error:
+            header = unreadable.metadata(answer, ())
+            if not header:
+                raise self._strange("no list") from error
             for text in unreadable.slices(answer, ("items", "*")):
                 self._take_item(text)
-            return unreadable.metadata(answer, ())
-        items = page.get("items") or [] if isinstance(page, dict) else None
-        if not isinstance(items, list):
-            raise self._strange("an answer that is no list")
+            return header
+        items = page.get("items", False) if isinstance(page, dict) else False
+        if not isinstance(items, list | None):
+            raise self._strange("no list")  # an empty one would mean that everything is gone
         header = {"apiVersion": page.get("apiVersion", ""), "kind": str(page.get("kind", "")).removesuffix("List")}
-        for item in items:
+        for item in items or ():
             self._metadata(item)
             self._give(header | item)
         found = page.get("metadata")

@@ -69,11 +69,29 @@ def test_an_error_event_has_a_status_whatever_it_says(status: Any, code: int) ->
 
 
 @pytest.mark.parametrize(
-    "page", [b"null", b"[]", b"1", b'{"items":1}', b'{"items":[1]}', b'{"items":[{"metadata":null}]}']
+    "page",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"1",
+        b"<html>",
+        b"{}",
+        b'{"kind":"Status","code":500}',
+        b'{"items":1}',
+        b'{"items":[1]}',
+        b'{"items":[{"metadata":null}]}',
+    ],
 )
 def test_a_page_that_is_no_list_is_a_failed_connection(page: bytes) -> None:
     with pytest.raises(errors.ConnectionFailed):
         feed.Feed(Recorder(), "watch Pods").page(page)
+
+
+@pytest.mark.parametrize("items", ["[]", "null"])
+def test_a_page_without_items_is_an_empty_list(items: str) -> None:
+    made = feed.Feed(Recorder(), "watch Pods")
+    assert made.page(f'{{"items":{items},"metadata":{{"resourceVersion":"7"}}}}'.encode()) == {"resourceVersion": "7"}
 
 
 def test_what_is_known_from_before_and_does_not_come_again_is_gone() -> None:
