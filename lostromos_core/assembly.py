@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import pydantic
 
-from lostromos_core import config, controller, errors, operator_, plugins, variables
+from lostromos_core import backends, config, controller, errors, operator_, plugins, variables
 from lostromos_core.kube import lookups
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lostromos_core.kube import client
 
@@ -38,7 +38,8 @@ class Setup:
         try:
             return backend.build(options)
         except errors.ConfigError as error:
-            raise self.document.error((*where, name), str(error)) from error
+            below = [error.field] if isinstance(error, backends.OptionError) else []
+            raise self.document.error((*where, name, *below), str(error)) from error
 
     def _default(self, index: int, field: str) -> dict[str, Any]:
         """The renderer that goes with an applier, where none is named."""
@@ -81,13 +82,19 @@ class Setup:
                 raise self.document.error(("controllers", index, "name"), msg)
 
     def _controller(self, index: int) -> controller.Controller:
-        parts = {field: self.part(index, field) for field in ("watch", "render", "apply")}
         given = self.settings.controllers[index]
+        self._try(index, "name", lambda: controller.check_name(given.name))
+        parts = {field: self.part(index, field) for field in ("watch", "render", "apply")}
+        self._try(index, "render", lambda: controller.check_fit(parts["render"], parts["apply"]))
         policy = lookups.Policy(**dict(given.lookup))
+        return controller.Controller(given.name, **parts, lookup=policy, resync=given.resync)
+
+    def _try(self, index: int, field: str, check: Callable[[], None]) -> None:
+        """Check something; raises ConfigError with the line of a controller's field."""
         try:
-            return controller.Controller(given.name, **parts, lookup=policy, resync=given.resync)
+            check()
         except errors.ConfigError as error:
-            raise self.document.error(("controllers", index, "name"), str(error)) from error
+            raise self.document.error(("controllers", index, field), str(error)) from error
 
 
 def json_schema(registry: plugins.Registry) -> dict[str, Any]:

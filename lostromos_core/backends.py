@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import pydantic
 
+from lostromos_core import errors
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,10 +26,37 @@ def relative(path: pathlib.Path, info: pydantic.ValidationInfo) -> pathlib.Path:
     return pathlib.Path(base) / path
 
 
+def _given(path: object) -> object:
+    if path == "":
+        raise ValueError("a path is expected here, relative to the configuration file")
+    return path
+
+
+RelativePath = Annotated[pathlib.Path, pydantic.BeforeValidator(_given), pydantic.AfterValidator(relative)]
+"""A path that the configuration gives relative to its own file."""
+
+
+@final
+class OptionError(errors.ConfigError):
+    """An option has a value that a back end cannot be built with."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def expect(path: pathlib.Path, what: Literal["folder", "file"], *, field: str) -> None:
+    """Raise OptionError unless a path that a field of the options names is a folder, or a file."""
+    if not (path.is_dir() if what == "folder" else path.is_file()):
+        problem = f"is no {what}" if path.exists() else "does not exist"
+        msg = f"the {what} {path} {problem}; create it, or correct the path (relative to the configuration file)"
+        raise OptionError(msg, field=field)
+
+
 class ValuesOptions(Options):
     """Make the values of a chart."""
 
-    template: Annotated[pathlib.Path, pydantic.AfterValidator(relative)] | None = pydantic.Field(
+    template: RelativePath | None = pydantic.Field(
         default=None, description="A template that makes one mapping, relative to the configuration file."
     )
     layout: Literal["resource", "spec"] = pydantic.Field(

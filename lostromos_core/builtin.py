@@ -2,36 +2,78 @@
 
 from __future__ import annotations
 
-import pathlib  # noqa: TC003 - pydantic needs it at run time
+import re
 from typing import Annotated
 
 import pydantic
 
 from lostromos_core import backends, hookspecs
-from lostromos_core.kube import watcher
+from lostromos_core.kube import selectors, watcher
 from lostromos_core.templates import renderer, tree
+
+_GROUP = re.compile(r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*)?")
+_VERSION = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
+_KIND = re.compile(r"[A-Za-z](?:[-A-Za-z0-9]*[A-Za-z0-9])?")
+
+
+def _check_group(text: str) -> str:
+    if not _GROUP.fullmatch(text):
+        hint = f"; `group` is {text.partition('/')[0]} here, and the rest is `version`" if "/" in text else ""
+        raise ValueError(f"{text!r} is no API group, such as example.com{hint}")
+    return text
+
+
+def _check_version(text: str) -> str:
+    if not _VERSION.fullmatch(text):
+        group, slash, version = text.rpartition("/")
+        hint = f"; put the group into `group`: {{group: {group}, version: {version}}}" if slash else ""
+        raise ValueError(f"{text!r} is no version of an API group, such as v1{hint}")
+    return text
+
+
+def _check_kind(text: str) -> str:
+    if not _KIND.fullmatch(text):
+        raise ValueError(f"{text!r} is no kind, such as WebApp")
+    return text
 
 
 class KubernetesOptions(backends.Options):
     """Watch one kind of the Kubernetes API."""
 
-    group: str = pydantic.Field(default="", description="The API group; empty for the core group.")
-    version: str
-    kind: str
-    namespaces: tuple[str, ...] = pydantic.Field(default=(), description="Only these namespaces; none means all.")
-    labels: str = pydantic.Field(default="", description="A label selector, such as tier=web.")
-    annotation: str = pydantic.Field(default="", description="Only objects with this annotation: key, or key=value.")
+    group: Annotated[str, pydantic.AfterValidator(_check_group)] = pydantic.Field(
+        default="", description="The API group; empty for the core group."
+    )
+    version: Annotated[str, pydantic.AfterValidator(_check_version)]
+    kind: Annotated[str, pydantic.AfterValidator(_check_kind)]
+    namespaces: Annotated[tuple[str, ...], pydantic.AfterValidator(selectors.check_namespaces)] = pydantic.Field(
+        default=(), description="Only these namespaces; none means all."
+    )
+    labels: Annotated[str, pydantic.AfterValidator(selectors.check_labels)] = pydantic.Field(
+        default="", description="A label selector, such as tier=web."
+    )
+    annotation: Annotated[str, pydantic.AfterValidator(selectors.check_annotation)] = pydantic.Field(
+        default="", description="Only objects with this annotation: key, or key=value."
+    )
 
 
 class JinjaOptions(backends.Options):
     """Render the templates of a folder."""
 
-    templates: Annotated[pathlib.Path, pydantic.AfterValidator(backends.relative)] = pydantic.Field(
-        description="The folder, relative to the configuration file."
-    )
+    templates: backends.RelativePath = pydantic.Field(description="The folder, relative to the configuration file.")
     status: str = pydantic.Field(
         default="", description="A template of the folder that makes fields of the resource's status."
     )
+
+
+def _jinja(options: JinjaOptions) -> renderer.JinjaRenderer:
+    backends.expect(options.templates, "folder", field="templates")
+    return renderer.JinjaRenderer(**dict(options))
+
+
+def _values(options: backends.ValuesOptions) -> tree.ValuesRenderer:
+    if options.template is not None:
+        backends.expect(options.template, "file", field="template")
+    return tree.ValuesRenderer(**options.keywords())
 
 
 @hookspecs.hookimpl
@@ -48,6 +90,6 @@ def lostromos_watchers() -> dict[str, backends.Backend]:
 def lostromos_renderers() -> dict[str, backends.Backend]:
     """``jinja`` and ``values``."""
     return {
-        "jinja": backends.Backend(JinjaOptions, lambda options: renderer.JinjaRenderer(**dict(options))),
-        "values": backends.Backend(backends.ValuesOptions, lambda options: tree.ValuesRenderer(**options.keywords())),
+        "jinja": backends.Backend(JinjaOptions, _jinja),
+        "values": backends.Backend(backends.ValuesOptions, _values),
     }

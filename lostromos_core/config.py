@@ -21,9 +21,53 @@ if TYPE_CHECKING:
 _VARIABLE: Final = re.compile(r"\$\$|\$\{(?P<name>[^}]*)\}")
 _STRICT: Final = pydantic.ConfigDict(extra="forbid", frozen=True)
 
+_TEXTS: Final = {
+    "dict_type": "a mapping is expected here",
+    "model_type": "a mapping is expected here",
+    "list_type": "a list is expected here",
+    "tuple_type": "a list is expected here",
+    "path_type": "a path is expected here",
+    "bool_type": "true or false is expected here",
+    "bool_parsing": "true or false is expected here",
+    "int_type": "a whole number is expected here",
+    "int_parsing": "a whole number is expected here",
+    "int_from_float": "a whole number is expected here",
+    "float_type": "a number is expected here",
+    "float_parsing": "a number is expected here",
+    "finite_number": "a number is expected here that is not infinite",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "too_short": "must have at least {min_length} of them",
+    "too_long": "must have at most {max_length} of them",
+}
+"""What pydantic's types of errors are called here."""
+
+
+def _one_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
+    """The choice of a back end is one key."""
+    if isinstance(value, dict) and len(value) > 1:
+        msg = f"give exactly one of: {', '.join(map(str, value))}"
+        raise ValueError(msg)
+    if value == {}:
+        msg = "give exactly one back end, with its options below it; `lostromos plugins` lists them"
+        raise ValueError(msg)
+    return value
+
+
+def _no_bool(value: Any) -> Any:  # noqa: ANN401 - before validation
+    """To Python, true is the number 1."""
+    if isinstance(value, bool):
+        raise ValueError("a number is expected here")  # noqa: TRY004 - pydantic catches no TypeError
+    return value
+
+
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 Choice = Annotated[
     dict[str, Any],
+    pydantic.BeforeValidator(_one_alone),
     pydantic.Field(min_length=1, max_length=1, description="One key, the name of a back end, with its options below."),
 ]
 
@@ -98,8 +142,11 @@ class ControllerConfig(pydantic.BaseModel):
     )
     apply: Choice = pydantic.Field(default_factory=lambda: {"server-side": {}})
     lookup: LookupConfig = pydantic.Field(default_factory=LookupConfig)
-    resync: float = pydantic.Field(
-        default=0.0, ge=0, description="Seconds after which a resource is reconciled though nothing happened; 0: never."
+    resync: Annotated[float, pydantic.BeforeValidator(_no_bool)] = pydantic.Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds after which a resource is reconciled though nothing happened; 0: never.",
     )
 
 
@@ -118,7 +165,7 @@ class Config(pydantic.BaseModel):
         default_factory=dict,
         description="Environment variables that ${NAME} may use, with their defaults (null: required); or a list.",
     )
-    workers: int = pydantic.Field(
+    workers: Annotated[int, pydantic.BeforeValidator(_no_bool)] = pydantic.Field(
         default=16, ge=1, le=256, description="Resources that are reconciled at the same time."
     )
     controllers: list[ControllerConfig] = pydantic.Field(min_length=1)
@@ -171,18 +218,12 @@ class _Declared(pydantic.BaseModel):
 
 def _read(path: pathlib.Path) -> Document:
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        msg = f"{path}: there is no such file; name the configuration with -c, or create it (see `lostromos schema`)"
-        raise errors.ConfigError(msg) from error
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read: {error}"
-        raise errors.ConfigError(msg) from error
-    try:
-        documents = yamlfile.parse(text)
+        documents = yamlfile.parse(yamlfile.read(path))
     except yamlfile.YamlError as error:
-        line = f":{error.line}" if error.line else ""
-        raise errors.ConfigError(f"{path}{line}: {error}") from error
+        if isinstance(error.__cause__, FileNotFoundError):
+            msg = "there is no such file; name the configuration with -c, or create it (see `lostromos schema`)"
+            raise errors.ConfigError(f"{path}: {msg}") from error
+        raise errors.ConfigError(error.at(path)) from error
     if len(documents) > 1:
         second = documents[1].lines[()]
         raise errors.ConfigError(f"{path}:{second}: a second document begins here; a configuration is one document")
@@ -236,6 +277,11 @@ def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN40
         return f"unknown key{errors.nearest(str(error['loc'][-1]), known)}{there}"
     if kind == "missing":
         return "this key is required"
+    if kind == "string_type":
+        hint = "; put it in quotes" if isinstance(error["input"], int | float) else ""
+        return f"a text is expected here{hint}"
+    if kind in _TEXTS:
+        return _TEXTS[kind].format_map(error.get("ctx") or {})
     return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 

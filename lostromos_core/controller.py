@@ -20,6 +20,23 @@ _log = structlog.get_logger("lostromos.controller")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError if a controller cannot have this name."""
+    if not _NAME.fullmatch(name):
+        msg = f"the name {name!r} cannot be used: use lower-case letters, digits and '-', at most 40 characters"
+        raise errors.ConfigError(msg)
+
+
+def check_fit(render: interfaces.Renderer, apply: interfaces.Applier) -> None:
+    """Raise ConfigError if an applier does not take what a renderer makes."""
+    if render.produces is not apply.accepts:
+        msg = (
+            f"the renderer makes {render.produces.__name__}, and the applier takes {apply.accepts.__name__}; choose a "
+            "renderer and an applier that fit"
+        )
+        raise errors.ConfigError(msg)
+
+
 @final
 class Controller:
     """A Watcher, a Renderer and an Applier under a name.
@@ -41,15 +58,11 @@ class Controller:
         lookup: lookups.Policy | None = None,
         resync: float = 0.0,
     ) -> None:
-        if not _NAME.fullmatch(name):
-            msg = f"the name {name!r} cannot be used: use lower-case letters, digits and '-', at most 40 characters"
-            raise errors.ConfigError(msg)
-        if render.produces is not apply.accepts:
-            msg = (
-                f"controller {name}: the renderer makes {render.produces.__name__}, and the applier takes "
-                f"{apply.accepts.__name__}; choose a renderer and an applier that fit"
-            )
-            raise errors.ConfigError(msg)
+        check_name(name)
+        try:
+            check_fit(render, apply)
+        except errors.ConfigError as error:
+            raise errors.ConfigError(f"controller {name}: {error}") from error
         self.name = name
         self._watcher = watch
         self._renderer = render

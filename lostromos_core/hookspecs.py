@@ -55,7 +55,7 @@ def lostromos_review(controller: str, resource: interfaces.Resource, rendered: i
     """Called before each apply, for every plug-in. Return a sentence to forbid it, None to let it pass.
 
     A forbidden apply is reported on the resource as Stalled with the reason Refused, and tried again when the
-    resource changes. An exception forbids as well.
+    resource changes. An exception forbids as well. What is given are copies: changing them changes nothing.
     """
 
 

@@ -18,7 +18,7 @@ from lostromos_core import errors, interfaces, journal, plugins, reconcile, work
 from lostromos_core.kube import client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
     Variables: TypeAlias = Mapping[str, Any] | Callable[[client.Kube], Awaitable[Mapping[str, Any]]]
 
@@ -99,18 +99,17 @@ class Operator:
 
     async def serve(self) -> None:
         """As ``run``, inside of a running event loop."""
-        async with self._running() as queue:
-            with _signals(self.stop):
+        with _signals(self.stop):
+            async with self._running():
                 await self._stop.wait()
-            _log.info("stopping", busy=len(self._busy))
-            del queue
+                _log.info("stopping", busy=len(self._busy))
         _log.info("stopped")
 
     async def once(self) -> Summary:
         """Reconcile everything that exists once, and return how it went. An Operator runs once: then make another."""
         self._results = {}
-        async with self._running() as queue:
-            with _signals(self.stop):
+        with _signals(self.stop):
+            async with self._running() as queue:
                 await self._until_known()
                 join = asyncio.create_task(queue.join())
                 stop = asyncio.create_task(self._stop.wait())
@@ -138,13 +137,11 @@ class Operator:
         registry = self._registry or plugins.load()
         try:
             queue: workqueue.WorkQueue[Key] = workqueue.WorkQueue(_group_of)
-            parts = await self._start(kube, registry, queue)
-            watches = [
-                asyncio.create_task(self._watch(name, queue), name=f"watch {name}") for name in self._controllers
-            ]
+            parts = await self._unless_stopped(self._start(kube, registry, queue))
+            watches = [asyncio.create_task(self._watch(name, queue), name=f"watch {name}") for name in parts]
             workers = [
                 asyncio.create_task(self._work(queue, parts, registry), name=f"worker {number}")
-                for number in range(self._workers)
+                for number in range(self._workers if parts else 0)
             ]
             try:
                 yield queue
@@ -153,6 +150,23 @@ class Operator:
         finally:
             if kube is not self._kube:
                 await kube.close()
+
+    async def _unless_stopped(
+        self, start: Coroutine[Any, Any, dict[str, reconcile.Parts]]
+    ) -> dict[str, reconcile.Parts]:
+        """What the start brings; nothing if it shall stop before that: the cluster may never answer."""
+        starting = asyncio.create_task(start, name="start")
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return starting.result() if starting.done() else {}
+        finally:
+            stopping.cancel()
+            starting.cancel()
+            _, stuck = await asyncio.wait({starting, stopping}, timeout=CANCEL)
+            _complain(stuck)
+            if starting.done() and not starting.cancelled():
+                starting.exception()  # has been raised above, or came too late to matter
 
     async def _start(
         self, kube: client.Kube, registry: plugins.Registry, queue: workqueue.WorkQueue[Key]
@@ -230,9 +244,14 @@ class Operator:
             task.cancel()
         if self._busy:
             _log.warning("not everything could be finished in time; the next start goes on", count=len(self._busy))
-        _, stuck = await asyncio.wait([*watches, *workers], timeout=CANCEL)
-        for task in stuck:
-            _log.error("a plug-in does not let itself be cancelled", task=task.get_name())
+        if watches or workers:
+            _, stuck = await asyncio.wait([*watches, *workers], timeout=CANCEL)
+            _complain(stuck)
+
+
+def _complain(stuck: Iterable[asyncio.Task[Any]]) -> None:
+    for task in stuck:
+        _log.error("a plug-in does not let itself be cancelled", task=task.get_name())
 
 
 def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what the coroutine returns

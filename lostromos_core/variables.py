@@ -85,24 +85,51 @@ async def _read(
     if source.file is not None:
         return _read_file(document.base / source.file, document, (*field, "file"))
     if source.config_map is not None:
-        found = await _read_object(read, "ConfigMap", source.config_map, document, (*field, "configMap"))
-        return found.get("data") or {}
+        return await _read_data(read, "ConfigMap", source.config_map, document, (*field, "configMap"))
     assert source.secret is not None  # noqa: S101 - the model has checked that one is given
-    found = await _read_object(read, "Secret", source.secret, document, (*field, "secret"))
-    encoded = {
-        key: base64.b64decode(value).decode("utf-8", "replace") for key, value in (found.get("data") or {}).items()
-    }
-    return {**encoded, **(found.get("stringData") or {})}
+    return await _read_data(read, "Secret", source.secret, document, (*field, "secret"))
+
+
+async def _read_data(
+    read: Reader, kind: str, key: config.ObjectKey, document: config.Document, field: tuple[str | int, ...]
+) -> Mapping[str, str]:
+    """The texts that a ConfigMap or a Secret holds; raises ConfigError that names it and the key."""
+    item = await _read_object(read, kind, key, document, field)
+    found = {}
+    for part in ("data", "stringData") if kind == "Secret" else ("data",):
+        texts = item.get(part) or {}
+        if not isinstance(texts, dict):
+            raise document.error(
+                field, f"{kind} {key.namespace}/{key.name}: {part} must be a mapping of names to texts"
+            )
+        for name, text in texts.items():
+            try:
+                found[name] = _decode(text) if (kind, part) == ("Secret", "data") else _text(text)
+            except ValueError as error:
+                what = f"{kind} {key.namespace}/{key.name}: {part}.{name}"
+                raise document.error(field, f"{what} {error}") from error
+    return found
+
+
+def _text(text: object) -> str:
+    if not isinstance(text, str):
+        raise ValueError("must be a text")  # noqa: TRY004 - the reader's mistake, not ours
+    return text
+
+
+def _decode(text: object) -> str:
+    try:
+        return base64.b64decode(_text(text)).decode("utf-8", "replace")
+    except ValueError as error:
+        raise ValueError("must be base64; plain texts go into stringData") from error
 
 
 def _read_file(path: pathlib.Path, document: config.Document, field: tuple[str | int, ...]) -> Mapping[str, Any]:
     try:
-        found = yamlfile.parse(path.read_text(encoding="utf-8"))
+        found = yamlfile.load(yamlfile.read(path))
     except yamlfile.YamlError as error:
-        raise document.error(field, f"{path}:{error.line}: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise document.error(field, f"{path} cannot be read: {errors.shorten(str(error))}") from error
-    data = found[0].data if found else {}
+        raise document.error(field, error.at(path)) from error
+    data = found[0] if found else {}
     if len(found) > 1 or not isinstance(data, dict):
         raise document.error(field, f"{path} must hold one mapping of names to values")
     return data

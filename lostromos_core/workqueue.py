@@ -2,7 +2,8 @@
 
 Guarantees: a key that was added is handed out at least once after that moment; it is held by at most one worker at
 a time, and adding it meanwhile makes it ready again when the worker lets go; a key that waits or is held blocks no
-other. Groups take turns, so that ten thousand keys of one tenant do not delay the one key of another.
+other. Groups take turns, and groups within them, so that ten thousand keys of one tenant do not delay the one key of
+another, nor a thousand tenants of one controller the one of another.
 
 The schedule is a plain object that is told the time, so that it can be tested without waiting; ``WorkQueue`` is
 the thin asynchronous shell around it. Model: client-go's util/workqueue.
@@ -20,7 +21,7 @@ import time
 from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from lostromos_core import interfaces
 
@@ -28,6 +29,8 @@ K = TypeVar("K", bound="Hashable")
 
 FIRST_RETRY = 0.2
 LAST_RETRY = 300.0
+STALE = 100
+"""How many delays that are over may be kept, beside as many as there are delays."""
 
 
 def full_jitter(failures: int) -> float:
@@ -40,13 +43,44 @@ def full_jitter(failures: int) -> float:
 
 
 @final
+class _Turns(Generic[K]):
+    """Keys in groups that take turns; a group is such keys again. Adding and taking costs the same for any number."""
+
+    def __init__(self) -> None:
+        self._groups: collections.OrderedDict[Hashable, _Turns[K]] = collections.OrderedDict()
+        self._keys: collections.deque[K] = collections.deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._keys or self._groups)
+
+    def add(self, key: K, groups: Sequence[Hashable]) -> None:
+        """Add a key as the last of its group; ``groups`` leads there from the outermost."""
+        if not groups:
+            self._keys.append(key)
+        else:
+            self._groups.setdefault(groups[0], _Turns()).add(key, groups[1:])
+
+    def take(self) -> K:
+        """The first key of the group whose turn it is, which is the last to have one again."""
+        if self._keys:
+            return self._keys.popleft()
+        name, group = self._groups.popitem(last=False)
+        key = group.take()
+        if group:
+            self._groups[name] = group
+        return key
+
+
+@final
 class Schedule(Generic[K]):
-    """Which key is next, at a time that the caller tells (seconds, monotonic)."""
+    """Which key is next, at a time that the caller tells (seconds, monotonic).
+
+    ``group_of`` a key is a tuple for a group within groups, the outermost first; for all keys of the same length.
+    """
 
     def __init__(self, group_of: Callable[[K], Hashable]) -> None:
         self._group_of = group_of
-        self._ready: dict[Hashable, collections.deque[K]] = {}
-        self._turns: collections.deque[Hashable] = collections.deque()
+        self._ready: _Turns[K] = _Turns()
         self._queued: set[K] = set()
         self._held: set[K] = set()
         self._dirty: set[K] = set()
@@ -56,16 +90,14 @@ class Schedule(Generic[K]):
 
     def add(self, key: K) -> None:
         """Make a key ready now; a delay that it had is over."""
-        self._due.pop(key, None)
+        if self._due.pop(key, None) is not None:
+            self._forget_stale()
         if key in self._held:
             self._dirty.add(key)
         elif key not in self._queued:
             self._queued.add(key)
             group = self._group_of(key)
-            if group not in self._ready:
-                self._ready[group] = collections.deque()
-                self._turns.append(group)
-            self._ready[group].append(key)
+            self._ready.add(key, group if isinstance(group, tuple) else (group,))
 
     def add_later(self, key: K, due: float) -> None:
         """Make a key ready at a time, unless it is ready or due earlier."""
@@ -73,6 +105,7 @@ class Schedule(Generic[K]):
             return
         self._due[key] = due
         heapq.heappush(self._heap, (due, next(self._order), key))
+        self._forget_stale()
 
     def take(self, now: float) -> K | None:
         """The next key, held by the caller from now on; None if none is ready."""
@@ -80,15 +113,9 @@ class Schedule(Generic[K]):
             due, _, key = heapq.heappop(self._heap)
             if self._due.get(key) == due:
                 self.add(key)
-        if not self._turns:
+        if not self._ready:
             return None
-        group = self._turns.popleft()
-        keys = self._ready[group]
-        key = keys.popleft()
-        if keys:
-            self._turns.append(group)
-        else:
-            del self._ready[group]
+        key = self._ready.take()
         self._queued.discard(key)
         self._held.add(key)
         return key
@@ -105,6 +132,12 @@ class Schedule(Generic[K]):
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
+
+    def _forget_stale(self) -> None:
+        """Delays that were over before their time stay in the heap; now and then they are taken out."""
+        if len(self._heap) > 2 * len(self._due) + STALE:
+            self._heap = [(due, next(self._order), key) for key, due in self._due.items()]
+            heapq.heapify(self._heap)
 
     @property
     def ready(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import time
 from typing import TYPE_CHECKING, Any, Unpack, final
 
@@ -111,9 +112,11 @@ class HelmApplier:
         self._inventory = config_maps.choose(
             kube, runtime.controller, namespace=options.inventory_namespace, finalizer="auto"
         )
-        kube.background(self._charts.look(), name="look for changed charts")
-        kube.background(self._look_for_orphans(), name="sweep releases")
-        looking = inventory.ring_for_forgotten(self._inventory, self._known.__contains__, runtime.ring, after=SWEEP)
+        kube.background(self._charts.look, name="look for changed charts")
+        kube.background(self._look_for_orphans, name="sweep releases")
+        looking = functools.partial(
+            inventory.ring_for_forgotten, self._inventory, self._known.__contains__, runtime.ring, after=SWEEP
+        )
         kube.background(looking, name="sweep what is remembered")
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:

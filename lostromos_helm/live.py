@@ -64,7 +64,7 @@ class Live:
         sink = self._sinks.get(key)
         if sink is None:
             sink = self._sinks[key] = _Sink(self, kind)
-            self._kube.background(self._watch(sink, kind, namespace).run(), name=f"watch releases' {kind.plural}")
+            self._kube.background(self._watch(sink, kind, namespace).run, name=f"watch releases' {kind.plural}")
         await sink.arrival.wait()
 
     def get(self, key: members.Key) -> Seen | None:

@@ -51,7 +51,7 @@ class Releases:
                 kind = await self._kube.discovery.kind("v1", _SECRET)
                 needs = "give the operator the verbs list and watch on secrets (v1)"
                 self._arrivals[place] = arrival.Arrival(kind, why="watch the releases in", needs=needs)
-                self._kube.background(self._watch(place).run(), name=f"watch releases {place}")
+                self._kube.background(self._watch(place).run, name=f"watch releases {place}")
             await self._arrivals[place].wait()
 
     def of(self, place: Place) -> list[storage.Revision]:

@@ -89,7 +89,7 @@ class HelmTemplateRenderer:
             await runtime.kube.connect()
             about = await runtime.kube.request("GET", "/version", action="read the cluster's version")
             self._version = [f"--kube-version={about['gitVersion']}"]
-            runtime.kube.background(self._charts.look(), name="look for changed charts")
+            runtime.kube.background(self._charts.look, name="look for changed charts")
 
     async def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
         """The chart's objects for this resource; raises RenderError, RefusedError with the chart's file."""

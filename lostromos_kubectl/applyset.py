@@ -7,6 +7,7 @@ so what is as it shall be costs no request, and what somebody touches rings for 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -53,7 +54,9 @@ class ApplySets:
         self._deleter = deletion.Deleter(self._kube)
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
-            looking = inventory.ring_for_forgotten(inventory_, self._known.__contains__, runtime.ring, after=SWEEP)
+            looking = functools.partial(
+                inventory.ring_for_forgotten, inventory_, self._known.__contains__, runtime.ring, after=SWEEP
+            )
             self._kube.background(looking, name="sweep what is remembered")
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Manifests) -> interfaces.Applied:
@@ -123,7 +126,7 @@ class ApplySets:
         if kind not in self._listening:
             self._listening.add(kind)
             self._kube.children.listen(*kind, self._known.notice)
-            self._kube.background(self._look_for_orphans(*kind), name=f"sweep {ref.kind}")
+            self._kube.background(functools.partial(self._look_for_orphans, *kind), name=f"sweep {ref.kind}")
 
     async def _look_for_orphans(self, group: str, kind: str) -> None:
         await asyncio.sleep(SWEEP)

@@ -65,8 +65,10 @@ def command(
     context = interfaces.Context(vars=asyncio.run(variables.gather(setup.settings, setup.document, seen)))
     rendered: list[Any] = []
     for path in files:
-        for data in _documents(path):
-            resource = _resource(data, path)
+        resources = [_resource(data, path) for data in _documents(path)]
+        if not resources:
+            raise click.UsageError(f"{path}: there is no resource in it")
+        for resource in resources:
             rendered += _render(setup, name, resource, context, there)
     _print(rendered, output)
     return 0
@@ -139,35 +141,51 @@ def _watches(choice: Any, resource: interfaces.Resource) -> bool:  # noqa: ANN40
     return (given.get("group", ""), given.get("version"), given.get("kind")) == (group, version, resource.ref.kind)
 
 
-def _documents(path: pathlib.Path) -> Iterator[Any]:
-    """The documents of a YAML or JSON file; Lists are taken apart."""
+def _documents(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+    """The objects of a YAML or JSON file; Lists are taken apart."""
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        found = [document.data for document in yamlfile.parse(text)]
+        found = yamlfile.load(sys.stdin.read() if str(path) == "-" else yamlfile.read(path))
     except yamlfile.YamlError as error:
-        msg = f"{path}:{error.line}: {error}"
-        raise click.UsageError(msg) from error
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read: {errors.shorten(str(error))}"
-        raise click.UsageError(msg) from error
+        raise click.UsageError(error.at(path)) from error
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path}: cannot be read: it is no UTF-8 text") from error
     for document in found:
         if not isinstance(document, dict):
             msg = f"{path}: a document must be an object with apiVersion, kind and metadata"
             raise click.UsageError(msg)
         items = document.get("items")
         if isinstance(items, list):
-            yield from items
+            for index, item in enumerate(items):
+                yield _object(item, f"{path}: items[{index}]")
         else:
-            yield document
+            yield _object(document, str(path))
 
 
-def _resource(data: Any, path: pathlib.Path) -> interfaces.Resource:  # noqa: ANN401 - whatever the file holds
-    metadata = data.get("metadata") if isinstance(data, dict) else None
-    if not isinstance(metadata, dict) or not all(isinstance(data.get(key), str) for key in ("apiVersion", "kind")):
+def _object(data: Any, where: str) -> dict[str, Any]:  # noqa: ANN401 - whatever the file holds
+    """An object whose metadata is as Kubernetes has it; raises UsageError that says ``where``."""
+    if not isinstance(data, dict):
+        raise click.UsageError(f"{where}: an object with apiVersion, kind and metadata is expected")
+    metadata = data.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise click.UsageError(f"{where}: metadata must be a mapping")
+    for key in ("name", "namespace"):
+        if not isinstance(metadata.get(key), str | None):
+            raise click.UsageError(f"{where}: metadata.{key} must be a string; write it in quotes")
+    for key in ("labels", "annotations"):
+        texts = metadata.get(key) or {}
+        if not isinstance(texts, dict):
+            raise click.UsageError(f"{where}: metadata.{key} must be a mapping of names to strings")
+        for name, text in texts.items():
+            if not isinstance(text, str):
+                raise click.UsageError(f"{where}: metadata.{key}.{name} must be a string; write it in quotes")
+    return data
+
+
+def _resource(data: dict[str, Any], path: pathlib.Path) -> interfaces.Resource:
+    metadata = data.get("metadata") or {}
+    known = (data.get("apiVersion"), data.get("kind"), metadata.get("name"))
+    if not all(isinstance(text, str) and text for text in known):
         msg = f"{path}: a resource needs apiVersion, kind and metadata.name"
-        raise click.UsageError(msg)
-    if not isinstance(metadata.get("name"), str):
-        msg = f"{path}: metadata.name must be a string"
         raise click.UsageError(msg)
     namespace = metadata.get("namespace") or ""
     key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]

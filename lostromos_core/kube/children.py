@@ -45,7 +45,7 @@ class Children:
             sink = self._sinks.get(key)
             if sink is None:
                 sink = self._sinks[key] = _Sink(self, kind)
-                self._kube.background(self._watch(sink, kind, namespace).run(), name=f"watch children {kind.plural}")
+                self._kube.background(self._watch(sink, kind, namespace).run, name=f"watch children {kind.plural}")
         await sink.arrival.wait()
 
     def covers(self, kind: discovery.Kind, namespace: str) -> bool:

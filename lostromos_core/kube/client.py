@@ -17,10 +17,10 @@ import orjson
 import yarl
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, children, credentials, discovery, limiter, media, objects
+from lostromos_core.kube import answers, background, children, credentials, discovery, limiter, media, objects
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
 JSON: Final = media.JSON
 METADATA_ONLY: Final = media.METADATA_ONLY
@@ -54,7 +54,7 @@ class Kube:
         self.children = children.Children(self)
         self.objects = objects.Objects(self)
         self._session: aiohttp.ClientSession | None = None
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = background.Background()
         self._refreshing = asyncio.Lock()
 
     async def __aenter__(self) -> Kube:
@@ -75,21 +75,16 @@ class Kube:
 
     async def close(self) -> None:
         """End what runs in the background, and close all connections."""
-        for task in self._background:
-            task.cancel()
-        if self._background:
-            await asyncio.wait(self._background)
+        await self._background.close()
         if self._session:
             await self._session.close()
             self._session = None
             # TLS connections say goodbye after close() has returned. Source: aiohttp's docs, "Graceful shutdown".
             await asyncio.sleep(LAST_WORDS)
 
-    def background(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> None:
-        """Run something as long as the connection is open; it must not end by itself, nor raise."""
-        task = asyncio.create_task(coroutine, name=name)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def background(self, run: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
+        """Run something as long as the connection is open, or until it ends; when it raises, it is called again."""
+        self._background.start(run, name=name)
 
     async def request(  # noqa: PLR0913 - the parts of an HTTP request
         self,
@@ -136,12 +131,12 @@ class Kube:
             if status == UNAUTHORIZED:
                 await self._refresh()
                 status, answered, content = await self._send(session, method, url, headers, data, action)
-        if status < 400:  # noqa: PLR2004 - HTTP
-            self.limiter.succeeded()
-            return content
-        failure = answers.error(status, answered, content, action)
-        if status in _OVERLOAD:
-            self.limiter.overloaded(failure.retry_after)
+            if status < 400:  # noqa: PLR2004 - HTTP
+                self.limiter.succeeded()
+                return content
+            failure = answers.error(status, answered, content, action)
+            if status in _OVERLOAD:
+                self.limiter.overloaded(failure.retry_after)  # before the place is free for the next
         raise failure
 
     async def stream(

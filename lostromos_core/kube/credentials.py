@@ -14,6 +14,7 @@ import tempfile
 from typing import Any, final
 
 from lostromos_core import errors
+from lostromos_core.kube import kubeconfigs
 
 _IN_CLUSTER = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
@@ -63,13 +64,15 @@ class Credentials:
         """Read the configuration again: token files and exec plug-ins may have a new token."""
         with tempfile.TemporaryDirectory(prefix="lostromos-") as private:
             self._configuration = await self._load(private)
-            self._ssl = _ssl_context(self._configuration)
+            self._ssl = _ssl_context(self._configuration, _source(self._find()))
 
     async def _load(self, private: str) -> Any:  # noqa: ANN401 - the official client is untyped
         from kubernetes.aio import client, config  # noqa: PLC0415 - heavy; see above
 
         configuration = client.Configuration()
         path = self._find()
+        if path:
+            kubeconfigs.check([pathlib.Path(part) for part in path.split(os.pathsep)], self._context or "")
         try:
             if path:
                 _forget_temporary_files()
@@ -83,8 +86,7 @@ class Credentials:
             else:
                 config.load_incluster_config(client_configuration=configuration)
         except Exception as error:
-            source = f"kubeconfig {path}" if path else "the Pod's service account"
-            msg = f"{source} cannot be used: {errors.shorten(str(error))}"
+            msg = f"{_source(path)} cannot be used: {_reason(error)}"
             raise errors.ConfigError(msg) from error
         return configuration
 
@@ -108,6 +110,19 @@ class Credentials:
         raise errors.ConfigError(msg)
 
 
+def _source(path: str) -> str:
+    return f"kubeconfig {path}" if path else "the Pod's service account"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong in the official client, without Python's words where the file is wrong."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {(error.strerror or str(error)).lower()}"
+    if isinstance(error, AttributeError | TypeError | KeyError):
+        return "it has not the form of a kubeconfig; `kubectl config view` may say more"
+    return errors.shorten(str(error))
+
+
 def _forget_temporary_files() -> None:
     """The official client remembers the files that it wrote keys to; ours are gone as soon as TLS is set up."""
     from kubernetes.aio.config import kube_config  # noqa: PLC0415 - heavy; see above
@@ -116,17 +131,26 @@ def _forget_temporary_files() -> None:
         kube_config._temp_files.clear()  # noqa: SLF001 - there is no public way
 
 
-def _ssl_context(configuration: Any) -> ssl.SSLContext | bool:  # noqa: ANN401 - the official client is untyped
+def _ssl_context(configuration: Any, source: str) -> ssl.SSLContext | bool:  # noqa: ANN401 - the official client is untyped
     if not str(configuration.host).startswith("https"):
         return True
     try:
         context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-        if configuration.cert_file:
+    except (OSError, ValueError) as error:
+        what = "the certificate authority (certificate-authority, or certificate-authority-data)"
+        raise _unusable(source, what, "PEM certificate", error) from error
+    if configuration.cert_file:
+        try:
             context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    except (OSError, ssl.SSLError) as error:
-        msg = f"the certificates of the kubeconfig cannot be used: {error}"
-        raise errors.ConfigError(msg) from error
+        except (OSError, ValueError) as error:
+            what = "the client certificate, or its key (client-certificate-data, client-key-data)"
+            raise _unusable(source, what, "PEM certificate with its key", error) from error
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _unusable(source: str, what: str, form: str, error: Exception) -> errors.ConfigError:
+    cause = f"it is no {form}" if isinstance(error, ssl.SSLError | ValueError) else _reason(error)
+    return errors.ConfigError(f"{source}: {what} cannot be used: {cause}")

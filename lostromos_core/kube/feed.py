@@ -14,10 +14,11 @@ from lostromos_core import errors
 from lostromos_core.kube import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 GONE: Final = 410
 """The version that we wanted to go on from is too old."""
+_TYPES: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")
 
 
 class Sink(Protocol):
@@ -41,13 +42,17 @@ class Sink(Protocol):
 
 @final
 class Feed:
-    """One collection's objects as they come. ``action`` begins the messages of errors."""
+    """One collection's objects as they come. ``action`` begins the messages of errors.
 
-    def __init__(self, sink: Sink, action: str) -> None:
+    ``known`` are the namespaces and names of objects that an earlier feed has given: those that do not come again
+    with the first beginning are gone.
+    """
+
+    def __init__(self, sink: Sink, action: str, known: Iterable[tuple[str, str]] = ()) -> None:
         self.version = ""
         self._sink = sink
         self._action = action
-        self._known: set[tuple[str, str]] = set()
+        self._known = set(known)
         self._seen: set[tuple[str, str]] | None = None
 
     @property
@@ -69,31 +74,40 @@ class Feed:
         self._sink.synced()
 
     def page(self, answer: bytes) -> Mapping[str, Any]:
-        """Take a page of a list; the page's own metadata."""
+        """Take a page of a list; the page's own metadata. Raises ConnectionFailed for what is no such page."""
         try:
             page = orjson.loads(answer)
-        except orjson.JSONDecodeError:
+        except orjson.JSONDecodeError as error:
+            header = unreadable.metadata(answer, ())
+            if not header:
+                raise self._strange("no list") from error
             for text in unreadable.slices(answer, ("items", "*")):
                 self._take_item(text)
-            return unreadable.metadata(answer, ())
+            return header
+        items = page.get("items", False) if isinstance(page, dict) else False
+        if not isinstance(items, list | None):
+            raise self._strange("no list")  # an empty one would mean that everything is gone
         header = {"apiVersion": page.get("apiVersion", ""), "kind": str(page.get("kind", "")).removesuffix("List")}
-        for item in page.get("items") or []:
+        for item in items or ():
+            self._metadata(item)
             self._give(header | item)
-        found: Mapping[str, Any] = page.get("metadata") or {}
-        return found
+        found = page.get("metadata")
+        return found if isinstance(found, dict) else {}
 
     def line(self, line: bytes) -> None:
-        """Take an event of a stream; raises ApiError for an ERROR event or a line that is not JSON."""
+        """Take an event of a stream; raises ApiError for an ERROR event, ConnectionFailed for what is no event."""
         try:
             event = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             self._take_unreadable(line, error)
             return
-        kind, item = event.get("type"), event.get("object") or {}
-        metadata = item.get("metadata") or {}
+        kind = event.get("type") if isinstance(event, dict) else None
+        if kind not in _TYPES:
+            raise self._strange("a line that is no event")
+        item = event.get("object")
         if kind == "ERROR":
-            message = errors.shorten(str(item.get("message") or "the watch was ended"))
-            raise errors.ApiError(f"{self._action}: {message}", status=int(item.get("code") or 500))
+            raise self._error(item if isinstance(item, dict) else {})
+        metadata = self._metadata(item, named=kind != "BOOKMARK")
         self.version = metadata.get("resourceVersion") or self.version
         if kind == "BOOKMARK":
             if (metadata.get("annotations") or {}).get("k8s.io/initial-events-end") == "true":
@@ -103,12 +117,27 @@ class Feed:
         else:
             self._give(item)
 
+    def _metadata(self, item: Any, *, named: bool = True) -> Mapping[str, Any]:  # noqa: ANN401 - what the server sent
+        """The metadata of an object; raises ConnectionFailed for what is no object."""
+        metadata = item.get("metadata") if isinstance(item, dict) else None
+        if isinstance(metadata, dict) and (not named or (isinstance(metadata.get("name"), str) and metadata["name"])):
+            return metadata
+        raise self._strange("an object without metadata")
+
+    def _error(self, status: Mapping[str, Any]) -> errors.ApiError:
+        message = errors.shorten(str(status.get("message") or "the watch was ended"))
+        code = status.get("code")
+        return errors.ApiError(f"{self._action}: {message}", status=code if isinstance(code, int) and code else 500)
+
+    def _strange(self, what: str) -> errors.ConnectionFailed:
+        """Something between the server and us answers in its place, or cuts: as good as no connection."""
+        return errors.ConnectionFailed(f"{self._action}: the API server's answer holds {what}")
+
     def _take_unreadable(self, line: bytes, error: Exception) -> None:
         """An event that no decoder reads: an object nested too deeply, or a line that is not JSON."""
         metadata = unreadable.metadata(line, ("object",))
         if not metadata:
-            msg = f"{self._action}: the stream holds a line that is not JSON"
-            raise errors.ConnectionFailed(msg) from error
+            raise self._strange("a line that is not JSON") from error
         self.version = metadata.get("resourceVersion") or self.version
         if b'"type":"DELETED"' in line[:40]:
             self._forget(metadata)
@@ -125,13 +154,22 @@ class Feed:
             self._remember(metadata)
             self._sink.broken(metadata, _reason(error))
         else:
+            self._metadata(item)
             self._give(item)
 
     def _give(self, item: dict[str, Any]) -> None:
-        self._remember(item.get("metadata") or {})
-        self._sink.changed(item)
+        metadata = item["metadata"]
+        self._remember(metadata)
+        try:
+            self._sink.changed(item)
+        except (RecursionError, TypeError) as error:  # the latter is orjson's word for it
+            if not unreadable.is_deep(item):
+                raise
+            self._sink.broken(metadata, _reason(error))
 
     def _remember(self, metadata: Mapping[str, Any]) -> None:
+        if not metadata.get("name"):
+            return  # of a broken object, not even the name can be read
         self._known.add(_key(metadata))
         if self._seen is not None:
             self._seen.add(_key(metadata))
@@ -148,4 +186,6 @@ def _key(metadata: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError | TypeError):
+        return "it cannot be decoded: it is nested too deeply"
     return f"it cannot be decoded: {errors.shorten(str(error).partition(': line')[0], 120)}"

@@ -26,6 +26,7 @@ class Limiter:
         self._held = 0
         self._paused_until = 0.0
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def limit(self) -> int:
@@ -34,9 +35,10 @@ class Limiter:
 
     async def __aenter__(self) -> None:
         """Wait for a place, and hold it."""
-        if self._held >= self.limit or self._paused_until > self._clock():
+        if self._waiting or self._held >= self.limit or self._pause() > 0:
             await self._wait()
-        self._held += 1
+        else:
+            self._held += 1
 
     async def __aexit__(self, *_: object) -> None:
         """Give the place back."""
@@ -46,6 +48,7 @@ class Limiter:
     def succeeded(self) -> None:
         """A request was answered: the limit may grow."""
         self._limit = min(MOST, self._limit + 1 / self._limit)
+        self._wake()
 
     def overloaded(self, retry_after: float | None = None) -> None:
         """The server could not keep up: half as many, after the pause that it asked for (seconds)."""
@@ -53,23 +56,37 @@ class Limiter:
         if retry_after:
             self._paused_until = max(self._paused_until, self._clock() + min(retry_after, 60.0))
 
+    def _pause(self) -> float:
+        """How many seconds nobody shall begin anything; none if that is not above 0."""
+        return self._paused_until - self._clock()
+
     async def _wait(self) -> None:
-        pause = self._paused_until - self._clock()
-        if pause > 0:
-            await asyncio.sleep(pause)
-        while self._held >= self.limit:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            try:
-                await future
-            except asyncio.CancelledError:
-                self._wake()
-                raise
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._wake()
+        try:
+            await future
+            while (pause := self._pause()) > 0:  # noqa: ASYNC110 - it began after we were woken, and may grow
+                await asyncio.sleep(pause)
+        except asyncio.CancelledError:
+            if not future.cancelled():
+                self._held -= 1
+            self._wake()
+            raise
 
     def _wake(self) -> None:
-        free = self.limit - self._held
-        while free > 0 and self._waiting:
+        """Give free places to those who wait, the first first: a newcomer finds them taken."""
+        pause = self._pause()
+        if pause > 0:
+            if self._waiting and self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(pause, self._resume)
+            return
+        while self._waiting and self._held < self.limit:
             future = self._waiting.popleft()
             if not future.done():
+                self._held += 1
                 future.set_result(None)
-                free -= 1
+
+    def _resume(self) -> None:
+        self._timer = None
+        self._wake()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import arrival, paths, watch
+from lostromos_core.kube import arrival, paths, unreadable, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ class Objects:
         watched = self._kinds.get(key)
         if watched is None:
             watched = self._kinds[key] = _Kind(kind)
-            run = self._watch(watched, scope).run()
+            run = self._watch(watched, scope).run
             self._kube.background(run, name=f"watch {kind.plural} for lookup")
         watched.bells.setdefault(place, set()).add(bell)
         await watched.arrival.wait()
@@ -64,12 +64,15 @@ class Objects:
         """Read an object that the watch brought before anybody wanted it. News that come meanwhile are newer."""
         kind = watched.kind
         path = paths.item(kind.api_version, kind.plural, *place)
+        action = f"look up {kind.name} {'/'.join(filter(None, place))}"
         try:
-            found = await self._kube.request("GET", path, action=f"look up {kind.name} {'/'.join(filter(None, place))}")
+            found = await self._kube.request("GET", path, action=action)
         except errors.ApiError as error:
             if error.status != watch.NOT_FOUND:
                 raise
             found = None
+        if found is not None and unreadable.is_deep(found):
+            raise errors.RefusedError(f"{action}: it is nested too deeply")
         watched.kept.setdefault(place, None if found is None else _stripped(found))
 
     def _watch(self, watched: _Kind, scope: str) -> watch.Watch:

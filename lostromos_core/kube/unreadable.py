@@ -8,9 +8,12 @@ one part that is needed: ``metadata``, whose own nesting is small.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+DEPTH: Final = 200
+"""Levels that every encoder takes; orjson reads 1,024 levels, but writes 254."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 
@@ -30,6 +33,17 @@ def metadata(text: bytes, path: tuple[str, ...]) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
     return {}
+
+
+def is_deep(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether plain data has so many levels that it may be read, but not written again."""
+    level = [value]
+    for _ in range(DEPTH):
+        inner = [node.values() if isinstance(node, dict) else node for node in level]
+        level = [child for children in inner for child in children if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _find(text: bytes, start: int, path: tuple[str, ...]) -> list[tuple[int, int]]:

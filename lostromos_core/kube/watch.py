@@ -22,7 +22,7 @@ from lostromos_core import errors
 from lostromos_core.kube import feed, paths
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from lostromos_core.kube import client, discovery
 
@@ -57,7 +57,8 @@ class Timings:
 class Watch:
     """One watched collection; ``run`` never ends by itself.
 
-    ``path`` gives the collection's path, anew at each beginning (a kind may have been created again).
+    ``path`` gives the collection's path, anew at each beginning (a kind may have been created again). ``known``:
+    see ``feed.Feed``.
     """
 
     def __init__(  # noqa: PLR0913 - what a watch consists of
@@ -69,6 +70,7 @@ class Watch:
         what: str,
         labels: str = "",
         accept: tuple[str, str] = ("application/json", "application/json"),
+        known: Iterable[tuple[str, str]] = (),
         timings: Timings | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -76,7 +78,7 @@ class Watch:
         self._path = path
         self._sink = sink
         self._action = f"watch {what}"
-        self._feed = feed.Feed(sink, self._action)
+        self._feed = feed.Feed(sink, self._action, known)
         self._selection = {"labelSelector": labels} if labels else {}
         self._accept = accept
         self._timings = timings or Timings()

@@ -148,7 +148,11 @@ class KubernetesWatcher:
             return paths.collection(self.api_version, kind.plural, namespace)
 
         what = f"{self.kind} in {namespace or 'all namespaces'}"
-        return watching.Watch(self._kube, path, sink, what=what, labels=self._labels, timings=self._timings)
+        places = (key.rpartition("/")[::2] for key in self._store)
+        known = [place for place in places if namespace in {"", place[0]}]
+        return watching.Watch(
+            self._kube, path, sink, what=what, labels=self._labels, known=known, timings=self._timings
+        )
 
     def _selects(self, metadata: Mapping[str, Any]) -> bool:
         if not self._annotation:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NORMAL = 50
 DEEP = 9000
+NESTED = 300
+"""Levels that decoders read, and encoders do not write."""
 
 
 def poison() -> dict[str, Any]:
@@ -38,8 +40,9 @@ def create_all(api: apis.Api, crd: crds.CustomKind, namespace: str, prefix: str)
         api.create(crd.path(namespace), crd.manifest(f"{prefix}-{name}", spec=spec))
         names.append(f"{prefix}-{name}")
     send_raw(api, crd, namespace, f"{prefix}-deep", '{"text":"1","deep":' + "[" * DEEP + "]" * DEEP + "}")
+    send_raw(api, crd, namespace, f"{prefix}-nested", '{"text":"1","deep":' + "[" * NESTED + "]" * NESTED + "}")
     send_raw(api, crd, namespace, f"{prefix}-digits", '{"text":"1","n":0.' + "1" * 400 + "}")
-    return [*names, f"{prefix}-deep", f"{prefix}-digits"]
+    return [*names, f"{prefix}-deep", f"{prefix}-nested", f"{prefix}-digits"]
 
 
 def send_raw(api: apis.Api, crd: crds.CustomKind, namespace: str, name: str, spec: str) -> None:
@@ -73,6 +76,7 @@ def test_poison_before_the_start_and_later_does_not_stop_its_neighbours(
         for prefix in ("early", "late"):
             operator.says(f"resource={namespace}/{prefix}-deep")
             assert verdict(api, crd, namespace, f"{prefix}-deep") == "Unreadable"
+            assert verdict(api, crd, namespace, f"{prefix}-nested") == "Unreadable"
             waiting.wait_until(lambda prefix=prefix: events_about(api, namespace, f"{prefix}-deep") == ["Unreadable"])  # type: ignore[misc]
             for readable in ("nul", "separators", "keys", "digits", "small-number"):
                 assert verdict(api, crd, namespace, f"{prefix}-{readable}") == "Applied"

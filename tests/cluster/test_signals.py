@@ -80,6 +80,21 @@ def test_a_reconcile_that_runs_when_the_signal_comes_is_finished_and_reported(
     assert operators.is_ready(api.get(crd.path(namespace, "web")))
 
 
+def test_a_signal_that_comes_during_the_start_ends_the_operator_in_order(
+    tmp_path: Path, control_plane: cluster.ControlPlane, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd, varsFrom=[{"secret": {"namespace": namespace, "name": "s"}}])
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        chaos.add(actions.Delay(60.0), path="/secrets/")
+        with operators.Operator(made, chaos.kubeconfig) as operator:
+            waiting.wait_until(lambda: any("/secrets/" in r.path for r in chaos.requests))
+            started = time.monotonic()
+            assert operator.stop() == 0
+            assert time.monotonic() - started < 10
+            assert "stopping" in operator.log
+
+
 def test_an_api_server_that_hangs_does_not_keep_the_operator_from_ending(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
 ) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lostromos_core import interfaces
+from lostromos_core.kube import client, watcher
 from tests import operators
 from tests.chaos import actions, breaks, proxy
 from tests.cluster.test_life import text_of
@@ -93,6 +96,69 @@ def test_an_expired_version_is_followed_by_a_new_list(
                 waiting.wait_until(lambda: text_of(api, namespace, "web") == "1", timeout=15)
             lists = [r for r in chaos.requests if "sendInitialEvents" in r.query and crd.plural in r.path]
             assert len(lists) == 2
+
+
+@pytest.mark.parametrize("line", ["null", '{"type":"ERROR","object":{"code":"abc"}}'])
+def test_a_line_that_is_no_event_is_followed_by_a_new_watch(
+    line: str, tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd, watch={"namespaces": [namespace]})
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        with operators.Operator(made, chaos.kubeconfig) as operator:
+            operator.says("all resources are known")
+            with chaos.add(actions.Answer(200, body=f"{line}\n"), query="watch=true", times=4):
+                chaos.close_connections()
+                api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
+                waiting.wait_until(lambda: text_of(api, namespace, "web") == "1", timeout=20)
+            assert "the watcher failed" not in operator.log
+
+
+async def test_a_watcher_that_is_started_again_finds_what_was_deleted_meanwhile(
+    control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    bell = Bell()
+    made = watcher.KubernetesWatcher(
+        group=crd.group, version=crd.version, kind=crd.kind, namespaces=[namespace, "default"]
+    )
+    for name in ("gone", "kept"):
+        api.create(crd.path(namespace), crd.manifest(name))
+    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+        await made.start(interfaces.Runtime(controller="app", kube=kube))
+        await watch_until_known(made, bell)
+        assert bell.rung == {f"{namespace}/gone", f"{namespace}/kept"}
+        bell.rung.clear()
+        api.delete(crd.path(namespace, "gone"))
+        await watch_until_known(made, bell)
+        assert bell.rung == {f"{namespace}/gone"}
+        assert await made.get(f"{namespace}/gone") is None
+        assert await made.get(f"{namespace}/kept") is not None
+
+
+class Bell:
+    """Keeps which keys were rung."""
+
+    def __init__(self) -> None:
+        self.rung: set[str] = set()
+        self.known = asyncio.Event()
+
+    def ring(self, key: str) -> None:
+        self.rung.add(key)
+
+    def synced(self) -> None:
+        self.known.set()
+
+    def trouble(self, message: str) -> None:
+        assert not message
+
+
+async def watch_until_known(made: watcher.KubernetesWatcher, bell: Bell) -> None:
+    bell.known.clear()
+    watching = asyncio.create_task(made.watch(bell))
+    async with asyncio.timeout(20):
+        await bell.known.wait()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
 
 
 def test_a_server_without_watch_lists_is_listed_page_by_page(

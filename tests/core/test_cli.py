@@ -71,12 +71,42 @@ def test_render_takes_variables_from_given_objects(tmp_path: Path) -> None:
     ("text", "arguments", "says"),
     [("a: 1", (), "needs apiVersion, kind and metadata.name"), ("[", (), "not valid YAML"), (CR.replace("name: web", "name: 1"), (), "must be a string"),
      (CR.replace("kind: WebApp", "kind: Other"), (), "no controller watches Other of example.com/v1"),
+     (CR.replace("namespace: ns", "namespace: 5"), (), "cr.yaml: metadata.namespace must be a string"), (CR.replace("namespace: ns", "namespace: 0"), (), "metadata.namespace must"),
+     (CR.replace("namespace: ns", "labels: [a]"), (), "cr.yaml: metadata.labels must be a mapping"), (CR.replace("namespace: ns", "annotations: abc"), (), "metadata.annotations must be"),
+     (CR.replace("namespace: ns", "labels: {a: 1}"), (), "metadata.labels.a must be a string"), (CR.replace("{name: web, namespace: ns}", "5"), (), "cr.yaml: metadata must be a mapping"),
+     (CR.replace("'a: b'", "9" * 5000), (), "cr.yaml:4: spec.text: 9999999999... has more than 64 bits"), (CR.replace("'a: b'", '"\\U00110000"'), (), "cr.yaml:4: not valid YAML"),
+     (CR.replace("'a: b'", '"\\ud83d"'), (), "cr.yaml:4: spec.text: a \\u escape is half of a pair"), ("", (), "cr.yaml: there is no resource in it"), ("# nothing\n---\n", (), "there is no resource"),
+     ("items: [a, 1]", (), "cr.yaml: items[0]: an object with apiVersion"), (CR, ("-f", "nope.yaml"), "nope.yaml: there is no such file"), (CR, ("-f", "."), ".: cannot be read: is a directory"),
      ("- 1", (), "a document must be an object"), (CR, ("--controller", "ap"), "did you mean 'app'"), (CR, ("--objects", "absent"), "does not exist"), (CR, ("-o", "xml"), "xml")],
 )  # fmt: skip
 def test_render_refuses_wrong_usage(text: str, arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
     status, _, problems = render(operators.project(tmp_path, KIND), text, *arguments)
     assert status == 2
     assert says in problems
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("items: [{}, a, 1]", "objects.yaml: items[1]: an object with apiVersion, kind and metadata is expected"),
+        ("kind: Secret\nmetadata: 5\n", "objects.yaml: metadata must be a mapping"),
+        ("kind: Secret\nmetadata: {name: s, namespace: [ns]}\n", "metadata.namespace must be a string"),
+    ],
+)
+def test_render_refuses_objects_that_are_none(text: str, says: str, tmp_path: Path) -> None:
+    made = operators.project(tmp_path, KIND, varsFrom=[{"secret": {"namespace": "ns", "name": "s"}}])
+    objects = tmp_path / "objects.yaml"
+    objects.write_text(text)
+    status, _, problems = render(made, CR, "--objects", str(objects))
+    assert (status, says in problems.replace("\n", " ")) == (2, True), problems
+
+
+def test_render_takes_json_as_programs_write_it(tmp_path: Path) -> None:
+    made = operators.project(tmp_path, KIND)
+    resource = yaml.safe_load(CR) | {"spec": {"text": "\N{GRINNING FACE}"}}
+    status, output, problems = render(made, json.dumps(resource, indent="\t"), "-o", "json")
+    assert (status, problems) == (0, "")
+    assert json.loads(output)[0]["data"] == {"text": "\N{GRINNING FACE}"}
 
 
 def test_render_chooses_the_controller_by_kind_or_by_name(tmp_path: Path) -> None:

@@ -39,7 +39,21 @@ def test_declared_environment_variables_are_put_in_as_values(tmp_path: Path) -> 
     ("text", "says"),
     [
         (MINIMAL + "workrs: 1\n", "lostromos.yaml:5: workrs: unknown key; did you mean 'workers'"),
-        (MINIMAL + "workers: 0\n", "lostromos.yaml:5: workers: "),
+        (MINIMAL + "workers: 0\n", "lostromos.yaml:5: workers: must be at least 1"),
+        (MINIMAL + "workers: 257\n", "lostromos.yaml:5: workers: must be at most 256"),
+        (MINIMAL + "workers: true\n", "lostromos.yaml:5: workers: a number is expected here"),
+        (MINIMAL + "workers: many\n", "lostromos.yaml:5: workers: a whole number is expected here"),
+        (MINIMAL + "    resync: 'inf'\n", "lostromos.yaml:5: controllers[0].resync: a number is expected here that is"),
+        (MINIMAL + "    resync: 'nan'\n", "lostromos.yaml:5: controllers[0].resync: a number is expected here that is"),
+        (MINIMAL + "    resync: true\n", "lostromos.yaml:5: controllers[0].resync: a number is expected here"),
+        (MINIMAL + "    lookup: []\n", "lostromos.yaml:5: controllers[0].lookup: a mapping is expected here"),
+        (MINIMAL + "    lookup: {secrets: 2}\n", "controllers[0].lookup.secrets: true or false is expected here"),
+        (MINIMAL + "    lookup: {namespaces: a}\n", "controllers[0].lookup.namespaces: a list is expected here"),
+        (MINIMAL + "varsFrom: [{file: [1]}]\n", "varsFrom[0].file: a path is expected here"),
+        (MINIMAL.replace("name: a", "name: 1"), "controllers[0].name: a text is expected here; put it in quotes"),
+        (MINIMAL.replace("name: a", "name: [a]"), "controllers[0].name: a text is expected here"),
+        (MINIMAL + "    apply: {a: {}, b: {}}\n", "controllers[0].apply: give exactly one of: a, b"),
+        (MINIMAL + "    apply: kubectl\n", "lostromos.yaml:5: controllers[0].apply: a mapping is expected here"),
         (MINIMAL + "vars: {x: '${A}'}\n", "lostromos.yaml:5: vars.x: ${A} is not declared"),
         (
             MINIMAL + "environment: [A]\nvars: {x: '${A}'}\n",
@@ -56,11 +70,17 @@ def test_declared_environment_variables_are_put_in_as_values(tmp_path: Path) -> 
             MINIMAL.replace("render", "rendr"),
             "lostromos.yaml:4: controllers[0].rendr: unknown key; did you mean 'render'",
         ),
-        (MINIMAL.replace("{kubernetes: {version: v1, kind: Pod}}", "{}"), "lostromos.yaml:3: controllers[0].watch: "),
-        ("controllers: []\n", "lostromos.yaml:1: controllers: "),
+        (
+            MINIMAL.replace("{kubernetes: {version: v1, kind: Pod}}", "{}"),
+            "lostromos.yaml:3: controllers[0].watch: give exactly one back end",
+        ),
+        ("controllers: []\n", "lostromos.yaml:1: controllers: must have at least 1 of them"),
+        ("controllers: {}\n", "lostromos.yaml:1: controllers: a list is expected here"),
         ("", "lostromos.yaml:1: a mapping is expected"),
         ("{a: {b: 1, b: 2}}\n", "lostromos.yaml:1: a.b: the key comes twice"),
         ("a: *x\n", "lostromos.yaml:1: not valid YAML"),
+        (MINIMAL + "vars: {x: " + "9" * 5000 + "}\n", "lostromos.yaml:5: vars.x: 9999999999... has more than 64 bits"),
+        (MINIMAL + 'vars:\n  x: "\\U00110000"\n', "lostromos.yaml:6: not valid YAML: an escape"),
         ("\x01", "not valid YAML"),
     ],
 )
@@ -86,7 +106,47 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             "lostromos.yaml:3: controllers[0].watch.kubernetes.knd: unknown key; did you mean 'kind'",
         ),
         ("kubernetes:", "kubernets:", "there is no watcher 'kubernets'"),
-        ("{templates: t}", "{templates: [1]}", "controllers[0].render.jinja.templates: "),
+        ("{templates: t}", "{templates: [1]}", "controllers[0].render.jinja.templates: a path is expected here"),
+        (
+            "{templates: t}",
+            "{templates: ''}",
+            "controllers[0].render.jinja.templates: a path is expected here, relative",
+        ),
+        (
+            "{jinja: {templates: t}}",
+            "\n      jinja:\n        templates: absent",
+            "lostromos.yaml:6: controllers[0].render.jinja.templates: the folder",
+        ),
+        (
+            "{templates: t}",
+            "{templates: lostromos.yaml}",
+            "lostromos.yaml is no folder; create it, or correct the path",
+        ),
+        ("jinja: {templates: t}", "values: {template: t.yaml}", "controllers[0].render.values.template: the file"),
+        ("jinja: {templates: t}", "values: {layout: x}", "render.values.layout: must be 'resource' or 'spec'"),
+        (
+            "jinja: {templates: t}",
+            "values: {}",
+            "lostromos.yaml:4: controllers[0].render: the renderer makes Values, and",
+        ),
+        ("jinja: {templates: t}", "jinja: 5", "controllers[0].render.jinja: a mapping is expected here"),
+        (
+            "version: v1",
+            "version: ex.dev/v1",
+            "watch.kubernetes.version: 'ex.dev/v1' is no version of an API group, such as v1; put the group into `group`: {group: ex.dev, version: v1}",
+        ),
+        ("version: v1", "group: ex.dev/v1, version: v1", "watch.kubernetes.group: 'ex.dev/v1' is no API group"),
+        ("version: v1", "version: ''", "watch.kubernetes.version: '' is no version"),
+        ("kind: Pod", "kind: ''", "watch.kubernetes.kind: '' is no kind"),
+        ("kind: Pod", "kind: Pod, namespaces: [a, b, a]", "watch.kubernetes.namespaces: 'a' is given twice"),
+        ("kind: Pod", "kind: Pod, namespaces: [A_b]", "watch.kubernetes.namespaces: 'A_b' is no name of a namespace"),
+        ("kind: Pod", "kind: Pod, namespaces: a", "watch.kubernetes.namespaces: a list is expected here"),
+        (
+            "kind: Pod",
+            "kind: Pod, labels: '((('",
+            "lostromos.yaml:3: controllers[0].watch.kubernetes.labels: '(((' is no part of a label selector; write, separated by commas: key=value,",
+        ),
+        ("kind: Pod", "kind: Pod, annotation: '=x'", "watch.kubernetes.annotation: '' is no name of an annotation"),
         ("name: a", "name: A", "controllers[0].name: the name 'A'"),
     ],
 )
@@ -115,6 +175,10 @@ SOURCES: list[dict[str, Any]] = [
 OBJECTS = [
     {"kind": "ConfigMap", "metadata": {"namespace": "n", "name": "c"}, "data": {"x": "1"}},
     {"kind": "Secret", "metadata": {"namespace": "n", "name": "s"}, "data": {"y": "Mg=="}, "stringData": {"z": "3"}},
+    {"kind": "Secret", "metadata": {"namespace": "n", "name": "odd"}, "data": {"y": 5}},
+    {"kind": "Secret", "metadata": {"namespace": "n", "name": "bad"}, "data": {"y": "abcde"}},
+    {"kind": "Secret", "metadata": {"namespace": "n", "name": "list"}, "data": ["y"]},
+    {"kind": "ConfigMap", "metadata": {"namespace": "n", "name": "odd"}, "data": {"y": 5}},
 ]
 
 
@@ -137,6 +201,10 @@ async def test_variables_are_gathered_in_order(tmp_path: Path) -> None:
         ({"file": "odd.yaml"}, "odd.yaml:2: b: yes is a boolean to some readers"),
         ({"file": "ok.yaml", "under": "k"}, "varsFrom[0].under: the variable k is there already, and is no mapping"),
         ({"secret": {"namespace": "n", "name": "x"}}, "varsFrom[0].secret: Secret n/x is not among"),
+        ({"secret": {"namespace": "n", "name": "odd"}}, "varsFrom[0].secret: Secret n/odd: data.y must be base64"),
+        ({"secret": {"namespace": "n", "name": "bad"}}, "Secret n/bad: data.y must be base64; plain texts go into"),
+        ({"secret": {"namespace": "n", "name": "list"}}, "Secret n/list: data must be a mapping of names to texts"),
+        ({"configMap": {"namespace": "n", "name": "odd"}}, "varsFrom[0].configMap: ConfigMap n/odd: data.y must be a"),
     ],
 )
 async def test_a_source_that_cannot_be_used_is_named(source: dict[str, Any], says: str, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,6 +157,66 @@ async def test_variables_may_come_from_a_function() -> None:
 
     await make(watcher, applier, vars=gather).once()
     assert applier.world["a"][1]["data"]["var"] == "found"
+
+
+@pytest.mark.parametrize("once", [False, True])
+async def test_a_start_that_takes_for_ever_can_be_stopped(once: bool) -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def gather(_kube: object) -> dict[str, str]:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return {}
+
+    watcher = fakes.FakeWatcher()
+    operator = make(watcher, vars=gather)
+    running = asyncio.create_task(operator.once() if once else operator.serve())
+    await started.wait()
+    with structlog.testing.capture_logs() as logs:
+        operator.stop()
+        async with asyncio.timeout(2):
+            summary = await running
+    assert ended.is_set()
+    assert watcher.bell is None, "nothing was watched"
+    if once:
+        assert summary is not None
+        assert not summary.ready
+    else:
+        assert [entry["event"] for entry in logs] == ["stopping"]
+
+
+async def test_a_start_that_fails_says_why() -> None:
+    async def gather(_kube: object) -> dict[str, str]:
+        await asyncio.sleep(0)
+        raise errors.ConfigError("no such Secret")
+
+    with pytest.raises(errors.ConfigError, match="no such Secret"):
+        await make(vars=gather).serve()
+
+
+async def test_a_start_that_cannot_be_cancelled_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_, "CANCEL", 0.02)
+    release = asyncio.Event()
+
+    async def gather(_kube: object) -> dict[str, str]:
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+        return {}
+
+    operator = make(vars=gather)
+    running = asyncio.create_task(operator.serve())
+    await asyncio.sleep(0.01)
+    with structlog.testing.capture_logs() as logs:
+        operator.stop()
+        async with asyncio.timeout(2):
+            await running
+    assert ("a plug-in does not let itself be cancelled", "start") in [(log["event"], log.get("task")) for log in logs]
+    release.set()
+    await asyncio.sleep(0)
 
 
 def test_two_controllers_of_one_name_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import types
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,27 @@ def test_policies_are_all_asked_and_one_that_fails_forbids() -> None:
     )
     found = registry.review("app", fakes.resource("web"), fakes.manifests())
     assert sorted(found) == ["not web", "the policy c failed: ZeroDivisionError"]
+
+
+def test_a_policy_can_change_neither_what_others_see_nor_what_is_applied() -> None:
+    def spoil(resource: interfaces.Resource, rendered: interfaces.Rendered) -> str:
+        text = repr((resource.data, rendered))
+        resource.data["spec"]["text"] = "spoilt"
+        if isinstance(rendered, interfaces.Values):
+            rendered.values["a"]["b"] = "spoilt"
+        else:
+            rendered.objects[0].data["data"]["spoilt"] = "yes"
+            assert rendered.objects[0].source is source
+        return text
+
+    source = object()
+    registry = plugins.load([("a", module(lostromos_review=spoil)), ("b", module(lostromos_review=spoil))])
+    manifest = dataclasses.replace(fakes.config_map("web", {"a": "1"}), source=source)  # type: ignore[arg-type]
+    for rendered in (fakes.manifests(manifest), interfaces.Values({"a": {"b": 2**70}})):
+        item = fakes.resource("web", text="1")
+        before = repr((item.data, rendered))
+        assert registry.review("app", item, rendered) == [before, before]
+        assert repr((item.data, rendered)) == before
 
 
 def test_everybody_is_told_even_if_one_fails() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import time
 
 import pytest
@@ -10,9 +11,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lostromos_core import interfaces, workqueue
+from lostromos_core import interfaces, operator_, workqueue
 
-KEYS = st.sampled_from([(group, name) for group in ("one", "two") for name in "abc"])
+CONTROLLERS, NAMESPACES = ("one", "two", "three"), ("a", "b", "c")
+KEYS = st.sampled_from([(group, f"{space}/{name}") for group in CONTROLLERS for space in NAMESPACES for name in "xy"])
+
+
+def group_of(key: tuple[str, str]) -> tuple[str, str]:
+    return key[0], key[1].partition("/")[0]
 
 
 class ScheduleMachine(RuleBasedStateMachine):
@@ -20,8 +26,9 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.schedule: workqueue.Schedule[tuple[str, str]] = workqueue.Schedule(lambda key: key[0])
+        self.schedule: workqueue.Schedule[tuple[str, str]] = workqueue.Schedule(group_of)
         self.now = 0.0
+        self.waited: collections.Counter[object] = collections.Counter()
         self.owed: set[tuple[str, str]] = set()
         self.held: set[tuple[str, str]] = set()
         self.due: dict[tuple[str, str], float] = {}
@@ -53,8 +60,21 @@ class ScheduleMachine(RuleBasedStateMachine):
             return
         assert taken in self.owed
         assert taken not in self.held, "one holder at a time"
+        self.see_fairness(taken)
         self.owed.discard(taken)
         self.held.add(taken)
+
+    def see_fairness(self, taken: tuple[str, str]) -> None:
+        """Who is ready waits for each of the others once: controllers for controllers, namespaces for their like."""
+        ready = {group_of(key) for key in self.owed - self.held}
+        controller = taken[0]
+        self.waited.update({name for name, _ in ready} | {group for group in ready if group[0] == controller})
+        for served in (controller, group_of(taken)):
+            self.waited[served] = 0
+        for waiting in list(self.waited):
+            if waiting not in ready and waiting not in {name for name, _ in ready}:
+                self.waited[waiting] = 0
+            assert self.waited[waiting] < 3
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -82,6 +102,44 @@ def test_groups_take_turns() -> None:
     schedule.add(("few", 1))
     first = [schedule.take(0) for _ in range(2)]
     assert ("few", 1) in first
+
+
+def test_a_thousand_namespaces_of_a_controller_do_not_delay_the_one_of_another() -> None:
+    schedule: workqueue.Schedule[tuple[str, str]] = workqueue.Schedule(operator_._group_of)
+    for number in range(10_000):
+        schedule.add(("many", f"ns-{number % 1000}/{number}"))
+    served: collections.Counter[str] = collections.Counter()
+    for number in range(100):
+        schedule.add(("one", f"ns/{number}"))
+    for _ in range(200):
+        taken = schedule.take(0)
+        assert taken is not None
+        served[taken[0]] += 1
+        assert abs(served["one"] - served["many"]) <= 1
+        schedule.let_go(taken)
+
+
+def test_namespaces_of_a_controller_take_turns() -> None:
+    schedule: workqueue.Schedule[tuple[str, str]] = workqueue.Schedule(operator_._group_of)
+    for number in range(100):
+        schedule.add(("app", f"big/{number}"))
+    schedule.add(("app", "small/1"))
+    schedule.add(("app", "cluster-scoped"))
+    assert {schedule.take(0) for _ in range(3)} == {("app", "big/0"), ("app", "small/1"), ("app", "cluster-scoped")}
+
+
+def test_delays_that_are_over_before_their_time_take_no_memory() -> None:
+    schedule: workqueue.Schedule[int] = workqueue.Schedule(lambda key: key)
+    for round_ in range(100):
+        for key in range(200):
+            schedule.add_later(key, 3600.0 + key)
+            if round_ < 99:
+                schedule.add(key)
+                schedule.take(0.0)
+                schedule.let_go(key)
+        assert len(schedule._heap) <= 2 * schedule.delayed + workqueue.STALE
+    assert [schedule.take(3600.0 + key) for key in range(200)] == list(range(200))
+    assert (schedule.next_due(), schedule.delayed) == (None, 0)
 
 
 def queue(clock: list[float]) -> workqueue.WorkQueue[str]:

@@ -116,7 +116,11 @@ async def test_the_limit_follows_what_the_server_bears() -> None:
     await made.__aexit__()
     await second
     made.overloaded(0.01)
-    await _hold(made)
+    fourth = asyncio.create_task(_hold(made))
+    await asyncio.sleep(0.03)
+    assert not fourth.done()
+    clock[0] = 1.0
+    await fourth
 
 
 async def _hold(made: limiter.Limiter) -> None:

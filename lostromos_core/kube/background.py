@@ -1,0 +1,70 @@
+"""What runs beside the work as long as a connection is open: watches, and looking for what was forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+
+import structlog
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    Run: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+_log = structlog.get_logger("lostromos.kube")
+
+FIRST_RESTART: Final = 1.0
+LAST_RESTART: Final = 60.0
+"""Seconds until what failed is started again: doubled each time, from the first to the last."""
+
+
+@final
+class Background:
+    """Named tasks. What fails is logged and started again, later each time; what ends by itself has ended."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, run: Run, *, name: str) -> None:
+        """Run something, until it ends or ``close`` is called; ``run`` is called anew for each try."""
+        task = asyncio.create_task(self._keep(run, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cancel everything, and wait for it to end."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _keep(self, run: Run, name: str) -> None:
+        delay = FIRST_RESTART
+        while True:
+            started = self._clock()
+            try:
+                return await run()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rest goes on
+                if self._clock() - started > LAST_RESTART:
+                    delay = FIRST_RESTART
+                expected = isinstance(error, errors.LostromosError)
+                _log.error(
+                    "a background task failed, it will be started again",
+                    task=name,
+                    seconds=delay,
+                    reason=errors.shorten(str(error)) if expected else "a bug, or a plug-in's",
+                    exc_info=not expected,
+                )
+            await self._sleep(delay)
+            delay = min(LAST_RESTART, delay * 2)

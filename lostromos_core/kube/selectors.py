@@ -1,0 +1,51 @@
+"""The syntax of what selects objects: label selectors, names of labels and annotations, namespaces.
+
+Checked when the configuration is read, since the API server says it only later, and with less.
+Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
+"""
+
+from __future__ import annotations
+
+import re
+
+_SUBDOMAIN = r"(?=[^/]{1,253}/)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*/"
+_NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_KEY = rf"(?:{_SUBDOMAIN})?{_NAME}"
+_VALUES = rf"\(\s*(?:{_NAME})?(?:\s*,\s*(?:{_NAME})?)*\s*\)"
+_REQUIREMENT = re.compile(
+    rf"!\s*{_KEY}|{_KEY}(?:\s*(?:==?|!=)\s*(?:{_NAME})?|\s+(?:in|notin)\s*{_VALUES}|\s*[<>]\s*-?[0-9]+)?"
+)
+_COMMA = re.compile(r",(?![^()]*\))")
+_IS_KEY = re.compile(_KEY)
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def check_labels(selector: str) -> str:
+    """A label selector without space around it; raises ValueError that says which part is wrong, and what is right."""
+    for part in _COMMA.split(selector) if selector.strip() else ():
+        if not _REQUIREMENT.fullmatch(part.strip()):
+            forms = "key=value, key!=value, key in (a, b), key notin (a, b), key, or !key"
+            msg = f"{part.strip()!r} is no part of a label selector; write, separated by commas: {forms}"
+            raise ValueError(msg)
+    return selector.strip()
+
+
+def check_annotation(selection: str) -> str:
+    """``key`` or ``key=value``; raises ValueError."""
+    key = selection.partition("=")[0]
+    if selection and not _IS_KEY.fullmatch(key):
+        msg = f"{key!r} is no name of an annotation; write key, or key=value"
+        raise ValueError(msg)
+    return selection
+
+
+def check_namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of namespaces, each once; raises ValueError."""
+    for index, name in enumerate(names):
+        if not _NAMESPACE.fullmatch(name):
+            msg = f"{name!r} is no name of a namespace: lower-case letters, digits and '-', at most 63 characters"
+            raise ValueError(msg)
+        if name in names[:index]:
+            msg = f"{name!r} is given twice; remove one"
+            raise ValueError(msg)
+    return names
