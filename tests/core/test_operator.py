@@ -185,7 +185,7 @@ async def test_a_start_that_takes_for_ever_can_be_stopped(once: bool) -> None:
         assert summary is not None
         assert not summary.ready
     else:
-        assert [entry["event"] for entry in logs] == ["stopping"]
+        assert [entry["event"] for entry in logs] == ["stopping", "stopped"]
 
 
 async def test_a_start_that_fails_says_why() -> None:

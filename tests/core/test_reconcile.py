@@ -73,7 +73,7 @@ async def test_a_resource_that_is_going_is_cleaned_up(world: World) -> None:
     [
         (interfaces.Applied(remaining=2), "Deleting", interfaces.Outcome.again(reconcile.DELETE_POLL)),
         (interfaces.Applied((interfaces.ObjectResult(fakes.config_map("a", {}).ref, Action.FAILED, "no", retryable=True),), 1), "ApplyFailed", interfaces.Outcome.again()),
-        (interfaces.Applied((interfaces.ObjectResult(fakes.config_map("a", {}).ref, Action.FAILED, "no"),)), "ApplyFailed", interfaces.Outcome.done()),
+        (interfaces.Applied((interfaces.ObjectResult(fakes.config_map("a", {}).ref, Action.FAILED, "no"),)), "ApplyFailed", interfaces.Outcome.again()),
     ],
 )  # fmt: skip
 async def test_a_deletion_that_is_not_done_is_reported(
