@@ -153,4 +153,4 @@ def _ssl_context(configuration: Any, source: str) -> ssl.SSLContext | bool:  # n
 
 def _unusable(source: str, what: str, form: str, error: Exception) -> errors.ConfigError:
     cause = f"it is no {form}" if isinstance(error, ssl.SSLError | ValueError) else _reason(error)
-    return errors.ConfigError(f"{source}: {what} cannot be used: {cause}")
+    return errors.ConfigError(f"{source} cannot be used: {what}: {cause}")

@@ -29,7 +29,7 @@ def check(paths: Sequence[pathlib.Path], context: str) -> None:
         current = str(data.get("current-context") or current)
         for section, inner in _LISTS.items():
             found[section] = _named(path, section, data.get(section) or [], inner) | found[section]
-    where = f"kubeconfig {':'.join(map(str, paths))}"
+    where = f"kubeconfig {':'.join(map(str, paths))} cannot be used"
     chosen = _choose(where, context or current, found["contexts"])
     for inner, section in (("cluster", "clusters"), ("user", "users")):
         name = chosen.get(inner)
@@ -50,7 +50,7 @@ def _read(path: pathlib.Path) -> Mapping[str, Any]:
         raise errors.ConfigError(f"{where} cannot be read: {(error.strerror or str(error)).lower()}") from error
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise errors.ConfigError(f"{where}{line}: not valid YAML: {error.problem}") from error
+        raise errors.ConfigError(f"{where}{line} cannot be used: not valid YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise errors.ConfigError(f"{where} cannot be used: it is not valid YAML, or no UTF-8 text") from error
     if not isinstance(data, dict):

@@ -42,7 +42,7 @@ def test_declared_environment_variables_are_put_in_as_values(tmp_path: Path) -> 
         (MINIMAL + "workers: 0\n", "lostromos.yaml:5: workers: must be at least 1"),
         (MINIMAL + "workers: 257\n", "lostromos.yaml:5: workers: must be at most 256"),
         (MINIMAL + "workers: true\n", "lostromos.yaml:5: workers: a number is expected here"),
-        (MINIMAL + "workers: many\n", "lostromos.yaml:5: workers: a whole number is expected here"),
+        (MINIMAL + "workers: many\n", "lostromos.yaml:5: workers: an integer is expected here"),
         (MINIMAL + "    resync: 'inf'\n", "lostromos.yaml:5: controllers[0].resync: a number is expected here that is"),
         (MINIMAL + "    resync: 'nan'\n", "lostromos.yaml:5: controllers[0].resync: a number is expected here that is"),
         (MINIMAL + "    resync: true\n", "lostromos.yaml:5: controllers[0].resync: a number is expected here"),
