@@ -107,7 +107,7 @@ def test_a_line_that_is_no_event_is_followed_by_a_new_watch(
     with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
         with operators.Operator(made, chaos.kubeconfig) as operator:
             operator.says("all resources are known")
-            with chaos.add(actions.Answer(200, body=f"{line}\n"), query="watch=true", times=4):
+            with chaos.add(actions.Answer(200, body=f"{line}\n"), query="watch=true", times=2):
                 chaos.close_connections()
                 api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
                 waiting.wait_until(lambda: text_of(api, namespace, "web") == "1", timeout=20)
