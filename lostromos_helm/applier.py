@@ -23,6 +23,7 @@ from lostromos_helm import (
     lookafter,
     operations,
     orders,
+    owners,
     plan,
     references,
     releases,
@@ -52,6 +53,7 @@ RELEASE = "helm.sh/v1", "Release"
 class _Known:
     """What we remember of one owner. ``asked`` is the last request to apply everything again."""
 
+    owner: interfaces.ObjectRef
     owner_id: str
     place: releases.Place
     asked: str | None = None
@@ -95,6 +97,7 @@ class HelmApplier:
         self._care: lookafter.Care
         self._operations: operations.Operations
         self._inventory: inventory.Inventory
+        self._owners: owners.Owners
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Find Helm, read the chart and connect; raises ConfigError."""
@@ -111,8 +114,10 @@ class HelmApplier:
         self._inventory = config_maps.choose(
             kube, runtime.controller, namespace=options.inventory_namespace, finalizer="auto"
         )
+        self._owners = owners.Owners(self._releases, self._inventory)
         kube.background(self._charts.look(), name="look for changed charts")
-        kube.background(self._look_for_orphans(), name="sweep releases")
+        if self._inventory.of_kubernetes:
+            kube.background(self._look_for_orphans(), name="sweep releases")
         looking = inventory.ring_for_forgotten(self._inventory, self._known.__contains__, runtime.ring, after=SWEEP)
         kube.background(looking, name="sweep what is remembered")
 
@@ -156,9 +161,12 @@ class HelmApplier:
         known = self._known.get(key)
         space = self._options.namespace or (owner.ref.namespace if owner else key.rpartition("/")[0])
         await self._releases.ready(known.place[0] if known else space)
-        owner_id = marks.set_id(owner.ref) if owner else known.owner_id if known else ""
-        mine = self._releases.owned_by(owner_id) if owner_id else []
-        mine = mine or [one for one in self._releases.newest() if one.key == key]
+        if owner is not None:
+            owner_id = marks.set_id(owner.ref)
+            mine = self._releases.owned_by(owner_id)
+        else:
+            owner_id = known.owner_id if known else ""
+            mine = await self._owners.left_by(key, known.owner if known else None)
         results = []
         for revision in mine:
             ref = interfaces.ObjectRef(*RELEASE, revision.namespace, revision.name)
@@ -177,7 +185,8 @@ class HelmApplier:
     def _remember(self, owner: interfaces.Resource, order: operations.Order) -> _Known:
         known = self._known.get(owner.key)
         if known is None or (known.owner_id, known.place) != (order.owner_id, order.place):
-            known = self._known[owner.key] = _Known(order.owner_id, order.place)
+            known = self._known[owner.key] = _Known(owner.ref, order.owner_id, order.place)
+        self._owners.learn(owner.ref)
         self._keys[order.owner_id] = owner.key
         return known
 
@@ -332,9 +341,8 @@ class HelmApplier:
     async def _look_for_orphans(self) -> None:
         """Ring for owners that vanished while nobody watched, once."""
         await asyncio.sleep(SWEEP)
-        for revision in self._releases.newest():
-            if revision.owner not in self._keys and revision.key:
-                self._runtime.ring(revision.key)
+        for key in list(self._owners.unseen(self._keys)):
+            self._runtime.ring(key)
 
 
 class _LaterError(errors.LostromosError):

@@ -152,4 +152,5 @@ class Operations:
         }
         if storage.is_label(ref.name) and (not ref.namespace or storage.is_label(ref.namespace)):
             found |= {storage.NAME: ref.name, **({storage.NAMESPACE: ref.namespace} if ref.namespace else {})}
-        return found
+        kind = f"{ref.kind}.{ref.group}"
+        return {**found, storage.KIND: kind} if storage.is_label(kind) else found
