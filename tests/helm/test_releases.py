@@ -145,6 +145,48 @@ def test_drift_is_told_and_left_or_ignored(world: World) -> None:
         assert world.data("app-web") == {"text": "ignored"}
 
 
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: c, image: "example.com/web:1"}]}
+"""
+
+
+@pytest.mark.parametrize("mode", ["repair", "warn"])
+def test_ignored_fields_stay_as_they_are_when_others_are_changed(world: World, mode: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{world.namespace}/deployments/app-web"
+
+    def spec() -> tuple[int, str]:
+        found = world.api.get(path)["spec"]
+        return found["replicas"], found["template"]["spec"]["containers"][0]["image"]
+
+    def says() -> list[str]:
+        return [item.get("message", "") for item in world.resource("web")["status"]["resources"]]
+
+    operator = world.operator(drift=mode, ignore={"Deployment": ["/spec/replicas", "/spec/absent"]})
+    (world.chart / "templates" / "deployment.yaml").write_text(DEPLOYMENT)
+    with operator:
+        world.create("web", text="one")
+        wait(lambda: world.revisions("app-web") == [(1, "deployed")])
+        wait(lambda: world.release("web").get("revision") == 1)
+        for replicas in (3, 5):
+            containers = [{"name": "c", "image": f"example.com/web:theirs-{replicas}"}]
+            body = {"spec": {"replicas": replicas, "template": {"spec": {"containers": containers}}}}
+            world.api.patch(path, body)
+            if mode == "repair":
+                wait(lambda replicas=replicas: spec() == (replicas, "example.com/web:1"))
+            else:
+                wait(lambda: "changed: spec.template.spec.containers[0].image" in says())
+                assert spec() == (replicas, f"example.com/web:theirs-{replicas}")
+
+
 def test_a_changed_chart_upgrades_and_an_unreadable_one_does_not(world: World) -> None:
     with world.operator() as operator:
         world.create("web", text="one")
