@@ -144,12 +144,12 @@ class HelmApplier:
             self._busy.discard(order.place)
         known.failed = None
         if self._kube.dry_run:
-            planned = await self._care.try_out(found, order.place)
+            planned = await self._care.try_out(found, order)
             return interfaces.Applied(tuple(planned), status={"release": found.status})
         newest = self._releases.of(order.place)[-1]
         if not newest.ours:
             self._runtime.ring(owner.key)  # somebody made another one while we were busy
-        results = await self._care.look(found, newest, order.place)
+        results = await self._care.look(found, newest, order)
         applied = interfaces.Applied(tuple(results), status={"release": found.status})
         if not applied.failed and not applied.waiting:
             await self._remove_others(order)
@@ -256,7 +256,7 @@ class HelmApplier:
         """What a release that is as it shall be consists of: remembered, told by the status, or read."""
         if known.content is None or known.content.revision != revision.number:
             told = content.told(order.owner, revision)
-            known.content = told or await content.read(self._kube, revision)
+            known.content = told or await content.read(self._kube, revision, order.secrets)
         return known.content
 
     async def _remove(self, revision: storage.Revision) -> None:
@@ -301,8 +301,9 @@ class HelmApplier:
         objects = await self._care.blame(self._releases.of(order.place)[-1:], order)
         retryable = any(one.retryable for one in objects) if objects else error.retryable
         known.content = None
-        known.failed = _Failed(order.digest, str(error), objects, retryable, times, time.monotonic() + pause)
-        _log.warning("the release failed", release=order.name, error=str(error), times=times)
+        said = failures.hide(str(error), order.secrets)
+        known.failed = _Failed(order.digest, said, objects, retryable, times, time.monotonic() + pause)
+        _log.warning("the release failed", release=order.name, error=said, times=times)
         return self._failed(order, known.failed)
 
     def _failed(self, order: operations.Order, failed: _Failed) -> interfaces.Applied:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, final
+import types
+from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_helm import failures, manifest, storage
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 NOTES = 1000
 """Characters of a chart's notes that the status repeats."""
+_NONE: Final[Mapping[str, str]] = types.MappingProxyType({})
 
 
 @final
@@ -84,13 +86,13 @@ def told(owner: interfaces.Resource, revision: storage.Revision) -> Content | No
     return Content(revision.number, refs, None, said) if refs else None
 
 
-async def read(kube: client.Kube, revision: storage.Revision) -> Content:
-    """What Helm keeps of a revision; raises ApiError, RefusedError."""
+async def read(kube: client.Kube, revision: storage.Revision, secrets: Mapping[str, str] = _NONE) -> Content:
+    """What Helm keeps of a revision; raises ApiError, RefusedError. ``secrets``: see ``failures.hide``."""
     stored = await storage.load(kube, revision)
     if stored is None:
         msg = f"the release {revision.namespace}/{revision.name} has changed meanwhile"
         raise errors.ApiError(msg, status=0, retryable=True)
-    return _read(stored.release, (revision.namespace, revision.name), {})
+    return _read(stored.release, (revision.namespace, revision.name), secrets)
 
 
 async def before(kube: client.Kube, history: Sequence[storage.Revision], known: Content | None) -> Before:

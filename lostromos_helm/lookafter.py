@@ -10,7 +10,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery, fights, paths, requests
-from lostromos_helm import content, drift, live, storage
+from lostromos_helm import content, drift, failures, live, storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,9 +30,14 @@ class _Case:
 
     found: content.Content
     revision: storage.Revision
-    place: releases.Place
+    order: operations.Order
     ref: interfaces.ObjectRef
     key: members.Key
+
+    @property
+    def place(self) -> releases.Place:
+        """Its release."""
+        return self.order.place
 
     @property
     def item(self) -> manifest.Item | None:
@@ -68,7 +73,7 @@ class Care:
         self._fights: dict[tuple[releases.Place, members.Key], fights.Fight] = {}
 
     async def look(
-        self, found: content.Content, revision: storage.Revision, place: releases.Place
+        self, found: content.Content, revision: storage.Revision, order: operations.Order
     ) -> list[interfaces.ObjectResult]:
         """How each object of a release fares; what differs is repaired, if it shall be."""
         actions, found.actions = found.actions, {}
@@ -76,7 +81,7 @@ class Care:
         watched = [await self._watched(ref) for ref in found.refs]
         results = []
         for (ref, is_watched), written in zip(watched, found.refs, strict=True):
-            case = _Case(found, revision, place, ref, written.key)
+            case = _Case(found, revision, order, ref, written.key)
             action = actions.get(case.key, Action.UNCHANGED)
             results.append(await self._fares(case, action) if is_watched else case.result(action))
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
@@ -86,12 +91,12 @@ class Care:
         watched = [await self._watched(ref) for ref in found.refs]
         await self._live.settle([ref.key for ref, is_watched in watched if is_watched])
 
-    async def try_out(self, found: content.Content, place: releases.Place) -> list[interfaces.ObjectResult]:
+    async def try_out(self, found: content.Content, order: operations.Order) -> list[interfaces.ObjectResult]:
         """What an operation would do with each object, or what the API server has against it: Helm does not ask."""
         results = list(found.planned())
         for index, result in enumerate(results):
             item = (found.items or {}).get(result.ref.key)
-            refused = await self._refused(item, place) if item is not None else None
+            refused = await self._refused(item, order) if item is not None else None
             results[index] = refused or result
         return results
 
@@ -103,23 +108,20 @@ class Care:
             return ()
         try:
             found = await content.read(self._kube, newest[0])
-            refused = [await self._refused(item, order.place) for item in (found.items or {}).values()]
+            refused = [await self._refused(item, order) for item in (found.items or {}).values()]
         except errors.LostromosError:
             return ()
         return tuple(one for one in refused if one is not None)
 
-    async def _refused(self, item: manifest.Item, place: releases.Place) -> interfaces.ObjectResult | None:
-        """What the API server has against an object, found by a dry run."""
+    async def _refused(self, item: manifest.Item, order: operations.Order) -> interfaces.ObjectResult | None:
+        """What the API server has against an object, found by a dry run; it may repeat values that are secret."""
         try:
-            await self._drift.try_out(item, place)
-        except errors.ApiError as error:
-            cause = error.causes[0] if error.causes else None
-            message = f"{cause.field}: {cause.message}" if cause and cause.field else str(error)
-            return interfaces.ObjectResult(
-                item.ref, Action.FAILED, f"{item.ref}: {message}", item.file, error.retryable
-            )
+            await self._drift.try_out(item, order.place)
         except errors.LostromosError as error:
-            return interfaces.ObjectResult(item.ref, Action.FAILED, f"{item.ref}: {error}", item.file, error.retryable)
+            cause = error.causes[0] if isinstance(error, errors.ApiError) and error.causes else None
+            message = f"{cause.field}: {cause.message}" if cause and cause.field else str(error)
+            said = failures.hide(f"{item.ref}: {message}", order.secrets)
+            return interfaces.ObjectResult(item.ref, Action.FAILED, said, item.file, error.retryable)
         return None
 
     async def remove_leftovers(self, before: content.Before, made: content.Content, place: releases.Place) -> None:
@@ -173,29 +175,31 @@ class Care:
 
     async def _compare(self, case: _Case) -> interfaces.ObjectResult | None:
         """What an object that somebody touched differs in, and what is done about it."""
-        if case.found.items is None:
-            case.found.items = (await content.read(self._kube, case.revision)).items
-        item = case.item
-        if item is None:
-            return None
         try:
-            difference = await self._difference(item, case.place)
+            if case.found.items is None:
+                case.found.items = (await content.read(self._kube, case.revision)).items
+            item = case.item
+            if item is None:
+                return None
+            difference = await self._difference(item, case)
             if not difference:
                 return None
             if self._mode == "warn":
                 return case.result(Action.DRIFTED, str(difference))
             return await self._repair(case, item, str(difference))
         except errors.LostromosError as error:
-            return case.result(Action.FAILED, str(error), retryable=error.retryable)
+            said = failures.hide(str(error), case.order.secrets)
+            return case.result(Action.FAILED, said, retryable=error.retryable)
 
-    async def _difference(self, item: manifest.Item, place: releases.Place) -> drift.Difference:
+    async def _difference(self, item: manifest.Item, case: _Case) -> drift.Difference:
         """What differs; nothing, if the API server cannot tell, as with fields that it does not know and Helm drops."""
         try:
-            return await self._drift.find(item, place)
+            return await self._drift.find(item, case.place)
         except errors.ApiError as error:
             if error.retryable:
                 raise
-            _log.warning("an object of a release cannot be compared", object=str(item.ref), error=str(error))
+            said = failures.hide(str(error), case.order.secrets)
+            _log.warning("an object of a release cannot be compared", object=str(item.ref), error=said)
             return drift.Difference()
 
     async def _repair(self, case: _Case, item: manifest.Item, what: str) -> interfaces.ObjectResult:
