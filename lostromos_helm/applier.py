@@ -44,8 +44,6 @@ AFTER_KILL = 0.5
 FIRST_RETRY = 5.0
 LAST_RETRY = 600.0
 """Seconds until a release that failed is tried again: each time twice as long."""
-RELEASE = "helm.sh/v1", "Release"
-"""What stands for a release as a whole where its objects are listed."""
 
 
 @final
@@ -169,7 +167,7 @@ class HelmApplier:
             mine = await self._owners.left_by(key, known.owner if known else None)
         results = []
         for revision in mine:
-            ref = interfaces.ObjectRef(*RELEASE, revision.namespace, revision.name)
+            ref = interfaces.ObjectRef(*content.RELEASE, revision.namespace, revision.name)
             try:
                 await self._remove(revision)
             except errors.LostromosError as error:
@@ -316,14 +314,14 @@ class HelmApplier:
             first = dataclasses.replace(failed.objects[0], after=after, message=f"{failed.objects[0].message}{still}")
             objects = (first, *failed.objects[1:])
         else:
-            ref = interfaces.ObjectRef(*RELEASE, *order.place)
+            ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
             message = f"{failed.message}{still}"
             objects = (interfaces.ObjectResult(ref, Action.FAILED, message, "", failed.retryable, after),)
         return self._as_a_whole(order, objects)
 
     def _waiting(self, order: operations.Order, later: _LaterError) -> interfaces.Applied:
         """Somebody else is at work on the release."""
-        ref = interfaces.ObjectRef(*RELEASE, *order.place)
+        ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
         return self._as_a_whole(order, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))
 
     def _release_changed(self, revision: storage.Revision) -> None:

@@ -7,6 +7,7 @@ import types
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
+from lostromos_core.kube import status as statuses
 from lostromos_helm import failures, manifest, storage
 
 if TYPE_CHECKING:
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from lostromos_helm import operations, releases
 
 Action = interfaces.Action
+RELEASE: Final = ("helm.sh/v1", "Release")
+"""What stands for a release as a whole where its objects are listed."""
 NOTES = 1000
 """Characters of a chart's notes that the status repeats."""
+_OF_CHART: Final = ("chart", "version", "appVersion", "notes")
 _NONE: Final[Mapping[str, str]] = types.MappingProxyType({})
 
 
@@ -70,20 +74,30 @@ def of(release: Mapping[str, Any], place: releases.Place, before: Before, secret
 
 
 def told(owner: interfaces.Resource, revision: storage.Revision) -> Content | None:
-    """What the resource's own status says, if it is about this revision: a hint that saves reading the Secret."""
-    status = owner.data.get("status") or {}
-    said, listed = status.get("release"), status.get("resources")
-    if not isinstance(said, dict) or not isinstance(listed, list):
+    """What the resource's own status says, if it is about this revision: a hint that saves reading the Secret.
+
+    A status that tells of a failure, or of so many objects that some may be left out, does not list what is there.
+    """
+    said, listed = _said(owner), (owner.data.get("status") or {}).get("resources")
+    if not said.get("chart") or not isinstance(listed, list) or len(listed) >= statuses.MAX_OBJECTS:
         return None
     about = said.get("namespace"), said.get("name"), said.get("revision"), said.get("status")
     if about != (revision.namespace, revision.name, revision.number, storage.DEPLOYED):
         return None
+    entries = [one for one in listed if isinstance(one, dict) and one.get("action") != Action.PRUNED.value]
     refs = tuple(
         interfaces.ObjectRef(*(str(one.get(key) or "") for key in ("apiVersion", "kind", "namespace", "name")))
-        for one in listed
-        if isinstance(one, dict) and one.get("action") != Action.PRUNED.value
+        for one in entries
     )
-    return Content(revision.number, refs, None, said) if refs else None
+    failed = any(one.get("action") == Action.FAILED.value for one in entries)
+    whole = any((ref.api_version, ref.kind) == RELEASE for ref in refs)
+    return None if failed or whole or not refs else Content(revision.number, refs, None, said)
+
+
+def _said(owner: interfaces.Resource) -> Mapping[str, Any]:
+    """What a resource's status says of its release."""
+    said = (owner.data.get("status") or {}).get("release")
+    return said if isinstance(said, dict) else {}
 
 
 async def read(kube: client.Kube, revision: storage.Revision, secrets: Mapping[str, str] = _NONE) -> Content:
@@ -117,10 +131,15 @@ async def before(kube: client.Kube, history: Sequence[storage.Revision], known: 
 
 
 def failed_status(order: operations.Order, history: Sequence[storage.Revision]) -> Mapping[str, Any]:
-    """What is said of a release that could not be made as it shall be."""
+    """What is said of a release that could not be made as it shall be, and still of the revision that serves."""
     found: dict[str, Any] = {"name": order.place[1], "namespace": order.place[0]}
     if history:
         found |= {"revision": history[-1].number, "status": history[-1].status}
+    said = _said(order.owner)
+    if (said.get("namespace"), said.get("name")) == order.place and any(
+        one.status == storage.DEPLOYED for one in history
+    ):
+        found |= {key: said[key] for key in _OF_CHART if key in said}
     return found
 
 

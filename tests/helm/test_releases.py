@@ -257,6 +257,37 @@ def test_what_fails_names_the_place_and_leaves_what_serves(world: World) -> None
         assert world.data("app-web") == {"text": "two"}
 
 
+def test_after_a_failure_that_was_taken_back_the_release_is_looked_after_again(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        before = world.release("web")
+        world.update("web", count="many")
+        wait(lambda: "must be of type integer" in world.message("web"))
+        assert {key: world.release("web").get(key) for key in before if key != "action"} == {
+            key: value for key, value in before.items() if key != "action"
+        }
+        world.update("web", count=None)
+        wait(lambda: world.is_ready("web"))
+        assert [item["name"] for item in world.resource("web")["status"]["resources"]] == ["app-web"]
+        world.api.delete(world.map_path("app-web"))
+        wait(lambda: world.data("app-web") == {"text": "one"})
+
+
+def test_objects_that_the_status_has_no_room_for_are_repaired_after_a_restart(world: World) -> None:
+    operator = world.operator()
+    many = [f"x{number}" for number in range(510)]
+    with operator:
+        world.create("web", text="one", extra=many)
+        wait(lambda: world.is_ready("web"))
+    listed = {item["name"] for item in world.resource("web")["status"]["resources"]}
+    left_out = next(name for name in many if f"app-web-{name}" not in listed)
+    with operator:
+        operator.says("all resources are known", times=2)
+        world.api.delete(world.map_path(f"app-web-{left_out}"))
+        wait(lambda: world.data(f"app-web-{left_out}") is not None)
+
+
 def test_what_a_failed_revision_left_behind_is_removed(world: World) -> None:
     with world.operator():
         world.create("web", text="one")
