@@ -72,7 +72,9 @@ class Operations:
 
     async def upgrade(self, order: Order, revision: int) -> Mapping[str, Any]:
         """Make ``revision`` of a release; as ``install``."""
-        return await self._run("upgrade", order, revision, [], **{"history-max": str(self._options.history)})
+        # A release that Helm 3 made stays with its way of writing, in which no conflict can be forced, unless told.
+        switches = ["server-side=true"] if self._forces else []
+        return await self._run("upgrade", order, revision, switches, **{"history-max": str(self._options.history)})
 
     async def uninstall(self, place: releases.Place) -> None:
         """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure."""
@@ -128,6 +130,11 @@ class Operations:
             ended.set()
             self._validating.pop(shape, None)
 
+    @property
+    def _forces(self) -> bool:
+        """Whether fields of other managers are taken: only Helm 4 knows of them."""
+        return self._helm.version.major > 3 and self._options.conflicts == "force"  # noqa: PLR2004 - the major version
+
     def _switches(self, *, known: bool) -> list[str]:
         """The switches of install and upgrade; Helm 4 has other names for some."""
         options, four = self._options, self._helm.version.major > 3  # noqa: PLR2004 - the major version
@@ -137,7 +144,7 @@ class Operations:
             ("rollback-on-failure" if four else "atomic"): options.atomic,
             "no-hooks": not options.hooks,
             "take-ownership": options.adopt,
-            "force-conflicts": four and options.conflicts == "force",
+            "force-conflicts": self._forces,
             "dry-run=server": self._dry_run,
         }
         return [name for name, wanted in chosen.items() if wanted]
