@@ -16,9 +16,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final, final
 
 import structlog
+import yaml
 
-from lostromos_core import errors, yamlfile
-from lostromos_helm import binary
+from lostromos_core import errors
+from lostromos_helm import binary, goyaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +41,10 @@ _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart in one state. ``path`` is what Helm is given, and never changes. ``schema`` is of its values."""
+    """One chart in one state. ``path`` is what Helm is given, and never changes. ``schema`` is of its values.
+
+    Without the defaults, if they cannot be read, nothing can be held against a schema: that is left to Helm.
+    """
 
     path: pathlib.Path
     digest: str
@@ -221,7 +225,12 @@ def _describe(folder: pathlib.Path, digest: str) -> Chart:
             schema = json.loads(texts["values.schema.json"])
         except ValueError as error:
             raise errors.ConfigError(f"chart: {path}/values.schema.json is not JSON: {error}") from error
-    defaults = _mapping(texts.get("values.yaml", ""), f"{path}/values.yaml")
+    defaults: Mapping[str, Any] = {}
+    try:
+        defaults = _mapping(texts.get("values.yaml", ""), f"{path}/values.yaml")
+    except errors.ConfigError as error:
+        _log.warning("the chart's defaults cannot be read; only Helm checks its values", error=str(error))
+        schema = None
     name, version = str(about.get("name", "")), str(about.get("version", ""))
     return Chart(path, digest, name, version, str(about.get("appVersion") or ""), defaults, schema)
 
@@ -260,11 +269,11 @@ def unquoted(path: pathlib.Path) -> list[str]:
 
 
 def _mapping(text: str, where: str) -> Mapping[str, Any]:
+    """A mapping as Helm reads it; raises ConfigError."""
     try:
-        documents = yamlfile.parse(text)
-    except yamlfile.YamlError as error:
-        raise errors.ConfigError(f"chart: {where}:{error.line}: {error}") from error
-    data = documents[0].data if documents else None
+        data = goyaml.read(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise errors.ConfigError(f"chart: {where}: {errors.shorten(str(error), 200)}") from error
     if data is not None and not isinstance(data, dict):
         raise errors.ConfigError(f"chart: {where}: must be a mapping")
     return data or {}

@@ -146,6 +146,27 @@ async def test_what_is_no_chart_is_an_error_that_says_so(helm: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ("mode: 0400", {"mode": 0o400}),
+        ("enabled: yes", {"enabled": True}),
+        ("base: &b {x: 1}\nother:\n  <<: *b", {"base": {"x": 1}, "other": {"x": 1}}),
+        ("date: 2024-01-01", {"date": "2024-01-01"}),
+        ("number: .inf", {}),
+    ],
+)
+async def test_a_chart_is_read_as_helm_reads_it(tmp_path: Path, helm: Path, values: str, found: Any) -> None:
+    folder = tmp_path / "app"
+    shutil.copytree(APP, folder)
+    (folder / "values.yaml").write_text(values)
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: app\nversion: 1.0.0\nappVersion: 2024-01-01\n")
+    async with cache(helm, tmp_path) as known:
+        chart = await known.get(references.Reference(path=folder))
+    assert (chart.app_version, chart.defaults) == ("2024-01-01", found)
+    assert (chart.schema is None) == (not found), "what Helm alone can read is left to Helm"
+
+
+@pytest.mark.parametrize(
     ("line", "found"),
     [
         ("  text: {{ .Values.text }}", True),
