@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, config_maps, inventory, marks, requests
+from lostromos_core.kube import client, config_maps, inventory, marks
 from lostromos_helm import (
     binary,
     charts,
@@ -154,8 +154,13 @@ class HelmApplier:
         return applied
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
-        """Uninstall what was made for an owner, or let go of it, and then let the owner go."""
+        """Uninstall what was made for an owner, or let go of it, and then let the owner go.
+
+        Nothing is touched if another controller looks after the owner.
+        """
         owner = owner or await self._inventory.recall(key)
+        if owner is not None and marks.claimant(owner.metadata) not in {"", self._runtime.controller}:
+            return interfaces.Applied()  # it, and what was made for it, is another controller's
         known = self._known.get(key)
         space = self._options.namespace or (owner.ref.namespace if owner else key.rpartition("/")[0])
         await self._releases.ready(known.place[0] if known else space)
@@ -246,7 +251,7 @@ class HelmApplier:
             await storage.mark_failed(self._kube, newest, "broken off; ended by Lostrómos")
             _log.info("a release was left pending, it is recovered", release=order.name, revision=newest.number)
         if step is plan.Step.REPLACE:
-            await self._operations.uninstall(order.place)
+            await self._uninstall(order.place)
             return await self._operations.install(order)
         return await self._operations.upgrade(order, newest.number + 1)
 
@@ -270,10 +275,9 @@ class HelmApplier:
     async def _uninstall(self, place: releases.Place) -> None:
         try:
             await self._operations.uninstall(place)
-        except errors.ApiError as error:
-            if error.status != requests.NOT_FOUND:
+        except errors.LostromosError:
+            if not await self._care.lacks_a_kind(place):
                 raise
-            # A kind of the release is not served any more, and Helm cannot remove what it does not know.
             await self._care.remove_by_hand(place)
 
     async def _remove_others(self, order: operations.Order) -> None:
@@ -281,7 +285,8 @@ class HelmApplier:
         for revision in self._releases.owned_by(order.owner_id):
             if (revision.namespace, revision.name) != order.place:
                 _log.info("the release has another name now; the old one is removed", release=revision.name)
-                await self._remove(revision)
+                await self._uninstall((revision.namespace, revision.name))
+                await self._releases.refresh((revision.namespace, revision.name))
 
     def _as_a_whole(self, order: operations.Order, objects: tuple[interfaces.ObjectResult, ...]) -> interfaces.Applied:
         """Results that are about the release, and not about the objects that it should have."""

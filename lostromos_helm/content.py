@@ -69,7 +69,8 @@ def of(release: Mapping[str, Any], place: releases.Place, before: Before, secret
             made.actions[key] = Action.CREATED
         else:
             made.actions[key] = Action.UNCHANGED if old.digest == item.digest else Action.UPDATED
-    made.pruned = tuple(item.ref for key, item in before.serving.items() if key not in made.items)
+    gone = (item for key, item in before.serving.items() if key not in made.items)
+    made.pruned = tuple(item.ref for item in gone if not item.kept)
     return made
 
 

@@ -10,13 +10,13 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery, fights, paths, requests
-from lostromos_helm import content, drift, failures, live, storage
+from lostromos_helm import content, drift, failures, live, manifest, storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lostromos_core.kube import client, members
-    from lostromos_helm import manifest, operations, releases, settings
+    from lostromos_helm import operations, releases, settings
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -131,15 +131,33 @@ class Care:
             if key not in kept and key not in before.serving:
                 await self._delete(item, place)
 
+    async def lacks_a_kind(self, place: releases.Place) -> bool:
+        """Whether the cluster does not serve a kind of a release any more, so that Helm cannot remove it."""
+        kinds = {(item.ref.api_version, item.ref.kind) for item in await self._items(place)}
+        for kind in kinds:
+            self._kube.discovery.forget(*kind)
+        try:
+            for kind in kinds:
+                await self._kube.discovery.kind(*kind)
+        except discovery.NoSuchKindError:
+            return True
+        return False
+
     async def remove_by_hand(self, place: releases.Place) -> None:
         """Uninstall without Helm, which cannot remove kinds that are not served any more; raises ApiError."""
-        history = sorted([one async for one in storage.history(self._kube, *place)], key=lambda one: one.number)
-        for revision in history[-1:]:
-            for item in ((await content.read(self._kube, revision)).items or {}).values():
-                await self._delete(item, place)
-        for revision in history:
+        for item in await self._items(place):
+            await self._delete(item, place)
+        async for revision in storage.history(self._kube, *place):
             path = paths.item("v1", "secrets", revision.namespace, revision.secret)
             await self._kube.request_bytes("DELETE", path, action=f"remove the release {place[0]}/{place[1]}")
+
+    async def _items(self, place: releases.Place) -> Sequence[manifest.Item]:
+        """The objects of a release's newest revision, as the cluster has it now."""
+        history = [one async for one in storage.history(self._kube, *place)]
+        if not history:
+            return ()
+        newest = max(history, key=lambda one: one.number)
+        return tuple(((await content.read(self._kube, newest)).items or {}).values())
 
     async def _watched(self, ref: interfaces.ObjectRef) -> tuple[interfaces.ObjectRef, bool]:
         """An object with the namespace that it really is in, and whether we see it."""
@@ -217,7 +235,9 @@ class Care:
         return case.result(Action.UPDATED)
 
     async def _delete(self, item: manifest.Item, place: releases.Place) -> None:
-        """Delete an object, if it is a release's."""
+        """Delete an object, if it is a release's, and need not be kept."""
+        if item.kept:
+            return
         try:
             kind = await self._kube.discovery.kind(item.ref.api_version, item.ref.kind)
         except discovery.NoSuchKindError:
@@ -226,5 +246,7 @@ class Care:
         path = paths.item(item.ref.api_version, kind.plural, namespace, item.ref.name)
         there = await requests.read(self._kube, path, str(item.ref))
         annotations = (there or {}).get("annotations") or {}
+        if manifest.is_kept(annotations):
+            return
         if there and (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) == place:
             await requests.delete(self._kube, path, there["uid"], action=f"delete {item.ref}")

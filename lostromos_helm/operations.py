@@ -79,7 +79,8 @@ class Operations:
     async def uninstall(self, place: releases.Place) -> None:
         """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure."""
         namespace, name = place
-        switches = [*([] if self._options.hooks else ["no-hooks"]), *(["dry-run"] if self._dry_run else [])]
+        chosen = {"no-hooks": not self._options.hooks, "wait": self._options.wait, "dry-run": self._dry_run}
+        switches = [name for name, wanted in chosen.items() if wanted]
         done = await self._helm.run(
             "uninstall", name, f"--namespace={namespace}", "--ignore-not-found", *self._helm.limits(),
             *binary.flags({}, switches),

@@ -53,6 +53,20 @@ async def test_a_controller_of_the_same_name_leaves_releases_of_another_kind_alo
     assert shops.data("made") == {"v": "1"}
 
 
+async def test_what_another_controller_looks_after_is_not_touched(kinds: list[targets.HelmTarget]) -> None:
+    target, _ = kinds
+    owner = target.owner("web")
+    where = target.crd.path(target.namespace, "web")
+    async with target.applier() as applier:
+        await applier.apply(owner, ITEM)
+        target.api.patch(where, {"metadata": {"annotations": {"lostromos.dev/controller": "elsewhere"}}})
+        target.api.delete(where)
+        gone = await applier.delete(owner.key, target.fresh(owner))
+        assert (gone.objects, gone.remaining) == ((), 0)
+    assert target.data("made") == {"v": "1"}
+    assert target.fresh(owner).metadata["finalizers"] == ["lostromos.dev/cleanup"]
+
+
 async def test_a_release_stays_while_the_cluster_has_its_owner_and_goes_when_it_is_gone(
     kinds: list[targets.HelmTarget], monkeypatch: pytest.MonkeyPatch
 ) -> None:
