@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import time
 from typing import TYPE_CHECKING, Any, Unpack, final
 
@@ -62,7 +63,11 @@ class _Known:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Failed:
-    """What failed last, how, how often, and until when (monotonic) it is left alone."""
+    """What failed last, how, how often, and when (monotonic) it is tried again.
+
+    What no retry can help as such is tried again too: the reason may be something else on the cluster, and go away.
+    ``looked_at``: nothing was tried, so it costs nothing to look again before.
+    """
 
     digest: str
     message: str
@@ -70,6 +75,7 @@ class _Failed:
     retryable: bool
     times: int
     until: float
+    looked_at: bool
 
 
 @final
@@ -201,14 +207,17 @@ class HelmApplier:
         if not history and (self._options.adopt or order.place in self._taken):
             history = await self._releases.refresh(order.place)
             self._taken.discard(order.place)
+        adopt = await self._adopts(order, history)
+        # Whatever another controller made is made again, so that it carries our labels, and the watch has it.
+        other = bool(history) and history[-1].controller != self._runtime.controller
         decision = plan.decide(
-            history, owner=order.owner_id, digest=order.digest, adopt=self._options.adopt, again=again,
+            history, owner=order.owner_id, digest=order.digest, adopt=adopt, again=again or other,
             now=time.time(), patience=self._options.timeout,
         )  # fmt: skip
         step = decision.step
         if step is plan.Step.REFUSE:
             self._taken.add(order.place)
-            raise errors.RefusedError(decision.why)
+            raise _NotOursError(decision.why)
         if step is plan.Step.NOTHING:
             known.asked = asked
             return await self._content(order, known, history[-1])
@@ -216,7 +225,10 @@ class HelmApplier:
             raise _LaterError(decision.why, decision.after)
         if self._leaves_alone(order, known, again=again):
             raise _LeftAloneError
-        values.check_for(order.chart, order.rendered)
+        try:
+            values.check_for(order.chart, order.rendered)
+        except errors.RenderError as error:
+            raise _MisfitError(str(error)) from error
         before = await content.before(self._kube, history, known.content)
         try:
             answer = await self._run(order, step, history)
@@ -234,12 +246,18 @@ class HelmApplier:
             await self._care.settle(made)
         return made
 
+    async def _adopts(self, order: operations.Order, history: Sequence[storage.Revision]) -> bool:
+        """Whether a release is taken over that is not the owner's: nobody else may have it. Raises ApiError."""
+        if not self._options.adopt or not history or history[-1].owner == order.owner_id:
+            return self._options.adopt
+        return await self._owners.is_abandoned(history[-1])
+
     def _leaves_alone(self, order: operations.Order, known: _Known, *, again: bool) -> bool:
         """Whether it failed before and is not to be tried now: later, or, if that cannot help, after a change."""
         failed = known.failed
-        if failed is None or failed.digest != order.digest or again:
+        if failed is None or failed.digest != order.digest or failed.looked_at or again:
             return False
-        return not failed.retryable or failed.until > time.monotonic()
+        return failed.until > time.monotonic()
 
     async def _run(
         self, order: operations.Order, step: plan.Step, history: Sequence[storage.Revision]
@@ -300,18 +318,19 @@ class HelmApplier:
         before = known.failed
         times = before.times + 1 if before and before.digest == order.digest else 1
         first = AFTER_KILL if isinstance(error, failures.KilledError) else FIRST_RETRY
-        pause = min(LAST_RETRY, first * 2.0 ** min(times - 1, 10))
+        pause = math.inf if isinstance(error, _MisfitError) else min(LAST_RETRY, first * 2.0 ** min(times - 1, 10))
         objects = await self._care.blame(self._releases.of(order.place)[-1:], order)
         retryable = any(one.retryable for one in objects) if objects else error.retryable
         known.content = None
         said = failures.hide(str(error), order.secrets)
-        known.failed = _Failed(order.digest, said, objects, retryable, times, time.monotonic() + pause)
+        looked_at = isinstance(error, _NotOursError)
+        known.failed = _Failed(order.digest, said, objects, retryable, times, time.monotonic() + pause, looked_at)
         _log.warning("the release failed", release=order.name, error=said, times=times)
         return self._failed(order, known.failed)
 
     def _failed(self, order: operations.Order, failed: _Failed) -> interfaces.Applied:
         """A failure as it is reported, the first time and until something changes."""
-        after = max(0.1, failed.until - time.monotonic()) if failed.retryable else None
+        after = max(0.1, failed.until - time.monotonic()) if math.isfinite(failed.until) else None
         history = self._releases.of(order.place)
         serving = next((one for one in reversed(history) if one.status == storage.DEPLOYED), None)
         still = f"; revision {serving.number} still serves" if serving else ""
@@ -355,6 +374,14 @@ class _LaterError(errors.LostromosError):
     def __init__(self, message: str, after: float | None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class _NotOursError(errors.RefusedError):
+    """The release is somebody else's."""
+
+
+class _MisfitError(errors.LostromosError):
+    """The values do not fit the chart's schema, and never will."""
 
 
 class _LeftAloneError(errors.LostromosError):

@@ -51,6 +51,13 @@ class Owners:
                 found += left
         return found
 
+    async def is_abandoned(self, revision: storage.Revision) -> bool:
+        """Whether a release has no owner, or one that does not exist any more; raises ApiError."""
+        if not revision.owner:
+            return True
+        ref = _owner(revision, {revision.kind, *self._kinds})
+        return ref is not None and await self._inventory.is_gone(ref.group, ref.kind, revision.key)
+
     def _of(self, revision: storage.Revision) -> interfaces.ObjectRef | None:
         """The owner of a release if it is of our kind, as far as that is known."""
         return _owner(revision, self._kinds or {revision.kind})

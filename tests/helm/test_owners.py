@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lostromos_core import interfaces
 from lostromos_helm import applier as appliers
 from tests import fakes
 from tests.controlplane import waiting
@@ -50,6 +51,24 @@ async def test_a_controller_of_the_same_name_leaves_releases_of_another_kind_alo
             assert (gone.remaining, gone.failed) == (0, ())
     async with blogs.applier() as applier:
         assert not (await applier.delete(shop.key, None)).objects
+    assert shops.data("made") == {"v": "1"}
+
+
+async def test_a_release_is_adopted_only_when_its_owner_is_gone(kinds: list[targets.HelmTarget]) -> None:
+    shops, blogs = kinds
+    shop, blog = shops.owner("web"), blogs.owner("web")
+    where = shops.crd.path(shops.namespace, "web")
+    async with shops.applier(adopt=True) as first, blogs.applier(adopt=True) as second:
+        await first.apply(shop, ITEM)
+        for _ in range(2):
+            refused = await second.apply(blogs.fresh(blog), ITEM)
+            assert "belongs to another resource" in refused.objects[0].message
+        assert (await first.apply(shops.fresh(shop), ITEM)).objects[0].action is interfaces.Action.UNCHANGED
+        shops.api.patch(where, {"metadata": {"finalizers": None}})
+        shops.api.delete(where)
+        waiting.wait_until(lambda: not shops.api.exists(where))
+        assert not (await second.apply(blogs.fresh(blog), ITEM)).failed
+        assert not (await first.delete(shop.key, None)).objects
     assert shops.data("made") == {"v": "1"}
 
 
