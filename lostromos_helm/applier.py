@@ -132,7 +132,9 @@ class HelmApplier:
             return interfaces.Applied(status=None)
         order = await self._orders.make(owner, rendered)
         await self._releases.ready(order.place[0])
-        await self._inventory.claim(owner, (), {order.place[0]}, finalizer=True)
+        await self._look_elsewhere(owner)
+        spaces = {order.place[0], *(one.namespace for one in self._releases.owned_by(order.owner_id))}
+        await self._inventory.claim(owner, (), spaces, finalizer=True)
         known = self._remember(owner, order)
         self._busy.add(order.place)
         try:
@@ -172,6 +174,7 @@ class HelmApplier:
         await self._releases.ready(known.place[0] if known else space)
         if owner is not None:
             owner_id = marks.set_id(owner.ref)
+            await self._look_elsewhere(owner)
             mine = self._releases.owned_by(owner_id)
         else:
             owner_id = known.owner_id if known else ""
@@ -190,6 +193,12 @@ class HelmApplier:
             self._keys.pop(owner_id, None)
             self._releases.forget(owner_id)
         return interfaces.Applied(tuple(results))
+
+    async def _look_elsewhere(self, owner: interfaces.Resource) -> None:
+        """Know the releases that the owner has where none are made any more; raises ApiError."""
+        spaces = {*self._inventory.hints(owner).namespaces, content.namespace_told(owner)} - {""}
+        for space in sorted(spaces):
+            await self._releases.look(space, marks.set_id(owner.ref))
 
     def _remember(self, owner: interfaces.Resource, order: operations.Order) -> _Known:
         known = self._known.get(owner.key)
@@ -363,7 +372,14 @@ class HelmApplier:
 
     async def _look_for_orphans(self) -> None:
         """Ring for owners that vanished while nobody watched, once."""
-        await asyncio.sleep(SWEEP)
+        while True:
+            await asyncio.sleep(SWEEP)
+            try:
+                await self._releases.ready()
+            except errors.LostromosError as error:
+                _log.warning("what owners that are gone have left cannot be looked for", error=str(error))
+            else:
+                break
         for key in list(self._owners.unseen(self._keys)):
             self._runtime.ring(key)
 

@@ -95,6 +95,11 @@ def told(owner: interfaces.Resource, revision: storage.Revision) -> Content | No
     return None if failed or whole or not refs else Content(revision.number, refs, None, said)
 
 
+def namespace_told(owner: interfaces.Resource) -> str:
+    """Where a resource's status says that its release is; empty if it does not say."""
+    return str(_said(owner).get("namespace") or "")
+
+
 def _said(owner: interfaces.Resource) -> Mapping[str, Any]:
     """What a resource's status says of its release."""
     said = (owner.data.get("status") or {}).get("release")

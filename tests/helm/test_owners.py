@@ -97,7 +97,6 @@ async def test_a_release_stays_while_the_cluster_has_its_owner_and_goes_when_it_
         await applier.apply(owner, ITEM)
     rung: list[str] = []
     async with target.applier(ring=rung.append) as applier:
-        await applier.inner._releases.ready(target.namespace)
         async with asyncio.timeout(10):
             while owner.key not in rung:
                 await asyncio.sleep(0.02)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.controlplane import waiting
 
@@ -78,3 +81,27 @@ def test_a_release_that_gets_another_name_leaves_none_behind_though_others_are_o
         waiting.wait_until(
             lambda: [one["name"] for one in world.by_hand("list", "--output=json")] == ["new-web"], timeout=30
         )
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_release_that_gets_another_namespace_leaves_none_behind(world: World, *, deleted: bool) -> None:
+    first, second = f"{world.namespace}-a", f"{world.namespace}-b"
+    for name in (first, second):
+        world.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    there, then = (dataclasses.replace(world, namespace=name) for name in (first, second))
+    watch = {"namespaces": [world.namespace]}
+    with world.operator(watch=watch, namespace=first):
+        world.create("web", text="one")
+        waiting.wait_until(lambda: world.is_ready("web"), timeout=30)
+        assert len(there.by_hand("list", "--output=json")) == 1
+    if deleted:
+        world.api.delete(world.path("web"))
+    with world.operator(watch=watch, namespace=second):
+        waiting.wait_until(lambda: there.by_hand("list", "--output=json") == [], timeout=30)
+        if deleted:
+            waiting.wait_until(lambda: not world.api.exists(world.path("web")), timeout=30)
+        else:
+            waiting.wait_until(lambda: world.is_ready("web"), timeout=30)
+        assert len(then.by_hand("list", "--output=json")) == (0 if deleted else 1)
+    for name in (first, second):
+        world.api.delete(f"/api/v1/namespaces/{name}")
