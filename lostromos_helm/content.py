@@ -26,12 +26,22 @@ _NONE: Final[Mapping[str, str]] = types.MappingProxyType({})
 
 
 @final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checked:
+    """An object when it was compared: who else had written on it, what Helm owned, and what differed and was left."""
+
+    writers: str = ""
+    held: str = ""
+    left: str = ""
+
+
+@final
 @dataclasses.dataclass(slots=True)
 class Content:
     """One revision of a release. ``items`` is None as long as only the identities of its objects are known.
 
-    ``actions`` is what the last operation did with each, told once. ``checked``: who else had written on each object
-    when it was last compared, and what differed and was left so.
+    ``actions`` is what the last operation did with each, told once. ``checked``: how each object was when it was
+    last compared, and what differed and was left so.
     """
 
     revision: int
@@ -40,7 +50,7 @@ class Content:
     status: Mapping[str, Any]
     actions: dict[members.Key, interfaces.Action] = dataclasses.field(default_factory=dict)
     pruned: tuple[interfaces.ObjectRef, ...] = ()
-    checked: dict[members.Key, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    checked: dict[members.Key, Checked] = dataclasses.field(default_factory=dict)
 
     def planned(self) -> Iterator[interfaces.ObjectResult]:
         """What an operation would do with each object."""

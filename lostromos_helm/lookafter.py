@@ -174,17 +174,19 @@ class Care:
 
     async def _fares(self, case: _Case, action: interfaces.Action) -> interfaces.ObjectResult:
         seen, checked = self._live.get(case.ref.key), case.found.checked
-        writers = seen.writers if seen else ""
-        before, left = checked.get(case.key, ("", ""))
-        if self._mode != "off" and (seen is None or writers != before):
+        before = checked.setdefault(case.key, content.Checked(held=seen.held if seen else ""))
+        if self._mode != "off" and (seen is None or _is_touched(seen, before)):
             result = await self._compare(case)
             left = result.message if result and result.action is Action.DRIFTED else ""
             if result is None or result.action is not Action.FAILED:
-                checked[case.key] = writers, left
+                now = (seen.writers, seen.held) if seen else ("", "")
+                before = checked[case.key] = content.Checked(*now, left)
             if result is not None:
                 return result
-        if left:
-            return case.result(Action.DRIFTED, left)
+        elif seen and not before.held:
+            checked[case.key] = dataclasses.replace(before, held=seen.held)
+        if before.left:
+            return case.result(Action.DRIFTED, before.left)
         if seen is None:
             return case.result(Action.WAITING, "it is not there")
         if seen.why_not:
@@ -250,3 +252,8 @@ class Care:
             return
         if there and (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) == place:
             await requests.delete(self._kube, path, there["uid"], action=f"delete {item.ref}")
+
+
+def _is_touched(seen: live.Seen, before: content.Checked) -> bool:
+    """Whether somebody else wrote on an object, or took a field off it, since it was looked at."""
+    return seen.writers != before.writers or before.held not in {"", seen.held}

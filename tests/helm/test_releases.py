@@ -98,6 +98,16 @@ def test_drift_is_repaired_without_a_new_revision(world: World) -> None:
         wait(lambda: world.revisions("app-web") == [(1, "superseded"), (2, "deployed")])
 
 
+def test_a_field_that_is_only_taken_away_is_put_back(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        for _ in range(2):
+            world.api.patch(world.map_path("app-web"), {"data": {"text": None}})
+            wait(lambda: world.data("app-web") == {"text": "one"})
+        assert world.revisions("app-web") == [(1, "deployed")]
+
+
 CLUSTER_ROLE = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
