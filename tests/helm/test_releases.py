@@ -289,7 +289,7 @@ def test_objects_that_the_status_has_no_room_for_are_repaired_after_a_restart(wo
     many = [f"x{number}" for number in range(510)]
     with operator:
         world.create("web", text="one", extra=many)
-        wait(lambda: world.is_ready("web"))
+        waiting.wait_until(lambda: world.is_ready("web"), timeout=120)
     listed = {item["name"] for item in world.resource("web")["status"]["resources"]}
     left_out = next(name for name in many if f"app-web-{name}" not in listed)
     with operator:
