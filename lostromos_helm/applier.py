@@ -109,6 +109,12 @@ class HelmApplier:
         options = self._options
         self._runtime, self._kube = runtime, kube
         self._helm, self._charts = await orders.open_charts(kube, options, self._chart, changed=self._ring_all)
+        if options.waits and options.processes == 1:
+            _log.warning(
+                "with `wait` or `atomic` and one process, nothing else is done while Helm waits for a release; "
+                "give the applier more `processes`",
+                controller=runtime.controller,
+            )
         await kube.connect()
         self._orders = orders.Orders(self._chart, self._charts, self._helm, runtime.controller, options)
         spaces = {*runtime.namespaces, *([options.namespace] if options.namespace and runtime.namespaces else [])}

@@ -104,7 +104,7 @@ class Operations:
         async with self._known(shape) as known:
             flags = binary.flags(named, [*switches, *self._switches(known=known)])
             command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
-            done = await self._helm.run(*command, stdin=order.input)
+            done = await self._helm.run(*command, stdin=order.input, patient=self._options.waits)
             if done.status:
                 raise failures.explain(done, f"{verb} the {order.name}", order.secrets)
             self._validated.add(shape)
@@ -141,7 +141,7 @@ class Operations:
         options, four = self._options, self._helm.version.major > 3  # noqa: PLR2004 - the major version
         chosen = {
             "disable-openapi-validation": known,
-            "wait": options.wait or options.atomic,
+            "wait": options.waits,
             ("rollback-on-failure" if four else "atomic"): options.atomic,
             "no-hooks": not options.hooks,
             "take-ownership": options.adopt,

@@ -22,6 +22,17 @@ metadata:
   name: {{ .Release.Name }}-kept
   annotations: {helm.sh/resource-policy: keep}
 """
+NEVER_READY = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: c, image: "example.com/web:1"}]}
+"""
 
 
 def test_a_release_goes_though_a_kind_of_it_is_gone_and_leaves_what_is_kept(world: World, make_crd: MakeCrd) -> None:
@@ -69,6 +80,20 @@ def test_with_wait_a_resource_stays_until_the_objects_are_gone(world: World) -> 
         assert world.api.exists(world.path("web"))
         world.api.patch(world.map_path("app-web-kept"), {"metadata": {"finalizers": None}})
         waiting.wait_until(lambda: not world.api.exists(world.path("web")), timeout=30)
+
+
+def test_a_release_goes_while_helm_waits_for_others(world: World) -> None:
+    operator = world.operator(wait=True, processes=2)
+    (world.chart / "templates" / "slow.yaml").write_text("{{ if .Values.slow }}" + NEVER_READY + "{{ end }}")
+    with operator:
+        world.create("web", text="one")
+        waiting.wait_until(lambda: world.is_ready("web"), timeout=30)
+        for name in ("slow", "slower", "slowest"):
+            world.create(name, text="one", slow=True)
+        waiting.wait_until(lambda: len(world.calls("install")) > 1, timeout=30)
+        world.api.delete(world.path("web"))
+        waiting.wait_until(lambda: not world.api.exists(world.path("web")), timeout=30)
+        assert not world.is_ready("slow")
 
 
 def test_a_release_that_gets_another_name_leaves_none_behind_though_others_are_orphaned(world: World) -> None:
