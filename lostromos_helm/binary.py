@@ -7,6 +7,7 @@ operator has a say, and it is killed when the operator dies.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -47,7 +48,10 @@ class Version:
 
 @final
 class Helm:
-    """Runs Helm. ``processes`` at the same time; ``timeout``: seconds that one operation may take."""
+    """Runs Helm. ``processes`` at the same time; ``timeout``: seconds that one operation may take.
+
+    Operations that wait for objects leave one place to the others, if there are two.
+    """
 
     def __init__(  # noqa: PLR0913 - what a process needs
         self,
@@ -65,6 +69,7 @@ class Helm:
         self._timeout = timeout
         self._run = run
         self._places = asyncio.Semaphore(processes)
+        self._patient = asyncio.Semaphore(max(1, processes - 1))
         self._binary = ""
         self.version = Version(0, 0, 0)
 
@@ -94,13 +99,15 @@ class Helm:
             )
             raise errors.ConfigError(msg)
 
-    async def run(self, *arguments: str, stdin: bytes = b"", offline: bool = False) -> process.Completed:
+    async def run(
+        self, *arguments: str, stdin: bytes = b"", offline: bool = False, patient: bool = False
+    ) -> process.Completed:
         """Run one command to its end; raises ProcessError if it cannot be started, or takes too long.
 
-        ``offline``: it needs no cluster.
+        ``offline``: it needs no cluster. ``patient``: it waits for objects to be ready.
         """
         command = [self._binary, *arguments, *([] if offline else self._access())]
-        async with self._places:
+        async with self._patient if patient else contextlib.nullcontext(), self._places:
             return await self._run(command, stdin=stdin, environment=self._environment(), timeout=self._timeout + GRACE)
 
     def limits(self) -> list[str]:

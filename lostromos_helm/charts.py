@@ -16,9 +16,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final, final
 
 import structlog
+import yaml
 
-from lostromos_core import errors, yamlfile
-from lostromos_helm import binary
+from lostromos_core import errors
+from lostromos_helm import binary, goyaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +41,10 @@ _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart in one state. ``path`` is what Helm is given, and never changes. ``schema`` is of its values."""
+    """One chart in one state. ``path`` is what Helm is given, and never changes. ``schema`` is of its values.
+
+    Without the defaults, if they cannot be read, nothing can be held against a schema: that is left to Helm.
+    """
 
     path: pathlib.Path
     digest: str
@@ -80,17 +84,20 @@ class Charts:
 
     async def get(self, reference: references.Reference) -> Chart:
         """A chart, fetched or read if it is not known; raises ConfigError, or ProcessError if it cannot be fetched."""
-        known = self._known.get(reference)
-        if known is not None:
-            return known[1]
+        if chart := self._at_hand(reference):
+            return chart
         async with self._locks.setdefault(reference, asyncio.Lock()):
-            known = self._known.get(reference)
-            if known is not None:
-                return known[1]
+            if chart := self._at_hand(reference):
+                return chart
             signature = _signature(reference.path) if reference.path else None
             chart = self._take(reference.path) if reference.path else await self._fetch(reference)
             self._known[reference] = signature, chart
             return chart
+
+    def _at_hand(self, reference: references.Reference) -> Chart | None:
+        """A chart that is known and still in the cache: somebody may have cleaned that up."""
+        known = self._known.get(reference)
+        return known[1] if known is not None and known[1].path.exists() else None
 
     async def look(self) -> None:
         """Look for changes of charts that lie on this machine, until cancelled."""
@@ -133,18 +140,16 @@ class Charts:
     async def _fetch(self, reference: references.Reference) -> Chart:
         """A chart of a repository or registry, out of the cache if it was fetched before."""
         noted = self._note(reference)
-        if noted.is_file():
-            digest = str(json.loads(noted.read_text())["digest"])
-            folder = self._cache / digest
-            if folder.is_dir():
-                return _describe(folder, digest)
+        digest = _noted(noted)
+        if digest and _is_full(self._cache / digest):
+            return _describe(self._cache / digest, digest)
         self._cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix=".pull-") as scratch:
             said = await self._pull(reference, scratch)
-            content = _read(_only_archive(scratch))
+            content = _read(_only_archive(scratch, reference))
         _check(reference, hashlib.sha256(content).hexdigest(), said)
         chart = self._keep_archive(content)
-        _write(noted, json.dumps({"chart": str(reference), "digest": chart.digest}).encode())
+        _write_at_once(noted, json.dumps({"chart": str(reference), "digest": chart.digest}).encode())
         if not reference.digest:
             _log.info("the chart was fetched; pin it by adding its digest", chart=f"{reference}@sha256:{chart.digest}")
         return chart
@@ -169,7 +174,7 @@ class Charts:
     def _keep(self, digest: str, fill: Callable[[pathlib.Path], object]) -> pathlib.Path:
         """The folder in the cache for a digest, made complete or not at all."""
         folder = self._cache / digest
-        if not folder.is_dir():
+        if not _is_full(folder):
             self._cache.mkdir(parents=True, exist_ok=True)
             scratch = pathlib.Path(tempfile.mkdtemp(dir=self._cache, prefix=".new-"))
             try:
@@ -177,7 +182,7 @@ class Charts:
                 scratch.rename(folder)
             except OSError as error:
                 shutil.rmtree(scratch, ignore_errors=True)
-                if not folder.is_dir():
+                if not _is_full(folder):
                     msg = (
                         f"chart: the cache {self._cache} cannot be written: {error.strerror}; name another with `cache`"
                     )
@@ -189,9 +194,25 @@ class Charts:
         return self._cache / "references" / f"{named}.json"
 
 
-def _only_archive(folder: str) -> pathlib.Path:
-    (archive,) = pathlib.Path(folder).glob("*.tgz")
-    return archive
+def _only_archive(folder: str, reference: references.Reference) -> pathlib.Path:
+    """What Helm has fetched; raises ProcessError if that is not one archive."""
+    found = list(pathlib.Path(folder).glob("*.tgz"))
+    if len(found) != 1:
+        raise errors.ProcessError(f"fetch the chart {reference}: helm brought {len(found)} archives, and not one")
+    return found[0]
+
+
+def _noted(path: pathlib.Path) -> str:
+    """The digest that a note tells; empty if there is none that can be read."""
+    try:
+        return str(json.loads(path.read_bytes())["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _is_full(folder: pathlib.Path) -> bool:
+    """Whether a chart's folder in the cache is there, with the chart."""
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _check(reference: references.Reference, digest: str, said: str) -> None:
@@ -221,7 +242,12 @@ def _describe(folder: pathlib.Path, digest: str) -> Chart:
             schema = json.loads(texts["values.schema.json"])
         except ValueError as error:
             raise errors.ConfigError(f"chart: {path}/values.schema.json is not JSON: {error}") from error
-    defaults = _mapping(texts.get("values.yaml", ""), f"{path}/values.yaml")
+    defaults: Mapping[str, Any] = {}
+    try:
+        defaults = _mapping(texts.get("values.yaml", ""), f"{path}/values.yaml")
+    except errors.ConfigError as error:
+        _log.warning("the chart's defaults cannot be read; only Helm checks its values", error=str(error))
+        schema = None
     name, version = str(about.get("name", "")), str(about.get("version", ""))
     return Chart(path, digest, name, version, str(about.get("appVersion") or ""), defaults, schema)
 
@@ -260,11 +286,11 @@ def unquoted(path: pathlib.Path) -> list[str]:
 
 
 def _mapping(text: str, where: str) -> Mapping[str, Any]:
+    """A mapping as Helm reads it; raises ConfigError."""
     try:
-        documents = yamlfile.parse(text)
-    except yamlfile.YamlError as error:
-        raise errors.ConfigError(f"chart: {where}:{error.line}: {error}") from error
-    data = documents[0].data if documents else None
+        data = goyaml.read(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise errors.ConfigError(f"chart: {where}: {errors.shorten(str(error), 200)}") from error
     if data is not None and not isinstance(data, dict):
         raise errors.ConfigError(f"chart: {where}: must be a mapping")
     return data or {}
@@ -299,6 +325,13 @@ def _read(path: pathlib.Path) -> bytes:
 def _copy(files: Mapping[str, pathlib.Path], target: pathlib.Path) -> None:
     for name, file in files.items():
         _write(target / name, file.read_bytes())
+
+
+def _write_at_once(path: pathlib.Path, content: bytes) -> None:
+    """Write a file so that a crash leaves the old one, or the new."""
+    scratch = path.with_name(f".{path.name}-{os.getpid()}")
+    _write(scratch, content)
+    scratch.replace(path)
 
 
 def _write(path: pathlib.Path, content: bytes) -> None:

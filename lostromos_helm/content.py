@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, final
+import types
+from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
+from lostromos_core.kube import status as statuses
 from lostromos_helm import failures, manifest, storage
 
 if TYPE_CHECKING:
@@ -15,8 +17,22 @@ if TYPE_CHECKING:
     from lostromos_helm import operations, releases
 
 Action = interfaces.Action
+RELEASE: Final = ("helm.sh/v1", "Release")
+"""What stands for a release as a whole where its objects are listed."""
 NOTES = 1000
 """Characters of a chart's notes that the status repeats."""
+_OF_CHART: Final = ("chart", "version", "appVersion", "notes")
+_NONE: Final[Mapping[str, str]] = types.MappingProxyType({})
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checked:
+    """An object when it was compared: who else had written on it, what Helm owned, and what differed and was left."""
+
+    writers: str = ""
+    held: str = ""
+    left: str = ""
 
 
 @final
@@ -24,8 +40,8 @@ NOTES = 1000
 class Content:
     """One revision of a release. ``items`` is None as long as only the identities of its objects are known.
 
-    ``actions`` is what the last operation did with each, told once. ``checked``: who else had written on each object
-    when it was last compared, and what differed and was left so.
+    ``actions`` is what the last operation did with each, told once. ``checked``: how each object was when it was
+    last compared, and what differed and was left so.
     """
 
     revision: int
@@ -34,7 +50,7 @@ class Content:
     status: Mapping[str, Any]
     actions: dict[members.Key, interfaces.Action] = dataclasses.field(default_factory=dict)
     pruned: tuple[interfaces.ObjectRef, ...] = ()
-    checked: dict[members.Key, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    checked: dict[members.Key, Checked] = dataclasses.field(default_factory=dict)
 
     def planned(self) -> Iterator[interfaces.ObjectResult]:
         """What an operation would do with each object."""
@@ -63,34 +79,50 @@ def of(release: Mapping[str, Any], place: releases.Place, before: Before, secret
             made.actions[key] = Action.CREATED
         else:
             made.actions[key] = Action.UNCHANGED if old.digest == item.digest else Action.UPDATED
-    made.pruned = tuple(item.ref for key, item in before.serving.items() if key not in made.items)
+    gone = (item for key, item in before.serving.items() if key not in made.items)
+    made.pruned = tuple(item.ref for item in gone if not item.kept)
     return made
 
 
 def told(owner: interfaces.Resource, revision: storage.Revision) -> Content | None:
-    """What the resource's own status says, if it is about this revision: a hint that saves reading the Secret."""
-    status = owner.data.get("status") or {}
-    said, listed = status.get("release"), status.get("resources")
-    if not isinstance(said, dict) or not isinstance(listed, list):
+    """What the resource's own status says, if it is about this revision: a hint that saves reading the Secret.
+
+    A status that tells of a failure, or of so many objects that some may be left out, does not list what is there.
+    """
+    said, listed = _said(owner), (owner.data.get("status") or {}).get("resources")
+    if not said.get("chart") or not isinstance(listed, list) or len(listed) >= statuses.MAX_OBJECTS:
         return None
     about = said.get("namespace"), said.get("name"), said.get("revision"), said.get("status")
     if about != (revision.namespace, revision.name, revision.number, storage.DEPLOYED):
         return None
+    entries = [one for one in listed if isinstance(one, dict) and one.get("action") != Action.PRUNED.value]
     refs = tuple(
         interfaces.ObjectRef(*(str(one.get(key) or "") for key in ("apiVersion", "kind", "namespace", "name")))
-        for one in listed
-        if isinstance(one, dict) and one.get("action") != Action.PRUNED.value
+        for one in entries
     )
-    return Content(revision.number, refs, None, said) if refs else None
+    failed = any(one.get("action") == Action.FAILED.value for one in entries)
+    whole = any((ref.api_version, ref.kind) == RELEASE for ref in refs)
+    return None if failed or whole or not refs else Content(revision.number, refs, None, said)
 
 
-async def read(kube: client.Kube, revision: storage.Revision) -> Content:
-    """What Helm keeps of a revision; raises ApiError, RefusedError."""
+def namespace_told(owner: interfaces.Resource) -> str:
+    """Where a resource's status says that its release is; empty if it does not say."""
+    return str(_said(owner).get("namespace") or "")
+
+
+def _said(owner: interfaces.Resource) -> Mapping[str, Any]:
+    """What a resource's status says of its release."""
+    said = (owner.data.get("status") or {}).get("release")
+    return said if isinstance(said, dict) else {}
+
+
+async def read(kube: client.Kube, revision: storage.Revision, secrets: Mapping[str, str] = _NONE) -> Content:
+    """What Helm keeps of a revision; raises ApiError, RefusedError. ``secrets``: see ``failures.hide``."""
     stored = await storage.load(kube, revision)
     if stored is None:
         msg = f"the release {revision.namespace}/{revision.name} has changed meanwhile"
         raise errors.ApiError(msg, status=0, retryable=True)
-    return _read(stored.release, (revision.namespace, revision.name), {})
+    return _read(stored.release, (revision.namespace, revision.name), secrets)
 
 
 async def before(kube: client.Kube, history: Sequence[storage.Revision], known: Content | None) -> Before:
@@ -115,10 +147,15 @@ async def before(kube: client.Kube, history: Sequence[storage.Revision], known: 
 
 
 def failed_status(order: operations.Order, history: Sequence[storage.Revision]) -> Mapping[str, Any]:
-    """What is said of a release that could not be made as it shall be."""
+    """What is said of a release that could not be made as it shall be, and still of the revision that serves."""
     found: dict[str, Any] = {"name": order.place[1], "namespace": order.place[0]}
     if history:
         found |= {"revision": history[-1].number, "status": history[-1].status}
+    said = _said(order.owner)
+    if (said.get("namespace"), said.get("name")) == order.place and any(
+        one.status == storage.DEPLOYED for one in history
+    ):
+        found |= {key: said[key] for key in _OF_CHART if key in said}
     return found
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 3
 """How many fields of one object are named."""
+_TRIES: Final = 3
 _BOOKKEEPING: Final = frozenset(
     {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"}
 )
@@ -60,46 +61,80 @@ class Drift:
     async def find(self, item: manifest.Item, place: releases.Place) -> Difference:
         """What applying an object again would change; raises ApiError, RefusedError if it is not the release's."""
         path = await self._path(item)
-        try:
-            there = await self._kube.request("GET", path, action=f"read {item.ref}")
-        except errors.ApiError as error:
-            if error.status == requests.NOT_FOUND:
-                return Difference(missing=True)
-            raise
+        there = await self._read(item, path)
+        if there is None:
+            return Difference(missing=True)
         annotations = there["metadata"].get("annotations") or {}
         if annotations.get(live.RELEASE, place[1]) != place[1]:
             msg = f"{item.ref} belongs to the release {annotations.get(live.RELEASE)} by now"
             raise errors.RefusedError(msg)
-        made = await self._apply(item, place, path, dry_run=True)
+        made = await self._apply(item, place, path, there, dry_run=True)
         return Difference(tuple(_differences(_view(there), _view(made), "")))
 
     async def try_out(self, item: manifest.Item, place: releases.Place) -> None:
         """Apply an object without any effect; raises what the API server has against it."""
-        await self._apply(item, place, await self._path(item), dry_run=True)
+        await self._apply_over(item, place, dry_run=True)
 
     async def repair(self, item: manifest.Item, place: releases.Place) -> None:
         """Apply an object again, over whoever changed it; raises ApiError."""
-        await self._apply(item, place, await self._path(item), dry_run=False)
+        await self._apply_over(item, place, dry_run=False)
+
+    async def _apply_over(self, item: manifest.Item, place: releases.Place, *, dry_run: bool) -> None:
+        """Apply an object with what is ignored as it is now: nobody else's change to that is undone meanwhile."""
+        path = await self._path(item)
+        for attempt in range(_TRIES):
+            there = await self._read(item, path) if self._ignore.get(item.ref.kind) else None
+            try:
+                await self._apply(item, place, path, there, dry_run=dry_run)
+            except errors.ApiError as error:
+                if there is None or error.status != requests.CONFLICT or attempt == _TRIES - 1:
+                    raise
+            else:
+                return
+
+    async def _read(self, item: manifest.Item, path: str) -> Mapping[str, Any] | None:
+        """The live object, None if it is gone."""
+        try:
+            found: Mapping[str, Any] = await self._kube.request("GET", path, action=f"read {item.ref}")
+        except errors.ApiError as error:
+            if error.status == requests.NOT_FOUND:
+                return None
+            raise
+        return found
 
     async def _path(self, item: manifest.Item) -> str:
         ref = item.ref
         kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
         return paths.item(ref.api_version, kind.plural, ref.namespace if kind.namespaced else "", ref.name)
 
-    async def _apply(self, item: manifest.Item, place: releases.Place, path: str, *, dry_run: bool) -> Any:  # noqa: ANN401
+    async def _apply(
+        self,
+        item: manifest.Item,
+        place: releases.Place,
+        path: str,
+        there: Mapping[str, Any] | None,
+        *,
+        dry_run: bool,
+    ) -> Any:  # noqa: ANN401 - an API answer
         query = {"fieldManager": live.MANAGER, "force": "true"}
+        body = self._body(item, place, there)
+        if there and not dry_run and item.ref.kind in self._ignore:
+            body["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
         answer: Any = await self._kube.request(
             "PATCH",
             path,
             action=f"{'compare' if dry_run else 'repair'} {item.ref}",
             query={**query, "dryRun": "All"} if dry_run else query,
-            body=self._body(item, place),
+            body=body,
             content_type=clients.APPLY,
         )
         return answer
 
-    def _body(self, item: manifest.Item, place: releases.Place) -> Mapping[str, Any]:
-        """An object as Helm applies it: with its own label and annotations, and without what is ignored."""
+    def _body(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any] | None) -> dict[str, Any]:
+        """An object as Helm applies it: with its own label and annotations, and what is ignored as it is ``there``.
+
+        An ignored field that was left out would be removed, if nobody but Helm owns it.
+        """
         metadata = item.data["metadata"]
         marked = {
             **metadata,
@@ -108,9 +143,24 @@ class Drift:
         }
         body = {**item.data, "metadata": marked}
         body.pop("status", None)
-        found = (fields.point(pointer, body) for pointer in self._ignore.get(item.ref.kind, ()))
-        kept: Mapping[str, Any] = fields.without(body, [path for path in found if path])
-        return kept
+        for pointer in self._ignore.get(item.ref.kind, ()) if there else ():
+            body = _as_there(body, there, fields.point(pointer, body))
+        return body
+
+
+def _as_there(body: Any, there: Any, path: Sequence[str | int] | None) -> Any:  # noqa: ANN401 - any JSON values
+    """A body with the field at a path as it is in another one; without it, if there is none."""
+    if not path:
+        return body
+    step, *rest = path
+    try:
+        below = there[step]
+    except (KeyError, IndexError, TypeError):
+        return fields.without(body, [path])
+    value = _as_there(body[step], below, rest) if rest else below
+    if isinstance(body, list):
+        return [value if index == step else item for index, item in enumerate(body)]
+    return {**body, step: value}
 
 
 def _view(item: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ been taken out: the operator's variables and the Secrets that went into the valu
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -74,11 +75,18 @@ def explain(done: process.Completed, action: str, secrets: Mapping[str, str]) ->
 
 
 def hide(text: str, secrets: Mapping[str, str]) -> str:
-    """A text without the secrets in it, the longest first, in whatever way they are quoted."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        stands = secrets[secret].replace("\\", r"\\")
+    """A text without the secrets in it, plain or in base64, the longest first, in whatever way they are quoted."""
+    forms = {form: stands for secret, stands in secrets.items() for form in (*_encoded(secret), secret)}
+    for secret in sorted(forms, key=len, reverse=True):
+        stands = forms[secret].replace("\\", r"\\")
         text = re.sub("".join(map(_quoted, secret)), stands, text)
     return text
+
+
+def _encoded(text: str) -> Iterator[str]:
+    """A text in base64, as the data of a Secret; without the end, that another text behind it would change."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(text.encode(errors="surrogatepass")).decode().rstrip("=")
 
 
 def _quoted(character: str) -> str:

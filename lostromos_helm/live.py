@@ -38,13 +38,17 @@ _SOON: Final = 0.7
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
-    """One object. ``why_not``: why it is not ready. ``writers``: who else wrote what, empty if nobody."""
+    """One object. ``why_not``: why it is not ready. ``writers``: who else wrote what, empty if nobody.
+
+    ``held`` is a digest of what Helm owns of it: who only removes a field of Helm's owns nothing himself.
+    """
 
     uid: str
     version: int
     place: releases.Place
     why_not: str
     writers: str
+    held: str
 
 
 @final
@@ -104,7 +108,7 @@ class Live:
         self._news.set()
         if not known:
             return  # who needs it waits for the whole list
-        if before is None or (before.uid, before.why_not, before.writers) != (seen.uid, seen.why_not, seen.writers):
+        if before is None or _says(before) != _says(seen):
             self._changed(seen.place)
 
     def _drop(self, key: members.Key) -> None:
@@ -137,6 +141,7 @@ class _Sink:
             place=(annotations.get(NAMESPACE, ""), annotations[RELEASE]),
             why_not=readiness.why_not(item),
             writers=_writers(item),
+            held=_held(item),
         )
         self._live._put(key, seen, known=self.arrival.complete)  # noqa: SLF001 - as above
 
@@ -156,6 +161,25 @@ class _Sink:
         return self._kind.api_version.rpartition("/")[0], self._kind.name, namespace, name
 
 
+def _says(seen: Seen) -> tuple[str, ...]:
+    """What is news if it changes."""
+    return seen.uid, seen.why_not, seen.writers, seen.held
+
+
+def _held(item: Mapping[str, Any]) -> str:
+    """A digest of the fields that Helm owns; their values are not in it."""
+    owned = [entry.get("fieldsV1") for entry in item["metadata"].get("managedFields") or () if _is_helms(entry)]
+    return _digest(owned) if owned else ""
+
+
+def _is_helms(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("manager") == MANAGER) and entry.get("subresource") != "status"
+
+
+def _digest(content: Any) -> str:  # noqa: ANN401 - any JSON value
+    return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+
+
 def _writers(item: Mapping[str, Any]) -> str:
     """Who else wrote on an object, and when, and a digest: as long as that is the same, nobody changed anything again.
 
@@ -171,5 +195,4 @@ def _writers(item: Mapping[str, Any]) -> str:
         return ""
     rest = {key: value for key, value in item.items() if key not in {"apiVersion", "kind", "metadata", "status"}}
     content = rest or metadata.get("resourceVersion")
-    digest = hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
-    return "; ".join([*sorted(others), digest])
+    return "; ".join([*sorted(others), _digest(content)])

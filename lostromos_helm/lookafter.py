@@ -10,13 +10,13 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery, fights, paths, requests
-from lostromos_helm import content, drift, live, storage
+from lostromos_helm import content, drift, failures, live, manifest, storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lostromos_core.kube import client, members
-    from lostromos_helm import manifest, operations, releases, settings
+    from lostromos_helm import operations, releases, settings
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -30,9 +30,14 @@ class _Case:
 
     found: content.Content
     revision: storage.Revision
-    place: releases.Place
+    order: operations.Order
     ref: interfaces.ObjectRef
     key: members.Key
+
+    @property
+    def place(self) -> releases.Place:
+        """Its release."""
+        return self.order.place
 
     @property
     def item(self) -> manifest.Item | None:
@@ -68,7 +73,7 @@ class Care:
         self._fights: dict[tuple[releases.Place, members.Key], fights.Fight] = {}
 
     async def look(
-        self, found: content.Content, revision: storage.Revision, place: releases.Place
+        self, found: content.Content, revision: storage.Revision, order: operations.Order
     ) -> list[interfaces.ObjectResult]:
         """How each object of a release fares; what differs is repaired, if it shall be."""
         actions, found.actions = found.actions, {}
@@ -76,7 +81,7 @@ class Care:
         watched = [await self._watched(ref) for ref in found.refs]
         results = []
         for (ref, is_watched), written in zip(watched, found.refs, strict=True):
-            case = _Case(found, revision, place, ref, written.key)
+            case = _Case(found, revision, order, ref, written.key)
             action = actions.get(case.key, Action.UNCHANGED)
             results.append(await self._fares(case, action) if is_watched else case.result(action))
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
@@ -86,12 +91,12 @@ class Care:
         watched = [await self._watched(ref) for ref in found.refs]
         await self._live.settle([ref.key for ref, is_watched in watched if is_watched])
 
-    async def try_out(self, found: content.Content, place: releases.Place) -> list[interfaces.ObjectResult]:
+    async def try_out(self, found: content.Content, order: operations.Order) -> list[interfaces.ObjectResult]:
         """What an operation would do with each object, or what the API server has against it: Helm does not ask."""
         results = list(found.planned())
         for index, result in enumerate(results):
             item = (found.items or {}).get(result.ref.key)
-            refused = await self._refused(item, place) if item is not None else None
+            refused = await self._refused(item, order) if item is not None else None
             results[index] = refused or result
         return results
 
@@ -103,23 +108,20 @@ class Care:
             return ()
         try:
             found = await content.read(self._kube, newest[0])
-            refused = [await self._refused(item, order.place) for item in (found.items or {}).values()]
+            refused = [await self._refused(item, order) for item in (found.items or {}).values()]
         except errors.LostromosError:
             return ()
         return tuple(one for one in refused if one is not None)
 
-    async def _refused(self, item: manifest.Item, place: releases.Place) -> interfaces.ObjectResult | None:
-        """What the API server has against an object, found by a dry run."""
+    async def _refused(self, item: manifest.Item, order: operations.Order) -> interfaces.ObjectResult | None:
+        """What the API server has against an object, found by a dry run; it may repeat values that are secret."""
         try:
-            await self._drift.try_out(item, place)
-        except errors.ApiError as error:
-            cause = error.causes[0] if error.causes else None
-            message = f"{cause.field}: {cause.message}" if cause and cause.field else str(error)
-            return interfaces.ObjectResult(
-                item.ref, Action.FAILED, f"{item.ref}: {message}", item.file, error.retryable
-            )
+            await self._drift.try_out(item, order.place)
         except errors.LostromosError as error:
-            return interfaces.ObjectResult(item.ref, Action.FAILED, f"{item.ref}: {error}", item.file, error.retryable)
+            cause = error.causes[0] if isinstance(error, errors.ApiError) and error.causes else None
+            message = f"{cause.field}: {cause.message}" if cause and cause.field else str(error)
+            said = failures.hide(f"{item.ref}: {message}", order.secrets)
+            return interfaces.ObjectResult(item.ref, Action.FAILED, said, item.file, error.retryable)
         return None
 
     async def remove_leftovers(self, before: content.Before, made: content.Content, place: releases.Place) -> None:
@@ -129,15 +131,33 @@ class Care:
             if key not in kept and key not in before.serving:
                 await self._delete(item, place)
 
+    async def lacks_a_kind(self, place: releases.Place) -> bool:
+        """Whether the cluster does not serve a kind of a release any more, so that Helm cannot remove it."""
+        kinds = {(item.ref.api_version, item.ref.kind) for item in await self._items(place)}
+        for kind in kinds:
+            self._kube.discovery.forget(*kind)
+        try:
+            for kind in kinds:
+                await self._kube.discovery.kind(*kind)
+        except discovery.NoSuchKindError:
+            return True
+        return False
+
     async def remove_by_hand(self, place: releases.Place) -> None:
         """Uninstall without Helm, which cannot remove kinds that are not served any more; raises ApiError."""
-        history = sorted([one async for one in storage.history(self._kube, *place)], key=lambda one: one.number)
-        for revision in history[-1:]:
-            for item in ((await content.read(self._kube, revision)).items or {}).values():
-                await self._delete(item, place)
-        for revision in history:
+        for item in await self._items(place):
+            await self._delete(item, place)
+        async for revision in storage.history(self._kube, *place):
             path = paths.item("v1", "secrets", revision.namespace, revision.secret)
             await self._kube.request_bytes("DELETE", path, action=f"remove the release {place[0]}/{place[1]}")
+
+    async def _items(self, place: releases.Place) -> Sequence[manifest.Item]:
+        """The objects of a release's newest revision, as the cluster has it now."""
+        history = [one async for one in storage.history(self._kube, *place)]
+        if not history:
+            return ()
+        newest = max(history, key=lambda one: one.number)
+        return tuple(((await content.read(self._kube, newest)).items or {}).values())
 
     async def _watched(self, ref: interfaces.ObjectRef) -> tuple[interfaces.ObjectRef, bool]:
         """An object with the namespace that it really is in, and whether we see it."""
@@ -154,17 +174,19 @@ class Care:
 
     async def _fares(self, case: _Case, action: interfaces.Action) -> interfaces.ObjectResult:
         seen, checked = self._live.get(case.ref.key), case.found.checked
-        writers = seen.writers if seen else ""
-        before, left = checked.get(case.key, ("", ""))
-        if self._mode != "off" and (seen is None or writers != before):
+        before = checked.setdefault(case.key, content.Checked(held=seen.held if seen else ""))
+        if self._mode != "off" and (seen is None or _is_touched(seen, before)):
             result = await self._compare(case)
             left = result.message if result and result.action is Action.DRIFTED else ""
             if result is None or result.action is not Action.FAILED:
-                checked[case.key] = writers, left
+                now = (seen.writers, seen.held) if seen else ("", "")
+                before = checked[case.key] = content.Checked(*now, left)
             if result is not None:
                 return result
-        if left:
-            return case.result(Action.DRIFTED, left)
+        elif seen and not before.held:
+            checked[case.key] = dataclasses.replace(before, held=seen.held)
+        if before.left:
+            return case.result(Action.DRIFTED, before.left)
         if seen is None:
             return case.result(Action.WAITING, "it is not there")
         if seen.why_not:
@@ -173,29 +195,31 @@ class Care:
 
     async def _compare(self, case: _Case) -> interfaces.ObjectResult | None:
         """What an object that somebody touched differs in, and what is done about it."""
-        if case.found.items is None:
-            case.found.items = (await content.read(self._kube, case.revision)).items
-        item = case.item
-        if item is None:
-            return None
         try:
-            difference = await self._difference(item, case.place)
+            if case.found.items is None:
+                case.found.items = (await content.read(self._kube, case.revision)).items
+            item = case.item
+            if item is None:
+                return None
+            difference = await self._difference(item, case)
             if not difference:
                 return None
             if self._mode == "warn":
                 return case.result(Action.DRIFTED, str(difference))
             return await self._repair(case, item, str(difference))
         except errors.LostromosError as error:
-            return case.result(Action.FAILED, str(error), retryable=error.retryable)
+            said = failures.hide(str(error), case.order.secrets)
+            return case.result(Action.FAILED, said, retryable=error.retryable)
 
-    async def _difference(self, item: manifest.Item, place: releases.Place) -> drift.Difference:
+    async def _difference(self, item: manifest.Item, case: _Case) -> drift.Difference:
         """What differs; nothing, if the API server cannot tell, as with fields that it does not know and Helm drops."""
         try:
-            return await self._drift.find(item, place)
+            return await self._drift.find(item, case.place)
         except errors.ApiError as error:
             if error.retryable:
                 raise
-            _log.warning("an object of a release cannot be compared", object=str(item.ref), error=str(error))
+            said = failures.hide(str(error), case.order.secrets)
+            _log.warning("an object of a release cannot be compared", object=str(item.ref), error=said)
             return drift.Difference()
 
     async def _repair(self, case: _Case, item: manifest.Item, what: str) -> interfaces.ObjectResult:
@@ -213,7 +237,9 @@ class Care:
         return case.result(Action.UPDATED)
 
     async def _delete(self, item: manifest.Item, place: releases.Place) -> None:
-        """Delete an object, if it is a release's."""
+        """Delete an object, if it is a release's, and need not be kept."""
+        if item.kept:
+            return
         try:
             kind = await self._kube.discovery.kind(item.ref.api_version, item.ref.kind)
         except discovery.NoSuchKindError:
@@ -222,5 +248,12 @@ class Care:
         path = paths.item(item.ref.api_version, kind.plural, namespace, item.ref.name)
         there = await requests.read(self._kube, path, str(item.ref))
         annotations = (there or {}).get("annotations") or {}
+        if manifest.is_kept(annotations):
+            return
         if there and (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) == place:
             await requests.delete(self._kube, path, there["uid"], action=f"delete {item.ref}")
+
+
+def _is_touched(seen: live.Seen, before: content.Checked) -> bool:
+    """Whether somebody else wrote on an object, or took a field off it, since it was looked at."""
+    return seen.writers != before.writers or before.held not in {"", seen.held}

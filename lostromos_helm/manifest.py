@@ -29,6 +29,17 @@ class Item:
     file: str
     digest: bytes
 
+    @property
+    def kept(self) -> bool:
+        """Whether it stays when the release does not have it any more, or is uninstalled."""
+        annotations = self.data["metadata"].get("annotations")
+        return isinstance(annotations, dict) and is_kept(annotations)
+
+
+def is_kept(annotations: Mapping[str, Any]) -> bool:
+    """Whether an object's annotations keep it. Source: https://helm.sh/docs/howto/charts_tips_and_tricks."""
+    return str(annotations.get("helm.sh/resource-policy", "")).strip().lower() == "keep"
+
 
 def parse(text: str, namespace: str) -> list[Item]:
     """The objects of a manifest, without a namespace in the release's: only the cluster knows which are in none.

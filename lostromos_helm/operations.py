@@ -72,12 +72,15 @@ class Operations:
 
     async def upgrade(self, order: Order, revision: int) -> Mapping[str, Any]:
         """Make ``revision`` of a release; as ``install``."""
-        return await self._run("upgrade", order, revision, [], **{"history-max": str(self._options.history)})
+        # A release that Helm 3 made stays with its way of writing, in which no conflict can be forced, unless told.
+        switches = ["server-side=true"] if self._forces else []
+        return await self._run("upgrade", order, revision, switches, **{"history-max": str(self._options.history)})
 
     async def uninstall(self, place: releases.Place) -> None:
         """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure."""
         namespace, name = place
-        switches = [*([] if self._options.hooks else ["no-hooks"]), *(["dry-run"] if self._dry_run else [])]
+        chosen = {"no-hooks": not self._options.hooks, "wait": self._options.wait, "dry-run": self._dry_run}
+        switches = [name for name, wanted in chosen.items() if wanted]
         done = await self._helm.run(
             "uninstall", name, f"--namespace={namespace}", "--ignore-not-found", *self._helm.limits(),
             *binary.flags({}, switches),
@@ -101,7 +104,7 @@ class Operations:
         async with self._known(shape) as known:
             flags = binary.flags(named, [*switches, *self._switches(known=known)])
             command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
-            done = await self._helm.run(*command, stdin=order.input)
+            done = await self._helm.run(*command, stdin=order.input, patient=self._options.waits)
             if done.status:
                 raise failures.explain(done, f"{verb} the {order.name}", order.secrets)
             self._validated.add(shape)
@@ -128,16 +131,21 @@ class Operations:
             ended.set()
             self._validating.pop(shape, None)
 
+    @property
+    def _forces(self) -> bool:
+        """Whether fields of other managers are taken: only Helm 4 knows of them."""
+        return self._helm.version.major > 3 and self._options.conflicts == "force"  # noqa: PLR2004 - the major version
+
     def _switches(self, *, known: bool) -> list[str]:
         """The switches of install and upgrade; Helm 4 has other names for some."""
         options, four = self._options, self._helm.version.major > 3  # noqa: PLR2004 - the major version
         chosen = {
             "disable-openapi-validation": known,
-            "wait": options.wait or options.atomic,
+            "wait": options.waits,
             ("rollback-on-failure" if four else "atomic"): options.atomic,
             "no-hooks": not options.hooks,
             "take-ownership": options.adopt,
-            "force-conflicts": four and options.conflicts == "force",
+            "force-conflicts": self._forces,
             "dry-run=server": self._dry_run,
         }
         return [name for name, wanted in chosen.items() if wanted]
@@ -152,4 +160,5 @@ class Operations:
         }
         if storage.is_label(ref.name) and (not ref.namespace or storage.is_label(ref.namespace)):
             found |= {storage.NAME: ref.name, **({storage.NAMESPACE: ref.namespace} if ref.namespace else {})}
-        return found
+        kind = f"{ref.kind}.{ref.group}"
+        return {**found, storage.KIND: kind} if storage.is_label(kind) else found

@@ -58,9 +58,8 @@ def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it 
     name = f"the release {newest.namespace}/{newest.name}"
     if newest.owner != owner and not adopt:
         whose = "belongs to another resource" if newest.owner else "was not made by Lostrómos"
-        return Decision(
-            Step.REFUSE, f"{name} is there and {whose}; choose another `prefix`, or take it over with `adopt: true`"
-        )
+        way_out = f"take it over with `adopt: true`{' when that is gone' if newest.owner else ''}"
+        return Decision(Step.REFUSE, f"{name} is there and {whose}; choose another `prefix`, or {way_out}")
     if newest.pending and not (newest.ours and newest.owner == owner):
         left = newest.modified + patience - now
         if left > 0:
@@ -70,6 +69,7 @@ def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it 
         return Decision(Step.RECOVER)
     if newest.status in _ENDED:
         return Decision(Step.REPLACE)
-    if newest.status == storage.DEPLOYED and newest.ours and newest.digest == digest and not again:
+    same = newest.ours and newest.owner == owner and newest.digest == digest
+    if newest.status == storage.DEPLOYED and same and not again:
         return Decision(Step.NOTHING)
     return Decision(Step.UPGRADE)

@@ -7,10 +7,22 @@ from typing import Annotated, Self
 
 import pydantic
 
-from lostromos_core import Backend, ConfigError, Options, ValuesRenderer, hookimpl
-from lostromos_core.backends import ValuesOptions
+from lostromos_core import Backend, ConfigError, Options, ValuesRenderer, backends, hookimpl
 from lostromos_helm import applier, charts, references, settings, template
 
+
+def _relative(text: str, info: pydantic.ValidationInfo) -> str:
+    """A path, relative to the folder of the configuration file."""
+    return str(backends.relative(pathlib.Path(text), info)) if text else ""
+
+
+def _program(text: str, info: pydantic.ValidationInfo) -> str:
+    """A program: a path as all others, or a name alone, which is looked for on PATH."""
+    return str(backends.relative(pathlib.Path(text), info).absolute()) if "/" in text else text
+
+
+Path = Annotated[str, pydantic.AfterValidator(_relative)]
+Program = Annotated[str, pydantic.AfterValidator(_program)]
 Pointer = Annotated[str, pydantic.StringConstraints(pattern=r"^(/[^/]+)+$")]
 
 
@@ -36,19 +48,19 @@ class AccessOptions(Options):
         default="",
         description="A folder or .tgz (relative to this file), oci://HOST/NAME:VERSION, https://HOST/NAME:VERSION.",
     )
-    registry_config: str = pydantic.Field(
+    registry_config: Path = pydantic.Field(
         default="", alias="registryConfig", description="A file with credentials for OCI registries, as Docker's."
     )
-    ca_file: str = pydantic.Field(
+    ca_file: Path = pydantic.Field(
         default="", alias="caFile", description="Certificates of the authority of a repository or registry."
     )
     plain_http: bool = pydantic.Field(
         default=False, alias="plainHttp", description="Whether OCI registries are reached without TLS."
     )
-    binary: str = pydantic.Field(default="", description="The path of helm; found on PATH by default.")
+    binary: Program = pydantic.Field(default="", description="The path of helm; found on PATH by default.")
     processes: int = pydantic.Field(default=4, ge=1, le=64, description="Calls of helm at the same time.")
     timeout: float = pydantic.Field(default=300.0, gt=0, description="Seconds that one operation may take.")
-    cache: str = pydantic.Field(
+    cache: Path = pydantic.Field(
         default="", description="Where charts are kept; by default in lostromos/helm of the user's cache folder."
     )
     _base: pathlib.Path = pathlib.Path()
@@ -119,8 +131,9 @@ class HelmOptions(AccessOptions):
 class HelmTemplateOptions(AccessOptions):
     """A chart's manifests, for any applier."""
 
-    values: ValuesOptions = pydantic.Field(
-        default_factory=ValuesOptions, description="How the values are made: the options of the renderer `values`."
+    values: backends.ValuesOptions = pydantic.Field(
+        default_factory=backends.ValuesOptions,
+        description="How the values are made: the options of the renderer `values`.",
     )
     kinds: tuple[str, ...] = pydantic.Field(
         default=(), description="More kinds than the chart makes of its defaults: Deployment.apps, or ConfigMap."

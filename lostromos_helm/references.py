@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _REMOTE: Final = re.compile(
-    r"(?P<scheme>oci|https?)://(?P<where>[^\s@]+)/(?P<name>[^\s/:@]+):(?P<version>[^\s:@/]+)(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+    r"(?P<scheme>oci|https?)://(?P<where>[^\s@]+)/(?P<name>[A-Za-z0-9][\w.-]*):(?P<version>[^\s:@/]+)"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
+    re.ASCII,
 )
+_REPOSITORY: Final = re.compile(r"(?:oci|https?)://[^\s@]+")
+_USER: Final = re.compile(r"//[^/\s]*@")
+"""A user, and perhaps a password, in a URL."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+"""A chart's name: nothing that Helm could take for an option."""
 _EXACT: Final = re.compile(r"v?\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:[+_][0-9A-Za-z.-]+)?")
 _WAY_OUT: Final = (
     "write a folder, a .tgz file, oci://REGISTRY/PATH/NAME:VERSION or https://REPOSITORY/NAME:VERSION, with "
@@ -53,14 +60,25 @@ def parse(text: str, base: pathlib.Path) -> Reference:
         return Reference(path=base / text)
     found = _REMOTE.fullmatch(text)
     if found is None:
-        msg = f"the chart {errors.shorten(text, 120)!r} cannot be read as a reference; {_WAY_OUT}"
+        shown = errors.shorten(_USER.sub("//***@", text), 120)
+        msg = f"the chart {shown!r} cannot be read as a reference; {_WAY_OUT}"
         raise errors.ConfigError(msg)
     repository = f"{found['scheme']}://{found['where']}"
     return remote(repository, found["name"], found["version"], found["digest"] or "")
 
 
 def remote(repository: str, name: str, version: str, digest: str = "") -> Reference:
-    """A chart of a repository or registry; raises ConfigError if its version is not exact."""
+    """A chart of a repository or registry; raises ConfigError if that cannot be one, or the version is not exact."""
+    if not _NAME.fullmatch(name):
+        msg = f"no chart can be named {errors.shorten(name, 120)!r}: use letters, digits, '-', '_' and '.'"
+        raise errors.ConfigError(msg)
+    if not _REPOSITORY.fullmatch(repository):
+        # Not repeated: there may be a password in it.
+        msg = (
+            f"the repository of the chart {name} must be oci://HOST/PATH or https://HOST/PATH, without a user and a "
+            "password: for registries, these go into the file that `registryConfig` names"
+        )
+        raise errors.ConfigError(msg)
     if not _EXACT.fullmatch(version):
         msg = (
             f"the chart {name} needs an exact version, such as 1.2.3, and {version!r} is none: releases would change "

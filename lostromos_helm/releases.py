@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, final
 
-from lostromos_core.kube import arrival, media, paths, watch
+import structlog
+
+from lostromos_core import errors
+from lostromos_core.kube import arrival, media, paths, requests, watch
 from lostromos_helm import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lostromos_core import errors
     from lostromos_core.kube import client
 
 Place = tuple[str, str]
 """Namespace and name of a release."""
+_log = structlog.get_logger("lostromos.helm")
 _MOMENT: Final = 1.0
+_FORBIDDEN: Final = 403
 _SECRET: Final = "Secret"  # noqa: S105 - a kind
 
 
@@ -39,20 +43,42 @@ class Releases:
         self._namespaces = tuple(namespaces) or ("",)
         self._changed = changed
         self._arrivals: dict[str, arrival.Arrival] = {}
+        self._asked: set[tuple[str, str]] = set()
         self._news = asyncio.Event()
         self._revisions: dict[Place, dict[int, storage.Revision]] = {}
         self._secrets: dict[Place, tuple[Place, int]] = {}
         self._places: dict[str, set[Place]] = {}
 
-    async def ready(self, namespace: str) -> None:
-        """Begin to watch, and wait until all there is is known; raises ApiError."""
-        for place in {namespace, *self._namespaces} if self._namespaces != ("",) else {""}:
+    async def ready(self, namespace: str = "") -> None:
+        """Begin to watch, in one more namespace if it is named, and wait until all is known; raises ApiError."""
+        more = {namespace} if namespace and self._namespaces != ("",) else set()
+        for place in {*more, *self._namespaces}:
             if place not in self._arrivals:
                 kind = await self._kube.discovery.kind("v1", _SECRET)
                 needs = "give the operator the verbs list and watch on secrets (v1)"
                 self._arrivals[place] = arrival.Arrival(kind, why="watch the releases in", needs=needs)
                 self._kube.background(self._watch(place).run, name=f"watch releases {place}")
             await self._arrivals[place].wait()
+
+    async def look(self, namespace: str, owner: str) -> None:
+        """Ask once for an owner's releases in a namespace, unless that is watched; raises ApiError."""
+        if self._namespaces == ("",) or namespace in self._arrivals or (namespace, owner) in self._asked:
+            return
+        path, action = paths.collection("v1", "secrets", namespace), f"look for earlier releases in {namespace}"
+        try:
+            async for metadata in requests.pages(
+                self._kube, path, action=action, labels=f"{self._labels},{storage.OWNER}={owner}"
+            ):
+                found = storage.read(metadata)
+                if found is not None:
+                    place = found.namespace, found.name
+                    self._revisions.setdefault(place, {})[found.number] = found
+                    self._note(place, found)
+        except errors.ApiError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            _log.warning("releases that may be there are not removed", error=str(error))
+        self._asked.add((namespace, owner))
 
     def of(self, place: Place) -> list[storage.Revision]:
         """The revisions of a release that carry our labels, oldest first."""
@@ -68,6 +94,7 @@ class Releases:
     def forget(self, owner: str) -> None:
         """The owner is gone, and its releases are."""
         self._places.pop(owner, None)
+        self._asked = {asked for asked in self._asked if asked[1] != owner}
 
     def newest(self) -> list[storage.Revision]:
         """The newest revision of each release."""

@@ -92,6 +92,11 @@ class Settings:
         return controller if self.prefix is None else self.prefix
 
     @property
+    def waits(self) -> bool:
+        """Whether Helm waits until objects are ready."""
+        return self.wait or self.atomic
+
+    @property
     def folder(self) -> pathlib.Path:
         """Where charts and Helm's own caches are kept."""
         if self.cache:

@@ -36,7 +36,9 @@ REVISION: Final = "lostromos.dev/revision"
 NAMESPACE: Final = "lostromos.dev/resource-namespace"
 NAME: Final = "lostromos.dev/resource"
 """Labels: the resource's namespace and name, if they can be labels."""
-OWN: Final = (CONTROLLER, OWNER, INPUT, REVISION, NAMESPACE, NAME)
+KIND: Final = "lostromos.dev/resource-kind"
+"""Label: the resource's kind and group, if that can be one: ``Shop.example.com``."""
+OWN: Final = (CONTROLLER, OWNER, INPUT, REVISION, NAMESPACE, NAME, KIND)
 
 DEPLOYED: Final = "deployed"
 FAILED: Final = "failed"
@@ -53,7 +55,10 @@ def is_label(text: str) -> bool:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision of a release, as the metadata of its Secret say it. ``written`` is what we made it as, 0 if not."""
+    """One revision of a release, as the metadata of its Secret say it. ``written`` is what we made it as, 0 if not.
+
+    ``key`` and ``kind`` (group and kind) are of the owner; empty if they are not known.
+    """
 
     namespace: str
     name: str
@@ -67,6 +72,7 @@ class Revision:
     modified: float
     version: int
     secret: str
+    kind: tuple[str, str] = ("", "")
 
     @property
     def ours(self) -> bool:
@@ -86,6 +92,7 @@ def read(metadata: Mapping[str, Any]) -> Revision | None:
         return None
     owner_name = labels.get(NAME, "")
     owner_namespace = labels.get(NAMESPACE, "")
+    kind, _, group = labels.get(KIND, "").partition(".")
     return Revision(
         namespace=metadata.get("namespace") or "",
         name=labels["name"],
@@ -99,6 +106,7 @@ def read(metadata: Mapping[str, Any]) -> Revision | None:
         modified=float(members.number(labels.get("modifiedAt") or labels.get("createdAt") or "")),
         version=members.number(metadata.get("resourceVersion", "")),
         secret=metadata["name"],
+        kind=(group, kind),
     )
 
 

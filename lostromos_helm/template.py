@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 KEPT: Final = 1000
 """Renderings that are kept in memory, so that a resource that did not change costs no process."""
+DEFAULT: Final = "default"
+"""The namespace that a chart is told for a resource that is in none."""
 _CONTROL: Final = ("lostromos.dev/", "applyset.kubernetes.io/")
 
 
@@ -72,6 +74,7 @@ class HelmTemplateRenderer:
         self._limits: dict[str, Limits] = {}
         self._rendered: collections.OrderedDict[str, list[manifest.Item]] = collections.OrderedDict()
         self._version: list[str] = []
+        self._keys: set[str] = set()
         self._lock = asyncio.Lock()
         self._runtime: interfaces.Runtime
         self._helm: binary_.Helm
@@ -83,7 +86,7 @@ class HelmTemplateRenderer:
             await self._values.start(runtime)
         self._runtime = runtime
         self._helm, self._charts = await orders.open_charts(
-            runtime.kube, self._options, self._chart, changed=lambda: None
+            runtime.kube, self._options, self._chart, changed=self._ring_all
         )
         if runtime.kube is not None:
             await runtime.kube.connect()
@@ -93,6 +96,7 @@ class HelmTemplateRenderer:
 
     async def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
         """The chart's objects for this resource; raises RenderError, RefusedError with the chart's file."""
+        self._keys.add(resource.key)
         made: Any = self._values.render(resource, context)
         rendered: interfaces.Values = await made if inspect.isawaitable(made) else made
         if rendered.waiting:
@@ -101,15 +105,22 @@ class HelmTemplateRenderer:
         chart = await self._charts.get(self._chart)
         values_.check_for(chart, rendered)
         prefix = self._options.prefix_of(self._runtime.controller)
-        name = naming.release_name(prefix, resource, resource.ref.namespace)
+        namespace = resource.ref.namespace or DEFAULT
+        name = naming.release_name(prefix, resource, namespace)
         secrets = failures.secrets_of(rendered.hidden, resource.data)
-        items = await self._template(chart, name, resource.ref.namespace, values_.encode(rendered.values), secrets)
-        self._refuse(items, await self._limit(chart), resource.ref.namespace)
+        items = await self._template(chart, name, namespace, values_.encode(rendered.values), secrets)
+        self._refuse(items, await self._limit(chart), namespace)
         units: dict[str, list[interfaces.Manifest]] = {}
         for item in items:
             units.setdefault(item.file, []).append(interfaces.Manifest(item.data, _File(item.file)))
         found = tuple(interfaces.Unit(file, tuple(manifests)) for file, manifests in units.items())
         return interfaces.Manifests(found, rendered.reads, rendered.status)
+
+    def _ring_all(self) -> None:
+        """The chart has changed: whoever is still there is rendered again, and known again by that."""
+        keys, self._keys = self._keys, set()
+        for key in keys:
+            self._runtime.ring(key)
 
     async def _template(
         self, chart: charts.Chart, name: str, namespace: str, encoded: bytes, secrets: Mapping[str, str]
@@ -120,7 +131,7 @@ class HelmTemplateRenderer:
         if known is not None:
             self._rendered.move_to_end(key)
             return known
-        command = ["template", name, str(chart.path), f"--namespace={namespace or 'default'}", "--values=-"]
+        command = ["template", name, str(chart.path), f"--namespace={namespace}", "--values=-"]
         command += ["--skip-tests", *([] if self._options.hooks else ["--no-hooks"]), *self._version]
         done = await self._helm.run(*command, stdin=encoded, offline=True)
         if done.status:
@@ -136,7 +147,7 @@ class HelmTemplateRenderer:
         async with self._lock:
             if chart.digest not in self._limits:
                 try:
-                    items: Sequence[manifest.Item] = await self._template(chart, "defaults", "default", b"{}", {})
+                    items: Sequence[manifest.Item] = await self._template(chart, "defaults", DEFAULT, b"{}", {})
                 except errors.LostromosError as error:
                     if not self._kinds:
                         msg = (

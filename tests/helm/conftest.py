@@ -37,7 +37,7 @@ class World:
     def chart(self) -> Path:
         return self.folder / "app"
 
-    def project(self, *, render: Any = None, watch: Any = None, **options: Any) -> operators.Project:
+    def project(self, *, render: Any = None, watch: Any = None, top: Any = None, **options: Any) -> operators.Project:
         """The configuration; the chart is a copy that may be changed."""
         made = operators.Project(self.folder)
         if not self.chart.exists():
@@ -54,7 +54,7 @@ class World:
             "render": render or {"values": {"layout": "spec"}},
             "apply": {"helm": given},
         }
-        made.write({"controllers": [controller]})
+        made.write({"controllers": [controller], **(top or {})})
         return made
 
     def operator(self, **options: Any) -> operators.Operator:

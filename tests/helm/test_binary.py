@@ -176,6 +176,18 @@ async def test_no_more_run_at_the_same_time_than_allowed(tmp_path: Path) -> None
     assert max(int(done.output) for done in found) == 2
 
 
+async def test_those_that_wait_leave_a_place_to_the_others(tmp_path: Path) -> None:
+    script = f"case $1 in version) echo v3.17.0;; long) while [ ! -f {tmp_path}/end ]; do sleep 0.05; done;; esac"
+    made = await started(tmp_path, fake(tmp_path, script), processes=2)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(made.run("long", offline=True, patient=True))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            await made.run("short", offline=True)
+        (tmp_path / "end").touch()
+
+
 @pytest.mark.parametrize(
     ("seconds", "flag"), [(60, "--timeout=60s"), (0.5, "--timeout=0.5s"), (300.0, "--timeout=300s")]
 )

@@ -97,6 +97,40 @@ async def test_a_chart_of_a_repository_is_fetched_once(helm: Path, repository: s
         assert await found.get(reference) == both[0], "another process has it from the cache"
 
 
+@pytest.mark.parametrize("note", ["", "{", "[]", '{"digest": ', "{}"])
+async def test_a_damaged_cache_is_filled_again(helm: Path, repository: str, tmp_path: Path, note: str) -> None:
+    reference = references.parse(f"{repository}/app:1.1.0", tmp_path)
+    async with cache(helm, tmp_path) as found:
+        chart = await found.get(reference)
+    (noted,) = (tmp_path / "charts" / "references").iterdir()
+    noted.write_text(note)
+    async with cache(helm, tmp_path) as found:
+        assert await found.get(reference) == chart
+        shutil.rmtree(tmp_path / "charts")
+        assert await found.get(reference) == chart
+        assert chart.path.exists()
+        chart.path.unlink()
+        assert await found.get(reference) == chart
+        assert chart.path.exists()
+
+
+async def test_a_folder_is_taken_again_when_somebody_cleaned_the_cache(helm: Path, tmp_path: Path) -> None:
+    async with cache(helm, tmp_path) as found:
+        chart = await found.get(references.Reference(path=APP))
+        shutil.rmtree(tmp_path / "charts")
+        assert await found.get(references.Reference(path=APP)) == chart
+        assert (chart.path / "Chart.yaml").exists()
+
+
+async def test_a_helm_that_brings_nothing_is_an_error_that_says_so(tmp_path: Path, repository: str) -> None:
+    program = tmp_path / "nothing"
+    program.write_text("#!/bin/sh\necho v4.0.0\n")
+    program.chmod(0o755)
+    async with cache(program, tmp_path) as found:
+        with pytest.raises(errors.ProcessError, match=r"fetch the chart .*: helm brought 0 archives"):
+            await found.get(references.parse(f"{repository}/app:1.1.0", tmp_path))
+
+
 async def test_a_chart_of_a_registry_is_fetched_and_its_digest_checked(
     helm: Path, registry: str, tmp_path: Path
 ) -> None:
@@ -143,6 +177,27 @@ async def test_what_is_no_chart_is_an_error_that_says_so(helm: Path, tmp_path: P
     async with cache(helm, tmp_path) as found:
         with pytest.raises(errors.ConfigError, match=says):
             await found.get(references.Reference(path=path))
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ("mode: 0400", {"mode": 0o400}),
+        ("enabled: yes", {"enabled": True}),
+        ("base: &b {x: 1}\nother:\n  <<: *b", {"base": {"x": 1}, "other": {"x": 1}}),
+        ("date: 2024-01-01", {"date": "2024-01-01"}),
+        ("number: .inf", {}),
+    ],
+)
+async def test_a_chart_is_read_as_helm_reads_it(tmp_path: Path, helm: Path, values: str, found: Any) -> None:
+    folder = tmp_path / "app"
+    shutil.copytree(APP, folder)
+    (folder / "values.yaml").write_text(values)
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: app\nversion: 1.0.0\nappVersion: 2024-01-01\n")
+    async with cache(helm, tmp_path) as known:
+        chart = await known.get(references.Reference(path=folder))
+    assert (chart.app_version, chart.defaults) == ("2024-01-01", found)
+    assert (chart.schema is None) == (not found), "what Helm alone can read is left to Helm"
 
 
 @pytest.mark.parametrize(

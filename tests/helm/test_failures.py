@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from lostromos_core import errors, process
 from lostromos_helm import failures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 ABOUT = "apiVersion: v2\nname: app\nversion: 1.0.0\n"
@@ -146,6 +147,17 @@ def test_only_what_the_author_did_not_write_is_hidden() -> None:
 def test_the_longest_is_hidden_first() -> None:
     secrets = failures.secrets_of(["pass", "password", "password-long"], {})
     assert failures.hide("a password-long, a password, a pass", secrets) == "a ***, a ***, a ***"
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_secrets_are_hidden_in_base64_too(encode: Callable[[bytes], bytes]) -> None:
+    secrets = failures.secrets_of(["p\u00e4ssword?>~", "four"], {})
+    for secret in ("p\u00e4ssword?>~", "four"):
+        assert failures.hide(f"it is {encode(secret.encode()).decode()}", secrets) in {
+            "it is ***",
+            "it is ***=",
+            "it is ***==",
+        }
 
 
 def test_lines_that_are_too_short_to_be_secret_are_not_hidden_alone() -> None:

@@ -46,6 +46,11 @@ CASES: dict[str, tuple[storage.Revision, dict[str, bool], plan.Step]] = {
     "as it shall be, and adoption allowed": (revision("deployed"), {"adopt": True}, Step.NOTHING),
     "of another resource": (revision("deployed", owner=THEM), {}, Step.REFUSE),
     "of another resource, adopted": (revision("deployed", owner=THEM, digest="d2"), {"adopt": True}, Step.UPGRADE),
+    "of another resource, of the same input, adopted": (
+        revision("deployed", owner=THEM),
+        {"adopt": True},
+        Step.UPGRADE,
+    ),
     "made by hand": (revision("deployed", owner=NOBODY), {}, Step.REFUSE),
     "made by hand, adopted": (revision("deployed", owner=NOBODY, ours=False, digest=""), {"adopt": True}, Step.UPGRADE),
     "failed": (revision("failed"), {}, Step.UPGRADE),

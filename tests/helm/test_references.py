@@ -66,6 +66,29 @@ def test_only_exact_versions_are_taken(version: str) -> None:
     assert repr(version) in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["--help", "-a", "", ".", "a/b", "a b", "a\nb", "\u00e4"])
+def test_a_name_is_nothing_that_helm_could_take_for_an_option(name: str) -> None:
+    with pytest.raises(errors.ConfigError, match="no chart can be named"):
+        references.remote("https://r.example", name, "1.2.3")
+    with pytest.raises(errors.RefusedError, match=r"cannot be read as a reference|is not allowed"):
+        references.chosen(f"https://r.example/{name}:1.2.3", ["https://r.example/*"], BASE)
+
+
+@pytest.mark.parametrize(
+    "where", ["https://joe:hunter2@r.example", "ftp://hunter2.example", "hunter2", "file:///hunter2"]
+)
+def test_a_repository_with_a_password_or_another_scheme_is_refused_and_not_repeated(where: str) -> None:
+    with pytest.raises(errors.ConfigError, match="the repository of the chart app must be") as caught:
+        references.remote(where, "app", "1.2.3")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_is_not_repeated_either_where_a_chart_is_one_text() -> None:
+    with pytest.raises(errors.ConfigError, match="cannot be read as a reference") as caught:
+        references.parse("https://joe:hunter2@r.example/app:1.2.3", BASE)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_repository_may_end_in_a_slash() -> None:
     assert references.remote("https://r.example/", "app", "1.2.3").repository == "https://r.example"
 

@@ -98,6 +98,16 @@ def test_drift_is_repaired_without_a_new_revision(world: World) -> None:
         wait(lambda: world.revisions("app-web") == [(1, "superseded"), (2, "deployed")])
 
 
+def test_a_field_that_is_only_taken_away_is_put_back(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        for _ in range(2):
+            world.api.patch(world.map_path("app-web"), {"data": {"text": None}})
+            wait(lambda: world.data("app-web") == {"text": "one"})
+        assert world.revisions("app-web") == [(1, "deployed")]
+
+
 CLUSTER_ROLE = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -143,6 +153,48 @@ def test_drift_is_told_and_left_or_ignored(world: World) -> None:
         world.api.delete(world.map_path("app-web-a"))
         wait(lambda: world.data("app-web-a") is not None)
         assert world.data("app-web") == {"text": "ignored"}
+
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: c, image: "example.com/web:1"}]}
+"""
+
+
+@pytest.mark.parametrize("mode", ["repair", "warn"])
+def test_ignored_fields_stay_as_they_are_when_others_are_changed(world: World, mode: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{world.namespace}/deployments/app-web"
+
+    def spec() -> tuple[int, str]:
+        found = world.api.get(path)["spec"]
+        return found["replicas"], found["template"]["spec"]["containers"][0]["image"]
+
+    def says() -> list[str]:
+        return [item.get("message", "") for item in world.resource("web")["status"]["resources"]]
+
+    operator = world.operator(drift=mode, ignore={"Deployment": ["/spec/replicas", "/spec/absent"]})
+    (world.chart / "templates" / "deployment.yaml").write_text(DEPLOYMENT)
+    with operator:
+        world.create("web", text="one")
+        wait(lambda: world.revisions("app-web") == [(1, "deployed")])
+        wait(lambda: world.release("web").get("revision") == 1)
+        for replicas in (3, 5):
+            containers = [{"name": "c", "image": f"example.com/web:theirs-{replicas}"}]
+            body = {"spec": {"replicas": replicas, "template": {"spec": {"containers": containers}}}}
+            world.api.patch(path, body)
+            if mode == "repair":
+                wait(lambda replicas=replicas: spec() == (replicas, "example.com/web:1"))
+            else:
+                wait(lambda: "changed: spec.template.spec.containers[0].image" in says())
+                assert spec() == (replicas, f"example.com/web:theirs-{replicas}")
 
 
 def test_a_changed_chart_upgrades_and_an_unreadable_one_does_not(world: World) -> None:
@@ -213,6 +265,37 @@ def test_what_fails_names_the_place_and_leaves_what_serves(world: World) -> None
         world.update("web", count=None, extra=["a"])
         wait(lambda: world.is_ready("web"))
         assert world.data("app-web") == {"text": "two"}
+
+
+def test_after_a_failure_that_was_taken_back_the_release_is_looked_after_again(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        before = world.release("web")
+        world.update("web", count="many")
+        wait(lambda: "must be of type integer" in world.message("web"))
+        assert {key: world.release("web").get(key) for key in before if key != "action"} == {
+            key: value for key, value in before.items() if key != "action"
+        }
+        world.update("web", count=None)
+        wait(lambda: world.is_ready("web"))
+        assert [item["name"] for item in world.resource("web")["status"]["resources"]] == ["app-web"]
+        world.api.delete(world.map_path("app-web"))
+        wait(lambda: world.data("app-web") == {"text": "one"})
+
+
+def test_objects_that_the_status_has_no_room_for_are_repaired_after_a_restart(world: World) -> None:
+    operator = world.operator()
+    many = [f"x{number}" for number in range(510)]
+    with operator:
+        world.create("web", text="one", extra=many)
+        waiting.wait_until(lambda: world.is_ready("web"), timeout=120)
+    listed = {item["name"] for item in world.resource("web")["status"]["resources"]}
+    left_out = next(name for name in many if f"app-web-{name}" not in listed)
+    with operator:
+        operator.says("all resources are known", times=2)
+        world.api.delete(world.map_path(f"app-web-{left_out}"))
+        wait(lambda: world.data(f"app-web-{left_out}") is not None)
 
 
 def test_what_a_failed_revision_left_behind_is_removed(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests import operators
 from tests.controlplane import waiting
 
 if TYPE_CHECKING:
+    from tests.conftest import MakeCrd
     from tests.helm.conftest import World
 
 CAREFUL = """\
@@ -64,6 +66,33 @@ def test_a_chart_is_applied_pruned_and_deleted_without_a_release(world: World) -
         waiting.wait_until(lambda: not world.api.exists(world.path("web")))
         assert world.data("app-web") is None
         assert world.by_hand("list", "--output=json") == []
+
+
+def test_a_changed_chart_is_applied(world: World) -> None:
+    with operators.Operator(project(world, CAREFUL), world.plane.kubeconfig):
+        for name in ("one", "two"):
+            world.create(name, text=name)
+        waiting.wait_until(lambda: world.is_ready("one") and world.is_ready("two"))
+        for text in ("first", "second"):
+            template = CAREFUL.replace(".Values.text", f'(printf "{text} %s" .Values.text)')
+            (world.chart / "templates" / "config.yaml").write_text(template)
+            for name in ("one", "two"):
+                wanted = {"text": f"{text} {name}"}
+                waiting.wait_until(lambda name=name, wanted=wanted: world.data(f"app-{name}") == wanted)  # type: ignore[misc]
+
+
+def test_a_resource_in_no_namespace_is_given_the_one_that_the_chart_is_told(world: World, make_crd: MakeCrd) -> None:
+    everywhere = dataclasses.replace(world, crd=make_crd("Wide", namespaced=False))
+    named = CAREFUL.replace(
+        "{name: {{ .Release.Name }}}", "{name: {{ .Release.Name }}, namespace: {{ .Release.Namespace }}}"
+    )
+    with operators.Operator(project(everywhere, named), world.plane.kubeconfig):
+        name = f"{world.namespace}-wide"
+        world.api.create(everywhere.crd.path(), everywhere.crd.manifest(name, spec={"text": "one"}))
+        path = f"/api/v1/namespaces/default/configmaps/app-{name}"
+        waiting.wait_until(lambda: world.api.exists(path))
+        world.api.delete(everywhere.crd.path(name=name))
+        waiting.wait_until(lambda: not world.api.exists(path))
 
 
 INJECTIONS = [
