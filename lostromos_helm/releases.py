@@ -64,8 +64,9 @@ class Releases:
         """Ask once for an owner's releases in a namespace, unless that is watched; raises ApiError."""
         if self._namespaces == ("",) or namespace in self._arrivals or (namespace, owner) in self._asked:
             return
-        path, action = paths.collection("v1", "secrets", namespace), f"look for earlier releases in {namespace}"
+        action = f"look for earlier releases in {errors.shorten(namespace, 80)}"
         try:
+            path = paths.collection("v1", "secrets", namespace)
             async for metadata in requests.pages(
                 self._kube, path, action=action, labels=f"{self._labels},{storage.OWNER}={owner}"
             ):
@@ -74,8 +75,8 @@ class Releases:
                     place = found.namespace, found.name
                     self._revisions.setdefault(place, {})[found.number] = found
                     self._note(place, found)
-        except errors.ApiError as error:
-            if error.status != _FORBIDDEN:
+        except (errors.ApiError, errors.RefusedError) as error:  # the hint may be anybody's
+            if isinstance(error, errors.ApiError) and error.status != _FORBIDDEN:
                 raise
             _log.warning("releases that may be there are not removed", error=str(error))
         self._asked.add((namespace, owner))
