@@ -61,7 +61,7 @@ bench: compile  ## Measure costs beside the raw floor of the same run.
 	$(BIN)/python -m tests.bench $(ARGS)
 
 docs: setup  ## Build the site into site/.
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## Remove everything that was made here; the control plane's programs stay in the cache.
 	rm -rf $(VENV) site build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
