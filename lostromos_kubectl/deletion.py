@@ -36,9 +36,11 @@ class Deleter:
 
     async def delete(self, child: members.Child) -> interfaces.ObjectResult | None:
         """Delete one object, and only this one, or let go of it; None when that is done."""
-        if child.deleting:
-            return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
         try:
+            if child.deleting:
+                there = await requests.read(self._kube, child.path, str(child.ref))
+                held = there is not None and there.get("uid") == child.uid
+                return interfaces.ObjectResult(child.ref, Action.WAITING, HELD) if held else None
             if child.orphan:
                 await self.let_go(child)
                 return None
