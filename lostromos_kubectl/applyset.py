@@ -112,11 +112,12 @@ class ApplySets:
 
         Garbage collection has taken the owner references off by then, from all of them.
         """
-        referring = [child for child in found if owner.namespace in {"", child.namespace} and not child.orphan]
+        ours = [child for child in found if child.ours]
+        referring = [child for child in ours if owner.namespace in {"", child.namespace} and not child.orphan]
         orphaned = self._inventory.of_kubernetes and referring and not any(child.owner_uid for child in referring)
         if not shall_stay and not orphaned:
-            return await self._deleter.delete_all(found)
-        for child in found:
+            return await self._deleter.delete_all(ours)
+        for child in ours:
             await self._deleter.let_go(child)
         return []
 
@@ -217,10 +218,8 @@ class ApplySets:
         """
         try:
             return await members.of(self._kube, owner, kind, namespace)
-        except errors.RefusedError as error:
-            _log.warning("a hint leads nowhere", resource=str(owner), kind=kind.name, error=str(error))
-        except errors.ApiError as error:
-            if error.status not in _NOTHING_THERE:
+        except (errors.RefusedError, errors.ApiError) as error:
+            if isinstance(error, errors.ApiError) and error.status not in _NOTHING_THERE:
                 raise
             _log.warning("a hint leads nowhere", resource=str(owner), kind=kind.name, error=str(error))
         return []
