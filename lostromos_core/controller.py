@@ -82,24 +82,50 @@ class Controller:
         return bool(overlaps and overlaps(other._watcher))
 
     async def start(self, runtime: interfaces.Runtime) -> None:
-        """Let all parts get ready; raises ConfigError."""
+        """Let all parts get ready; raises ConfigError, also for a part that cannot run dry in a dry run."""
+        if runtime.dry_run:
+            self._refuse_what_would_write()
         for part in (self._watcher, self._renderer, self._applier):
             if isinstance(part, interfaces.Startable):
                 await part.start(runtime)
         self._lookups = lookups.Lookups(runtime, self._policy)
 
+    def _refuse_what_would_write(self) -> None:
+        """Raise ConfigError if the watcher or the applier might write in a dry run: it has not said that it does not."""
+        for role, part in (("watcher", self._watcher), ("applier", self._applier)):
+            if not (isinstance(part, interfaces.DryRunning) and part.can_dry_run):
+                msg = (
+                    f"controller {self.name}: the {role} {type(part).__name__} cannot run dry, and would write; leave "
+                    "--dry-run out, or let its author support `Runtime.dry_run` and say so with `can_dry_run = True`"
+                )
+                raise errors.ConfigError(msg)
+
     async def watch(self, ring: Callable[[str], None], state: WatchState) -> None:
         """Ring for every resource, until cancelled."""
         await self._watcher.watch(_Bell(self.name, ring, state))
 
-    def parts(self, context: interfaces.Context, registry: plugins.Registry) -> reconcile.Parts:
-        """What a reconcile needs."""
+    def parts(
+        self, context: interfaces.Context, registry: plugins.Registry, state: WatchState
+    ) -> reconcile.Parts:
+        """Return what a reconcile needs; ``state`` tells whether the watcher has read its source."""
+        watcher = self._watcher
 
         def review(resource: interfaces.Resource, rendered: interfaces.Rendered) -> Any:  # noqa: ANN401 - a sequence
             return registry.review(self.name, resource, rendered)
 
+        def knows(key: str) -> bool:
+            return watcher.knows(key) if isinstance(watcher, interfaces.Knowing) else state.synced
+
         return reconcile.Parts(
-            self.name, self._watcher, self._renderer, self._applier, context, review, self._lookups, self.resync
+            self.name,
+            watcher,
+            self._renderer,
+            self._applier,
+            context,
+            review,
+            self._lookups,
+            self.resync,
+            knows=knows,
         )
 
 
@@ -132,6 +158,7 @@ class _Bell:
             self._log.info("all resources are known", count=len(self._state.keys))
             self._state.keys.clear()
         self._state.synced = True
+        self.trouble("")
 
     def trouble(self, message: str) -> None:
         if message and message != self._state.trouble:

@@ -1,13 +1,19 @@
-"""What can go wrong, as a tree of exceptions; each says whether trying again can help.
+"""What can go wrong, as a tree of exceptions; each says how it is tried again.
 
     LostromosError
-    ├── ConfigError           no: change the configuration           (exit code 3)
-    │   └── PluginError       no: mend or install the plug-in        (exit code 3)
-    ├── RenderError           no: change the template or the resource
-    ├── RefusedError          no: a policy or somebody else's ownership stands against it
-    ├── ApiError              depends on the answer of the Kubernetes API
-    │   └── ConnectionFailed  yes: the API server did not answer
-    └── ProcessError          yes: a program that we called failed in a way we do not know
+    ├── ConfigError           ends the start: change the configuration      (exit code 3)
+    │   └── PluginError       ends the start: fix or install the plug-in    (exit code 3)
+    ├── RenderError           on change: of the template or the resource
+    ├── NotYetError           on change: of the object that is waited for
+    ├── RefusedError          slowly: a policy or another owner stands against it
+    │   └── ClaimedError      after a known time: another operator looks after the resource
+    ├── ApiError              as the answer of the Kubernetes API says: soon, or slowly
+    │   ├── ConnectionFailed  soon: the API server did not answer
+    │   └── CredentialsError  soon: the credentials could not be read or renewed
+    └── ProcessError          soon: a program that we called failed in a way we do not know
+
+Everything that happens in a reconcile is tried again, sooner or later; only a RenderError is not, since it is a pure
+function of the resource and the templates, and a change of either starts a reconcile anyway.
 
 No other library's exception leaves a public function of Lostrómos. A message says the object, the action and
 the cause, in this order, and then what the reader can do about it.
@@ -16,6 +22,7 @@ the cause, in this order, and then what the reader can do about it.
 from __future__ import annotations
 
 import dataclasses
+import enum
 from typing import TYPE_CHECKING, ClassVar, final
 
 if TYPE_CHECKING:
@@ -25,10 +32,26 @@ MESSAGE_LIMIT = 1000
 """Characters of foreign text that we repeat; the rest is cut."""
 
 
+class Retry(enum.Enum):
+    """How the queue comes back to a key after a failure; each has a back-off with a ceiling of its own."""
+
+    SOON = "the cause is likely to go away by itself: seconds at first, 5 minutes at most"
+    SLOWLY = "the answer is unlikely to change unless something else does: seconds at first, an hour at most"
+    ON_CHANGE = "only a change of the resource or of the templates can help, and brings a reconcile of its own"
+
+
 class LostromosError(Exception):
-    """The base of all errors that Lostrómos raises on purpose."""
+    """The base of all errors that Lostrómos raises on purpose.
+
+    ``retryable``: the cause is likely to go away by itself; the resource then counts as reconciling, else as stalled.
+    """
 
     retryable: bool = False
+
+    @property
+    def retry(self) -> Retry:
+        """How it is tried again."""
+        return Retry.SOON if self.retryable else Retry.SLOWLY
 
 
 class ConfigError(LostromosError):
@@ -51,6 +74,11 @@ class RenderError(LostromosError):
         self.message = message
         self.place = place
 
+    @property
+    def retry(self) -> Retry:
+        """Rendering is pure: the same resource and templates fail in the same way."""
+        return Retry.ON_CHANGE
+
 
 @final
 class NotYetError(LostromosError):
@@ -70,6 +98,15 @@ class RefusedError(LostromosError):
 
 
 @final
+class ClaimedError(RefusedError):
+    """Another operator or controller looks after a resource; ``retry_after`` seconds later it is worth another look."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cause:
     """One reason inside a refusal of the API server: the field (``spec.ports[0].port``, or empty) and the message.
@@ -86,11 +123,15 @@ class ApiError(LostromosError):
     """The Kubernetes API refused a request or failed at it.
 
     ``status`` is the HTTP status (0 if there was no answer), ``reason`` the API's word for it (``NotFound``...),
-    ``retry_after`` the seconds that the server asked us to wait, if it did.
+    ``retry_after`` the seconds that the server asked us to wait, if it did. ``retryable`` overrides what the status
+    says.
     """
 
-    RETRYABLE: ClassVar[frozenset[int]] = frozenset({0, 403, 408, 425, 429, 500, 502, 503, 504})
-    """403 as well: rights are often given a moment later than the rest, and can be given at any time."""
+    RETRYABLE: ClassVar[frozenset[int]] = frozenset({0, 200, 401, 403, 408, 409, 410, 425, 429})
+    """And all from 500. 200: the answer could not be read, so something else answered. 401: an authenticator or a
+    token service may be down. 403: rights are often given a moment later than the rest, and can be given at any time.
+    409 and 410: what we know is out of date."""
+    SERVER_FAILED: ClassVar[int] = 500
 
     def __init__(  # noqa: PLR0913 - one parameter for each part of a Status answer
         self,
@@ -108,7 +149,8 @@ class ApiError(LostromosError):
         self.reason = reason
         self.causes = tuple(causes)
         self.retry_after = retry_after
-        self.retryable = status in self.RETRYABLE if retryable is None else retryable
+        transient = status in self.RETRYABLE or status >= self.SERVER_FAILED
+        self.retryable = transient if retryable is None else retryable
 
 
 @final
@@ -117,6 +159,14 @@ class ConnectionFailed(ApiError):  # noqa: N818 - the event, as in "connection f
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=0, reason="ConnectionFailed")
+
+
+@final
+class CredentialsError(ApiError):
+    """The credentials ran out, and could not be read or renewed: a token file, or a kubeconfig's ``exec`` plug-in."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=401, reason="CredentialsFailed")
 
 
 @final

@@ -255,7 +255,8 @@ RELEASED = "Released"
 class Report:
     """What the author of a resource should know. ``reason`` is one CamelCase word, ``message`` a sentence.
 
-    Not ready and retrying is "reconciling"; not ready and not retrying is "stalled": somebody has to change something.
+    Not ready and retrying is "reconciling": it is likely to become ready by itself. Not ready and not retrying is
+    "stalled": something has to be changed; it is tried again all the same, in longer and longer intervals.
     ``paused``: nobody looks after it now, so whether it is ready is not known. ``status``: the template author's own
     fields; None leaves them as they are.
     """
@@ -294,13 +295,15 @@ class Runtime:
 
     ``kube`` is the connection to the cluster (``lostromos_core.kube.client.Kube``), shared and opened when first
     used. ``ring(key)`` asks for a reconcile of a resource. ``namespaces`` are those that the controller is limited to
-    (empty: all). The others are what plug-ins bring for templates.
+    (empty: all). With ``dry_run`` nothing may be written anywhere; only parts that say ``can_dry_run`` are started
+    then. The others are what plug-ins bring for templates.
     """
 
     controller: str
     kube: Any
     ring: Callable[[str], None] = lambda _key: None
     namespaces: Sequence[str] = ()
+    dry_run: bool = False
     filters: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     tests: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     functions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -312,6 +315,16 @@ class Startable(Protocol):
 
     async def start(self, runtime: Runtime) -> None:
         """Get ready, or raise ConfigError that says what to change."""
+
+
+@runtime_checkable
+class DryRunning(Protocol):
+    """A Watcher or Applier that writes nothing when ``Runtime.dry_run`` is set, and says what it would have done.
+
+    A part that does not declare ``can_dry_run = True`` is refused in a dry run.
+    """
+
+    can_dry_run: bool
 
 
 class Doorbell(Protocol):
@@ -329,16 +342,31 @@ class Doorbell(Protocol):
 
 @runtime_checkable
 class Watcher(Protocol):
-    """Where resources come from, are read, and where their status is reported."""
+    """Where resources come from, are read, and where their status is reported.
+
+    ``get`` and ``report`` may raise any LostromosError: the key then comes again, as ``errors.Retry`` says.
+    """
 
     async def watch(self, bell: Doorbell) -> None:
         """Ring for every resource that exists and for every change, until cancelled; recover from failures itself."""
 
     async def get(self, key: str) -> Resource | None:
-        """The newest known state of a resource, or None if it is gone or no longer selected."""
+        """The newest known state of a resource, or None if it is gone or no longer selected.
+
+        None before the source has been read (``Doorbell.synced``) counts as "not known yet", not as gone: the key
+        comes again. See ``Knowing`` for a watcher that can tell earlier.
+        """
 
     async def report(self, resource: Resource, report: Report) -> None:
         """Say on the resource how it went; writes only if that says something new."""
+
+
+@runtime_checkable
+class Knowing(Protocol):
+    """A Watcher of several sources, which can be known one after the other."""
+
+    def knows(self, key: str) -> bool:
+        """Whether the source of this key has been read, so that what ``get`` does not return is gone."""
 
 
 @runtime_checkable
@@ -371,13 +399,15 @@ class Applier(Protocol):
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the queue shall do with a key after a reconcile: forget it, or come again.
+    """What the queue does with a key after a reconcile: forget it, or come again.
 
-    ``after`` is in seconds; None with ``retry`` set means: after the key's own back-off.
+    ``after`` is in seconds; None with ``retry`` set means: after the key's own back-off, which has a ceiling of 5
+    minutes, or of an hour when it is ``slow``.
     """
 
     retry: bool = False
     after: float | None = None
+    slow: bool = False
 
     @classmethod
     def done(cls) -> Outcome:
@@ -385,6 +415,6 @@ class Outcome:
         return cls()
 
     @classmethod
-    def again(cls, after: float | None = None) -> Outcome:
+    def again(cls, after: float | None = None, *, slow: bool = False) -> Outcome:
         """Come again in ``after`` seconds, or after the back-off if the time is not known."""
-        return cls(retry=True, after=after)
+        return cls(retry=True, after=after, slow=slow)

@@ -178,6 +178,7 @@ class Operator:
                 kube=kube,
                 ring=functools.partial(_ring, queue, name),
                 namespaces=controller.namespaces,
+                dry_run=kube.dry_run,
                 filters=registry.filters,
                 tests=registry.tests,
                 functions=registry.functions,
@@ -186,24 +187,35 @@ class Operator:
         variables = await self._vars(kube) if callable(self._vars) else self._vars
         context = interfaces.Context(vars=variables)
         for name, controller in self._controllers.items():
-            parts[name] = controller.parts(context, registry)
+            parts[name] = controller.parts(context, registry, self._states[name])
             _log.info("controller started", controller=name)
         return parts
 
     async def _watch(self, name: str, queue: workqueue.WorkQueue[Key]) -> None:
         """Run one controller's watcher; a plug-in that fails is started again, and the others go on."""
+        state = self._states[name]
         while True:
             try:
-                await self._controllers[name].watch(functools.partial(_ring, queue, name), self._states[name])
+                await self._controllers[name].watch(functools.partial(_ring, queue, name), state)
                 _log.error("the watcher ended, it will be started again", controller=name)
-            except Exception:  # noqa: BLE001 - one plug-in's failure must not end the others
+                state.trouble = "the watcher ended"
+            except asyncio.CancelledError:
+                if reconcile.is_cancelled():
+                    raise
+                _log.exception("the watcher was cancelled from within, it will be started again", controller=name)
+                state.trouble = "the watcher was cancelled from within"
+            except Exception as error:  # noqa: BLE001 - one plug-in's failure must not end the others
                 _log.exception("the watcher failed, it will be started again", controller=name)
+                state.trouble = f"the watcher failed: {_cause(error)}"
             await asyncio.sleep(RESTART_WATCH)
 
     async def _work(
         self, queue: workqueue.WorkQueue[Key], parts: Mapping[str, reconcile.Parts], registry: plugins.Registry
     ) -> None:
-        """Take keys and reconcile them, one at a time, until cancelled."""
+        """Take keys and reconcile them, one at a time, until cancelled.
+
+        Whatever one of them raises or lets out, the worker goes on: it would be missed for good, in silence.
+        """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - we are in one
         while not self._stop.is_set():
@@ -213,6 +225,12 @@ class Operator:
             try:
                 result = await self._reconcile(parts[name], key, registry)
                 outcome = result.outcome
+            except asyncio.CancelledError:
+                if reconcile.is_cancelled():
+                    raise
+                _log.exception("unexpected error: a cancellation from within", controller=name, resource=key)
+            except Exception:  # noqa: BLE001 - see above
+                _log.exception("unexpected error, the resource is tried again", controller=name, resource=key)
             finally:
                 self._busy.discard(task)
                 queue.let_go((name, key), outcome)
@@ -262,6 +280,10 @@ def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - wha
         return asyncio.run(coroutine)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(coroutine)
+
+
+def _cause(error: Exception) -> str:
+    return str(error) if isinstance(error, errors.LostromosError) else f"{type(error).__name__}, see the log"
 
 
 def _refuse_overlap(controllers: Sequence[controllers_.Controller]) -> None:

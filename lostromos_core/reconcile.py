@@ -2,7 +2,8 @@
 
 Create, update, drift, resync and retry are the same to it; that a resource is gone or going is discovered by
 reading. What goes wrong becomes a Report on the resource and an Outcome for the queue, never an exception: a key is
-either ready, or carries a condition that says why not.
+either ready, or carries a condition that says why not. Everything that failed is tried again, soon or slowly; only
+what is a pure function of the resource and the templates waits for a change of them.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ class Lookups(Protocol):
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parts:
-    """What a controller consists of, to a reconcile. ``review`` returns why an apply is forbidden, for each policy."""
+    """What a controller consists of, to a reconcile. ``review`` returns why an apply is forbidden, for each policy.
+
+    ``knows`` says whether the source of a key has been read: before that, a key that is not found is not gone.
+    """
 
     name: str
     watcher: interfaces.Watcher
@@ -62,6 +66,7 @@ class Parts:
     lookups: Lookups | None = None
     resync: float = 0.0
     journal: journal.Journal = dataclasses.field(default_factory=journal.Journal)
+    knows: Callable[[str], bool] = lambda _key: True
 
 
 @final
@@ -75,24 +80,21 @@ class Result:
 
 
 async def reconcile(parts: Parts, key: str) -> Result:
-    """Make what one resource asks for so; raises nothing but what cancels the process."""
+    """Reconcile one resource. Never raises, except when its task is cancelled."""
     log = _log.bind(controller=parts.name, resource=key)
     resource: interfaces.Resource | None = None
     try:
         resource = await parts.watcher.get(key)
-        if resource is None or resource.deleting:
-            result = await _delete(parts, key, resource)
-        elif _is_paused(resource):
-            result = _finished(resource, interfaces.Report(ready=False, paused=True, reason="Paused", message=PAUSED))
-        elif resource.unreadable:
-            result = _finished(
-                resource, interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable)
-            )
-        else:
-            result = await _apply(parts, resource)
-    except asyncio.CancelledError:
-        await _report_interruption(parts, resource)
-        raise
+        if resource is None and not parts.knows(key):
+            return Result(interfaces.Outcome.again())
+        result = await _step(parts, key, resource)
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            await _report_interruption(parts, resource)
+            raise
+        # A plug-in awaited something that was cancelled, and let that out: its failure, and not the end of our task.
+        log.exception("unexpected error: a cancellation that did not concern the reconcile")
+        result = _failed(resource, _unexpected(error))
     except errors.LostromosError as error:
         result = _failed(resource, error)
     except Exception as error:
@@ -101,9 +103,30 @@ async def reconcile(parts: Parts, key: str) -> Result:
     return _resynced(parts, await _report(parts, key, result))
 
 
+def is_cancelled() -> bool:
+    """Return whether the cancellation on its way is meant for the current task, and was not let out by a plug-in."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+async def _step(parts: Parts, key: str, resource: interfaces.Resource | None) -> Result:
+    """Delete, apply, or leave alone, as the state of the resource says."""
+    if resource is None or resource.deleting:
+        return await _delete(parts, key, resource)
+    if _is_paused(resource):
+        report = interfaces.Report(ready=False, paused=True, reason="Paused", message=PAUSED)
+        return Result(interfaces.Outcome.done(), report, resource)
+    if resource.unreadable:
+        report = interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable)
+        return Result(interfaces.Outcome.done(), report, resource)
+    return await _apply(parts, resource)
+
+
 def _resynced(parts: Parts, result: Result) -> Result:
     """Come again after the controller's period, some earlier and some later, though nothing happens."""
-    if result.outcome.retry or result.resource is None or result.report is None or not parts.resync:
+    outcome = result.outcome
+    comes_sooner = outcome.retry and not (outcome.slow and outcome.after is None)
+    if comes_sooner or result.resource is None or result.report is None or not parts.resync:
         return result
     spread = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
     return dataclasses.replace(result, outcome=interfaces.Outcome.again(parts.resync * spread))
@@ -113,7 +136,8 @@ async def _apply(parts: Parts, resource: interfaces.Resource) -> Result:
     rendered = await _render(parts, resource)
     objections = parts.review(resource, rendered)
     if objections:
-        return _finished(resource, interfaces.Report(ready=False, reason="Refused", message="; ".join(objections)))
+        report = interfaces.Report(ready=False, reason="Refused", message="; ".join(objections))
+        return _finished(resource, report)
     applied = await parts.applier.apply(resource, rendered)
     report = dataclasses.replace(_report_of(applied, rendered), status=_status(rendered, applied))
     return _finished(resource, report, applied.after)
@@ -207,17 +231,32 @@ def _count(number: int) -> str:
     return "1 object is" if number == 1 else f"{number} objects are"
 
 
+_ON_CHANGE = frozenset({"Waiting", "Cycle"})
+"""Reasons that end when something changes that starts a reconcile by itself."""
+
+
 def _finished(resource: interfaces.Resource, report: interfaces.Report, after: float | None = None) -> Result:
-    """Waiting is over when what is waited for changes, so it asks for no retry of its own, unless a time is known."""
-    retry = after is not None or (report.retrying and report.reason != "Waiting")
-    return Result(interfaces.Outcome.again(after) if retry else interfaces.Outcome.done(), report, resource)
+    """Come again to what is not ready, unless it waits for a change that we will hear of."""
+    if after is not None:
+        outcome = interfaces.Outcome.again(after)
+    elif report.ready or report.reason in _ON_CHANGE:
+        outcome = interfaces.Outcome.done()
+    else:
+        outcome = interfaces.Outcome.again(slow=not report.retrying)
+    return Result(outcome, report, resource)
 
 
 def _failed(resource: interfaces.Resource | None, error: errors.LostromosError) -> Result:
-    after = error.retry_after if isinstance(error, errors.ApiError) else None
-    outcome = interfaces.Outcome.again(after) if error.retryable else interfaces.Outcome.done()
     report = interfaces.Report(ready=False, reason=_reason(error), message=str(error), retrying=error.retryable)
-    return Result(outcome, report, resource)
+    return Result(_outcome_of(error), report, resource)
+
+
+def _outcome_of(error: errors.LostromosError) -> interfaces.Outcome:
+    """Return when to come again after an error: the server's word first, then the back-off of its kind."""
+    if error.retry is errors.Retry.ON_CHANGE:
+        return interfaces.Outcome.done()
+    after = error.retry_after if isinstance(error, errors.ApiError | errors.ClaimedError) else None
+    return interfaces.Outcome.again(after, slow=error.retry is errors.Retry.SLOWLY)
 
 
 def _reason(error: errors.LostromosError) -> str:
@@ -225,13 +264,14 @@ def _reason(error: errors.LostromosError) -> str:
         errors.RenderError: "RenderFailed",
         errors.RefusedError: "Refused",
         errors.ConnectionFailed: "ConnectionFailed",
+        errors.CredentialsError: "CredentialsFailed",
         errors.ApiError: "ApiError",
         errors.ProcessError: "ProcessFailed",
     }
     return next((name for kind, name in names.items() if isinstance(error, kind)), "Failed")
 
 
-def _unexpected(error: Exception) -> errors.LostromosError:
+def _unexpected(error: BaseException) -> errors.LostromosError:
     failure = errors.LostromosError(f"unexpected error, see the log: {type(error).__name__}")
     failure.retryable = True
     return failure
@@ -249,7 +289,7 @@ async def _report_interruption(parts: Parts, resource: interfaces.Resource | Non
 
 
 async def _report(parts: Parts, key: str, result: Result) -> Result:
-    """Write the report; if that fails, come again, for nobody knows how it went."""
+    """Write the report; if that fails, come again, since otherwise the resource would not say how it went."""
     parts.journal.tell(parts.name, key, result.report)
     if result.report is None or result.resource is None:
         return result
@@ -258,9 +298,21 @@ async def _report(parts: Parts, key: str, result: Result) -> Result:
         await parts.watcher.report(result.resource, result.report)
     except errors.LostromosError as error:
         log.warning("the status could not be written", error=str(error))
-        unsaid = interfaces.Report(ready=False, reason="StatusNotWritten", message=str(error), retrying=error.retryable)
-        again = result.outcome if result.outcome.retry or not error.retryable else interfaces.Outcome.again()
-        return dataclasses.replace(result, outcome=again, report=unsaid if result.report.ready else result.report)
-    except Exception:
+        return _unsaid(result, error)
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
         log.exception("a bug: the status could not be written")
+        return _unsaid(result, _unexpected(error))
+    except Exception as error:
+        log.exception("a bug: the status could not be written")
+        return _unsaid(result, _unexpected(error))
     return result
+
+
+def _unsaid(result: Result, error: errors.LostromosError) -> Result:
+    """The result when its report could not be written: it is tried again, whatever the error."""
+    assert result.report is not None  # noqa: S101 - it was to be written
+    report = interfaces.Report(ready=False, reason="StatusNotWritten", message=str(error), retrying=error.retryable)
+    outcome = result.outcome if result.outcome.retry else interfaces.Outcome.again(slow=not error.retryable)
+    return dataclasses.replace(result, outcome=outcome, report=report if result.report.ready else result.report)

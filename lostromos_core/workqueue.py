@@ -18,7 +18,7 @@ import heapq
 import itertools
 import random
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -27,19 +27,30 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound="Hashable")
 
-FIRST_RETRY = 0.2
-LAST_RETRY = 300.0
+FIRST_RETRY, LAST_RETRY = 0.2, 300.0
+"""Seconds: the ceiling of the back-off before it doubles for the first time, and the one that it ends at."""
+FIRST_SLOW_RETRY, LAST_SLOW_RETRY = 2.0, 3600.0
+"""The same for what was refused: the answer is unlikely to be another one soon."""
 STALE = 100
 """How many delays that are over may be kept, beside as many as there are delays."""
 
 
-def full_jitter(failures: int) -> float:
-    """Seconds to wait after so many failures in a row (from 1): random up to a ceiling that doubles, 0.2 s to 5 min.
+def full_jitter(failures: int, *, slow: bool = False) -> float:
+    """Return the seconds to wait after so many failures in a row (from 1): random up to a ceiling that doubles.
 
+    The ceiling grows from 0.4 seconds to 5 minutes or, when it is ``slow``, from 4 seconds to an hour.
     Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
-    ceiling = min(LAST_RETRY, FIRST_RETRY * 2 ** min(failures, 16))
+    first, last = (FIRST_SLOW_RETRY, LAST_SLOW_RETRY) if slow else (FIRST_RETRY, LAST_RETRY)
+    ceiling = min(last, first * 2 ** min(failures, 16))
     return random.uniform(ceiling / 4, ceiling)  # noqa: S311 - spreads load, guards nothing
+
+
+class Backoff(Protocol):
+    """How long a key waits after failures."""
+
+    def __call__(self, failures: int, *, slow: bool) -> float:
+        """Return the seconds to wait after so many failures in a row of one kind."""
 
 
 @final
@@ -159,12 +170,12 @@ class WorkQueue(Generic[K]):
         group_of: Callable[[K], Hashable],
         *,
         clock: Callable[[], float] = time.monotonic,
-        backoff: Callable[[int], float] = full_jitter,
+        backoff: Backoff = full_jitter,
     ) -> None:
         self._schedule = Schedule(group_of)
         self._clock = clock
         self._backoff = backoff
-        self._failures: dict[K, int] = {}
+        self._failures: dict[K, tuple[bool, int]] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -197,8 +208,10 @@ class WorkQueue(Generic[K]):
             self._failures.pop(key, None)
             self._schedule.add_later(key, self._clock() + outcome.after)
         else:
-            self._failures[key] = self._failures.get(key, 0) + 1
-            self._schedule.add_later(key, self._clock() + self._backoff(self._failures[key]))
+            slow, failures = self._failures.get(key, (outcome.slow, 0))
+            failures = failures + 1 if slow is outcome.slow else 1  # failures of another kind do not count
+            self._failures[key] = outcome.slow, failures
+            self._schedule.add_later(key, self._clock() + self._backoff(failures, slow=outcome.slow))
         self._schedule.let_go(key)
         self._wake.set()
         if not self._schedule.ready:

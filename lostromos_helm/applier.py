@@ -88,6 +88,7 @@ class HelmApplier:
     """
 
     accepts = interfaces.Values
+    can_dry_run = True
 
     def __init__(self, chart: str | references.Reference = "", **options: Unpack[settings.Keywords]) -> None:
         self._options = settings.Settings(**options)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import client, marks, requests
 from lostromos_kubectl import desired, sending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from lostromos_core.kube import members
 
@@ -38,20 +38,26 @@ class Deleter:
         """Delete one object, and only this one, or let go of it; None when that is done."""
         try:
             if child.deleting:
-                there = await requests.read(self._kube, child.path, str(child.ref))
-                held = there is not None and there.get("uid") == child.uid
-                return interfaces.ObjectResult(child.ref, Action.WAITING, HELD) if held else None
+                return self._waits(child, await requests.read(self._kube, child.path, str(child.ref)))
             if child.orphan:
                 await self.let_go(child)
                 return None
             answer = await requests.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
         except errors.ApiError as error:
-            if error.status in {sending.GONE, sending.CONFLICT}:
-                return None
+            if error.status == sending.CONFLICT:  # a namespace says so when it is being deleted already
+                there = await requests.read(self._kube, child.path, str(child.ref))
+                if there is None or "deletionTimestamp" in there or there.get("uid") != child.uid:
+                    return self._waits(child, there)
             return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
         if answer is None or "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
             return None
         return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
+
+    @staticmethod
+    def _waits(child: members.Child, there: Mapping[str, Any] | None) -> interfaces.ObjectResult | None:
+        """Return a result for an object whose deletion has begun; None when it is gone."""
+        held = there is not None and there.get("uid") == child.uid
+        return interfaces.ObjectResult(child.ref, Action.WAITING, HELD) if held else None
 
     async def let_go(self, child: members.Child) -> None:
         """Take our marks off an object, and leave it where it is; raises ApiError."""
@@ -67,7 +73,7 @@ class Deleter:
                 accept=client.METADATA_ONLY,
             )
         except errors.ApiError as error:
-            if error.status not in {sending.GONE, sending.CONFLICT}:
+            if not await requests.is_gone(self._kube, child.path, child.uid, error):
                 raise
 
 

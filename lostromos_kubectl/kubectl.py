@@ -35,6 +35,7 @@ class KubectlApplier:
     """
 
     accepts = interfaces.Manifests
+    can_dry_run = True
 
     def __init__(
         self,
@@ -150,12 +151,12 @@ class _Sender:
                 query={**sending.query(f"{marks.MANAGER}{self._controller}", force=write.force), "dryRun": "All"},
                 body=write.body,
                 content_type=client.APPLY,
-                accept=client.METADATA_ONLY,
+                accept=sending.accepted(self._kube),
             )
         except errors.LostromosError as error:
             return error
         if self._kube.dry_run:
-            return sending.Sent(answer["metadata"])
+            return sending.sent(answer)
         msg = (
             f"apply {write.desired.ref}: kubectl ended with status {status}, though the API server finds nothing wrong"
         )
@@ -185,7 +186,7 @@ def _answers(output: bytes, writes: Sequence[sending.Write]) -> list[sending.Ans
     except orjson.JSONDecodeError:
         printed = {}
     items: list[Any] = printed.get("items") or [printed]
-    found = {_identity(item): sending.Sent(item["metadata"]) for item in items if item.get("metadata", {}).get("name")}
+    found = {_identity(item): sending.sent(item) for item in items if item.get("metadata", {}).get("name")}
     missing = errors.ProcessError("kubectl succeeded, but did not print the objects")
     answers: list[sending.Answer] = []
     for write in writes:

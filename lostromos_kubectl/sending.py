@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import fields, marks
+from lostromos_core.kube import client, fields, marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,9 +57,24 @@ class Write:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sent:
-    """The object is there as desired; its metadata as the server answered it."""
+    """The object is there as desired; its metadata as the server answered it.
+
+    ``whole`` is all of the object: in a dry run, since nothing else says whether the write would change it.
+    """
 
     metadata: Mapping[str, Any]
+    whole: Mapping[str, Any] | None = None
+
+
+def accepted(kube: client.Kube) -> str:
+    """Return the media type to ask writes to be answered with: metadata is enough, but for a dry run."""
+    return client.JSON if kube.dry_run else client.METADATA_ONLY
+
+
+def sent(answer: Mapping[str, Any]) -> Sent:
+    """Return what an answer means; a whole object has more than its metadata."""
+    whole = None if answer.get("kind") == "PartialObjectMetadata" else answer
+    return Sent(answer["metadata"], whole)
 
 
 Answer: TypeAlias = Sent | errors.LostromosError

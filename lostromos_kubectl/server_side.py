@@ -23,6 +23,7 @@ class ServerSideApplier:
     """
 
     accepts = interfaces.Manifests
+    can_dry_run = True
 
     def __init__(self, **options: Unpack[settings.Keywords]) -> None:
         self._settings = settings.Settings(**options)
@@ -50,6 +51,7 @@ class _Sender:
 
     def __init__(self, kube: client.Kube, controller: str) -> None:
         self._kube = kube
+        self._accepted = sending.accepted(kube)
         self._query = {force: sending.query(f"{marks.MANAGER}{controller}", force=force) for force in (False, True)}
 
     async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
@@ -66,8 +68,8 @@ class _Sender:
                 query=self._query[write.force],
                 body=write.body,
                 content_type=client.APPLY,
-                accept=client.METADATA_ONLY,
+                accept=self._accepted,
             )
         except errors.LostromosError as error:
             return error
-        return sending.Sent(answer["metadata"])
+        return sending.sent(answer)

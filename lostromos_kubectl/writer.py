@@ -30,6 +30,7 @@ _IMMUTABLE: Final = re.compile(
     r"immutable|may not change once set|can ?not be changed|may not be changed in an update"
     r"|updates to \w+ spec for fields other|updates may not change fields other"
 )
+_MOVING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
 _log = structlog.get_logger("lostromos.applier")
 
 
@@ -189,7 +190,7 @@ class Writer:
     ) -> interfaces.ObjectResult | None:
         """What an answer means; None means: try again at once, knowing more."""
         if isinstance(answer, sending.Sent):
-            return self._arrived(one, write, answer, owner)
+            return await self._arrived(one, write, answer, owner)
         if isinstance(answer, errors.ApiError) and answer.status == sending.CONFLICT:
             if write.uid and answer.causes:
                 return self._contested(one, answer)
@@ -200,7 +201,7 @@ class Writer:
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
         return desired_.explain(one.item, answer)
 
-    def _arrived(
+    async def _arrived(
         self, one: _Try, write: sending.Write, answer: sending.Sent, owner: interfaces.Resource
     ) -> interfaces.ObjectResult:
         """The object is there: remember what it looks like."""
@@ -218,9 +219,20 @@ class Writer:
         entry.touched = entry.adopted = entry.due = False
         if not write.uid:
             return interfaces.ObjectResult(item.ref, interfaces.Action.CREATED)
-        moved = before is None or entry.child is None or before.version != entry.child.version
+        if answer.whole is not None and self._kube.dry_run:
+            try:
+                moved = await self._would_change(item, answer.whole)
+            except errors.ApiError as error:
+                return desired_.explain(item, error)
+        else:
+            moved = before is None or entry.child is None or before.version != entry.child.version
         action = interfaces.Action.UPDATED if moved else interfaces.Action.UNCHANGED
         return interfaces.ObjectResult(item.ref, action)
+
+    async def _would_change(self, item: desired_.Desired, answered: Mapping[str, Any]) -> bool:
+        """Return whether a dry run would have changed the live object: its answer has the live resourceVersion."""
+        live = await self._kube.request("GET", item.path, action=f"read {item.ref}")
+        return _contents(live, self._manager) != _contents(answered, self._manager)
 
     def _contested(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
         """Other managers own fields that we set: drift is repaired, for the rest the policy decides."""
@@ -325,9 +337,23 @@ class Writer:
             await requests.delete(self._kube, item.path, entry.uid, action=f"recreate {item.ref}")
         except errors.ApiError as error:
             return desired_.explain(item, error)
+        if self._kube.dry_run:
+            message = "it would be deleted and created again: a field has changed that cannot be changed"
+            return interfaces.ObjectResult(item.ref, interfaces.Action.UPDATED, message)
         entry.uid, entry.child, entry.digest = "", None, ""
         message = "it is deleted, to be created again: a field has changed that cannot be changed"
         return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message, after=0.2)
+
+
+def _contents(item: Mapping[str, Any], manager: str) -> Mapping[str, Any]:
+    """Return the part of an object that a write of ours can change, and what our manager owns of it."""
+    metadata = {key: value for key, value in item["metadata"].items() if key not in _MOVING}
+    managed = [
+        {key: value for key, value in entry.items() if key != "time"}
+        for entry in item["metadata"].get("managedFields") or ()
+        if entry.get("manager") == manager
+    ]
+    return {**item, "status": None, "metadata": metadata | {"managedFields": managed}}
 
 
 def _is_immutable(error: errors.ApiError) -> bool:

@@ -42,6 +42,7 @@ class Kube:
     """A connection to one cluster, shared by everything in the process. ``async with`` opens and closes it.
 
     With ``dry_run``, every write is sent with ``dryRun=All``: the server checks it and answers, but keeps nothing.
+    A DELETE with a body says so in the body, since the server then ignores the query. Source: measured on 1.37.
     """
 
     def __init__(self, kubeconfig: str = "", *, context: str = "", dry_run: bool = False) -> None:
@@ -123,7 +124,9 @@ class Kube:
     ) -> bytes:
         """As ``request``, and return the answer as it came."""
         session = await self._open()
-        url = self._url(path, self._with_dry_run(method, query))
+        if self.dry_run and method in _WRITES:
+            query, body = _without_effect(method, query, body)
+        url = self._url(path, query)
         data = None if body is None else _encode(body, action)
         headers = {"Accept": accept, "Content-Type": content_type} if data is not None else {"Accept": accept}
         async with self.limiter:
@@ -190,15 +193,23 @@ class Kube:
         text = f"{self._credentials.url}{path}"
         return yarl.URL(f"{text}?{urllib.parse.urlencode(query)}" if query else text, encoded=True)
 
-    def _with_dry_run(self, method: str, query: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        return {**(query or {}), "dryRun": "All"} if self.dry_run and method in _WRITES else query
-
     async def _refresh(self) -> None:
         """Refresh the credentials, once for all requests that were refused at the same time."""
         before = self._credentials.authorization
         async with self._refreshing:
             if self._credentials.authorization == before:
                 await self._credentials.refresh()
+
+
+def _without_effect(
+    method: str,
+    query: Mapping[str, str] | None,
+    body: Any,  # noqa: ANN401 - any JSON value
+) -> tuple[Mapping[str, str], Any]:
+    """Return query and body of a write as those of a dry run."""
+    if method == "DELETE" and body is not None:
+        body = {**body, "dryRun": ["All"]}
+    return {**(query or {}), "dryRun": "All"}, body
 
 
 def _open_session() -> aiohttp.ClientSession:

@@ -32,7 +32,7 @@ async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metada
                 accept=clients.METADATA_ONLY,
             )
         except errors.ApiError as error:
-            if error.status == requests.NOT_FOUND:
+            if await requests.is_gone(kube, path, uid, error):
                 return
             if error.status != requests.CONFLICT or attempt == _TRIES - 1:
                 raise

@@ -10,15 +10,12 @@ import orjson
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, events, members, paths, schema, status
+from lostromos_core.kube import client, events, members, paths, requests, schema, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _log = structlog.get_logger("lostromos.status")
-_GONE = frozenset({404, 409})
-"""The resource was deleted, or deleted and created again, since we read it: nobody is left to read the status."""
-
 
 LOOK_AGAIN = 60.0
 """Seconds until a kind that declared no status is looked at again: somebody may have followed our advice."""
@@ -87,17 +84,18 @@ class Reporter:
             return
         ref = resource.ref
         kind = await self._kube.discovery.kind(self._api_version, self._kind)
+        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status")
         try:
             await self._kube.request_bytes(
                 "PATCH",
-                paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status"),
+                path,
                 action=f"clear the status of {ref}",
                 body={"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)},
                 content_type=client.MERGE,
                 accept=client.METADATA_ONLY,
             )
         except errors.ApiError as error:
-            if error.status not in _GONE:
+            if not await requests.is_gone(self._kube, path.removesuffix("/status"), resource.uid, error):
                 raise
 
     async def check(self) -> None:
@@ -140,17 +138,18 @@ class Reporter:
             )
 
     async def _send(self, resource: interfaces.Resource, declared: Mapping[str, Any]) -> int:
-        """Write a status; the resource's version after it, 0 if there is nobody left to tell."""
+        """Write a status; return the resource's version after it, 0 if it is gone. Raises ApiError."""
         ref = resource.ref
         kind = await self._kube.discovery.kind(self._api_version, self._kind)
         metadata = {"name": ref.name, "uid": resource.uid}
         if ref.namespace:
             metadata["namespace"] = ref.namespace
         body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata, "status": declared}
+        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status")
         try:
             answer = await self._kube.request(
                 "PATCH",
-                paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status"),
+                path,
                 action=f"report on {ref}",
                 query={"fieldManager": f"lostromos/{self._controller}/status", "force": "true"},
                 body=body,
@@ -158,10 +157,10 @@ class Reporter:
                 accept=client.METADATA_ONLY,
             )
         except errors.ApiError as error:
-            if error.status not in _GONE:
-                self._schema = None if error.reason == "SchemaError" else self._schema
-                raise
-            return 0
+            if await requests.is_gone(self._kube, path.removesuffix("/status"), resource.uid, error):
+                return 0
+            self._schema = None if error.reason == "SchemaError" else self._schema
+            raise
         return members.number(answer["metadata"].get("resourceVersion"))
 
     async def _write_event(

@@ -1,11 +1,14 @@
-"""Requests that several rooms send: the metadata of one object or of all, and the deletion of exactly one object."""
+"""Requests that several rooms send: the metadata of one object or of all, and the deletion of exactly one object.
+
+And the question that decides what is forgotten: whether an object is really gone.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
-from lostromos_core.kube import media, watch
+from lostromos_core.kube import answers, media, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -29,7 +32,10 @@ async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | N
 
 
 async def delete(kube: client.Kube, path: str, uid: str, *, action: str) -> Mapping[str, Any] | None:
-    """Delete the object of this uid, and no other of its name; the answer, or None if it was gone already."""
+    """Delete the object of this uid, and no other of its name; return the answer, None if it was gone already.
+
+    Raises ApiError.
+    """
     body = {
         "kind": "DeleteOptions",
         "apiVersion": "v1",
@@ -39,10 +45,24 @@ async def delete(kube: client.Kube, path: str, uid: str, *, action: str) -> Mapp
     try:
         answer: Mapping[str, Any] = await kube.request("DELETE", path, action=action, body=body)
     except errors.ApiError as error:
-        if error.status in {NOT_FOUND, CONFLICT}:
+        if await is_gone(kube, path, uid, error):
             return None
         raise
     return answer
+
+
+async def is_gone(kube: client.Kube, path: str, uid: str, error: errors.ApiError) -> bool:
+    """Return whether the object of this uid is gone, after a write failed; raises ApiError.
+
+    A 404 alone does not prove it: a proxy, a webhook or a server that is still starting may have answered. Since
+    what is gone is forgotten, and never looked at again, a read has to confirm it.
+    """
+    if error.reason == answers.UID_MISMATCH:
+        return True
+    if error.status != NOT_FOUND:
+        return False
+    live = await read(kube, path, "the object that was not found")
+    return live is None or live.get("uid") != uid
 
 
 async def pages(kube: client.Kube, path: str, *, action: str, labels: str = "") -> AsyncIterator[Mapping[str, Any]]:

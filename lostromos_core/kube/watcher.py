@@ -32,6 +32,8 @@ class KubernetesWatcher:
     is removed, the object itself stays.
     """
 
+    can_dry_run = True
+
     def __init__(  # noqa: PLR0913 - a selection has this many parts
         self,
         *,

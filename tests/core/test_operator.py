@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import structlog.testing
@@ -41,7 +41,7 @@ def make(watcher: Any = None, applier: Any = None, **options: Any) -> operator_.
     one = controller.Controller(
         "app", watch=watcher or fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=applier or fakes.FakeApplier()
     )
-    return operator_.Operator([one], kube=NO_CLUSTER, **{"registry": plugins.load(), **options})
+    return operator_.Operator([one], **{"kube": NO_CLUSTER, "registry": plugins.load(), **options})
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -144,6 +144,106 @@ async def test_work_that_takes_too_long_is_cancelled_at_the_end(monkeypatch: pyt
     async with asyncio.timeout(2):
         await serving
     assert watcher.reports["ns/a"].reason == "Interrupted"
+
+
+async def test_a_cancellation_from_within_a_plug_in_ends_no_worker() -> None:
+    class Leaking(fakes.FakeApplier):
+        async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
+            if owner.ref.name.startswith("bad"):
+                inner = asyncio.get_running_loop().create_future()
+                inner.cancel()
+                await inner
+            return await super().apply(owner, rendered)
+
+    watcher, applier = fakes.FakeWatcher(), Leaking()
+    for number in range(4):
+        watcher.put(fakes.resource(f"bad{number}"))
+    operator = make(watcher, applier, workers=4)
+    serving = asyncio.create_task(operator.serve())
+    await until(lambda: len(watcher.reports) == 4)
+    watcher.put(fakes.resource("good"))
+    await until(lambda: "good" in applier.world)
+    assert {report.reason for key, report in watcher.reports.items() if "bad" in key} == {"Failed"}
+    operator.stop()
+    await serving
+
+
+async def test_a_hook_that_lets_anything_out_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
+    watcher.put(fakes.resource("a"))
+    real = operator_.journal.tell_all
+    monkeypatch.setattr(operator_.journal, "tell_all", lambda *_: 1 / 0)
+    operator = make(watcher, applier, workers=1)
+    serving = asyncio.create_task(operator.serve())
+    await until(lambda: "a" in applier.world)
+    monkeypatch.setattr(operator_.journal, "tell_all", real)
+    watcher.put(fakes.resource("b"))
+    await until(lambda: "b" in applier.world)
+    operator.stop()
+    await serving
+
+
+@pytest.mark.parametrize("end", [PermissionError("no"), None, asyncio.CancelledError()])
+async def test_once_ends_though_a_watcher_does(end: BaseException | None) -> None:
+    class Broken(fakes.FakeWatcher):
+        async def watch(self, bell: interfaces.Doorbell) -> None:
+            del bell
+            if end is not None:
+                raise end
+
+    async with asyncio.timeout(5):
+        summary = await make(Broken()).once()
+    assert not summary.ready
+    assert "the watcher" in summary.troubles["app"]
+
+
+async def test_what_a_watcher_has_not_read_yet_is_not_deleted() -> None:
+    class Slow(fakes.FakeWatcher):
+        async def watch(self, bell: interfaces.Doorbell) -> None:
+            self.bell = bell
+            await release.wait()
+            self.resources["ns/web"] = fakes.resource("web")
+            await super().watch(bell)
+
+    class Eager(fakes.FakeApplier):
+        deleted: ClassVar[list[str]] = []
+
+        async def start(self, runtime: interfaces.Runtime) -> None:
+            runtime.ring("ns/web")  # it found drift of what it made in an earlier process
+
+        async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
+            self.deleted.append(key)
+            return await super().delete(key, owner)
+
+    release, applier, watcher = asyncio.Event(), Eager(), Slow()
+    operator = make(watcher, applier)
+    serving = asyncio.create_task(operator.serve())
+    await until(lambda: watcher.bell is not None)
+    await asyncio.sleep(0.3)
+    release.set()
+    await until(lambda: "web" in applier.world)
+    assert not Eager.deleted
+    operator.stop()
+    await serving
+
+
+@pytest.mark.parametrize("part", ["watcher", "applier"])
+async def test_a_part_that_cannot_run_dry_is_refused(part: str) -> None:
+    class Dry:
+        can_dry_run = True
+
+    class DryWatcher(Dry, fakes.FakeWatcher): ...
+
+    class DryApplier(Dry, fakes.FakeApplier): ...
+
+    watcher = fakes.FakeWatcher() if part == "watcher" else DryWatcher()
+    applier = fakes.FakeApplier() if part == "applier" else DryApplier()
+    watcher.put(fakes.resource("a"))
+    dry = client.Kube("/nowhere", dry_run=True)
+    with pytest.raises(errors.ConfigError, match=f"controller app: the {part} Fake{part.title()} cannot run dry"):
+        await make(watcher, applier, kube=dry).once()
+    assert applier.world == {}
+    assert (await make(DryWatcher(), DryApplier(), kube=dry).once()).ready
 
 
 async def test_variables_may_come_from_a_function() -> None:

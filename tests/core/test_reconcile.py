@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Action = interfaces.Action
+DONE, SOON = interfaces.Outcome.done(), interfaces.Outcome.again()
+SLOWLY = interfaces.Outcome.again(slow=True)
 
 
 class World:
@@ -25,11 +28,13 @@ class World:
         self.applier = fakes.FakeApplier()
         self.objections: Sequence[str] = ()
 
-    async def reconcile(self, key: str = "ns/web") -> reconcile.Result:
-        parts = reconcile.Parts(
+    def parts(self) -> reconcile.Parts:
+        return reconcile.Parts(
             "app", self.watcher, self.renderer, self.applier, fakes.WORKS, lambda _resource, _rendered: self.objections
         )
-        return await reconcile.reconcile(parts, key)
+
+    async def reconcile(self, key: str = "ns/web") -> reconcile.Result:
+        return await reconcile.reconcile(self.parts(), key)
 
 
 @pytest.fixture
@@ -91,25 +96,36 @@ async def test_a_deletion_that_is_not_done_is_reported(
 
 
 @pytest.mark.parametrize(
-    ("error", "reason", "retrying"),
+    ("error", "reason", "retrying", "outcome"),
     [
-        (errors.RenderError("no field", place="a.yaml:1"), "RenderFailed", False),
-        (errors.RefusedError("not ours"), "Refused", False),
-        (errors.ApiError("busy", status=503), "ApiError", True),
-        (errors.ConnectionFailed("away"), "ConnectionFailed", True),
-        (errors.ProcessError("kubectl"), "ProcessFailed", True),
-        (errors.LostromosError("other"), "Failed", False),
-        (ZeroDivisionError("secret"), "Failed", True),
+        (errors.RenderError("no field", place="a.yaml:1"), "RenderFailed", False, DONE),
+        (errors.RefusedError("not ours"), "Refused", False, SLOWLY),
+        (errors.ClaimedError("another's", retry_after=30), "Refused", False, interfaces.Outcome.again(30, slow=True)),
+        (errors.ApiError("busy", status=503), "ApiError", True, SOON),
+        (errors.ApiError("Unauthorized", status=401), "ApiError", True, SOON),
+        (errors.ApiError("expired", status=410), "ApiError", True, SOON),
+        (errors.ApiError("conflict", status=409), "ApiError", True, SOON),
+        (errors.ApiError("the answer cannot be read", status=200), "ApiError", True, SOON),
+        (errors.ApiError("no space", status=507), "ApiError", True, SOON),
+        (errors.ApiError("webhook denied", status=400), "ApiError", False, SLOWLY),
+        (errors.ApiError("invalid", status=422), "ApiError", False, SLOWLY),
+        (errors.CredentialsError("exec: the token service is down"), "CredentialsFailed", True, SOON),
+        (errors.ConfigError("kubeconfig x cannot be used"), "Failed", False, SLOWLY),
+        (errors.ConnectionFailed("away"), "ConnectionFailed", True, SOON),
+        (errors.ProcessError("kubectl"), "ProcessFailed", True, SOON),
+        (errors.LostromosError("other"), "Failed", False, SLOWLY),
+        (ZeroDivisionError("secret"), "Failed", True, SOON),
+        (asyncio.CancelledError("secret"), "Failed", True, SOON),
     ],
 )
-async def test_an_error_is_reported_and_retried_if_that_can_help(
-    world: World, error: Exception, reason: str, retrying: bool
+async def test_an_error_is_reported_and_everything_but_a_rendering_is_tried_again(
+    world: World, error: Exception, reason: str, retrying: bool, outcome: interfaces.Outcome
 ) -> None:
     world.renderer.make = raising(error)
     result = await world.reconcile()
     report = world.watcher.reports["ns/web"]
     assert (report.ready, report.reason, report.retrying) == (False, reason, retrying)
-    assert result.outcome.retry is retrying
+    assert result.outcome == outcome
     assert "secret" not in report.message
 
 
@@ -129,9 +145,31 @@ async def test_failed_objects_are_named_first_with_their_place(world: World) -> 
     assert [result.action for result in report.objects] == [Action.FAILED, Action.FAILED, Action.CREATED]
 
 
+async def test_an_object_that_was_refused_is_tried_again_slowly(world: World) -> None:
+    world.renderer.make = lambda _: fakes.manifests(fakes.config_map("a", {"bad": 1}))
+    assert (await world.reconcile()).outcome == SLOWLY
+
+
+async def test_what_is_refused_is_tried_again_after_the_period_of_the_controller(world: World) -> None:
+    world.applier.error = errors.RefusedError("no")
+    parts = dataclasses.replace(world.parts(), resync=60.0)
+    outcome = (await reconcile.reconcile(parts, "ns/web")).outcome
+    assert outcome.after is not None
+    assert 48 <= outcome.after <= 72
+
+
+async def test_what_is_not_known_yet_is_not_gone(world: World) -> None:
+    await world.reconcile()
+    world.watcher.drop("ns/web")
+    unknown = dataclasses.replace(world.parts(), knows=lambda _key: False)
+    result = await reconcile.reconcile(unknown, "ns/web")
+    assert (result.outcome, result.report) == (SOON, None)
+    assert "web" in world.applier.world
+
+
 async def test_a_policy_forbids_before_anything_is_applied(world: World) -> None:
     world.objections = ["no host network", "no latest"]
-    await world.reconcile()
+    assert (await world.reconcile()).outcome == SLOWLY, "a policy may know more than the resource"
     assert world.watcher.reports["ns/web"].message == "no host network; no latest"
     assert world.applier.world == {}
 
@@ -159,13 +197,22 @@ async def test_a_resource_that_cannot_be_read_is_reported(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "retry"), [(fakes.RETRYABLE, True), (fakes.TERMINAL, False), (ZeroDivisionError(), False)]
+    ("error", "outcome"),
+    [
+        (fakes.RETRYABLE, "soon"),
+        (fakes.TERMINAL, "slowly"),
+        (ZeroDivisionError(), "soon"),
+        (asyncio.CancelledError(), "soon"),
+    ],
 )
-async def test_a_report_that_cannot_be_written_is_tried_again_if_that_can_help(
-    world: World, error: Exception, retry: bool
+async def test_a_report_that_cannot_be_written_is_always_tried_again(
+    world: World, error: Exception, outcome: str
 ) -> None:
     world.watcher.report_error = error
-    assert (await world.reconcile()).outcome.retry is retry
+    result = await world.reconcile()
+    assert result.outcome == {"soon": SOON, "slowly": SLOWLY}[outcome]
+    assert result.report is not None
+    assert result.report.reason == "StatusNotWritten"
 
 
 async def test_a_renderer_may_be_asynchronous(world: World) -> None:

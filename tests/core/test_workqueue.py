@@ -143,7 +143,10 @@ def test_delays_that_are_over_before_their_time_take_no_memory() -> None:
 
 
 def queue(clock: list[float]) -> workqueue.WorkQueue[str]:
-    return workqueue.WorkQueue(lambda key: key, clock=lambda: clock[0], backoff=lambda failures: 1.0 * failures)
+    def backoff(failures: int, *, slow: bool) -> float:
+        return (10.0 if slow else 1.0) * failures
+
+    return workqueue.WorkQueue(lambda key: key, clock=lambda: clock[0], backoff=backoff)
 
 
 async def test_a_held_key_blocks_no_other_and_comes_again_after_it_was_let_go() -> None:
@@ -181,6 +184,16 @@ async def test_failures_in_a_row_wait_longer_and_a_success_forgets_them() -> Non
     assert made._schedule.next_due() == 107.0
 
 
+async def test_failures_of_another_kind_do_not_count() -> None:
+    clock = [0.0]
+    made = queue(clock)
+    for slow, expected in ((False, 1.0), (False, 2.0), (True, 10.0), (True, 20.0), (False, 1.0)):
+        made.add("a")
+        await made.take()
+        made.let_go("a", interfaces.Outcome.again(slow=slow))
+        assert made._schedule.next_due() == expected
+
+
 async def test_a_delayed_key_comes_by_itself() -> None:
     made: workqueue.WorkQueue[str] = workqueue.WorkQueue(lambda key: key)
     made.add("a")
@@ -203,9 +216,10 @@ async def test_join_waits_for_ready_and_held_keys_only() -> None:
     assert made.depth == 0
 
 
+@pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("failures", [1, 2, 5, 100])
-def test_the_back_off_grows_to_five_minutes_with_jitter(failures: int) -> None:
-    ceiling = min(300.0, 0.2 * 2**failures)
-    found = {workqueue.full_jitter(failures) for _ in range(50)}
+def test_the_back_off_grows_to_five_minutes_or_an_hour_with_jitter(failures: int, slow: bool) -> None:
+    ceiling = min(3600.0, 2 * 2.0**failures) if slow else min(300.0, 0.2 * 2**failures)
+    found = {workqueue.full_jitter(failures, slow=slow) for _ in range(50)}
     assert all(ceiling / 4 <= seconds <= ceiling for seconds in found)
     assert len(found) > 1

@@ -26,7 +26,7 @@ from lostromos_core import (
     hookimpl,
 )
 from lostromos_core.backends import relative
-from lostromos_core.interfaces import Action, ObjectResult, Rendered
+from lostromos_core.interfaces import Action, ObjectResult, Rendered, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +39,16 @@ Folder = Annotated[Path, pydantic.AfterValidator(relative)]
 class FolderWatcher:
     """Every ``*.json`` file in a folder is a resource; its status is written beside it."""
 
+    can_dry_run = True
+
     def __init__(self, folder: Path, *, interval: float) -> None:
         self._folder = folder
         self._interval = interval
+        self._dry_run = False
+
+    async def start(self, runtime: Runtime) -> None:
+        """Learn whether anything may be written."""
+        self._dry_run = runtime.dry_run
 
     async def watch(self, bell: Doorbell) -> None:
         """Ring for each file that is new, changed or gone; a folder that is not there says nothing about its files."""
@@ -78,7 +85,7 @@ class FolderWatcher:
         """Write how it went, if that is news."""
         path = self._folder / f"{resource.key}.status"
         line = f"{report.reason}: {report.message}\n"
-        if not path.exists() or path.read_text() != line:
+        if not self._dry_run and (not path.exists() or path.read_text() != line):
             path.write_text(line)
 
 
@@ -109,9 +116,15 @@ class FilesApplier:
     """Writes each object to a file ``OWNER/KIND-NAME.json``."""
 
     accepts = Manifests
+    can_dry_run = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._dry_run = False
+
+    async def start(self, runtime: Runtime) -> None:
+        """Learn whether anything may be written."""
+        self._dry_run = runtime.dry_run
 
     async def apply(self, owner: Resource, rendered: Rendered) -> Applied:
         """Write all files; idempotent."""
@@ -120,7 +133,8 @@ class FilesApplier:
 
     async def delete(self, key: str, owner: Resource | None) -> Applied:  # noqa: ARG002 - it may be gone
         """Remove all files of an owner."""
-        shutil.rmtree(self._folder / key, ignore_errors=True)
+        if not self._dry_run:
+            shutil.rmtree(self._folder / key, ignore_errors=True)
         return Applied()
 
     def _write(self, owner: Resource, manifest: Manifest) -> ObjectResult:
@@ -129,8 +143,9 @@ class FilesApplier:
         if path.exists() and path.read_text() == text:
             return ObjectResult(manifest.ref, Action.UNCHANGED)
         action = Action.UPDATED if path.exists() else Action.CREATED
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        if not self._dry_run:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
         return ObjectResult(manifest.ref, action)
 
 

@@ -12,6 +12,8 @@ from lostromos_sites import client, items
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from lostromos_core.interfaces import Runtime
+
 FIRST_RETRY: Final = 1.0
 LAST_RETRY: Final = 60.0
 """Seconds until an API that fails is asked again: each time twice as long, and up to half less by chance."""
@@ -23,6 +25,8 @@ class SitesWatcher:
 
     ``interval`` and ``timeout`` are in seconds.
     """
+
+    can_dry_run = True
 
     def __init__(
         self,
@@ -37,6 +41,11 @@ class SitesWatcher:
         self._sleep = sleep
         self._client = client.Client(url, timeout=timeout)
         self._sites: Mapping[str, Resource] | None = None
+        self._dry_run = False
+
+    async def start(self, runtime: Runtime) -> None:
+        """Learn whether the status may be written."""
+        self._dry_run = runtime.dry_run
 
     async def watch(self, bell: Doorbell) -> None:
         """Ring for each site that is new, changed or gone, until cancelled."""
@@ -68,7 +77,7 @@ class SitesWatcher:
 
     async def report(self, resource: Resource, report: Report) -> None:
         """Write the status of a site, if it says something new; raises SitesError."""
-        if not items.is_name(resource.key):
+        if self._dry_run or not items.is_name(resource.key):
             return
         before = await self._client.status(resource.key)
         if before is None:
