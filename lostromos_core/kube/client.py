@@ -130,9 +130,10 @@ class Kube:
         data = None if body is None else _encode(body, action)
         headers = {"Accept": accept, "Content-Type": content_type} if data is not None else {"Accept": accept}
         async with self.limiter:
+            headers["Authorization"] = used = await self._credentials.current()
             status, answered, content = await self._send(session, method, url, headers, data, action)
-            if status == UNAUTHORIZED:
-                await self._refresh()
+            if status == UNAUTHORIZED and await self._renew(action, used):
+                headers["Authorization"] = self._credentials.authorization
                 status, answered, content = await self._send(session, method, url, headers, data, action)
             if status < 400:  # noqa: PLR2004 - HTTP
                 self.limiter.succeeded()
@@ -148,14 +149,15 @@ class Kube:
         """The chunks of a watch, as they come; raises ApiError, ConnectionFailed after ``idle`` seconds of silence."""
         session = await self._open()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=idle)
-        headers = {"Accept": accept, "Authorization": self._credentials.authorization}
+        used = await self._credentials.current()
+        headers = {"Accept": accept, "Authorization": used}
         try:
             async with session.get(
                 self._url(path, query), headers=headers, timeout=timeout, **self._transport()
             ) as response:
                 if response.status >= 400:  # noqa: PLR2004 - HTTP
                     if response.status == UNAUTHORIZED:
-                        await self._refresh()
+                        await self._renew(action, used)
                     raise answers.error(response.status, response.headers, await response.read(), action)
                 async for chunk in response.content.iter_any():
                     yield chunk
@@ -171,7 +173,6 @@ class Kube:
         data: bytes | None,
         action: str,
     ) -> tuple[int, Mapping[str, str], bytes]:
-        headers["Authorization"] = self._credentials.authorization
         try:
             async with session.request(method, url, headers=headers, data=data, **self._transport()) as response:
                 return response.status, response.headers, await response.read()
@@ -193,12 +194,12 @@ class Kube:
         text = f"{self._credentials.url}{path}"
         return yarl.URL(f"{text}?{urllib.parse.urlencode(query)}" if query else text, encoded=True)
 
-    async def _refresh(self) -> None:
-        """Refresh the credentials, once for all requests that were refused at the same time."""
-        before = self._credentials.authorization
-        async with self._refreshing:
-            if self._credentials.authorization == before:
-                await self._credentials.refresh()
+    async def _renew(self, action: str, used: str) -> bool:
+        """Renew credentials that were refused; return whether there are others now. Raises CredentialsError."""
+        try:
+            return await self._credentials.renew(used)
+        except errors.CredentialsError as error:
+            raise errors.CredentialsError(f"{action}: {error}") from error
 
 
 def _without_effect(

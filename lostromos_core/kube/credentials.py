@@ -1,37 +1,73 @@
 """Where the cluster is and who we are there: kubeconfig or the service account of the Pod.
 
-The official client reads the files, runs ``exec`` plug-ins and refreshes tokens; it is imported when needed, since
-it takes half a second of CPU and 15 MiB.
+The official client reads the files and runs ``exec`` plug-ins; it is imported when needed, since it takes half a
+second of CPU and 15 MiB. When to ask it again is decided here: before a token runs out, and when one is refused.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import datetime as dt
+import logging
 import os
 import pathlib
 import ssl
 import tempfile
-from typing import Any, final
+import time
+from typing import TYPE_CHECKING, Any, Final, final
+
+import structlog
 
 from lostromos_core import errors
 from lostromos_core.kube import kubeconfigs
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _IN_CLUSTER = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_log = structlog.get_logger("lostromos.kube")
+
+READ_AGAIN: Final = 60.0
+"""Seconds after which a token file is read again: the kubelet replaces it long before the token runs out."""
+AHEAD: Final = 60.0
+"""Seconds before it runs out that a token is renewed; for one that lives shortly, a fifth of its life."""
+PAUSE: Final = 5.0
+"""Seconds between two tries to renew credentials: an ``exec`` plug-in is a process, and hundreds may ask at once."""
+LONGEST: Final = 60.0
+"""Seconds that an ``exec`` plug-in may take."""
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 @final
 class Credentials:
-    """Address, TLS and authorization for one cluster. ``refresh`` reads or asks for them again.
+    """Address, TLS and authorization for one cluster. ``refresh`` reads or asks for them; then ``renew`` keeps them.
 
     ``kubeconfig`` is a path (or several, joined as in $KUBECONFIG); without it, $KUBECONFIG, ~/.kube/config and the
     Pod's service account are tried in this order. Raises ConfigError that says what was looked for.
     """
 
-    def __init__(self, kubeconfig: str = "", *, context: str = "") -> None:
+    def __init__(
+        self,
+        kubeconfig: str = "",
+        *,
+        context: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], dt.datetime] = _now,
+    ) -> None:
         self._kubeconfig = kubeconfig or os.environ.get("KUBECONFIG", "")
         self._context = context or None
         self._configuration: Any = None
         self._ssl: ssl.SSLContext | bool = True
+        self._clock = clock
+        self._now = now
+        self._due = float("inf")
+        self._paused_until = float("-inf")
+        self._failure = ""
+        self._renewing = asyncio.Lock()
 
     @property
     def url(self) -> str:
@@ -61,12 +97,49 @@ class Credentials:
         return str(self._configuration.api_key.get("BearerToken", ""))
 
     async def refresh(self) -> None:
-        """Read the configuration again: token files and exec plug-ins may have a new token."""
+        """Read the configuration again: token files and exec plug-ins may have a new token. Raises ConfigError."""
         with tempfile.TemporaryDirectory(prefix="lostromos-") as private:
-            self._configuration = await self._load(private)
+            self._configuration, lasts = await self._load(private)
             self._ssl = _ssl_context(self._configuration, _source(self._find()))
+        self._due = self._clock() + lasts
 
-    async def _load(self, private: str) -> Any:  # noqa: ANN401 - the official client is untyped
+    async def current(self) -> str:
+        """Return the Authorization header, renewed first if it is about to run out."""
+        if self._clock() >= self._due:
+            used = self.authorization
+            try:
+                await self.renew(used)
+            except errors.CredentialsError as error:
+                self._due = self._clock() + PAUSE  # what we have may still be valid; if not, the server will say so
+                _log.warning("the credentials could not be renewed ahead of time", reason=str(error))
+        return self.authorization
+
+    async def renew(self, used: str) -> bool:
+        """Renew credentials that were refused or run out; return whether they are others than those that were used.
+
+        Once for all requests that used the same ones, and after a pause when that did not help. Raises
+        CredentialsError.
+        """
+        async with self._renewing:
+            if self.authorization != used:
+                return True
+            if self._clock() < self._paused_until:
+                if self._failure:
+                    raise errors.CredentialsError(self._failure)
+                return False
+            self._failure = ""
+            try:
+                await self.refresh()
+            except errors.ConfigError as error:
+                self._failure = str(error)
+                raise errors.CredentialsError(self._failure) from error
+            finally:
+                if self.authorization == used:
+                    self._paused_until = self._clock() + PAUSE
+            return self.authorization != used
+
+    async def _load(self, private: str) -> tuple[Any, float]:
+        """Return the official client's configuration, and how many seconds it can be used without a new look."""
         from kubernetes.aio import client, config  # noqa: PLC0415 - heavy; see above
 
         configuration = client.Configuration()
@@ -74,21 +147,37 @@ class Credentials:
         if path:
             kubeconfigs.check([pathlib.Path(part) for part in path.split(os.pathsep)], self._context or "")
         try:
-            if path:
-                _forget_temporary_files()
-                await config.load_kube_config(
-                    path,
-                    self._context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                    temp_file_path=private,
-                )
-            else:
+            if not path:
                 config.load_incluster_config(client_configuration=configuration)
+                return configuration, READ_AGAIN
+            _forget_temporary_files()
+            with _overheard() as heard:
+                async with asyncio.timeout(LONGEST):
+                    loader = await config.load_kube_config(
+                        path,
+                        self._context,
+                        client_configuration=configuration,
+                        persist_config=False,
+                        temp_file_path=private,
+                    )
+        except TimeoutError as error:
+            msg = f"{_source(path)} cannot be used: its exec plug-in has not answered for {LONGEST:.0f} seconds"
+            raise errors.ConfigError(msg) from error
         except Exception as error:
             msg = f"{_source(path)} cannot be used: {_reason(error)}"
             raise errors.ConfigError(msg) from error
-        return configuration
+        if "exec" in loader._user and not (configuration.api_key.get("BearerToken") or configuration.cert_file):  # noqa: SLF001 - no public way
+            msg = f"{_source(path)} cannot be used: its exec plug-in failed: {_plugin_failure(heard)}"
+            raise errors.ConfigError(msg)
+        return configuration, self._lasts(loader)
+
+    def _lasts(self, loader: Any) -> float:  # noqa: ANN401 - the official client is untyped
+        """Return in how many seconds to look again; for ever if the credentials say nothing of an end."""
+        expiry = getattr(loader, "exec_plugin_expiry", None)
+        if isinstance(expiry, dt.datetime):
+            left = max(0.0, (expiry.astimezone(dt.UTC) - self._now()).total_seconds())
+            return max(PAUSE, left - min(AHEAD, left / 5))
+        return READ_AGAIN if "tokenFile" in loader._user else float("inf")  # noqa: SLF001 - no public way
 
     def _find(self) -> str:
         """The kubeconfig files to read, empty for the Pod's service account."""
@@ -121,6 +210,31 @@ def _reason(error: Exception) -> str:
     if isinstance(error, AttributeError | TypeError | KeyError):
         return "it has not the form of a kubeconfig; `kubectl config view` may say more"
     return errors.shorten(str(error))
+
+
+@contextlib.contextmanager
+def _overheard() -> Any:  # noqa: ANN401 - a generator of a list
+    """Collect what the official client logs: it says there why an exec plug-in failed, and nowhere else."""
+    heard: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    logger, handler = logging.getLogger("kubernetes.aio.config.kube_config"), Handler(logging.ERROR)
+    logger.addHandler(handler)
+    propagated, logger.propagate = logger.propagate, False
+    try:
+        yield heard
+    finally:
+        logger.propagate = propagated
+        logger.removeHandler(handler)
+
+
+def _plugin_failure(heard: list[str]) -> str:
+    """Return why an exec plug-in failed, without what it printed, which may be a secret."""
+    said = errors.shorten(heard[-1].partition(". ")[0], 200) if heard else "it brought no token"
+    return said.removeprefix("exec: ")
 
 
 def _forget_temporary_files() -> None:
