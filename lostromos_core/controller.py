@@ -104,9 +104,7 @@ class Controller:
         """Ring for every resource, until cancelled."""
         await self._watcher.watch(_Bell(self.name, ring, state))
 
-    def parts(
-        self, context: interfaces.Context, registry: plugins.Registry, state: WatchState
-    ) -> reconcile.Parts:
+    def parts(self, context: interfaces.Context, registry: plugins.Registry, state: WatchState) -> reconcile.Parts:
         """Return what a reconcile needs; ``state`` tells whether the watcher has read its source."""
         watcher = self._watcher
 

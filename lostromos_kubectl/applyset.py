@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, inventory, marks, members, readiness
+from lostromos_core.kube import client, discovery, inventory, marks, members, readiness, removal
 from lostromos_kubectl import deletion, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from lostromos_core.kube import discovery
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.applier")
@@ -67,7 +65,9 @@ class ApplySets:
         await self._watch(objects)
         owned, known = await self._recall(owner)
         keys = {item.key for item in objects} | {child.key for child in known} | owned.entries.keys()
-        kinds, namespaces = {key[:2] for key in keys}, {key[2] for key in keys} - {""}
+        kinds, namespaces = {key[:2] for key in keys} | owned.unseen, {key[2] for key in keys} - {""}
+        if owned.unseen:  # the objects may be anywhere that was remembered
+            namespaces |= self._inventory.hints(owner).namespaces
         beyond = any(owner.ref.namespace not in {"", key[2]} for key in keys)
         await self._inventory.claim(owner, kinds, namespaces, finalizer=beyond)
         results.update(await self._apply_waves(objects, owned, owner))
@@ -93,7 +93,10 @@ class ApplySets:
         if not self._holds(owner) and not shall_stay:
             self._known.forget(key)
             return interfaces.Applied()
-        found = {child.key: child for child in await self._find(owner)}
+        children, unseen = await self._find(owner)
+        if unseen:
+            raise _unseen(owner, unseen)
+        found = {child.key: child for child in children}
         owned = self._known.of(owner)
         for entry in owned.entries.values() if owned else ():
             if entry.child is not None:  # the watch may not have brought it yet
@@ -176,12 +179,19 @@ class ApplySets:
             await self._kube.children.ensure(kind, namespace)
 
     async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[members.Child]]:
-        """What we know of an owner's objects, from the watch if a process before us applied them."""
+        """What we know of an owner's objects, from the watch if a process before us applied them.
+
+        Until all could be looked at, each reconcile looks again: what an earlier process applied would never be pruned.
+        """
         asked = str((owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
         owned = self._known.of(owner)
-        if owned is None:
-            owned, known = self._known.begin(owner), await self._find(owner)
-            owned.asked = asked
+        if owned is None or owned.unseen:
+            known, unseen = await self._find(owner)
+            if owned is None:
+                owned = self._known.begin(owner)
+                owned.asked = asked
+            owned.unseen = frozenset(unseen)
+            known = [child for child in known if child.uid not in owned.pruned]
         else:
             known = [child for child in self._kube.children.of(owner.ref) if child.uid not in owned.pruned]
         for child in known:
@@ -194,35 +204,62 @@ class ApplySets:
                 entry.digest, entry.due, entry.fight = "", True, None
         return owned, known
 
-    async def _find(self, owner: interfaces.Resource) -> list[members.Child]:
-        """All objects that belong to an owner: those that are watched, and those where the hints lead to."""
+    async def _find(self, owner: interfaces.Resource) -> tuple[list[members.Child], Unseen]:
+        """All objects that belong to an owner: those that are watched, and those where the hints lead to.
+
+        And the kinds that we wrote down ourselves, and that cannot be looked at now, with the reasons.
+        """
         hints = self._inventory.hints(owner)
         found = {child.key: child for child in self._kube.children.of(owner.ref)}
-        lists = []
-        for group, name in sorted(hints.kinds):
-            kind = await self._kube.discovery.by_group_kind(group, name)
-            if kind is None or not {"list", "delete"} <= kind.verbs:
-                continue
-            places = sorted(hints.namespaces) if kind.namespaced and self._runtime.namespaces else [""]
-            lists += [
-                self._look(owner.ref, kind, place) for place in places if not self._kube.children.covers(kind, place)
-            ]
-        for some in await asyncio.gather(*lists):
+        looks = await asyncio.gather(*(self._look(owner, kind, hints.namespaces) for kind in sorted(hints.kinds)))
+        for some, _ in looks:
             found.update({child.key: child for child in some})
-        return list(found.values())
+        return list(found.values()), {
+            kind: why for kind, (_, why) in zip(sorted(hints.kinds), looks, strict=True) if why
+        }
 
-    async def _look(self, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str) -> list[members.Child]:
-        """An owner's objects at a place that a hint names. Whoever may edit the owner can write any hints.
+    async def _look(
+        self, owner: interfaces.Resource, hinted: inventory.GroupKind, namespaces: Iterable[str]
+    ) -> tuple[list[members.Child], str]:
+        """An owner's objects of a kind that a hint names, or why that cannot be known. Raises ApiError.
 
-        So a place where we may not look is one where we have nothing: to apply something, we must be able to list it.
+        Whoever may edit the owner can write any hints, so those that lead nowhere must not stop us; unless it was us
+        who wrote them: then something may be there.
         """
+        found: list[members.Child] = []
         try:
-            return await members.of(self._kube, owner, kind, namespace)
-        except (errors.RefusedError, errors.ApiError) as error:
-            if isinstance(error, errors.ApiError) and error.status not in _NOTHING_THERE:
+            kind = await self._kube.discovery.by_group_kind(*hinted)
+        except errors.ApiError as error:
+            if await self._inventory.wrote(owner, hinted, "") or not _is_down(error):
                 raise
-            _log.warning("a hint leads nowhere", resource=str(owner), kind=kind.name, error=str(error))
-        return []
+            kind = None
+        if kind is None:
+            lost = await self._inventory.wrote(owner, hinted, "") and not await removal.is_removed(self._kube, *hinted)
+            return found, "the cluster does not serve it now" if lost else ""
+        if not {"list", "delete"} <= kind.verbs:
+            return found, ""
+        places = sorted(namespaces) if kind.namespaced and self._runtime.namespaces else [""]
+        why = ""
+        for place in places:
+            if not self._kube.children.covers(kind, place):
+                some, failure = await self._list(owner, kind, place)
+                found += some
+                why = why or failure
+        return found, why
+
+    async def _list(
+        self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str
+    ) -> tuple[list[members.Child], str]:
+        """An owner's objects of a kind at one place, or why that cannot be known. Raises ApiError if it may be soon."""
+        try:
+            return await members.of(self._kube, owner.ref, kind, namespace), ""
+        except (errors.RefusedError, errors.ApiError) as error:
+            if isinstance(error, errors.ApiError) and error.status not in _NO_ACCESS:
+                raise
+            group = kind.api_version.rpartition("/")[0]
+            ours = await self._inventory.wrote(owner, (group, kind.name), namespace)
+            _log.warning("an inventory hint cannot be followed", resource=owner.key, kind=kind.name, error=str(error))
+            return [], str(error) if ours else ""
 
     async def _apply_waves(
         self, objects: Sequence[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
@@ -317,8 +354,27 @@ class ApplySets:
         return interfaces.Applied(tuple(results), sum(result.action is Action.WAITING for result in results))
 
 
-_NOTHING_THERE: Final = frozenset({400, 403, 404, 405})
+Unseen = dict[inventory.GroupKind, str]
+"""Kinds of which objects may exist that cannot be looked at, and why."""
+_NO_ACCESS: Final = frozenset({400, 403, 404, 405})
+"""What does not pass by itself: applying goes on, and deletion waits."""
 _DONE: Final = frozenset({Action.CREATED, Action.UPDATED, Action.UNCHANGED, Action.PRUNED})
+
+
+def _is_down(error: errors.ApiError) -> bool:
+    """Return whether a whole API group is down, which a forged hint may name to block its resource."""
+    return error.reason == discovery.UNAVAILABLE
+
+
+def _unseen(owner: interfaces.Resource, unseen: Unseen) -> errors.ApiError:
+    (_, kind), why = next(iter(unseen.items()))
+    more = f" (and of {len(unseen) - 1} more kinds)" if len(unseen) > 1 else ""
+    msg = (
+        f"{owner.ref}: objects of kind {kind}{more} may belong to it and cannot be looked for: {why}. Give the "
+        "operator the verbs get, list, watch and delete on them; if you know that there are none, remove the finalizer "
+        f"{marks.FINALIZER}"
+    )
+    return errors.ApiError(msg, status=403, reason="CannotLook")
 
 
 def _order(item: desired_.Desired) -> tuple[int, int]:

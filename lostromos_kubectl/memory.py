@@ -41,6 +41,8 @@ class Owned:
     """What we know of one owner's objects.
 
     ``asked`` is the last request to apply everything again, ``pruned`` are the uids that the watch may still list.
+    ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
+    there.
     """
 
     uid: str
@@ -48,6 +50,7 @@ class Owned:
     asked: str | None = None
     pruned: set[str] = dataclasses.field(default_factory=set)
     watches_status: bool = False
+    unseen: frozenset[tuple[str, str]] = frozenset()
 
 
 @final

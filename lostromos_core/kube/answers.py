@@ -27,7 +27,7 @@ _EXPECTED = re.compile(r"(?P<expected>expected [^,]*), got .*", re.DOTALL)
 _MANAGER = re.compile(r'conflict with ("[^"]*"(?: with subresource "[^"]*")?)')
 _BEFORE_VALUE = re.compile(r"(Invalid value|Unsupported value|Duplicate value|Not found): ")
 _VALUE = re.compile(r'"(?:[^"\\]|\\.)*"|[-+.\w/%]+(?=: |, |\]|$)')
-_OTHER_UID = re.compile(r"uid mismatch|UID in precondition")
+_OTHER_UID = re.compile(r"uid mismatch|UID in (?:the )?precondition")
 UID_MISMATCH = "UidMismatch"
 """The reason of the error when a request named the uid of an object that is gone."""
 ANOTHER = "the object was deleted, or deleted and created again, since it was read"

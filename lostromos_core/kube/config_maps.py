@@ -44,6 +44,10 @@ class ConfigMapInventory:
         kinds = frozenset(marks.group_kinds(annotations.get(marks.GROUP_KINDS)))
         return inventory.Hints(kinds, frozenset(marks.split(annotations.get(marks.NAMESPACES))))
 
+    async def wrote(self, owner: interfaces.Resource, kind: inventory.GroupKind, namespace: str) -> bool:  # noqa: ARG002 - the protocol's
+        """Nobody but the operator has to write in the namespace of the inventory."""
+        return True
+
     async def claim(
         self,
         owner: interfaces.Resource,

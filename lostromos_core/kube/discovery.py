@@ -1,7 +1,8 @@
 """Which kinds the cluster serves, and how: the aggregated discovery document, kept in memory.
 
 Two requests (``/api`` and ``/apis``) tell all. A kind that is not there is asked for again after some seconds, so
-that a CustomResourceDefinition that is created later is found.
+that a CustomResourceDefinition that is created later is found. A group whose server does not answer is listed as
+stale, without kinds: that says nothing about them.
 Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
 """
 
@@ -24,6 +25,10 @@ _ACCEPT = (
 )
 NEGATIVE_SECONDS = 5.0
 """How long "there is no such kind" is believed."""
+
+
+UNAVAILABLE = "GroupUnavailable"
+"""The reason of the error about a group of which the server does not answer."""
 
 
 @final
@@ -58,11 +63,13 @@ class Discovery:
         self._kube = kube
         self._clock = clock
         self._kinds: dict[tuple[str, str], Kind] = {}
+        self._stale: frozenset[str] = frozenset()
+        self._missing: dict[tuple[str, str], float] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
     async def kind(self, api_version: str, kind: str) -> Kind:
-        """How a kind is served; raises NoSuchKindError, or ApiError if the cluster does not say."""
+        """Return how a kind is served; raises NoSuchKindError, or ApiError if the cluster does not say."""
         found = self._kinds.get((api_version, kind))
         if found is None:
             async with self._reading:
@@ -70,6 +77,7 @@ class Discovery:
                     await self._read()
             found = self._kinds.get((api_version, kind))
         if found is None:
+            self._refuse_stale(api_version.rpartition("/")[0], kind)
             raise NoSuchKindError(api_version, kind)
         return found
 
@@ -80,20 +88,38 @@ class Discovery:
     def is_absent(self, api_version: str, kind: str) -> bool:
         """Whether the cluster said a moment ago that it has no such kind."""
         fresh = self._clock() - self._read_at <= NEGATIVE_SECONDS
-        return fresh and (api_version, kind) not in self._kinds
+        stale = api_version.rpartition("/")[0] in self._stale
+        return fresh and not stale and (api_version, kind) not in self._kinds
 
     async def by_group_kind(self, group: str, kind: str) -> Kind | None:
-        """How a kind is served in any version of its group, None if it is not."""
-        for known in list(self._kinds.values()):
-            if known.name == kind and known.api_version.rpartition("/")[0] == group:
-                return known
-        if self._clock() - self._read_at > NEGATIVE_SECONDS:
+        """Return how a kind is served in any version of its group, None if it is not; raises ApiError."""
+        found = self._in_group(group, kind)
+        if found is None and self._clock() - self._read_at > NEGATIVE_SECONDS:
             async with self._reading:
-                await self._read()
-            return next(
-                (k for k in self._kinds.values() if k.name == kind and k.api_version.rpartition("/")[0] == group), None
-            )
-        return None
+                if self._clock() - self._read_at > NEGATIVE_SECONDS:
+                    await self._read()
+            found = self._in_group(group, kind)
+        if found is None:
+            self._refuse_stale(group, kind)
+            self._missing.setdefault((group, kind), self._clock())
+        else:
+            self._missing.pop((group, kind), None)
+        return found
+
+    def missing_for(self, group: str, kind: str) -> float:
+        """Return for how many seconds each look has missed a kind; 0 if the last one found it, or none was made."""
+        since = self._missing.get((group, kind))
+        return 0.0 if since is None else self._clock() - since
+
+    def _in_group(self, group: str, kind: str) -> Kind | None:
+        fitting = (known for known in self._kinds.values() if known.name == kind)
+        return next((known for known in fitting if known.api_version.rpartition("/")[0] == group), None)
+
+    def _refuse_stale(self, group: str, kind: str) -> None:
+        """Raise ApiError if the group's server does not answer: what kinds it has is not known then."""
+        if group in self._stale:
+            msg = f"the API group {group} is not available, and with it the kind {kind}: its server does not answer"
+            raise errors.ApiError(msg, status=503, reason=UNAVAILABLE)
 
     def forget(self, api_version: str, kind: str) -> None:
         """The cluster answered "not found" for this kind: ask again next time."""
@@ -102,12 +128,21 @@ class Discovery:
 
     async def _read(self) -> None:
         kinds: dict[tuple[str, str], Kind] = {}
+        stale: set[str] = set()
         for path in ("/api", "/apis"):
             answer = await self._kube.request("GET", path, action="read the cluster's kinds", accept=_ACCEPT)
             for kind in _kinds(answer):
                 kinds[kind.api_version, kind.name] = kind
-        self._kinds = kinds
+            stale.update(_stale_groups(answer))
+        self._kinds, self._stale = kinds, frozenset(stale)
         self._read_at = self._clock()
+
+
+def _stale_groups(answer: Any) -> Iterator[str]:  # noqa: ANN401 - an API answer
+    """The groups with a version that could not be asked for its kinds."""
+    for group in answer.get("items") or []:
+        if any(version.get("freshness") == "Stale" for version in group.get("versions") or []):
+            yield group.get("metadata", {}).get("name", "")
 
 
 def _kinds(answer: Any) -> Iterator[Kind]:  # noqa: ANN401 - an API answer

@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, members, paths, releasing, requests
+from lostromos_core.kube import client, marks, members, paths, releasing, removal, requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -47,6 +47,12 @@ class Inventory(Protocol):
 
     def hints(self, owner: interfaces.Resource) -> Hints:
         """What is remembered."""
+
+    async def wrote(self, owner: interfaces.Resource, kind: GroupKind, namespace: str) -> bool:
+        """Whether a hint to a kind in a namespace is our own, and not forged: then objects may be there.
+
+        Without a ``namespace``: in any. Raises ApiError.
+        """
 
     async def claim(
         self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
@@ -109,6 +115,17 @@ class ParentInventory:
         """See ``hints_of``."""
         return hints_of(owner)
 
+    async def wrote(self, owner: interfaces.Resource, kind: GroupKind, namespace: str) -> bool:
+        """Whoever changes an annotation or the status takes it from our field managers, as the live object says."""
+        ref = owner.ref
+        served = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        path = paths.item(ref.api_version, served.plural, ref.namespace, ref.name)
+        metadata = await requests.read(self._kube, path, str(ref))
+        if metadata is None or metadata.get("uid") != owner.uid:
+            return False
+        ours = _hints_of_managers(owner, metadata, f"{marks.MANAGER}{self._controller}")
+        return kind in ours.kinds and (not namespace or namespace in ours.namespaces)
+
     async def claim(
         self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
     ) -> None:
@@ -142,7 +159,7 @@ class ParentInventory:
         """Whether there is no object of this name."""
         found = await self._kube.discovery.by_group_kind(group, kind)
         if found is None:
-            return True
+            return await removal.is_removed(self._kube, group, kind)
         namespace, _, name = key.rpartition("/")
         path = paths.item(found.api_version, found.plural, namespace, name)
         return await requests.read(self._kube, path, f"{kind} {key}") is None
@@ -191,6 +208,23 @@ def hints_of(owner: interfaces.Resource) -> Hints:
     namespaces = {*marks.split(annotations.get(marks.NAMESPACES)), owner.ref.namespace}
     namespaces |= {str(one.get("namespace") or "") for one in objects}
     return Hints(frozenset(kinds), frozenset(namespaces - {""}))
+
+
+def _hints_of_managers(owner: interfaces.Resource, metadata: Mapping[str, Any], manager: str) -> Hints:
+    """The hints that our field managers own: annotations, and the list in the status."""
+    annotations, status = metadata.get("annotations") or {}, owner.data.get("status")
+    trusted: dict[str, str] = {}
+    in_status = False
+    for entry in metadata.get("managedFields") or ():
+        fields = entry.get("fieldsV1") or {}
+        if entry.get("manager") == f"{manager}{marks.MARKING}":
+            owned = (fields.get("f:metadata") or {}).get("f:annotations") or {}
+            keys = [key for key in (marks.GROUP_KINDS, marks.NAMESPACES) if f"f:{key}" in owned and key in annotations]
+            trusted |= {key: annotations[key] for key in keys}
+        elif entry.get("manager") == f"{manager}/status":
+            in_status = in_status or "f:resources" in (fields.get("f:status") or {})
+    data = {"metadata": {"annotations": trusted}, "status": status if in_status else None}
+    return hints_of(dataclasses.replace(owner, data=data))
 
 
 def refuse_claimed(owner: interfaces.Resource, controller: str) -> None:

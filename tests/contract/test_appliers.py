@@ -18,6 +18,7 @@ from tests.controlplane import errors as api_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
 
     from tests.controlplane import api as apis
     from tests.controlplane import cluster, crds
@@ -79,11 +80,12 @@ class ClusterTarget:
         ring: Callable[[str], None] = lambda _: None,
         controller: str = "contract",
         namespaces: Sequence[str] = (),
+        kubeconfig: Path | None = None,
         **options: Any,
     ) -> AsyncIterator[interfaces.Applier]:
         classes = {"server-side": lostromos_kubectl.ServerSideApplier, "kubectl": lostromos_kubectl.KubectlApplier}
         made = classes[self.kind](**({"finalizer": "always"} | options))
-        async with client.Kube(str(self.plane.kubeconfig), dry_run=dry_run) as kube:
+        async with client.Kube(str(kubeconfig or self.plane.kubeconfig), dry_run=dry_run) as kube:
             await made.start(interfaces.Runtime(controller, kube, ring, namespaces))
             yield made
 

@@ -11,7 +11,7 @@ import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lostromos_core import controller, errors, hookspecs, interfaces, operator_, plugins
+from lostromos_core import controller, errors, hookspecs, interfaces, journal, operator_, plugins
 from lostromos_core.kube import client
 from tests import fakes
 
@@ -171,12 +171,12 @@ async def test_a_cancellation_from_within_a_plug_in_ends_no_worker() -> None:
 async def test_a_hook_that_lets_anything_out_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
     watcher.put(fakes.resource("a"))
-    real = operator_.journal.tell_all
-    monkeypatch.setattr(operator_.journal, "tell_all", lambda *_: 1 / 0)
+    real = journal.tell_all
+    monkeypatch.setattr(journal, "tell_all", lambda *_: 1 / 0)
     operator = make(watcher, applier, workers=1)
     serving = asyncio.create_task(operator.serve())
     await until(lambda: "a" in applier.world)
-    monkeypatch.setattr(operator_.journal, "tell_all", real)
+    monkeypatch.setattr(journal, "tell_all", real)
     watcher.put(fakes.resource("b"))
     await until(lambda: "b" in applier.world)
     operator.stop()
