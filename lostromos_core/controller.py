@@ -91,7 +91,7 @@ class Controller:
         self._lookups = lookups.Lookups(runtime, self._policy)
 
     def _refuse_what_would_write(self) -> None:
-        """Raise ConfigError if the watcher or the applier might write in a dry run: it has not said that it does not."""
+        """Raise ConfigError if the watcher or the applier has not said that it writes nothing in a dry run."""
         for role, part in (("watcher", self._watcher), ("applier", self._applier)):
             if not (isinstance(part, interfaces.DryRunning) and part.can_dry_run):
                 msg = (

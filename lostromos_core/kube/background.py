@@ -20,6 +20,8 @@ _log = structlog.get_logger("lostromos.kube")
 FIRST_RESTART: Final = 1.0
 LAST_RESTART: Final = 60.0
 """Seconds until what failed is started again: doubled each time, from the first to the last."""
+PATIENCE: Final = 4.0
+"""Seconds that cancelled tasks get to end."""
 
 
 @final
@@ -43,11 +45,13 @@ class Background:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cancel everything, and wait for it to end."""
+        """Cancel everything, and wait for it to end; not for what ignores that."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, stuck = await asyncio.wait(self._tasks, timeout=PATIENCE)
+            for task in stuck:
+                _log.error("a background task ignored its cancellation", task=task.get_name())
 
     async def _keep(self, run: Run, name: str) -> None:
         delay = FIRST_RESTART

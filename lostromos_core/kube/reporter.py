@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.status")
 
 LOOK_AGAIN = 60.0
-"""Seconds until a kind that declared no status is looked at again: somebody may have followed our advice."""
+"""Seconds until a kind that declares no status is looked at again: somebody may have followed our advice."""
+READ_AGAIN = 600.0
+"""Seconds until the schema of a kind is read again, when there is a status to write: it may declare more now."""
+_UNFIT = frozenset({422, 500})
+"""What the API server answers to a status that does not fit the schema."""
 
 
 def _now() -> dt.datetime:
@@ -48,6 +52,7 @@ class Reporter:
         self._read_at = 0.0
         self._schema: Mapping[str, Any] | None = None
         self._last: dict[str, tuple[str, int, bytes]] = {}
+        self._said: tuple[bool, tuple[str, ...], tuple[str, ...]] | None = None
         self._spam = _SpamFilter(clock)
 
     def seen(self, key: str, version: int) -> None:
@@ -68,9 +73,16 @@ class Reporter:
         current = self._current(resource)
         wanted = status.desired(report, current, generation=resource.generation, now=self._now())
         declared = schema.keep_declared(wanted, self._schema or {})
+        if not all("type" in condition for condition in declared.get("conditions") or ({},)):
+            declared.pop("conditions", None)  # nothing tells them apart
         if not declared or not status.differs(declared, current):
             return
-        version = await self._send(resource, declared)
+        try:
+            version = await self._send(resource, declared)
+        except errors.ApiError as error:
+            if error.status in _UNFIT and self._spam.allows(resource.key):
+                await self._write_event(resource, "Warning", "StatusNotWritten", str(error))
+            raise
         self._last[resource.key] = resource.uid, version, orjson.dumps(declared)
         news = status.news(report, current)
         if news and self._spam.allows(resource.key):
@@ -98,9 +110,9 @@ class Reporter:
             if not await requests.is_gone(self._kube, path.removesuffix("/status"), resource.uid, error):
                 raise
 
-    async def check(self) -> None:
-        """Say which status fields the kind does not declare, once; raises ApiError."""
-        await self._can_write()
+    async def check(self) -> bool:
+        """Say which status fields the kind does not declare, once; whether there is any. Raises ApiError."""
+        return await self._can_write()
 
     def _current(self, resource: interfaces.Resource) -> Mapping[str, Any]:
         """What the status says: what we wrote last, since the watch may not have brought it back yet."""
@@ -113,29 +125,40 @@ class Reporter:
         return written
 
     async def _can_write(self) -> bool:
-        """Whether the kind has a status to write to; reads its schema once, and says what is missing."""
+        """Whether the kind has a status to write to; reads its schema now and then, and says what is missing."""
         kind = await self._kube.discovery.kind(self._api_version, self._kind)
-        if self._schema is None or (not self._schema and self._clock() - self._read_at > LOOK_AGAIN):
-            self._read_at = self._clock()
+        age = self._clock() - self._read_at
+        lacks = not self._schema or "status" not in kind.subresources
+        if self._schema is None or age > (LOOK_AGAIN if lacks else READ_AGAIN):
+            if lacks and self._schema is not None:  # discovery tells of the subresource, and is kept for ever
+                self._kube.discovery.forget(self._api_version, self._kind)
+                kind = await self._kube.discovery.kind(self._api_version, self._kind)
             declared = await schema.status_schema(self._kube, self._api_version, self._kind)
-            self._schema = declared or {}
+            self._schema, self._read_at = schema.usable(declared), self._clock()
             self._say_what_is_missing(has_subresource="status" in kind.subresources)
         return "status" in kind.subresources and bool(self._schema)
 
     def _say_what_is_missing(self, *, has_subresource: bool) -> None:
+        """Log what the definition lacks, once for each thing that it lacks."""
         known = self._schema or {}
-        if known.get("x-kubernetes-preserve-unknown-fields") and has_subresource:
+        missing = schema.missing(known)
+        said = (has_subresource, tuple(missing), tuple(schema.required(known)))
+        if said == self._said:
             return
-        missing = [field for field in schema.STATUS_FIELDS if field not in (known.get("properties") or {})]
+        self._said = said
         if not has_subresource:
-            _log.warning(
-                "the kind has no status subresource; add `subresources: {status: {}}` to its definition",
-                kind=self._kind,
-            )
+            advice = "the kind has no status subresource; add `subresources: {status: {}}` to its definition"
+            _log.warning(advice, kind=self._kind)
         elif missing:
             _log.warning(
                 "the kind does not declare all status fields", kind=self._kind, missing=missing, add=schema.SNIPPET
             )
+        if has_subresource and said[2]:
+            advice = (
+                "the kind requires status fields that are not ours, so that no status can be written without them; "
+                "make them optional in its definition, or render them with a template for the status"
+            )
+            _log.warning(advice, kind=self._kind, required=said[2])
 
     async def _send(self, resource: interfaces.Resource, declared: Mapping[str, Any]) -> int:
         """Write a status; return the resource's version after it, 0 if it is gone. Raises ApiError."""

@@ -5,7 +5,7 @@ Read from the OpenAPI document of the kind's group and version, which every auth
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
 from lostromos_core.kube import paths
@@ -50,16 +50,43 @@ status:
 """What to add to a CustomResourceDefinition below ``openAPIV3Schema.properties``."""
 
 
+_CONDITION: Final = ("type", "status", "reason", "message", "observedGeneration", "lastTransitionTime")
+_OPEN: Final = "x-kubernetes-preserve-unknown-fields"
+
+
+def usable(declared: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return a status schema if we can write by it: it is a mapping; else an empty one."""
+    found = declared or {}
+    return found if found.get(_OPEN) or found.get("type", "object") == "object" else {}
+
+
+def missing(declared: Mapping[str, Any]) -> list[str]:
+    """Return the fields of ours that a status schema does not declare, such as ``conditions[].reason``."""
+    if declared.get(_OPEN):
+        return []
+    properties = declared.get("properties") or {}
+    found = [field for field in STATUS_FIELDS if field not in properties]
+    items = (properties.get("conditions") or {}).get("items") or {}
+    if "conditions" in properties and not items.get(_OPEN):
+        found += [f"conditions[].{field}" for field in _CONDITION if field not in (items.get("properties") or {})]
+    return found
+
+
+def required(declared: Mapping[str, Any]) -> list[str]:
+    """Return the fields that a status schema requires and that we do not write: only its templates may."""
+    return sorted(set(declared.get("required") or ()) - set(STATUS_FIELDS))
+
+
 async def status_schema(kube: client.Kube, api_version: str, kind: str) -> Mapping[str, Any] | None:
-    """The schema of a kind's ``status``, None if it declares none; raises ApiError."""
+    """Return the schema of a kind's ``status``, None if it declares none; raises ApiError."""
     path = paths.prefix(api_version).removeprefix("/")
     document = await kube.request("GET", f"/openapi/v3/{path}", action=f"read the schema of {kind}")
     group, _, version = api_version.rpartition("/")
     wanted = {"group": group, "version": version, "kind": kind}
     for schema in (document.get("components", {}).get("schemas") or {}).values():
         if wanted in (schema.get("x-kubernetes-group-version-kind") or ()):
-            if schema.get("x-kubernetes-preserve-unknown-fields"):
-                return {"x-kubernetes-preserve-unknown-fields": True}
+            if schema.get(_OPEN):
+                return {_OPEN: True}
             status: Mapping[str, Any] | None = (schema.get("properties") or {}).get("status")
             return status
     msg = f"the schema of {kind} in {api_version} is not there yet"
@@ -67,8 +94,8 @@ async def status_schema(kube: client.Kube, api_version: str, kind: str) -> Mappi
 
 
 def keep_declared(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """A value without the fields that its schema does not declare."""
-    if schema.get("x-kubernetes-preserve-unknown-fields"):
+    """Return a value without the fields that its schema does not declare; a list keeps no items that lost all."""
+    if schema.get(_OPEN):
         return value
     if isinstance(value, dict):
         properties = schema.get("properties") or {}
@@ -80,5 +107,5 @@ def keep_declared(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
         }
     if isinstance(value, list):
         items = schema.get("items") or {}
-        return [keep_declared(item, items) for item in value]
+        return [kept for item in value if (kept := keep_declared(item, items)) != {}]
     return value

@@ -73,7 +73,7 @@ def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
     """Whether a wanted status says anything that the current one does not."""
     conditions = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
     for condition in wanted.get("conditions") or []:
-        there = conditions.get(condition["type"], {})
+        there = conditions.get(condition.get("type"), {})
         if any(there.get(key) != value for key, value in condition.items()):
             return True
     return any(current.get(key) != value for key, value in wanted.items() if key != "conditions")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, Any, final
 
 import structlog
@@ -12,14 +13,14 @@ from lostromos_core.kube import marks, members, paths, reporter, requests, store
 from lostromos_core.kube import watch as watching
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from lostromos_core.kube import client
 
 _log = structlog.get_logger("lostromos.watcher")
 
-LOOK_AGAIN = 0.5
-"""Seconds until it is tried again to look for what left the selection."""
+LOOK_AGAIN, LOOK_AGAIN_LATEST = 0.5, 60.0
+"""Seconds until it is tried again to look for what left the selection, at first and at last."""
 
 
 @final
@@ -54,6 +55,7 @@ class KubernetesWatcher:
         self._store = store.Store()
         self._unreadable: dict[str, str] = {}
         self._left: set[str] = set()
+        self._scopes: set[str] = set()
 
     def overlaps(self, other: object) -> bool:
         """Whether another watcher could select an object that this one selects."""
@@ -80,25 +82,43 @@ class KubernetesWatcher:
         """Watch all namespaces of the selection until cancelled."""
         scopes = self.namespaces or ("",)
         waiting = set(scopes)
+        troubles: dict[str, str] = {}
         async with asyncio.TaskGroup() as group:
             for namespace in scopes:
-                sink = _Sink(self, namespace, bell, waiting)
+                sink = _Sink(self, namespace, bell, waiting, troubles)
                 group.create_task(self._watch_one(namespace, sink).run())
             group.create_task(self._look_around(waiting, bell))
 
     async def _look_around(self, waiting: set[str], bell: interfaces.Doorbell) -> None:
         """When all is known: say which status fields are missing, and find what left the selection unnoticed."""
-        while waiting or not await self._looked(bell):  # noqa: ASYNC110 - looking may fail, and is tried again
+        while waiting:  # noqa: ASYNC110 - it is emptied by the watches
             await asyncio.sleep(LOOK_AGAIN)
+        if self.namespaces or self._labels:
+            await self._until(functools.partial(self._look_for_left, bell), "resources that left the selection")
+        if await self._until(self._reporter.check, "the status of the kind"):
+            return
+        while not await self._until(self._reporter.check, "the status of the kind"):
+            await asyncio.sleep(reporter.LOOK_AGAIN)
+        for key in self._store:  # the status that could not be written before
+            bell.ring(key)
 
-    async def _looked(self, bell: interfaces.Doorbell) -> bool:
+    async def _until(self, look: Callable[[], Awaitable[bool]], what: str) -> bool:
+        """Look until that works, in longer and longer intervals; return what was found."""
+        pause = LOOK_AGAIN
+        while True:
+            try:
+                return await look()
+            except errors.ApiError as error:
+                _log.warning("cannot be looked for, it will be tried again", what=what, reason=str(error))
+            await asyncio.sleep(pause)
+            pause = min(LOOK_AGAIN_LATEST, pause * 2)
+
+    async def _look_for_left(self, bell: interfaces.Doorbell) -> bool:
         try:
-            await self._reporter.check()
-            if self.namespaces or self._labels:
-                await self._find_left(bell)
+            await self._find_left(bell)
         except errors.ApiError as error:
             if error.status != 403:  # noqa: PLR2004 - HTTP
-                return False
+                raise
             _log.info("resources that left the selection cannot be looked for", reason=str(error))
         return True
 
@@ -112,6 +132,10 @@ class KubernetesWatcher:
             if self._is_ours(metadata) and key not in self._store:
                 self._left.add(key)
                 bell.ring(key)
+
+    def knows(self, key: str) -> bool:
+        """Whether the namespace of a key has been listed, so that what is not there is gone."""
+        return bool({"", key.rpartition("/")[0]} & self._scopes) or key in self._left
 
     async def get(self, key: str) -> interfaces.Resource | None:
         """The newest known state; ``deleting`` also for what left the selection and still carries our marks."""
@@ -233,12 +257,18 @@ class _Sink:
     """Gives what one watch finds to the watcher, and rings."""
 
     def __init__(
-        self, watcher: KubernetesWatcher, namespace: str, bell: interfaces.Doorbell, waiting: set[str]
+        self,
+        watcher: KubernetesWatcher,
+        namespace: str,
+        bell: interfaces.Doorbell,
+        waiting: set[str],
+        troubles: dict[str, str],
     ) -> None:
         self._watcher = watcher
         self._namespace = namespace
         self._bell = bell
         self._waiting = waiting
+        self._troubles = troubles
 
     def changed(self, item: dict[str, Any]) -> None:
         key = self._watcher._keep(item)  # noqa: SLF001 - the watcher's other half
@@ -257,6 +287,7 @@ class _Sink:
             self._bell.ring(key)
 
     def synced(self) -> None:
+        self._watcher._scopes.add(self._namespace)  # noqa: SLF001 - the watcher's other half
         self._waiting.discard(self._namespace)
         if not self._waiting:
             self._bell.synced()
@@ -264,7 +295,10 @@ class _Sink:
     def trouble(self, error: errors.ApiError | None) -> None:
         if error is not None and error.status == watching.NOT_FOUND:
             self._watcher._kube.discovery.forget(self._watcher.api_version, self._watcher.kind)  # noqa: SLF001 - as above
-        self._bell.trouble(_explain(error, self._watcher) if error else "")
+        self._troubles.pop(self._namespace, None)
+        if error is not None:
+            self._troubles[self._namespace] = _explain(error, self._watcher)
+        self._bell.trouble("; ".join(self._troubles.values()))
 
 
 def _explain(error: errors.ApiError, watcher: KubernetesWatcher) -> str:
