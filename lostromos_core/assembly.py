@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import pydantic
 
 from lostromos_core import backends, config, controller, errors, operator_, plugins, variables
+from lostromos_core import identity as identities
 from lostromos_core.kube import lookups
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class Setup:
             self._controller(index)
         self._refuse_twins()
 
-    def operator(self, kube: client.Kube, *, workers: int | None = None) -> operator_.Operator:
-        """The Operator that the configuration describes; raises ConfigError."""
+    def operator(self, kube: client.Kube, *, workers: int | None = None, identity: str = "") -> operator_.Operator:
+        """Return the Operator that the configuration describes; raises ConfigError."""
 
         async def gather(kube: client.Kube) -> Mapping[str, Any]:
             return await variables.gather(self.settings, self.document, variables.from_cluster(kube))
@@ -72,6 +73,7 @@ class Setup:
             kube=kube,
             registry=self.registry,
             workers=workers or self.settings.workers,
+            identity=identities.choose(identity or self.settings.identity, str(self.document.path)),
         )
 
     def _refuse_twins(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import pydantic
 
 from lostromos_core import errors, yamlfile
+from lostromos_core import identity as identities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,6 +168,11 @@ class Config(pydantic.BaseModel):
     )
     workers: Annotated[int, pydantic.BeforeValidator(_no_bool)] = pydantic.Field(
         default=16, ge=1, le=256, description="Resources that are reconciled at the same time."
+    )
+    identity: Annotated[str, pydantic.AfterValidator(identities.check)] = pydantic.Field(
+        default="",
+        description="NAMESPACE/NAME: which operator this is, and its Lease; default: of the Pod's Deployment, or of "
+        "the user, the machine and the path of this file.",
     )
     controllers: list[ControllerConfig] = pydantic.Field(min_length=1)
 

@@ -296,7 +296,8 @@ class Runtime:
     ``kube`` is the connection to the cluster (``lostromos_core.kube.client.Kube``), shared and opened when first
     used. ``ring(key)`` asks for a reconcile of a resource. ``namespaces`` are those that the controller is limited to
     (empty: all). With ``dry_run`` nothing may be written anywhere; only parts that say ``can_dry_run`` are started
-    then. The others are what plug-ins bring for templates.
+    then. ``operator`` is the identity of the operator, ``NAMESPACE/NAME``; empty if it has none. The others are what
+    plug-ins bring for templates.
     """
 
     controller: str
@@ -304,6 +305,7 @@ class Runtime:
     ring: Callable[[str], None] = lambda _key: None
     namespaces: Sequence[str] = ()
     dry_run: bool = False
+    operator: str = ""
     filters: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     tests: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     functions: Mapping[str, Any] = dataclasses.field(default_factory=dict)

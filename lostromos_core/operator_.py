@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import itertools
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
@@ -15,7 +16,8 @@ import structlog
 
 from lostromos_core import controller as controllers_
 from lostromos_core import errors, interfaces, journal, plugins, reconcile, workqueue
-from lostromos_core.kube import client
+from lostromos_core import identity as identities
+from lostromos_core.kube import client, presence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -57,10 +59,12 @@ class Operator:
 
     ``vars`` are the variables that templates see, or a function that gets them from the cluster at start. ``kube``
     is the connection to use; the operator opens one of its own otherwise, and closes what it opened. ``workers``
-    is how many resources are reconciled at the same time, 1 to 256. Raises ConfigError for what cannot work.
+    is how many resources are reconciled at the same time, 1 to 256. ``identity`` is which operator this is: what it
+    looks after is left alone by others, and two of one identity do not work at the same time; by default it is that
+    of the Pod's Deployment, or of the user, the machine and the program. Raises ConfigError for what cannot work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an operator consists of
         self,
         controllers: Sequence[controllers_.Controller],
         *,
@@ -68,6 +72,7 @@ class Operator:
         kube: client.Kube | None = None,
         registry: plugins.Registry | None = None,
         workers: int = 16,
+        identity: identities.Identity | None = None,
     ) -> None:
         if not 1 <= workers <= MOST_WORKERS:
             msg = f"workers is {workers}; choose a number from 1 to {MOST_WORKERS}"
@@ -84,6 +89,8 @@ class Operator:
         self._kube = kube
         self._registry = registry
         self._workers = workers
+        self._identity = identity or identities.choose("", sys.argv[0])
+        self._failure: errors.LostromosError | None = None
         self._stop = asyncio.Event()
         self._ran = False
         self._busy: set[asyncio.Task[None]] = set()
@@ -104,6 +111,8 @@ class Operator:
                 await self._stop.wait()
                 _log.info("stopping", busy=len(self._busy))
         _log.info("stopped")
+        if self._failure:
+            raise self._failure
 
     async def once(self) -> Summary:
         """Reconcile everything that exists once, and return how it went. An Operator runs once: then make another."""
@@ -137,7 +146,8 @@ class Operator:
         registry = self._registry or plugins.load()
         try:
             queue: workqueue.WorkQueue[Key] = workqueue.WorkQueue(_group_of)
-            parts = await self._unless_stopped(self._start(kube, registry, queue))
+            own = presence.Presence(kube, self._identity, lost=self._lose)
+            parts = await self._unless_stopped(self._start(kube, registry, queue, own))
             watches = [asyncio.create_task(self._watch(name, queue), name=f"watch {name}") for name in parts]
             workers = [
                 asyncio.create_task(self._work(queue, parts, registry), name=f"worker {number}")
@@ -147,6 +157,7 @@ class Operator:
                 yield queue
             finally:
                 await self._shut_down(watches, workers)
+                await own.give_back()
         finally:
             if kube is not self._kube:
                 await kube.close()
@@ -168,8 +179,20 @@ class Operator:
             if starting.done() and not starting.cancelled():
                 starting.exception()  # has been raised above, or came too late to matter
 
+    def _lose(self, why: str) -> None:
+        """Stop at once: another process does our work."""
+        _log.error("stopping, since another operator has taken over", reason=why)
+        self._failure = errors.RefusedError(why)
+        for task in self._busy:
+            task.cancel()
+        self.stop()
+
     async def _start(
-        self, kube: client.Kube, registry: plugins.Registry, queue: workqueue.WorkQueue[Key]
+        self,
+        kube: client.Kube,
+        registry: plugins.Registry,
+        queue: workqueue.WorkQueue[Key],
+        own: presence.Presence,
     ) -> dict[str, reconcile.Parts]:
         parts = {}
         for name, controller in self._controllers.items():
@@ -179,11 +202,15 @@ class Operator:
                 ring=functools.partial(_ring, queue, name),
                 namespaces=controller.namespaces,
                 dry_run=kube.dry_run,
+                operator=str(self._identity),
                 filters=registry.filters,
                 tests=registry.tests,
                 functions=registry.functions,
             )
             await controller.start(runtime)
+        if kube.connected and not kube.dry_run:
+            _log.info("this operator's identity", identity=str(self._identity), source=self._identity.source)
+            await own.hold(wait=self._results is None)
         variables = await self._vars(kube) if callable(self._vars) else self._vars
         context = interfaces.Context(vars=variables)
         for name, controller in self._controllers.items():

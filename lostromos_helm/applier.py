@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, config_maps, inventory, marks
+from lostromos_core.kube import claims, client, config_maps, inventory, marks
 from lostromos_helm import (
     binary,
     charts,
@@ -123,9 +123,8 @@ class HelmApplier:
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
         self._care = lookafter.Care(kube, options, everywhere=not spaces, changed=self._objects_changed)
         self._operations = operations.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
-        self._inventory = config_maps.choose(
-            kube, runtime.controller, namespace=options.inventory_namespace, finalizer="auto"
-        )
+        self._inventory = config_maps.choose(runtime, namespace=options.inventory_namespace, finalizer="auto")
+        self._claims = claims.Claims(kube, runtime.controller, runtime.operator)
         self._owners = owners.Owners(self._releases, self._inventory)
         kube.background(self._charts.look, name="look for changed charts")
         if self._inventory.of_kubernetes:
@@ -177,8 +176,8 @@ class HelmApplier:
         Nothing is touched if another controller looks after the owner.
         """
         owner = owner or await self._inventory.recall(key)
-        if owner is not None and marks.claimant(owner.metadata) not in {"", self._runtime.controller}:
-            return interfaces.Applied()  # it, and what was made for it, is another controller's
+        if owner is not None and not await self._claims.may_clean_up(owner):
+            return interfaces.Applied()  # it, and what was made for it, is another one's
         known = self._known.get(key)
         space = self._options.namespace or (owner.ref.namespace if owner else key.rpartition("/")[0])
         await self._releases.ready(known.place[0] if known else space)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, discovery, inventory, marks, members, readiness, removal
+from lostromos_core.kube import claims, client, discovery, inventory, marks, members, readiness, removal
 from lostromos_kubectl import deletion, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
@@ -45,6 +45,7 @@ class ApplySets:
         self._kube: client.Kube = runtime.kube
         self._runtime = runtime
         self._inventory = inventory_
+        self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         self._wait = wait
         self._known = memory.Memory(runtime.ring)
         self._writer = writer.Writer(self._kube, f"{marks.MANAGER}{runtime.controller}", sender, self._known, policy)
@@ -59,7 +60,7 @@ class ApplySets:
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Manifests) -> interfaces.Applied:
         """Make the cluster have every object of a rendering, and none that an earlier one had."""
-        inventory.refuse_claimed(owner, self._runtime.controller)
+        await self._claims.refuse_claimed(owner)
         self._listen(owner.ref)
         objects, results = await self._prepare(owner, rendered)
         await self._watch(objects)
@@ -86,9 +87,8 @@ class ApplySets:
             self._known.forget(key)
             return await self._sweep(key)
         self._listen(owner.ref)
-        claimant = marks.claimant(owner.metadata)
-        if claimant not in {"", self._runtime.controller} and key not in self._known:
-            return interfaces.Applied()  # it was refused, and is another controller's to clean up after
+        if not await self._claims.may_clean_up(owner, known=key in self._known):
+            return interfaces.Applied()  # it was refused, and is another one's to clean up after
         shall_stay = "orphan" in (owner.metadata.get("finalizers") or ())
         if not self._holds(owner) and not shall_stay:
             self._known.forget(key)

@@ -51,9 +51,7 @@ class Settings:
 
     def sets(self, runtime: interfaces.Runtime, sender: sending.Sender) -> applyset.ApplySets:
         """The sets of one controller."""
-        owners = config_maps.choose(
-            runtime.kube, runtime.controller, namespace=self.inventory_namespace, finalizer=self.finalizer
-        )
+        owners = config_maps.choose(runtime, namespace=self.inventory_namespace, finalizer=self.finalizer)
         limits = prune.Limits(self.prune_objects, self.prune_share, self.prune_controller_share)
         policy = writer.Policy(self.conflicts, self.ignore)
         return applyset.ApplySets(runtime, sender, owners, policy=policy, limits=limits, wait=self.wait)

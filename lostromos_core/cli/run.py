@@ -39,6 +39,14 @@ Examples:
     "--workers", type=click.IntRange(1, 256), help="Resources reconciled at the same time; default: as configured."
 )
 @click.option(
+    "--identity",
+    metavar="NAMESPACE/NAME",
+    default="",
+    envvar="LOSTROMOS_IDENTITY",
+    show_envvar=True,
+    help="Which operator this is, and its Lease; default: as configured, or derived from where it runs.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -65,6 +73,7 @@ def command(  # noqa: PLR0913 - the options of the command
     output: str | None,
     dry_run: bool,
     workers: int | None,
+    identity: str,
     log_format: str,
     log_level: str,
 ) -> int:
@@ -80,7 +89,7 @@ def command(  # noqa: PLR0913 - the options of the command
 
     async def go() -> operator_.Summary | None:
         kube = client.Kube(kubeconfig, context=context, dry_run=dry_run)
-        operator = setup.operator(kube, workers=workers)
+        operator = setup.operator(kube, workers=workers, identity=identity)
         try:
             if once:
                 return await operator.once()

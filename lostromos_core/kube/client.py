@@ -17,7 +17,7 @@ import orjson
 import yarl
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, background, children, credentials, discovery, limiter, media, objects
+from lostromos_core.kube import answers, background, children, credentials, discovery, limiter, media, objects, presence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -54,6 +54,7 @@ class Kube:
         self._credentials = credentials.Credentials(kubeconfig, context=context)
         self.children = children.Children(self)
         self.objects = objects.Objects(self)
+        self.operators = presence.Others(self)
         self._session: aiohttp.ClientSession | None = None
         self._background = background.Background()
         self._refreshing = asyncio.Lock()
@@ -66,6 +67,11 @@ class Kube:
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
         await self.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether anything has connected to the cluster."""
+        return self._session is not None
 
     async def connect(self) -> None:
         """Read the credentials and open the session, unless it is open; raises ConfigError."""

@@ -7,20 +7,20 @@ import hashlib
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, inventory, marks, paths, requests
+from lostromos_core.kube import claims, client, inventory, marks, paths, requests, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
 
-def choose(
-    kube: client.Kube, controller: str, *, namespace: str, finalizer: inventory.Finalizer
-) -> inventory.Inventory:
-    """An inventory in ConfigMaps of a namespace or, without one, on the resources themselves."""
+def choose(runtime: interfaces.Runtime, *, namespace: str, finalizer: inventory.Finalizer) -> inventory.Inventory:
+    """Return an inventory in ConfigMaps of a namespace or, without one, on the resources themselves."""
     if namespace:
-        return ConfigMapInventory(kube, controller, namespace)
-    return inventory.ParentInventory(kube, controller, finalizer=finalizer)
+        made = ConfigMapInventory(runtime, namespace)
+        runtime.kube.background(made.watch, name=f"watch the inventory in {namespace}")
+        return made
+    return inventory.ParentInventory(runtime, finalizer=finalizer)
 
 
 @final
@@ -32,11 +32,28 @@ class ConfigMapInventory:
 
     of_kubernetes = False
 
-    def __init__(self, kube: client.Kube, controller: str, namespace: str) -> None:
-        self._kube = kube
-        self._controller = controller
+    def __init__(self, runtime: interfaces.Runtime, namespace: str) -> None:
+        self._kube: client.Kube = runtime.kube
+        self._controller = runtime.controller
+        self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
+        self._ring = runtime.ring
         self._namespace = namespace
         self._seen: dict[str, Mapping[str, Any]] = {}
+
+    async def watch(self) -> None:
+        """Notice ConfigMaps that are deleted: what they remember is written again while its resource exists."""
+
+        async def path() -> str:
+            return paths.collection("v1", "configmaps", self._namespace)
+
+        accept = client.METADATA_ONLY, client.METADATA_LIST
+        what = f"ConfigMaps in {self._namespace}"
+        await watch.Watch(self._kube, path, _Sink(self._lost), what=what, labels=marks.SET_ID, accept=accept).run()
+
+    def _lost(self, name: str) -> None:
+        for key in [key for key in self._seen if self._name(key) == name]:
+            del self._seen[key]
+            self._ring(key)
 
     def hints(self, owner: interfaces.Resource) -> inventory.Hints:
         """The annotations of the ConfigMap, if it has been read or written."""
@@ -59,10 +76,10 @@ class ConfigMapInventory:
         """Write the ConfigMap, unless it says all that."""
         there = await self._metadata(owner.key)
         if there is not None:
-            inventory.refuse_claimed(dataclasses.replace(owner, data={"metadata": there}), self._controller)
+            await self._claims.refuse_claimed(dataclasses.replace(owner, data={"metadata": there}))
         remembered = self.hints(owner)
         wanted = inventory.hint_marks(
-            owner.ref, self._controller, {*kinds, *remembered.kinds}, {*namespaces, *remembered.namespaces}
+            owner.ref, self._claims, {*kinds, *remembered.kinds}, {*namespaces, *remembered.namespaces}
         )
         if there is not None and inventory.covers(there, wanted):
             return
@@ -108,9 +125,13 @@ class ConfigMapInventory:
         found = []
         for item in answer.get("items") or ():
             written = marks.read_owner((item.get("data") or {}).get("resource", ""))
-            if written is not None and marks.claimant(item["metadata"]) == self._controller:
+            if written is not None and self._is_remembered(item["metadata"]):
                 found.append(written[1])
         return found
+
+    def _is_remembered(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether a ConfigMap is ours: what an earlier version wrote names no operator."""
+        return self._claims.is_free(metadata) and claims.read(metadata).controller == self._controller
 
     async def is_gone(self, group: str, kind: str, key: str) -> bool:  # noqa: ARG002 - the protocol's
         """Whether nothing is remembered of it."""
@@ -133,6 +154,29 @@ class ConfigMapInventory:
 
     def _path(self, key: str) -> str:
         return paths.item("v1", "configmaps", self._namespace, self._name(key))
+
+
+@final
+class _Sink:
+    """Hears of ConfigMaps that are gone; all else is of no interest."""
+
+    def __init__(self, lost: Callable[[str], None]) -> None:
+        self._lost = lost
+
+    def changed(self, item: dict[str, Any]) -> None:
+        """A ConfigMap is there."""
+
+    def gone(self, namespace: str, name: str) -> None:  # noqa: ARG002 - the protocol's
+        self._lost(name)
+
+    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
+        """It is there, too."""
+
+    def synced(self) -> None:
+        """All are known."""
+
+    def trouble(self, error: errors.ApiError | None) -> None:
+        """Without the right to watch, what is deleted is noticed at the next start."""
 
 
 _inventory: type[inventory.Inventory] = ConfigMapInventory

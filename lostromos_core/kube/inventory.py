@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, members, paths, releasing, removal, requests
+from lostromos_core.kube import claims, client, marks, members, paths, releasing, removal, requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -59,7 +59,7 @@ class Inventory(Protocol):
     ) -> None:
         """Remember where objects are and will be. ``finalizer``: garbage collection alone cannot clean up after them.
 
-        Raises RefusedError if another controller looks after the resource.
+        Raises ClaimedError if another controller or operator looks after the resource.
         """
 
     async def release(self, owner: interfaces.Resource) -> None:
@@ -105,9 +105,10 @@ class ParentInventory:
 
     of_kubernetes = True
 
-    def __init__(self, kube: client.Kube, controller: str, *, finalizer: Finalizer) -> None:
-        self._kube = kube
-        self._controller = controller
+    def __init__(self, runtime: interfaces.Runtime, *, finalizer: Finalizer) -> None:
+        self._kube: client.Kube = runtime.kube
+        self._controller = runtime.controller
+        self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         self._finalizer = finalizer
         self._written: dict[str, tuple[str, int, bytes]] = {}
 
@@ -130,7 +131,7 @@ class ParentInventory:
         self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
     ) -> None:
         """One patch, unless all is written there; put back if somebody removed it."""
-        refuse_claimed(owner, self._controller)
+        await self._claims.refuse_claimed(owner)
         wanted = self._marks(owner, kinds, set(namespaces) - {owner.ref.namespace}, finalizer=finalizer)
         if covers(owner.metadata, wanted):
             self._written.pop(owner.key, None)
@@ -172,7 +173,7 @@ class ParentInventory:
         self, owner: interfaces.Resource, kinds: Iterable[GroupKind], namespaces: set[str], *, finalizer: bool
     ) -> Mapping[str, Any]:
         """The metadata that the resource must carry."""
-        wanted: dict[str, Any] = hint_marks(owner.ref, self._controller, kinds, namespaces)
+        wanted: dict[str, Any] = hint_marks(owner.ref, self._claims, kinds, namespaces)
         there = marks.FINALIZER in (owner.metadata.get("finalizers") or ())
         if self._finalizer == "always" or (self._finalizer == "auto" and (finalizer or there)):
             wanted["finalizers"] = [marks.FINALIZER]
@@ -183,6 +184,8 @@ class ParentInventory:
         ref = owner.ref
         kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
         metadata = {"name": ref.name, "uid": owner.uid, **wanted}
+        if not self._claims.is_ours(owner.metadata):  # of two operators that claim it at once, one is refused
+            metadata["resourceVersion"] = owner.metadata["resourceVersion"]
         if ref.namespace:
             metadata["namespace"] = ref.namespace
         answer = await self._kube.request(
@@ -227,25 +230,13 @@ def _hints_of_managers(owner: interfaces.Resource, metadata: Mapping[str, Any], 
     return hints_of(dataclasses.replace(owner, data=data))
 
 
-def refuse_claimed(owner: interfaces.Resource, controller: str) -> None:
-    """Raise RefusedError if another controller looks after a resource."""
-    claimant = marks.claimant(owner.metadata)
-    if claimant not in {"", controller}:
-        msg = (
-            f"{owner.ref} is looked after by the controller {claimant!r} (annotation {marks.CONTROLLER}); make the "
-            "two controllers' selections differ, or, if that controller is gone, run `lostromos cleanup --kind "
-            f"{owner.ref.kind}.{owner.ref.group} --claimant {claimant}`"
-        )
-        raise errors.RefusedError(msg)
-
-
 def hint_marks(
-    ref: interfaces.ObjectRef, controller: str, kinds: Iterable[GroupKind], namespaces: Collection[str]
+    ref: interfaces.ObjectRef, own: claims.Claims, kinds: Iterable[GroupKind], namespaces: Collection[str]
 ) -> dict[str, Any]:
     """The labels and annotations of an ApplySet's parent."""
     annotations = {
         marks.TOOLING: _tooling(),
-        marks.CONTROLLER: controller,
+        **own.marks(),
         marks.GROUP_KINDS: ",".join(sorted(f"{kind}.{group}" if group else kind for group, kind in kinds)),
     }
     if namespaces:

@@ -32,6 +32,8 @@ HASH: Final = "lostromos.dev/desired"
 """Annotation of a child: the digest of what it shall be, without our marks."""
 CONTROLLER: Final = "lostromos.dev/controller"
 """Annotation of a parent: the controller that looks after it."""
+OPERATOR: Final = "lostromos.dev/operator"
+"""Annotation of a parent: the operator that this controller belongs to; see ``identity``."""
 FINALIZER: Final = "lostromos.dev/cleanup"
 UNIT: Final = "lostromos.dev/unit"
 """Annotation of a child: the template file that made it."""
@@ -40,7 +42,9 @@ MANAGER: Final = "lostromos/"
 MARKING: Final = "/marks"
 """Ends the name of the field manager that marks resources: what it owns of an object is nothing that we applied."""
 
-OWN_KEYS: Final = frozenset({PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, CONTROLLER, UNIT})
+OWN_KEYS: Final = frozenset({
+    PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, CONTROLLER, OPERATOR, UNIT,
+})  # fmt: skip
 
 ADOPT: Final = "lostromos.dev/adopt"
 """Annotation in a template: take over an object of this name that exists and is not ours."""

@@ -73,8 +73,9 @@ class Reporter:
         current = self._current(resource)
         wanted = status.desired(report, current, generation=resource.generation, now=self._now())
         declared = schema.keep_declared(wanted, self._schema or {})
-        if not all("type" in condition for condition in declared.get("conditions") or ({},)):
-            declared.pop("conditions", None)  # nothing tells them apart
+        conditions: list[dict[str, Any]] = declared.get("conditions") or []
+        if not conditions or "type" not in conditions[0]:
+            declared.pop("conditions", None)  # nothing would tell them apart
         if not declared or not status.differs(declared, current):
             return
         try:

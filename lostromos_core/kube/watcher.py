@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, members, paths, reporter, requests, store
+from lostromos_core.kube import claims, marks, members, paths, reporter, requests, store
 from lostromos_core.kube import watch as watching
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class KubernetesWatcher:
         """Connect to the cluster; raises ConfigError."""
         self._kube: client.Kube = runtime.kube
         self._controller = runtime.controller
+        self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         await self._kube.connect()
         self._reporter = reporter.Reporter(self._kube, runtime.controller, self.api_version, self.kind)
 
@@ -97,7 +98,7 @@ class KubernetesWatcher:
             await self._until(functools.partial(self._look_for_left, bell), "resources that left the selection")
         if await self._until(self._reporter.check, "the status of the kind"):
             return
-        while not await self._until(self._reporter.check, "the status of the kind"):
+        while not await self._until(self._reporter.check, "the status of the kind"):  # noqa: ASYNC110 - a definition
             await asyncio.sleep(reporter.LOOK_AGAIN)
         for key in self._store:  # the status that could not be written before
             bell.ring(key)
@@ -127,11 +128,22 @@ class KubernetesWatcher:
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
         path = paths.collection(self.api_version, kind.plural)
         action = f"look for {self.kind} that left the selection"
+        unsure: list[str] = []
         async for metadata in requests.pages(self._kube, path, action=action, labels=marks.SET_ID):
             key = _key(metadata.get("namespace") or "", metadata["name"])
-            if self._is_ours(metadata) and key not in self._store:
+            if key in self._store:
+                continue
+            if self._claims.is_ours(metadata):
                 self._left.add(key)
                 bell.ring(key)
+            elif self._claims.is_free(metadata):
+                unsure.append(key)
+        if unsure:
+            _log.warning(
+                "resources outside of the selection were looked after by this controller, and do not say of which "
+                "operator; they are left alone. `lostromos cleanup` releases them",
+                controller=self._controller, kind=self.kind, count=len(unsure), first=unsure[0],
+            )  # fmt: skip
 
     def knows(self, key: str) -> bool:
         """Whether the namespace of a key has been listed, so that what is not there is gone."""
@@ -187,13 +199,6 @@ class KubernetesWatcher:
         value = (metadata.get("annotations") or {}).get(key)
         return value == wanted if equals else value is not None and value != "false"
 
-    def _is_ours(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether we looked after a resource. Whoever may edit it can remove our marks, but not what we reported."""
-        claimant = marks.claimant(metadata)
-        managers = {str(entry.get("manager", "")) for entry in metadata.get("managedFields") or ()}
-        ours = f"{marks.MANAGER}{self._controller}"
-        return claimant == self._controller or (not claimant and f"{ours}/status" in managers)
-
     async def _read_left(self, key: str) -> dict[str, Any] | None:
         """A resource that a label selector no longer selects, if it still exists and nobody else looks after it."""
         namespace, _, name = key.rpartition("/")
@@ -205,7 +210,7 @@ class KubernetesWatcher:
             if error.status != watching.NOT_FOUND:
                 raise
             item = {}
-        if item and marks.claimant(item["metadata"]) in {"", self._controller}:
+        if item and self._claims.is_free(item["metadata"]):
             return item
         self._left.discard(key)
         return None
@@ -226,7 +231,7 @@ class KubernetesWatcher:
 
     def _holds(self, key: str, metadata: Mapping[str, Any]) -> bool:
         """Whether a resource that is not selected is still ours to clean up after, whoever removed our marks."""
-        return self._is_ours(metadata) or (key in self._store and not marks.claimant(metadata))
+        return self._claims.is_ours(metadata) or (key in self._store and self._claims.is_free(metadata))
 
     def _drop(self, namespace: str, name: str) -> str:
         key = _key(namespace, name)

@@ -1,0 +1,89 @@
+"""One Lease of coordination.k8s.io/v1: read, taken, renewed and given back. What it means is up to ``presence``.
+
+A Lease is written with a PUT that names the resourceVersion: of several that try, one succeeds. Its times are never
+compared with our clock; that the renewal time has changed is what shows that its holder lives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core import errors
+from lostromos_core.kube import paths, requests
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core import identity
+    from lostromos_core.kube import client
+
+API: Final = "coordination.k8s.io/v1"
+SECONDS: Final = 15
+"""How long others wait after the last renewal that they saw."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lease:
+    """A Lease as it was read; ``holder`` is empty when it was given back."""
+
+    holder: str
+    renewed: str
+    metadata: Mapping[str, Any]
+    transitions: int = 0
+
+
+def path(of: identity.Identity) -> str:
+    """Return where the Lease of an operator is."""
+    return paths.item(API, "leases", of.namespace, of.name)
+
+
+async def read(kube: client.Kube, of: identity.Identity) -> Lease | None:
+    """Return the Lease of an operator, None if there is none; raises ApiError."""
+    try:
+        return _lease(await kube.request("GET", path(of), action=f"read the Lease {of}"))
+    except errors.ApiError as error:
+        if error.status != requests.NOT_FOUND:
+            raise
+        return None
+
+
+async def write(kube: client.Kube, of: identity.Identity, holder: str, before: Lease | None) -> Lease:
+    """Take or renew a Lease: create it, or replace the one that was read.
+
+    Raises ApiError: 409 if another process was quicker.
+    """
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    transitions = 0 if before is None else before.transitions + (before.holder != holder)
+    spec = {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": SECONDS,
+        "acquireTime": now,
+        "renewTime": now,
+        "leaseTransitions": transitions,
+    }
+    metadata = {"name": of.name, "namespace": of.namespace}
+    action = f"hold the Lease {of}"
+    if before is None:
+        body = {"apiVersion": API, "kind": "Lease", "metadata": metadata, "spec": spec}
+        return _lease(
+            await kube.request("POST", paths.collection(API, "leases", of.namespace), action=action, body=body)
+        )
+    version = {key: before.metadata[key] for key in ("uid", "resourceVersion")}
+    body = {"apiVersion": API, "kind": "Lease", "metadata": metadata | version, "spec": spec}
+    return _lease(await kube.request("PUT", path(of), action=action, body=body))
+
+
+async def give_back(kube: client.Kube, of: identity.Identity, held: Lease) -> None:
+    """Delete a Lease that we hold, unless it has changed since; raises ApiError."""
+    conditions = {key: held.metadata[key] for key in ("uid", "resourceVersion")}
+    body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": conditions}
+    await kube.request_bytes("DELETE", path(of), action=f"give back the Lease {of}", body=body)
+
+
+def _lease(item: Mapping[str, Any]) -> Lease:
+    spec = item.get("spec") or {}
+    holder, renewed = str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or "")
+    return Lease(holder, renewed, item["metadata"], int(spec.get("leaseTransitions") or 0))

@@ -1,0 +1,239 @@
+"""Which operators run: this one shows it by a Lease, and looks at the Leases of others before it takes their work.
+
+Two processes of one identity never work at the same time, as long as both reach the API server: the later one waits,
+and says for whom. What another identity claimed is left to it while it runs. This is no full leader election: a
+holder that is cut off from the API server is not stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import enum
+import os
+import pathlib
+import platform
+import time
+from typing import TYPE_CHECKING, Final, final
+
+import structlog
+
+from lostromos_core import errors, identity
+from lostromos_core.kube import lease
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lostromos_core.kube import client
+
+_log = structlog.get_logger("lostromos.presence")
+
+RENEW: Final = 5.0
+"""Seconds between two renewals of our Lease."""
+LOOK: Final = 1.0
+"""Seconds between two looks at a Lease that another process holds."""
+BELIEVE: Final = 2.0
+"""Seconds for which an answer about another operator is believed."""
+NO_ACCESS: Final = frozenset({403, 404, 405})
+"""The operator may not have Leases, or their namespace does not exist: then it works without."""
+CONFLICT: Final = 409
+
+
+class Life(enum.Enum):
+    """Whether another operator runs."""
+
+    RUNS = "its Lease is being renewed"
+    UNKNOWN = "its Lease has a holder, and whether that renews it will be known in some seconds"
+    GONE = "it has given its Lease back, or has not renewed it for longer than it lasts"
+    HIDDEN = "we may not read its Lease"
+
+
+def me() -> str:
+    """Return the name of this process as the holder of a Lease: machine, process id, and when it was started."""
+    return f"{_machine()}_{os.getpid()}_{_started(os.getpid())}"
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class _Sight:
+    """What was seen of a Lease: the renewal, since when it is the same, and when that was looked at last."""
+
+    renewed: str
+    since: float
+    looked: float
+    life: Life
+
+
+@final
+class Others:
+    """What is known of other operators; shared by all controllers of a connection."""
+
+    def __init__(self, kube: client.Kube, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._seen: dict[str, _Sight] = {}
+
+    async def life(self, who: str) -> Life:
+        """Return whether the operator of an identity runs; raises ApiError."""
+        now = self._clock()
+        seen = self._seen.get(who)
+        if seen is not None and now - seen.looked < BELIEVE:
+            return seen.life
+        of = identity.parse(who)
+        if of is None:
+            return Life.GONE
+        try:
+            found = await lease.read(self._kube, of)
+        except errors.ApiError as error:
+            if error.status not in NO_ACCESS:
+                raise
+            life, renewed = Life.HIDDEN, ""
+        else:
+            life, renewed = self._judge(seen, found), found.renewed if found else ""
+        same = seen is not None and seen.renewed == renewed
+        self._seen[who] = _Sight(renewed, seen.since if seen is not None and same else now, now, life)
+        return life
+
+    def _judge(self, seen: _Sight | None, found: lease.Lease | None) -> Life:
+        if found is None or is_over(found.holder):
+            return Life.GONE
+        if seen is None or not seen.renewed:
+            return Life.UNKNOWN
+        if seen.renewed != found.renewed:
+            return Life.RUNS
+        if self._clock() - seen.since > lease.SECONDS:
+            return Life.GONE
+        return Life.UNKNOWN if seen.life is Life.UNKNOWN else Life.RUNS
+
+
+@final
+class Presence:
+    """The Lease of this operator, from before it works until it has stopped.
+
+    ``lost`` is called when another process has taken it: then this one has to stop.
+    """
+
+    def __init__(
+        self,
+        kube: client.Kube,
+        own: identity.Identity,
+        *,
+        lost: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._kube = kube
+        self._own = own
+        self._lost = lost
+        self._clock = clock
+        self._sleep = sleep
+        self._held: lease.Lease | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def hold(self, *, wait: bool) -> None:
+        """Take the Lease. While another process of this identity runs, wait for its end, or raise RefusedError."""
+        seen, since, said, runs = "", 0.0, False, False
+        while self._held is None:
+            try:
+                found = await lease.read(self._kube, self._own)
+                if found is not None and found.renewed != seen:
+                    runs = bool(seen)
+                    seen, since = found.renewed, self._clock()
+                if found is None or is_over(found.holder) or self._clock() - since > lease.SECONDS:
+                    self._held = await lease.write(self._kube, self._own, me(), found)
+                    break
+            except errors.ApiError as error:
+                if error.status in NO_ACCESS:
+                    self._go_without(error)
+                    return
+                if error.status != CONFLICT:
+                    _log.warning("the Lease cannot be taken, it will be tried again", reason=str(error))
+            else:
+                if not wait and runs:
+                    msg = f"another operator of the identity {self._own} is running ({found.holder}); stop it first"
+                    raise errors.RefusedError(msg)
+                if not said:
+                    _log.warning(
+                        "waiting for another operator of the same identity to end",
+                        identity=str(self._own), holder=found.holder,
+                    )  # fmt: skip
+                    said = True
+            await self._sleep(LOOK)
+        self._renewing = asyncio.create_task(self._renew(), name="renew the Lease")
+
+    async def give_back(self) -> None:
+        """Let the next one begin at once."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait({self._renewing})
+        held, self._held = self._held, None
+        if held is None:
+            return
+        try:
+            async with asyncio.timeout(2):
+                await lease.give_back(self._kube, self._own, held)
+        except (errors.LostromosError, TimeoutError) as error:
+            _log.warning("the Lease could not be given back; the next operator waits for its end", reason=str(error))
+
+    def _go_without(self, error: errors.ApiError) -> None:
+        _log.warning(
+            "no Lease can be held, so that a second operator would not be noticed; give the operator the verbs get, "
+            "create, update and delete on leases in coordination.k8s.io, or run one process only",
+            identity=str(self._own), reason=str(error),
+        )  # fmt: skip
+
+    async def _renew(self) -> None:
+        """Renew until cancelled; what goes wrong is tried again, unless another process has the Lease."""
+        while True:
+            await self._sleep(RENEW)
+            try:
+                self._held = await lease.write(self._kube, self._own, me(), self._held)
+            except errors.LostromosError as error:
+                if not isinstance(error, errors.ApiError) or error.status not in {CONFLICT, 404}:
+                    _log.warning("the Lease could not be renewed", reason=str(error))
+                elif not await self._still_ours():
+                    return
+
+    async def _still_ours(self) -> bool:
+        """Read the Lease after another version of it was found; whether we may go on."""
+        try:
+            found = await lease.read(self._kube, self._own)
+        except errors.LostromosError as error:
+            _log.warning("the Lease could not be read", reason=str(error))
+            return True
+        if found is None or is_over(found.holder) or found.holder == me():
+            self._held = found
+            return True
+        self._held = None
+        self._lost(f"another process has taken the Lease {self._own}: {found.holder}")
+        return False
+
+
+def is_over(holder: str) -> bool:
+    """Return whether a holder has certainly ended: it gave the Lease back, or it is a process here that is no more."""
+    if not holder or holder == me():
+        return True
+    machine, _, process = holder.rpartition("_")[0].rpartition("_")
+    if machine != _machine() or not process.isdecimal():
+        return False
+    return _started(int(process)) != holder.rpartition("_")[2]
+
+
+def _machine() -> str:
+    """The machine, since when it runs, and the room of process ids: where a process id means the same as here."""
+    try:
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+        room = pathlib.Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        return platform.node()
+    return f"{platform.node()}-{boot}-{room}"
+
+
+def _started(process: int) -> str:
+    """When a process was started, in the kernel's ticks; empty if it has ended. Source: proc(5)."""
+    try:
+        text = pathlib.Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = text.rpartition(")")[2].split()
+    return "" if fields[0] in {"Z", "X"} else fields[19]
