@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import client, fields, marks, members, requests
-from lostromos_kubectl import sending, settings
+from lostromos_core.kube import client, encoding, fields, marks, members, requests
+from lostromos_kubectl import sending, server_side, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,12 +115,18 @@ class _Sender:
         self._timeout = timeout
         self._controller = controller
         self._places = asyncio.Semaphore(PROCESSES)
+        self._direct = server_side.Sender(kube, controller)
 
     async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
-        """One process for the writes that force, if there are any, and one for the others."""
+        """One process for the writes that force, if there are any, and one for the others.
+
+        What kubectl cannot send is applied as ``server-side`` does it: in the same words, under the same name.
+        """
         answers: dict[int, sending.Answer] = {}
+        direct = [index for index, write in enumerate(writes) if not _can_send(write)]
+        answers.update(zip(direct, await self._direct.send([writes[index] for index in direct]), strict=True))
         for force in (False, True):
-            chosen = [(index, write) for index, write in enumerate(writes) if write.force is force]
+            chosen = [(at, write) for at, write in enumerate(writes) if write.force is force and at not in answers]
             if chosen:
                 got = await self._send([write for _, write in chosen], force=force)
                 answers.update(zip((index for index, _ in chosen), got, strict=True))
@@ -177,6 +183,11 @@ class _Sender:
             and fields.owns_all(shape.fields, write.body)
         )
         return sending.Sent(metadata) if arrived else None
+
+
+def _can_send(write: sending.Write) -> bool:
+    """Return whether kubectl can send an object: it writes the JSON anew, with characters that YAML forbids."""
+    return encoding.is_safe_in_yaml(encoding.encode(write.body, f"apply {write.desired.ref}"))
 
 
 def _answers(output: bytes, writes: Sequence[sending.Write]) -> list[sending.Answer]:

@@ -33,7 +33,7 @@ class ServerSideApplier:
         """Connect; raises ConfigError."""
         kube: client.Kube = runtime.kube
         await kube.connect()
-        self._sets = self._settings.sets(runtime, _Sender(kube, runtime.controller))
+        self._sets = self._settings.sets(runtime, Sender(kube, runtime.controller))
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""
@@ -46,8 +46,8 @@ class ServerSideApplier:
 
 
 @final
-class _Sender:
-    """One PATCH an object, several at once."""
+class Sender:
+    """Sends one PATCH an object, several at once."""
 
     def __init__(self, kube: client.Kube, controller: str) -> None:
         self._kube = kube
@@ -55,6 +55,7 @@ class _Sender:
         self._query = {force: sending.query(f"{marks.MANAGER}{controller}", force=force) for force in (False, True)}
 
     async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
+        """Apply all; see ``sending.Sender``."""
         if len(writes) == 1:
             return [await self._send(writes[0])]
         return await asyncio.gather(*(self._send(write) for write in writes))

@@ -116,7 +116,7 @@ class Operator:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=dict(os.environ))
 
-    def says(self, text: str, *, timeout: float = 20.0, times: int = 1) -> None:
+    def says(self, text: str, *, timeout: float = 40.0, times: int = 1) -> None:
         """Wait until the log has a text."""
         try:
             waiting.wait_until(lambda: self.log.count(text) >= times, timeout=timeout, message=text)

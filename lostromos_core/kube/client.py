@@ -17,7 +17,18 @@ import orjson
 import yarl
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, background, children, credentials, discovery, limiter, media, objects, presence
+from lostromos_core.kube import (
+    answers,
+    background,
+    children,
+    credentials,
+    discovery,
+    encoding,
+    limiter,
+    media,
+    objects,
+    presence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -133,7 +144,9 @@ class Kube:
         if self.dry_run and method in _WRITES:
             query, body = _without_effect(method, query, body)
         url = self._url(path, query)
-        data = None if body is None else _encode(body, action)
+        data = None if body is None else encoding.encode(body, action)
+        if data is not None and content_type == APPLY:
+            data = encoding.safe_in_yaml(data)
         headers = {"Accept": accept, "Content-Type": content_type} if data is not None else {"Accept": accept}
         async with self.limiter:
             headers["Authorization"] = used = await self._credentials.current()
@@ -229,14 +242,6 @@ def _open_session() -> aiohttp.ClientSession:
         skip_auto_headers=("Content-Type",),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
-
-
-def _encode(body: Any, action: str) -> bytes:  # noqa: ANN401 - any JSON value
-    try:
-        return orjson.dumps(body)
-    except (orjson.JSONEncodeError, TypeError) as error:
-        msg = f"{action}: the object cannot be written as JSON: {error}"
-        raise errors.RefusedError(msg) from error
 
 
 def _connection_failed(action: str, error: BaseException) -> errors.ConnectionFailed:

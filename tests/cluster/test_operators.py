@@ -147,7 +147,9 @@ def test_two_versions_of_one_operator_take_turns(
     create(api, crd, namespace, "web")
     identity = f"{namespace}/lostromos"
     old, new = (made(tmp_path, crd, name, identity=identity) for name in ("old", "new"))
-    new.template("data.yaml", operators.CONFIG_MAP.replace("resource.metadata.name }}", "resource.metadata.name }}-new"))
+    new.template(
+        "data.yaml", operators.CONFIG_MAP.replace("resource.metadata.name }}", "resource.metadata.name }}-new")
+    )
     with operators.Operator(old, control_plane.kubeconfig) as first:
         waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "web"))))
         with operators.Operator(new, control_plane.kubeconfig) as second:
@@ -212,9 +214,7 @@ def test_a_claim_that_names_no_operator_is_taken_over_and_never_released(
     with operators.Operator(second, control_plane.kubeconfig) as operator:
         operator.says("and do not say of which operator")
         path = crd.path(namespace, "web")
-        waiting.wait_until(
-            lambda: api.get(path)["metadata"]["annotations"].get(OPERATOR) == f"{namespace}/second"
-        )
+        waiting.wait_until(lambda: api.get(path)["metadata"]["annotations"].get(OPERATOR) == f"{namespace}/second")
         time.sleep(1)
     assert uids(api, [namespace, other]) == before
 

@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 
 
 def wait_until(
-    predicate: Callable[[], Result], *, timeout: float = 10.0, message: str = "", interval: float = 0.02
+    predicate: Callable[[], Result], *, timeout: float = 30.0, message: str = "", interval: float = 0.02
 ) -> Result:
     """Call `predicate` until it answers something true, and return that.
 
