@@ -179,12 +179,16 @@ async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) 
             ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
         )
         return Result(interfaces.Outcome.again(DELETE_POLL), report, resource)
-    if resource is not None and "deletionTimestamp" not in resource.metadata:
+    if resource is None:
+        return Result(interfaces.Outcome.done())
+    if "deletionTimestamp" not in resource.metadata:
         message = "no controller looks after it"
         await parts.watcher.report(
             resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
         )
-    return Result(interfaces.Outcome.done(), resource=resource)
+        return Result(interfaces.Outcome.done(), resource=resource)
+    # It is let go, and the source will say that it is gone. Should the answers have been wrong, it is done once more.
+    return Result(interfaces.Outcome.again(slow=True), resource=resource)
 
 
 def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> interfaces.Report:

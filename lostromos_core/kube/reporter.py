@@ -66,10 +66,10 @@ class Reporter:
         self._last.pop(key, None)
         self._spam.forget(key)
 
-    async def write(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
-        """Write what a report says, if it says something new; raises ApiError."""
+    async def write(self, resource: interfaces.Resource, report: interfaces.Report) -> bool:
+        """Write what a report says, if it says something new; return whether the resource exists. Raises ApiError."""
         if not await self._can_write():
-            return
+            return True
         current = self._current(resource)
         wanted = status.desired(report, current, generation=resource.generation, now=self._now())
         declared = schema.keep_declared(wanted, self._schema or {})
@@ -77,17 +77,20 @@ class Reporter:
         if not conditions or "type" not in conditions[0]:
             declared.pop("conditions", None)  # nothing would tell them apart
         if not declared or not status.differs(declared, current):
-            return
+            return True
         try:
             version = await self._send(resource, declared)
         except errors.ApiError as error:
             if error.status in _UNFIT and self._spam.allows(resource.key):
                 await self._write_event(resource, "Warning", "StatusNotWritten", str(error))
             raise
+        if not version:
+            return False
         self._last[resource.key] = resource.uid, version, orjson.dumps(declared)
         news = status.news(report, current)
         if news and self._spam.allows(resource.key):
             await self._write_event(resource, *news)
+        return True
 
     async def clear(self, resource: interfaces.Resource) -> None:
         """Take back all that we said on a resource; raises ApiError."""

@@ -171,7 +171,12 @@ class KubernetesWatcher:
     async def report(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
         """Write the status of a resource, if it says something new; raises ApiError. What was released has none."""
         if self._selects(resource.metadata) and resource.key not in self._left:
-            await self._reporter.write(resource, report)
+            exists = await self._reporter.write(resource, report)
+            if not exists and resource.key in self._store:  # the watch will tell; if it does not, the answer was wrong
+                msg = (
+                    f"report on {resource.ref}: the API server says that it does not exist, and the watch that it does"
+                )
+                raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)
         elif report.reason == interfaces.RELEASED:
             await self._reporter.clear(resource)
             self._left.discard(resource.key)
