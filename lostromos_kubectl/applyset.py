@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, inventory, marks, members, readiness
-from lostromos_kubectl import deletion, memory, prune, sending, writer
+from lostromos_core.kube import client, inventory, marks, members, paths, readiness
+from lostromos_kubectl import census, deletion, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class ApplySets:
         self._wait = wait
         self._known = memory.Memory(runtime.ring)
         self._writer = writer.Writer(self._kube, f"{marks.MANAGER}{runtime.controller}", sender, self._known, policy)
-        self._budget = prune.Budget(limits)
+        self._budget = prune.Budget(limits, runtime.ring)
+        self._census = census.Census()
         self._deleter = deletion.Deleter(self._kube)
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
@@ -63,6 +64,8 @@ class ApplySets:
         """Make the cluster have every object of a rendering, and none that an earlier one had."""
         inventory.refuse_claimed(owner, self._runtime.controller)
         self._listen(owner.ref)
+        if owner.key not in self._census:
+            self._census.add(owner.key, len(self._kube.children.of(owner.ref)))
         objects, results = await self._prepare(owner, rendered)
         await self._watch(objects)
         owned, known = await self._recall(owner)
@@ -83,7 +86,7 @@ class ApplySets:
         self._budget.settled(key)
         owner = owner or await self._inventory.recall(key)
         if owner is None:
-            self._known.forget(key)
+            self._forget(key)
             return await self._sweep(key)
         self._listen(owner.ref)
         claimant = marks.claimant(owner.metadata)
@@ -91,10 +94,10 @@ class ApplySets:
             return interfaces.Applied()  # it was refused, and is another controller's to clean up after
         shall_stay = "orphan" in (owner.metadata.get("finalizers") or ())
         if not self._holds(owner) and not shall_stay:
-            self._known.forget(key)
+            self._forget(key)
             return interfaces.Applied()
         found = {child.key: child for child in await self._find(owner)}
-        owned = self._known.of(owner)
+        owned = self._known.leave(owner)
         for entry in owned.entries.values() if owned else ():
             if entry.child is not None:  # the watch may not have brought it yet
                 found.setdefault(entry.child.key, entry.child)
@@ -102,7 +105,7 @@ class ApplySets:
         remaining = sum(result.action is Action.WAITING for result in results)
         if not results:
             await self._inventory.release(owner)
-            self._known.forget(key)
+            self._forget(key)
         return interfaces.Applied(tuple(results), remaining)
 
     async def _remove(
@@ -127,6 +130,7 @@ class ApplySets:
         if kind not in self._listening:
             self._listening.add(kind)
             self._kube.children.listen(*kind, self._known.notice)
+            self._kube.children.listen(*kind, self._census.notice)
             self._kube.background(functools.partial(self._look_for_orphans, *kind), name=f"sweep {ref.kind}")
 
     async def _look_for_orphans(self, group: str, kind: str) -> None:
@@ -134,6 +138,10 @@ class ApplySets:
         for key in self._kube.children.owners(group, kind):
             if key not in self._known:
                 self._runtime.ring(key)
+
+    def _forget(self, key: str) -> None:
+        self._known.forget(key)
+        self._census.forget(key)
 
     def _holds(self, owner: interfaces.Resource) -> bool:
         """Whether there is anything for us to do before an owner goes; garbage collection does the rest."""
@@ -197,7 +205,6 @@ class ApplySets:
     async def _find(self, owner: interfaces.Resource) -> list[members.Child]:
         """All objects that belong to an owner: those that are watched, and those where the hints lead to."""
         hints = self._inventory.hints(owner)
-        found = {child.key: child for child in self._kube.children.of(owner.ref)}
         lists = []
         for group, name in sorted(hints.kinds):
             kind = await self._kube.discovery.by_group_kind(group, name)
@@ -205,11 +212,25 @@ class ApplySets:
                 continue
             places = sorted(hints.namespaces) if kind.namespaced and self._runtime.namespaces else [""]
             lists += [
-                self._look(owner.ref, kind, place) for place in places if not self._kube.children.covers(kind, place)
+                self._see(owner.ref, kind, place) for place in places if not self._kube.children.covers(kind, place)
             ]
-        for some in await asyncio.gather(*lists):
-            found.update({child.key: child for child in some})
+        listed = [child for some in await asyncio.gather(*lists) for child in some]
+        found = {child.key: child for child in self._kube.children.of(owner.ref)}
+        found.update({child.key: child for child in listed})
         return list(found.values())
+
+    async def _see(self, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str) -> list[members.Child]:
+        """Watch a place that a hint names, for all owners at once; what is there is listed only if that cannot be."""
+        try:
+            paths.collection(kind.api_version, kind.plural, namespace)  # a hint may say anything
+            if "watch" in kind.verbs and await self._kube.children.borrow(kind, namespace):
+                return []
+        except errors.RefusedError:
+            pass
+        except errors.ApiError as error:
+            if error.status not in _NOTHING_THERE:
+                raise
+        return await self._look(owner, kind, namespace)
 
     async def _look(self, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str) -> list[members.Child]:
         """An owner's objects at a place that a hint names. Whoever may edit the owner can write any hints.
@@ -253,20 +274,26 @@ class ApplySets:
         return results
 
     async def _unready(self, objects: Iterable[desired_.Desired], owned: memory.Owned) -> Results:
-        """The objects that are not ready, and why; from now on their status is listened to."""
+        """The objects that are not ready, and why; from now on their status is listened to.
+
+        Only those are read that have changed since they were ready.
+        """
         owned.watches_status = True
-        asked = [item for item in objects if not readiness.at_once(item.ref.group, item.ref.kind)]
-        answers = await asyncio.gather(*(self._why_not_ready(item) for item in asked))
+        asked = [item for item in objects if not owned.is_ready(item.key)]
+        answers = await asyncio.gather(*(self._why_not_ready(item, owned) for item in asked))
         return {item.key: _waits(item, why) for item, why in zip(asked, answers, strict=True) if why}
 
-    async def _why_not_ready(self, item: desired_.Desired) -> str:
+    async def _why_not_ready(self, item: desired_.Desired, owned: memory.Owned) -> str:
         try:
             live: Mapping[str, Any] = await self._kube.request("GET", item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
             if error.status == sending.GONE:
                 return "it is not there yet"
             raise
-        return errors.shorten(readiness.why_not(live), 300)
+        why = errors.shorten(readiness.why_not(live), 300)
+        if not why and item.key in owned.entries:
+            owned.entries[item.key].ready_at = members.number(live["metadata"].get("resourceVersion"))
+        return why
 
     async def _prune(
         self,
@@ -282,26 +309,25 @@ class ApplySets:
         if not doomed:
             self._budget.settled(owner.key)
             return {}
-        every = self._kube.children
-        objection, after = self._budget.objection(
-            owner, len(doomed), len(there),
-            everything=every.count(owner.ref.group, owner.ref.kind),
-            looked_at_all=all(key in self._known for key in every.owners(owner.ref.group, owner.ref.kind)),
-        )  # fmt: skip
+        look = self._runtime.first_look
+        everything = self._census.total if look.over else self._kube.children.count(owner.ref.group, owner.ref.kind)
+        objection = self._budget.objection(owner, len(doomed), len(there), everything=everything, look=look)
         if objection:
             return {
-                child.key: interfaces.ObjectResult(child.ref, Action.WAITING, objection, after=after)
+                child.key: interfaces.ObjectResult(child.ref, Action.WAITING, objection.why, after=objection.after)
                 for child in doomed
             }
         results = {}
         for child in deletion.last_first(doomed):
+            owned.pruned.add(child.uid)  # before the request: the watch may be quicker than the answer
             result = await self._deleter.delete(child)
             if result is None or result.action is Action.WAITING:
                 owned.entries.pop(child.key, None)
-                owned.pruned.add(child.uid)
                 result = interfaces.ObjectResult(child.ref, Action.PRUNED)
+            else:
+                owned.pruned.discard(child.uid)
             results[child.key] = result
-        self._budget.settled(owner.key)
+        self._budget.settled(owner.key, len(doomed))
         return results
 
     async def _sweep(self, key: str) -> interfaces.Applied:

@@ -38,8 +38,7 @@ class Deleter:
         """Delete one object, and only this one, or let go of it; None when that is done."""
         try:
             if child.deleting:
-                there = await requests.read(self._kube, child.path, str(child.ref))
-                held = there is not None and there.get("uid") == child.uid
+                held = await self._is_there(child)
                 return interfaces.ObjectResult(child.ref, Action.WAITING, HELD) if held else None
             if child.orphan:
                 await self.let_go(child)
@@ -52,6 +51,13 @@ class Deleter:
         if answer is None or "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
             return None
         return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
+
+    async def _is_there(self, child: members.Child) -> bool:
+        """Whether an object that is being deleted still exists; asks only if no watch would tell."""
+        if self._kube.children.is_live(child):
+            return True
+        there = await requests.read(self._kube, child.path, str(child.ref))
+        return there is not None and there.get("uid") == child.uid
 
     async def let_go(self, child: members.Child) -> None:
         """Take our marks off an object, and leave it where it is; raises ApiError."""

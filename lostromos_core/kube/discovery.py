@@ -58,6 +58,7 @@ class Discovery:
         self._kube = kube
         self._clock = clock
         self._kinds: dict[tuple[str, str], Kind] = {}
+        self._by_group: dict[tuple[str, str], Kind] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
@@ -84,20 +85,16 @@ class Discovery:
 
     async def by_group_kind(self, group: str, kind: str) -> Kind | None:
         """How a kind is served in any version of its group, None if it is not."""
-        for known in list(self._kinds.values()):
-            if known.name == kind and known.api_version.rpartition("/")[0] == group:
-                return known
-        if self._clock() - self._read_at > NEGATIVE_SECONDS:
+        if (group, kind) not in self._by_group and self._clock() - self._read_at > NEGATIVE_SECONDS:
             async with self._reading:
-                await self._read()
-            return next(
-                (k for k in self._kinds.values() if k.name == kind and k.api_version.rpartition("/")[0] == group), None
-            )
-        return None
+                if (group, kind) not in self._by_group and self._clock() - self._read_at > NEGATIVE_SECONDS:
+                    await self._read()
+        return self._by_group.get((group, kind))
 
     def forget(self, api_version: str, kind: str) -> None:
         """The cluster answered "not found" for this kind: ask again next time."""
         if self._kinds.pop((api_version, kind), None):
+            self._by_group.pop((_group(api_version), kind), None)
             self._read_at = float("-inf")
 
     async def _read(self) -> None:
@@ -107,7 +104,13 @@ class Discovery:
             for kind in _kinds(answer):
                 kinds[kind.api_version, kind.name] = kind
         self._kinds = kinds
+        # The first version is the one that the group prefers.
+        self._by_group = {(_group(one.api_version), one.name): one for one in reversed(kinds.values())}
         self._read_at = self._clock()
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]
 
 
 def _kinds(answer: Any) -> Iterator[Kind]:  # noqa: ANN401 - an API answer

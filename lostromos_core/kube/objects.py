@@ -41,7 +41,7 @@ class Objects:
         key = kind.api_version, kind.plural, scope
         watched = self._kinds.get(key)
         if watched is None:
-            watched = self._kinds[key] = _Kind(kind)
+            watched = self._kinds[key] = _Kind(self._kube, kind)
             run = self._watch(watched, scope).run
             self._kube.background(run, name=f"watch {kind.plural} for lookup")
         watched.bells.setdefault(place, set()).add(bell)
@@ -86,8 +86,9 @@ class Objects:
 class _Kind:
     """One watched kind: what somebody wants of it, and the texts that we have; None for what does not exist."""
 
-    def __init__(self, kind: discovery.Kind) -> None:
+    def __init__(self, kube: client.Kube, kind: discovery.Kind) -> None:
         self.kind = kind
+        self._kube = kube
         self.bells: dict[Place, set[Bell]] = {}
         self.kept: dict[Place, bytes | None] = {}
         needs = f"lookup needs the verbs get, list and watch on {kind.plural} ({kind.api_version})"
@@ -109,6 +110,8 @@ class _Kind:
         self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
+        if error is not None and error.status == watch.NOT_FOUND:
+            self._kube.discovery.forget(self.kind.api_version, self.kind.name)
         self.arrival.trouble(error)
 
     def _keep(self, place: Place, item: dict[str, Any] | None) -> None:
