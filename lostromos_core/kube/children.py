@@ -142,7 +142,13 @@ class Children:
         path = watch.collection_of(self._kube, kind, namespace)
         what = f"{kind.plural} of resources in {namespace or 'all namespaces'}"
         return watch.Watch(
-            self._kube, path, sink, what=what, labels=marks.PART_OF, accept=(media.METADATA_ONLY, media.METADATA_LIST)
+            self._kube,
+            path,
+            sink,
+            what=what,
+            labels=marks.PART_OF,
+            accept=(media.METADATA_ONLY, media.METADATA_LIST),
+            place=self._kube.openings.place(),
         )
 
     def _put(self, child: members.Child, owner: members.Owner) -> None:

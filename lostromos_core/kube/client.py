@@ -17,7 +17,7 @@ import orjson
 import yarl
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, background, children, credentials, discovery, limiter, media, objects
+from lostromos_core.kube import answers, background, children, credentials, discovery, limiter, media, objects, openings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -51,8 +51,9 @@ class Kube:
         self.limiter = limiter.Limiter(time.monotonic)
         self.discovery = discovery.Discovery(self, time.monotonic)
         self._credentials = credentials.Credentials(kubeconfig, context=context)
+        self.openings = openings.Openings()
         self.children = children.Children(self)
-        self.objects = objects.Objects(self)
+        self.objects = objects.Objects(self, self.openings)
         self._session: aiohttp.ClientSession | None = None
         self._background = background.Background()
         self._refreshing = asyncio.Lock()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import arrival, paths, unreadable, watch
+from lostromos_core.kube import arrival, openings, paths, unreadable, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +24,9 @@ Bell: TypeAlias = "tuple[Callable[[str], None], str]"
 class Objects:
     """All objects that are looked up in a cluster."""
 
-    def __init__(self, kube: client.Kube) -> None:
+    def __init__(self, kube: client.Kube, opening: openings.Openings | None = None) -> None:
         self._kube = kube
+        self._openings = opening or openings.Openings()
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
 
     def known(self, kind: discovery.Kind, scope: str, place: Place) -> tuple[bool, Mapping[str, Any] | None]:
@@ -79,7 +80,8 @@ class Objects:
         kind = watched.kind
 
         path = watch.collection_of(self._kube, kind, scope)
-        return watch.Watch(self._kube, path, watched, what=f"{kind.plural} in {scope or 'all namespaces'}")
+        what = f"{kind.plural} in {scope or 'all namespaces'}"
+        return watch.Watch(self._kube, path, watched, what=what, place=self._openings.place())
 
 
 @final

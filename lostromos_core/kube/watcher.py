@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any, final
 
 import structlog
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.watcher")
 
-LOOK_AGAIN = 0.5
-"""Seconds until it is tried again to look for what left the selection."""
+LOOK_AGAIN, LAST_LOOK = 0.5, 60.0
+"""Seconds until it is tried again to look for what left the selection: doubled each time, first to last."""
 
 
 @final
@@ -52,6 +53,7 @@ class KubernetesWatcher:
         self._store = store.Store()
         self._unreadable: dict[str, str] = {}
         self._left: set[str] = set()
+        self._said = ""
 
     def overlaps(self, other: object) -> bool:
         """Whether another watcher could select an object that this one selects."""
@@ -86,8 +88,12 @@ class KubernetesWatcher:
 
     async def _look_around(self, waiting: set[str], bell: interfaces.Doorbell) -> None:
         """When all is known: say which status fields are missing, and find what left the selection unnoticed."""
-        while waiting or not await self._looked(bell):  # noqa: ASYNC110 - looking may fail, and is tried again
+        delay = LOOK_AGAIN
+        while waiting:  # noqa: ASYNC110 - it costs nothing
             await asyncio.sleep(LOOK_AGAIN)
+        while not await self._looked(bell):
+            await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 - spreads load, guards nothing
+            delay = min(LAST_LOOK, delay * 2)
 
     async def _looked(self, bell: interfaces.Doorbell) -> bool:
         try:
@@ -96,6 +102,9 @@ class KubernetesWatcher:
                 await self._find_left(bell)
         except errors.ApiError as error:
             if error.status != 403:  # noqa: PLR2004 - HTTP
+                if str(error) != self._said:
+                    _log.warning("what left the selection cannot be looked for now", reason=str(error))
+                self._said = str(error)
                 return False
             _log.info("resources that left the selection cannot be looked for", reason=str(error))
         return True
@@ -151,7 +160,14 @@ class KubernetesWatcher:
         places = (key.rpartition("/")[::2] for key in self._store)
         known = [place for place in places if namespace in {"", place[0]}]
         return watching.Watch(
-            self._kube, path, sink, what=what, labels=self._labels, known=known, timings=self._timings
+            self._kube,
+            path,
+            sink,
+            what=what,
+            labels=self._labels,
+            known=known,
+            timings=self._timings,
+            place=self._kube.openings.place(),
         )
 
     def _selects(self, metadata: Mapping[str, Any]) -> bool:

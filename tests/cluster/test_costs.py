@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lostromos_core.kube import openings
 from tests import operators
 from tests.chaos import actions, proxy
 from tests.controlplane import waiting
@@ -141,6 +142,38 @@ def test_a_deletion_that_a_restart_found_ends_when_the_last_object_goes(tmp_path
             release(world, name)
             path = world.crd.path(world.namespace, name)
             waiting.wait_until(lambda path=path: not world.api.exists(path), timeout=3)  # type: ignore[misc]
+
+
+def test_looking_around_that_fails_is_told_and_tried_again_ever_later(tmp_path: Path, world: World) -> None:
+    made = operators.project(tmp_path, world.crd, watch={"namespaces": [world.namespace]})
+    world.create()
+    everywhere = f"/apis/{world.crd.group}/{world.crd.version}/{world.crd.plural}$"
+    with world.chaos.add(actions.Answer(500), path=everywhere), operators.Operator(made, world.chaos.kubeconfig) as one:
+        waiting.wait_until(world.ready, timeout=30)
+        one.says("what left the selection cannot be looked for now")
+        time.sleep(10)
+        assert 3 <= len(world.sent(everywhere.rstrip("$"))) <= 7
+        assert one.log.count("what left the selection cannot be looked for now") == 1
+
+
+def test_watches_are_not_opened_all_at_once(tmp_path: Path, world: World) -> None:
+    spaces = [f"{world.namespace}-{number}" for number in range(3 * openings.AT_ONCE)]
+    made = operators.project(tmp_path, world.crd, watch={"namespaces": spaces})
+    initial = "sendInitialEvents"
+    with world.chaos.add(actions.Delay(1.0), query=initial), operators.Operator(made, world.chaos.kubeconfig) as one:
+        one.says("all resources are known", timeout=30)
+    times = [record.time for record in world.chaos.requests if initial in record.query]
+    assert len(times) == len(spaces)
+    assert all(later - now > 0.9 for now, later in zip(times, times[openings.AT_ONCE :], strict=False))
+
+
+def test_a_watch_that_is_slow_to_begin_keeps_no_other_waiting(tmp_path: Path, world: World) -> None:
+    spaces = [f"{world.namespace}-{number}" for number in range(openings.AT_ONCE + 1)]
+    made = operators.project(tmp_path, world.crd, watch={"namespaces": [*spaces, world.namespace]})
+    world.create()
+    with world.chaos.add(actions.Delay(60.0), path=f"{world.namespace}-"):
+        with operators.Operator(made, world.chaos.kubeconfig):
+            waiting.wait_until(world.ready, timeout=30)
 
 
 def release(world: World, name: str) -> None:
