@@ -334,7 +334,7 @@ class ApplySets:
         """An owner is gone, and we knew nothing of it: delete what it left behind, if it really is gone."""
         self._inventory.forget(key)
         results: list[interfaces.ObjectResult] = []
-        for group, kind in self._listening:
+        for group, kind in list(self._listening):
             namespace, _, name = key.rpartition("/")
             owner = interfaces.ObjectRef(f"{group}/", kind, namespace, name)
             left = [child for child in self._kube.children.of(owner) if not child.owner_uid]

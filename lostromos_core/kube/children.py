@@ -51,6 +51,7 @@ class Children:
         Raises ApiError if it cannot be watched.
         """
         sink = self._find_sink(kind, namespace) or self._begin(kind, namespace, lent=False)
+        self._lent -= sink.lent
         sink.lent = False
         await sink.arrival.wait()
 
@@ -189,7 +190,7 @@ class _Sink:
         self._troubled = False
         self._children = children
         self._kind = kind
-        self._known: dict[tuple[str, str], members.Child] = {}
+        self._known: dict[members.Key, members.Child] = {}
 
     @property
     def is_live(self) -> bool:
@@ -209,15 +210,15 @@ class _Sink:
         metadata = item["metadata"]
         place = metadata.get("namespace") or "", metadata["name"]
         found = members.read(self._kind, metadata)
-        before = self._known.get(place)
+        before = self._known.get((*self.group_kind, *place))
         if before is not None and (found is None or found[0].owner != before.owner):
             self.gone(*place)
         if found is not None:
-            self._known[place] = found[0]
+            self._known[found[0].key] = found[0]
             self._children._put(*found)  # noqa: SLF001 - its other half
 
     def gone(self, namespace: str, name: str) -> None:
-        child = self._known.pop((namespace, name), None)
+        child = self._known.pop((*self.group_kind, namespace, name), None)
         if child is not None:
             self._children._drop(child)  # noqa: SLF001 - its other half
 

@@ -89,6 +89,7 @@ async def test_a_watch_that_is_needed_is_not_ended_though_it_was_lent_first(worl
     await world.children.ensure(kind, world.namespace)
     await asyncio.sleep(4 * LINGER)
     assert world.watches() == [True]
+    assert world.children._lent == 0
 
 
 async def test_what_cannot_be_watched_is_said_and_given_up(world: World) -> None:

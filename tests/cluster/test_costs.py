@@ -144,6 +144,19 @@ def test_a_deletion_that_a_restart_found_ends_when_the_last_object_goes(tmp_path
             waiting.wait_until(lambda path=path: not world.api.exists(path), timeout=3)  # type: ignore[misc]
 
 
+def test_a_run_once_prunes_when_all_have_been_looked_at(tmp_path: Path, world: World) -> None:
+    world.names = world.names[:5]
+    two = {name: OBJECT.format(kind=kind) for name, kind in (("a.yaml", "ConfigMap"), ("b.yaml", "Secret"))}
+    made = operators.project(tmp_path, world.crd, templates=two)
+    world.create()
+    once = ("run", "--once", "-c", str(made.config), f"--kubeconfig={world.chaos.kubeconfig}")
+    assert operators.lostromos(*once).returncode == 0
+    assert world.objects("secrets") == 5
+    made.template("b.yaml", "{# nothing #}\n")
+    assert operators.lostromos(*once).returncode == 0
+    assert world.objects("secrets") == 0
+
+
 def test_looking_around_that_fails_is_told_and_tried_again_ever_later(tmp_path: Path, world: World) -> None:
     made = operators.project(tmp_path, world.crd, watch={"namespaces": [world.namespace]})
     world.create()
