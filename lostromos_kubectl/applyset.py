@@ -27,6 +27,8 @@ Action = interfaces.Action
 _log = structlog.get_logger("lostromos.applier")
 SWEEP: Final = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
+BREATH: Final = 100
+"""Objects of one resource that are prepared in one go: then others have their turn."""
 Results = dict[members.Key, interfaces.ObjectResult]
 
 
@@ -155,7 +157,10 @@ class ApplySets:
         """The objects to apply, and a place for the result of each; those that cannot be applied have failed."""
         objects: list[desired_.Desired] = []
         results: Results = {}
-        for name, manifest in ((unit.name, manifest) for unit in rendered.units for manifest in unit.manifests):
+        every = ((unit.name, manifest) for unit in rendered.units for manifest in unit.manifests)
+        for number, (name, manifest) in enumerate(every, 1):
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
             ref = manifest.ref
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
