@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import structlog
 
-from lostromos_core import errors, interfaces, reconcile
+from lostromos_core import errors, firstlook, interfaces, reconcile
 from lostromos_core.kube import lookups
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class WatchState:
         self.synced = False
         self.trouble = ""
         self.keys: set[str] = set()
+        self.first_look = firstlook.FirstLook()
 
 
 @final
@@ -149,6 +150,7 @@ class _Bell:
     def ring(self, key: str) -> None:
         if not self._state.synced:
             self._state.keys.add(key)
+        self._state.first_look.found(key)
         self._ring(key)
 
     def synced(self) -> None:
@@ -157,6 +159,7 @@ class _Bell:
             self._state.keys.clear()
         self._state.synced = True
         self.trouble("")
+        self._state.first_look.synced()
 
     def trouble(self, message: str) -> None:
         if message and message != self._state.trouble:

@@ -13,7 +13,7 @@ import enum
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_checkable
 
-from lostromos_core import errors
+from lostromos_core import errors, firstlook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -296,8 +296,8 @@ class Runtime:
     ``kube`` is the connection to the cluster (``lostromos_core.kube.client.Kube``), shared and opened when first
     used. ``ring(key)`` asks for a reconcile of a resource. ``namespaces`` are those that the controller is limited to
     (empty: all). With ``dry_run`` nothing may be written anywhere; only parts that say ``can_dry_run`` are started
-    then. ``operator`` is the identity of the operator, ``NAMESPACE/NAME``; empty if it has none. The others are what
-    plug-ins bring for templates.
+    then. ``operator`` is the identity of the operator, ``NAMESPACE/NAME``; empty if it has none. ``first_look`` knows
+    whether all resources have been reconciled once since the start. The others are what plug-ins bring for templates.
     """
 
     controller: str
@@ -309,6 +309,7 @@ class Runtime:
     filters: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     tests: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     functions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    first_look: firstlook.FirstLook = dataclasses.field(default_factory=firstlook.FirstLook.ended)
 
 
 @runtime_checkable

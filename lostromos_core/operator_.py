@@ -206,6 +206,7 @@ class Operator:
                 filters=registry.filters,
                 tests=registry.tests,
                 functions=registry.functions,
+                first_look=self._states[name].first_look,
             )
             await controller.start(runtime)
         if kube.connected and not kube.dry_run:
@@ -265,6 +266,8 @@ class Operator:
     async def _reconcile(self, parts: reconcile.Parts, key: str, registry: plugins.Registry) -> reconcile.Result:
         started = time.monotonic()
         result = await reconcile.reconcile(parts, key)
+        settled = result.report is None or result.report.ready
+        self._states[parts.name].first_look.reconciled(key, settled=settled)
         if result.resource is not None and result.report is not None and result.resource.unreadable:
             registry.tell_unreadable(parts.name, key, result.resource.unreadable)
         seconds = time.monotonic() - started

@@ -31,8 +31,6 @@ PAUSE = "lostromos.dev/pause"
 PAUSED = f"nothing is done until the annotation {PAUSE} is removed"
 SAID = 3
 """How many of the things that are waited for are named in one message."""
-DELETE_POLL = 1.0
-"""Seconds between looks at objects that are being deleted."""
 
 
 class Lookups(Protocol):
@@ -178,7 +176,8 @@ async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) 
         report = interfaces.Report(
             ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
         )
-        return Result(interfaces.Outcome.again(DELETE_POLL), report, resource)
+        # An applier that can rings when something has gone; this is for those that cannot, and for what goes wrong.
+        return Result(interfaces.Outcome.again(applied.after), report, resource)
     if resource is None:
         return Result(interfaces.Outcome.done())
     if "deletionTimestamp" not in resource.metadata:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import heapq
 import itertools
 import random
@@ -120,16 +119,20 @@ class Schedule(Generic[K]):
 
     def take(self, now: float) -> K | None:
         """The next key, held by the caller from now on; None if none is ready."""
-        while self._heap and self._heap[0][0] <= now:
-            due, _, key = heapq.heappop(self._heap)
-            if self._due.get(key) == due:
-                self.add(key)
+        self.ripen(now)
         if not self._ready:
             return None
         key = self._ready.take()
         self._queued.discard(key)
         self._held.add(key)
         return key
+
+    def ripen(self, now: float) -> None:
+        """Make the keys ready whose time has come."""
+        while self._heap and self._heap[0][0] <= now:
+            due, _, key = heapq.heappop(self._heap)
+            if self._due.get(key) == due:
+                self.add(key)
 
     def let_go(self, key: K) -> None:
         """The caller of ``take`` is done with a key."""
@@ -149,6 +152,11 @@ class Schedule(Generic[K]):
         if len(self._heap) > 2 * len(self._due) + STALE:
             self._heap = [(due, next(self._order), key) for key, due in self._due.items()]
             heapq.heapify(self._heap)
+
+    @property
+    def queued(self) -> int:
+        """How many keys are ready, and held by nobody."""
+        return len(self._queued)
 
     @property
     def ready(self) -> int:
@@ -176,15 +184,17 @@ class WorkQueue(Generic[K]):
         self._clock = clock
         self._backoff = backoff
         self._failures: dict[K, tuple[bool, int]] = {}
-        self._wake = asyncio.Event()
+        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._woken = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
     def add(self, key: K) -> None:
         """Make a key ready now."""
         self._schedule.add(key)
-        self._idle.clear()
-        self._wake.set()
+        self._wake()
 
     async def take(self) -> K:
         """Wait for the next key and hold it."""
@@ -192,13 +202,7 @@ class WorkQueue(Generic[K]):
             key = self._schedule.take(self._clock())
             if key is not None:
                 return key
-            self._wake.clear()
-            due = self._schedule.next_due()
-            timeout = None if due is None else max(0.0, due - self._clock())
-            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the result.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    await self._wake.wait()
+            await self._wait()
 
     def let_go(self, key: K, outcome: interfaces.Outcome) -> None:
         """Give a key back, with what shall become of it."""
@@ -213,9 +217,47 @@ class WorkQueue(Generic[K]):
             self._failures[key] = outcome.slow, failures
             self._schedule.add_later(key, self._clock() + self._backoff(failures, slow=outcome.slow))
         self._schedule.let_go(key)
-        self._wake.set()
+        self._wake()
         if not self._schedule.ready:
             self._idle.set()
+
+    async def _wait(self) -> None:
+        """Wait until it is worth another look."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._set_timer()
+        try:
+            await future
+        finally:
+            self._woken -= not future.cancelled()
+            self._wake()  # if this one was cancelled, the key that it was woken for is another one's
+
+    def _wake(self) -> None:
+        """Wake as many of those who wait as there are keys for them, and no more."""
+        if self._schedule.ready:
+            self._idle.clear()
+        while self._waiting and self._woken < self._schedule.queued:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                self._woken += 1
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """Look again when the next delayed key is due, if somebody waits for it."""
+        due = self._schedule.next_due() if self._waiting else None
+        if due == self._due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - self._clock()), self._ripen)
+
+    def _ripen(self) -> None:
+        self._due = self._timer = None
+        self._schedule.ripen(self._clock())
+        self._wake()
 
     async def join(self) -> None:
         """Wait until no key is ready or held; delayed ones do not count."""

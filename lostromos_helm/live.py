@@ -99,6 +99,7 @@ class Live:
             what=f"{kind.plural} of releases in {namespace or 'all namespaces'}",
             labels=",".join(f"{key}={value}" for key, value in LABELS.items()),
             accept=(media.METADATA_ONLY, media.METADATA_LIST) if metadata else (media.JSON, media.JSON),
+            place=self._kube.openings.place(),
         )
 
     def _put(self, key: members.Key, seen: Seen, *, known: bool) -> None:

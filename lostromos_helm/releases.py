@@ -137,6 +137,7 @@ class Releases:
             what=f"releases in {namespace or 'all namespaces'}",
             labels=self._labels,
             accept=(media.METADATA_ONLY, media.METADATA_LIST),
+            place=self._kube.openings.place(),
         )
 
     def _put(self, revision: storage.Revision) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, client, discovery, inventory, marks, members, readiness, removal
-from lostromos_kubectl import deletion, memory, prune, sending, writer
+from lostromos_core.kube import claims, client, discovery, inventory, marks, members, paths, readiness, removal
+from lostromos_kubectl import census, deletion, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ Action = interfaces.Action
 _log = structlog.get_logger("lostromos.applier")
 SWEEP: Final = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
+BREATH: Final = 100
+"""Objects of one resource that are prepared in one go: then others have their turn."""
 Results = dict[members.Key, interfaces.ObjectResult]
 
 
@@ -49,7 +51,8 @@ class ApplySets:
         self._wait = wait
         self._known = memory.Memory(runtime.ring)
         self._writer = writer.Writer(self._kube, f"{marks.MANAGER}{runtime.controller}", sender, self._known, policy)
-        self._budget = prune.Budget(limits)
+        self._budget = prune.Budget(limits, runtime.ring)
+        self._census = census.Census()
         self._deleter = deletion.Deleter(self._kube)
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
@@ -62,6 +65,8 @@ class ApplySets:
         """Make the cluster have every object of a rendering, and none that an earlier one had."""
         await self._claims.refuse_claimed(owner)
         self._listen(owner.ref)
+        if owner.key not in self._census:
+            self._census.add(owner.key, len(self._kube.children.of(owner.ref)))
         objects, results = await self._prepare(owner, rendered)
         await self._watch(objects)
         owned, known = await self._recall(owner)
@@ -84,20 +89,20 @@ class ApplySets:
         self._budget.settled(key)
         owner = owner or await self._inventory.recall(key)
         if owner is None:
-            self._known.forget(key)
+            self._forget(key)
             return await self._sweep(key)
         self._listen(owner.ref)
         if not await self._claims.may_clean_up(owner, known=key in self._known):
             return interfaces.Applied()  # it was refused, and is another one's to clean up after
         shall_stay = "orphan" in (owner.metadata.get("finalizers") or ())
         if not self._holds(owner) and not shall_stay:
-            self._known.forget(key)
+            self._forget(key)
             return interfaces.Applied()
         children, unseen = await self._find(owner)
         if unseen:
             raise _unseen(owner, unseen)
         found = {child.key: child for child in children}
-        owned = self._known.of(owner)
+        owned = self._known.leave(owner)
         for entry in owned.entries.values() if owned else ():
             if entry.child is not None:  # the watch may not have brought it yet
                 found.setdefault(entry.child.key, entry.child)
@@ -105,7 +110,7 @@ class ApplySets:
         remaining = sum(result.action is Action.WAITING for result in results)
         if not results:
             await self._inventory.release(owner)
-            self._known.forget(key)
+            self._forget(key)
         return interfaces.Applied(tuple(results), remaining)
 
     async def _remove(
@@ -130,6 +135,7 @@ class ApplySets:
         if kind not in self._listening:
             self._listening.add(kind)
             self._kube.children.listen(*kind, self._known.notice)
+            self._kube.children.listen(*kind, self._census.notice)
             self._kube.background(functools.partial(self._look_for_orphans, *kind), name=f"sweep {ref.kind}")
 
     async def _look_for_orphans(self, group: str, kind: str) -> None:
@@ -137,6 +143,10 @@ class ApplySets:
         for key in self._kube.children.owners(group, kind):
             if key not in self._known:
                 self._runtime.ring(key)
+
+    def _forget(self, key: str) -> None:
+        self._known.forget(key)
+        self._census.forget(key)
 
     def _holds(self, owner: interfaces.Resource) -> bool:
         """Whether there is anything for us to do before an owner goes; garbage collection does the rest."""
@@ -150,7 +160,10 @@ class ApplySets:
         """The objects to apply, and a place for the result of each; those that cannot be applied have failed."""
         objects: list[desired_.Desired] = []
         results: Results = {}
-        for name, manifest in ((unit.name, manifest) for unit in rendered.units for manifest in unit.manifests):
+        every = ((unit.name, manifest) for unit in rendered.units for manifest in unit.manifests)
+        for number, (name, manifest) in enumerate(every, 1):
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
             ref = manifest.ref
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
@@ -210,8 +223,8 @@ class ApplySets:
         And the kinds that we wrote down ourselves, and that cannot be looked at now, with the reasons.
         """
         hints = self._inventory.hints(owner)
-        found = {child.key: child for child in self._kube.children.of(owner.ref)}
         looks = await asyncio.gather(*(self._look(owner, kind, hints.namespaces) for kind in sorted(hints.kinds)))
+        found = {child.key: child for child in self._kube.children.of(owner.ref)}
         for some, _ in looks:
             found.update({child.key: child for child in some})
         return list(found.values()), {
@@ -242,10 +255,25 @@ class ApplySets:
         why = ""
         for place in places:
             if not self._kube.children.covers(kind, place):
-                some, failure = await self._list(owner, kind, place)
+                some, failure = await self._see(owner, kind, place)
                 found += some
                 why = why or failure
         return found, why
+
+    async def _see(
+        self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str
+    ) -> tuple[list[members.Child], str]:
+        """Watch a place that a hint names, for all owners at once; what is there is listed only if that cannot be."""
+        try:
+            paths.collection(kind.api_version, kind.plural, namespace)  # a hint may say anything
+            if "watch" in kind.verbs and await self._kube.children.borrow(kind, namespace):
+                return [], ""
+        except errors.RefusedError:
+            pass
+        except errors.ApiError as error:
+            if error.status not in _NO_ACCESS:
+                raise
+        return await self._list(owner, kind, namespace)
 
     async def _list(
         self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str
@@ -290,20 +318,26 @@ class ApplySets:
         return results
 
     async def _unready(self, objects: Iterable[desired_.Desired], owned: memory.Owned) -> Results:
-        """The objects that are not ready, and why; from now on their status is listened to."""
+        """The objects that are not ready, and why; from now on their status is listened to.
+
+        Only those are read that have changed since they were ready.
+        """
         owned.watches_status = True
-        asked = [item for item in objects if not readiness.at_once(item.ref.group, item.ref.kind)]
-        answers = await asyncio.gather(*(self._why_not_ready(item) for item in asked))
+        asked = [item for item in objects if not owned.is_ready(item.key)]
+        answers = await asyncio.gather(*(self._why_not_ready(item, owned) for item in asked))
         return {item.key: _waits(item, why) for item, why in zip(asked, answers, strict=True) if why}
 
-    async def _why_not_ready(self, item: desired_.Desired) -> str:
+    async def _why_not_ready(self, item: desired_.Desired, owned: memory.Owned) -> str:
         try:
             live: Mapping[str, Any] = await self._kube.request("GET", item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
             if error.status == sending.GONE:
                 return "it is not there yet"
             raise
-        return errors.shorten(readiness.why_not(live), 300)
+        why = errors.shorten(readiness.why_not(live), 300)
+        if not why and item.key in owned.entries:
+            owned.entries[item.key].ready_at = members.number(live["metadata"].get("resourceVersion"))
+        return why
 
     async def _prune(
         self,
@@ -319,33 +353,32 @@ class ApplySets:
         if not doomed:
             self._budget.settled(owner.key)
             return {}
-        every = self._kube.children
-        objection, after = self._budget.objection(
-            owner, len(doomed), len(there),
-            everything=every.count(owner.ref.group, owner.ref.kind),
-            looked_at_all=all(key in self._known for key in every.owners(owner.ref.group, owner.ref.kind)),
-        )  # fmt: skip
+        look = self._runtime.first_look
+        everything = self._census.total if look.over else self._kube.children.count(owner.ref.group, owner.ref.kind)
+        objection = self._budget.objection(owner, len(doomed), len(there), everything=everything, look=look)
         if objection:
             return {
-                child.key: interfaces.ObjectResult(child.ref, Action.WAITING, objection, after=after)
+                child.key: interfaces.ObjectResult(child.ref, Action.WAITING, objection.why, after=objection.after)
                 for child in doomed
             }
         results = {}
         for child in deletion.last_first(doomed):
+            owned.pruned.add(child.uid)  # before the request: the watch may be quicker than the answer
             result = await self._deleter.delete(child)
             if result is None or result.action is Action.WAITING:
                 owned.entries.pop(child.key, None)
-                owned.pruned.add(child.uid)
                 result = interfaces.ObjectResult(child.ref, Action.PRUNED)
+            else:
+                owned.pruned.discard(child.uid)
             results[child.key] = result
-        self._budget.settled(owner.key)
+        self._budget.settled(owner.key, len(doomed))
         return results
 
     async def _sweep(self, key: str) -> interfaces.Applied:
         """An owner is gone, and we knew nothing of it: delete what it left behind, if it really is gone."""
         self._inventory.forget(key)
         results: list[interfaces.ObjectResult] = []
-        for group, kind in self._listening:
+        for group, kind in list(self._listening):
             namespace, _, name = key.rpartition("/")
             owner = interfaces.ObjectRef(f"{group}/", kind, namespace, name)
             left = [child for child in self._kube.children.of(owner) if not child.owner_uid]

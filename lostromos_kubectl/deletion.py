@@ -38,7 +38,7 @@ class Deleter:
         """Delete one object, and only this one, or let go of it; None when that is done."""
         try:
             if child.deleting:
-                return self._waits(child, await requests.read(self._kube, child.path, str(child.ref)))
+                return await self._leaving(child)
             if child.orphan:
                 await self.let_go(child)
                 return None
@@ -52,6 +52,12 @@ class Deleter:
         if answer is None or "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
             return None
         return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
+
+    async def _leaving(self, child: members.Child) -> interfaces.ObjectResult | None:
+        """Return a result for an object that is being deleted; ask only if no watch would tell that it is gone."""
+        if self._kube.children.is_live(child):
+            return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
+        return self._waits(child, await requests.read(self._kube, child.path, str(child.ref)))
 
     @staticmethod
     def _waits(child: members.Child, there: Mapping[str, Any] | None) -> interfaces.ObjectResult | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, final
 
+from lostromos_core.kube import readiness
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +22,8 @@ class Entry:
     ``digest`` is what we made of it, empty if that has to be found out. ``touched``: somebody changed or removed
     something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
     write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
-    ours after our last write: whoever has one of them now has taken it from us.
+    ours after our last write: whoever has one of them now has taken it from us. ``ready_at`` is the version in which it
+    was seen to be ready last.
     """
 
     uid: str = ""
@@ -33,6 +36,7 @@ class Entry:
     held: tuple[tuple[members.Child | None, members.Child | None], ...] = ()
     fight: fights.Fight | None = None
     held_fields: members.Shape | None = None
+    ready_at: int = 0
 
 
 @final
@@ -41,6 +45,7 @@ class Owned:
     """What we know of one owner's objects.
 
     ``asked`` is the last request to apply everything again, ``pruned`` are the uids that the watch may still list.
+    ``leaving``: the owner is going, so each object that goes is worth a look. ``watches_status``: so is each change.
     ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
     there.
     """
@@ -51,6 +56,14 @@ class Owned:
     pruned: set[str] = dataclasses.field(default_factory=set)
     watches_status: bool = False
     unseen: frozenset[tuple[str, str]] = frozenset()
+    leaving: bool = False
+
+    def is_ready(self, key: members.Key) -> bool:
+        """Return whether an object is ready for certain: as it always is, or it has not changed since it was."""
+        if readiness.at_once(*key[:2]):
+            return True
+        entry = self.entries.get(key)
+        return entry is not None and entry.child is not None and entry.child.version <= entry.ready_at
 
 
 @final
@@ -71,6 +84,13 @@ class Memory:
         found = self._owned[owner.key] = Owned(owner.uid)
         return found
 
+    def leave(self, owner: interfaces.Resource) -> Owned | None:
+        """As ``of``; from now on, ring whenever one of the owner's objects is gone."""
+        found = self.of(owner)
+        if found is not None:
+            found.leaving = True
+        return found
+
     def forget(self, key: str) -> None:
         """The owner is going, or gone."""
         self._owned.pop(key, None)
@@ -88,6 +108,9 @@ class Memory:
             return
         child = now or before
         assert child is not None  # noqa: S101 - one of them is there
+        if owned.leaving and now is None:
+            self._ring(key)
+            return
         if child.uid in owned.pruned:
             if now is None:
                 owned.pruned.discard(child.uid)
@@ -100,7 +123,7 @@ class Memory:
         elif entry is not None and self._is_touched(entry, now):
             entry.touched, entry.child, entry.digest = True, now, ""
             self._ring(key)
-        elif owned.watches_status:
+        elif owned.watches_status and not readiness.at_once(*child.key[:2]):
             self._ring(key)
 
     def answered(self, key: str, entry: Entry) -> None:

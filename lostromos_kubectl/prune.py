@@ -6,6 +6,7 @@ for each controller; beyond them it waits for consent, which is an annotation on
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, final
@@ -15,15 +16,16 @@ from lostromos_core.kube import marks, members
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from lostromos_core import interfaces
+    from lostromos_core import firstlook, interfaces
 
 OBJECTS: Final = 10
 SHARE: Final = 0.5
 CONTROLLER_SHARE: Final = 0.1
 SMALL: Final = 4
 """Of so few objects, all may go."""
-LOOK_AROUND: Final = 30.0
-"""Seconds after the first prune that no author asked for, in which others like it are collected."""
+ADDED_UP: Final = 3600.0
+"""Seconds for which a prune counts, as long as not all resources have been ready once since the start."""
+STAY: Final = "objects that are no longer wanted stay until all resources have been looked at"
 
 
 @final
@@ -53,49 +55,93 @@ def unwanted(
 
 
 @final
-class Budget:
-    """Decides for one controller; prunes that the author of a resource caused count for that resource only."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Objection:
+    """Why objects are not pruned now; ``after`` so many seconds it is worth another question (None: after a change)."""
 
-    def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    why: str
+    after: float | None = None
+
+
+@final
+class Budget:
+    """Decides for one controller; prunes that the author of a resource caused count for that resource only.
+
+    Guarantees: before all resources that existed at the start have been looked at, nothing is pruned that no author
+    asked for, however long that takes; and as long as some of them have not been ready yet, what is pruned adds up. A
+    question costs the same for any number of resources.
+    """
+
+    def __init__(
+        self, limits: Limits, ring: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._limits = limits
+        self._ring = ring
         self._clock = clock
         self._doomed: dict[str, int] = {}
-        self._began: float | None = None
+        self._total = 0
+        self._stay: set[str] = set()
+        self._spent: collections.deque[tuple[float, int]] = collections.deque()
+        self._spent_total = 0
 
-    def settled(self, key: str) -> None:
-        """Nothing of this resource is to be pruned (any more)."""
-        self._doomed.pop(key, None)
+    def settled(self, key: str, pruned: int = 0) -> None:
+        """Nothing of this resource is to be pruned (any more), since so many objects were."""
+        self._stay.discard(key)
+        counted = self._doomed.pop(key, 0)
+        self._total -= counted
+        if counted and pruned:
+            self._spent.append((self._clock(), pruned))
+            self._spent_total += pruned
 
     def objection(
-        self, owner: interfaces.Resource, doomed: int, there: int, *, everything: int, looked_at_all: bool
-    ) -> tuple[str, float | None]:
-        """Why so many of an owner's objects may not be pruned now, and after how many seconds to ask again.
+        self, owner: interfaces.Resource, doomed: int, there: int, *, everything: int, look: firstlook.FirstLook
+    ) -> Objection | None:
+        """Why so many of an owner's objects may not be pruned now; None if they may.
 
-        ``there``: objects that the owner has; ``everything``: objects that the controller has; ``looked_at_all``:
-        whether all resources have been reconciled once.
+        ``there``: objects that the owner has; ``everything``: objects that the controller has; ``look``: how far the
+        first look at all resources has come.
         """
         if doomed <= _consent(owner):
-            return "", None
+            self.settled(owner.key)
+            return None
         if doomed > self._limits.objects or (there > SMALL and doomed > there * self._limits.share):
-            return _ask(f"{doomed} of {there} objects are no longer wanted", doomed), None
+            return Objection(_ask(f"{doomed} of {there} objects are no longer wanted", doomed))
         if _is_news(owner):
-            return "", None
-        return self._objection_of_controller(owner, doomed, everything, looked_at_all=looked_at_all)
+            self.settled(owner.key)
+            return None
+        return self._objection_of_controller(owner, doomed, everything, look)
 
     def _objection_of_controller(
-        self, owner: interfaces.Resource, doomed: int, everything: int, *, looked_at_all: bool
-    ) -> tuple[str, float | None]:
+        self, owner: interfaces.Resource, doomed: int, everything: int, look: firstlook.FirstLook
+    ) -> Objection | None:
         """The author changed nothing, so a template or a variable did, and others may be concerned as well."""
-        now = self._clock()
-        self._began = now if self._began is None or not self._doomed else self._began
+        self._total += doomed - self._doomed.get(owner.key, 0)
         self._doomed[owner.key] = doomed
-        total = sum(self._doomed.values())
-        if total > max(self._limits.objects, everything * self._limits.controller):
+        spent, forgotten = self._added_up(look)
+        total, everything = self._total + spent, everything + spent
+        allowed = max(self._limits.objects, everything * self._limits.controller)
+        if total > allowed:
             what = f"a template or a variable makes {total} of {everything} objects of this controller unwanted"
-            return _ask(what, doomed), None
-        if looked_at_all or now - self._began >= LOOK_AROUND:
-            return "", None
-        return "objects that are no longer wanted stay until all resources have been looked at", 1.0
+            return Objection(_ask(what, doomed), forgotten if self._total <= allowed else None)
+        if look.waits_for_others(owner.key):
+            if not self._stay:
+                look.when_over(self._look_again)
+            self._stay.add(owner.key)
+            return Objection(STAY)
+        return None
+
+    def _added_up(self, look: firstlook.FirstLook) -> tuple[int, float | None]:
+        """How many objects were pruned that still count, and in how many seconds the oldest will not."""
+        now = self._clock()
+        while self._spent and (look.complete or now - self._spent[0][0] >= ADDED_UP):
+            self._spent_total -= self._spent.popleft()[1]
+        return self._spent_total, self._spent[0][0] + ADDED_UP - now if self._spent else None
+
+    def _look_again(self) -> None:
+        """All resources have been looked at: ring for those that wait for that."""
+        waiting, self._stay = self._stay, set()
+        for key in waiting:
+            self._ring(key)
 
 
 def _ask(what: str, doomed: int) -> str:

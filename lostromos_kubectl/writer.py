@@ -197,7 +197,7 @@ class Writer:
             return await self._another_object(one, write, owner)
         if isinstance(answer, errors.ApiError) and answer.status == INVALID and _is_immutable(answer):
             return await self._immutable(one, answer)
-        if isinstance(answer, errors.ApiError) and answer.reason == "NotFound":
+        if isinstance(answer, errors.ApiError) and requests.lacks_kind(answer):
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
         return desired_.explain(one.item, answer)
 

@@ -5,29 +5,40 @@ Only metadata is asked for, and little of it is kept: see ``members``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+import asyncio
+import functools
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
-from lostromos_core.kube import arrival, marks, media, members, watch
+from lostromos_core.kube import arrival, marks, media, members, tracked, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from lostromos_core import errors, interfaces
     from lostromos_core.kube import client, discovery
 
 Listener: TypeAlias = "Callable[[str, members.Child | None, members.Child | None], None]"
 """Called with the key of an owner, and what one of its objects was and is now (None: not there, or not its own)."""
+LINGER: Final = 60.0
+"""Seconds that a borrowed watch goes on without a use; 10,000 resources ask for it one after the other."""
+MOST_LENT: Final = 50
+"""Watches that are lent at the same time: whoever may edit a resource can hint at any kind there is."""
 
 
 @final
 class Children:
-    """All watched children of a cluster. Watches begin when they are needed, and end with the connection."""
+    """All watched children of a cluster.
 
-    def __init__(self, kube: client.Kube) -> None:
+    Watches begin when they are needed. Those for what is applied end with the connection; those for kinds that were
+    applied once (``borrow``) end when nothing is left to look after.
+    """
+
+    def __init__(self, kube: client.Kube, *, linger: float = LINGER) -> None:
         self._kube = kube
-        self._sinks: dict[tuple[str, str, str], _Sink] = {}
-        self._sets: dict[str, list[members.Child]] = {}
-        self._owners: dict[str, members.Owner] = {}
+        self._linger = linger
+        self._lent = 0
+        self._sinks: dict[tuple[str, str], dict[str, list[_Sink]]] = {}
+        self._index = tracked.Index()
         self._listeners: dict[tuple[str, str], list[Listener]] = {}
 
     def listen(self, group: str, kind: str, listener: Listener) -> None:
@@ -39,66 +50,123 @@ class Children:
 
         Raises ApiError if it cannot be watched.
         """
-        sink = self._sinks.get((kind.api_version, kind.plural, ""))
-        if sink is None:
-            key = (kind.api_version, kind.plural, namespace)
-            sink = self._sinks.get(key)
-            if sink is None:
-                sink = self._sinks[key] = _Sink(self, kind)
-                self._kube.background(self._watch(sink, kind, namespace).run, name=f"watch children {kind.plural}")
+        sink = self._find_sink(kind, namespace) or self._begin(kind, namespace, lent=False)
+        self._lent -= sink.lent
+        sink.lent = False
         await sink.arrival.wait()
 
+    async def borrow(self, kind: discovery.Kind, namespace: str = "") -> bool:
+        """As ``ensure``, for a kind that may have objects of an earlier time; the watch ends some time after the last.
+
+        Returns False if so many watches are lent already that it is not watched. Raises ApiError if it cannot be.
+        """
+        sink = self._find_sink(kind, namespace)
+        if sink is None:
+            if self._lent >= MOST_LENT:
+                return False
+            sink = self._begin(kind, namespace, lent=True)
+        sink.asked = True
+        sink.waiting += 1
+        try:
+            await sink.arrival.wait()
+        finally:
+            sink.waiting -= 1
+        return True
+
     def covers(self, kind: discovery.Kind, namespace: str) -> bool:
-        """Whether a kind is watched in a namespace, in any version of its group, and all there is is known."""
-        group, name = kind.api_version.rpartition("/")[0], kind.name
-        return any(
-            sink.arrival.complete
-            for (_, _, place), sink in self._sinks.items()
-            if place in {"", namespace} and sink.serves(group, name)
-        )
+        """Return whether a kind is watched in a namespace, in any version of its group, and all there is is known."""
+        group_kind = kind.api_version.rpartition("/")[0], kind.name
+        return any(sink.arrival.complete for sink in self._watching(group_kind, namespace))
+
+    def is_live(self, child: members.Child) -> bool:
+        """Return whether a watch that works now knows this very object: then it will tell when the object goes."""
+        if self._index.get(child.owner, child.key) is not child:
+            return False
+        return any(sink.is_live for sink in self._watching(child.key[:2], child.namespace))
 
     def of(self, owner: interfaces.ObjectRef) -> list[members.Child]:
-        """All known children of an owner."""
-        return list(self._sets.get(marks.set_id(owner), ()))
+        """Return all known children of an owner."""
+        return list(self._index.of(marks.set_id(owner)))
 
     def owners(self, group: str, kind: str) -> list[str]:
-        """The keys of all owners of a kind that have children."""
-        return [owner.key for owner in self._owners.values() if owner.kind == (group, kind)]
+        """Return the keys of all owners of a kind that have children."""
+        return self._index.owners((group, kind))
 
     def count(self, group: str, kind: str) -> int:
-        """How many children all owners of a kind have."""
-        owners = self._owners.items()
-        return sum(len(self._sets[set_id]) for set_id, owner in owners if owner.kind == (group, kind))
+        """Return how many children all owners of a kind have."""
+        return self._index.count((group, kind))
+
+    def _watching(self, kind: tuple[str, str], namespace: str) -> Iterator[_Sink]:
+        """The watches of a kind that see a namespace."""
+        places = self._sinks.get(kind, {})
+        yield from places.get("", ())
+        if namespace:
+            yield from places.get(namespace, ())
+
+    def _find_sink(self, kind: discovery.Kind, namespace: str) -> _Sink | None:
+        """The watch that sees a kind in a namespace, in this version."""
+        group_kind = kind.api_version.rpartition("/")[0], kind.name
+        return next((sink for sink in self._watching(group_kind, namespace) if sink.serves(kind)), None)
+
+    def _begin(self, kind: discovery.Kind, namespace: str, *, lent: bool) -> _Sink:
+        sink = _Sink(self, kind, namespace, lent=lent)
+        self._sinks.setdefault(sink.group_kind, {}).setdefault(namespace, []).append(sink)
+        run = self._watch(sink, kind, namespace).run
+        if lent:
+            self._lent += 1
+            run = functools.partial(self._lend, sink, run)
+        self._kube.background(run, name=f"watch children {kind.plural}")
+        return sink
+
+    async def _lend(self, sink: _Sink, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Watch until that has been of no use for a while."""
+        task = asyncio.create_task(run(), name=f"watch lent {sink.plural}")
+        try:
+            while not task.done():
+                if not sink.is_needed():
+                    self._end(sink)
+                    return
+                await asyncio.wait({task}, timeout=self._linger)
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        task.result()  # it has failed, and will be started again
+
+    def _end(self, sink: _Sink) -> None:
+        self._lent -= 1
+        places = self._sinks[sink.group_kind]
+        places[sink.namespace].remove(sink)
+        if not places[sink.namespace]:
+            del places[sink.namespace]
 
     def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
         path = watch.collection_of(self._kube, kind, namespace)
         what = f"{kind.plural} of resources in {namespace or 'all namespaces'}"
         return watch.Watch(
-            self._kube, path, sink, what=what, labels=marks.PART_OF, accept=(media.METADATA_ONLY, media.METADATA_LIST)
+            self._kube,
+            path,
+            sink,
+            what=what,
+            labels=marks.PART_OF,
+            accept=(media.METADATA_ONLY, media.METADATA_LIST),
+            place=self._kube.openings.place(),
         )
 
     def _put(self, child: members.Child, owner: members.Owner) -> None:
         """Keep the newest state of a child, and tell; two watches may bring the same, also in two versions."""
-        kept = self._sets.setdefault(child.owner, [])
-        self._owners[child.owner] = owner
-        before = next((one for one in kept if one.key == child.key), None)
-        if before is not None:
-            if before.uid == child.uid and before.version > child.version:
-                return
-            kept.remove(before)
-        kept.append(child)
+        before = self._index.get(child.owner, child.key)
+        if before is not None and before.uid == child.uid and before.version > child.version:
+            return
+        self._index.put(child, owner)
         self._tell(owner, before, child)
 
     def _drop(self, child: members.Child) -> None:
         """Forget a child, and tell, unless another watch has told already."""
-        kept = self._sets.get(child.owner, [])
-        known = next((one for one in kept if one.key == child.key and one.uid == child.uid), None)
-        if known is None:
+        known = self._index.get(child.owner, child.key)
+        if known is None or known.uid != child.uid:
             return
-        owner = self._owners[child.owner]
-        kept.remove(known)
-        if not kept:
-            del self._sets[child.owner], self._owners[child.owner]
+        owner = self._index.owner(child.owner)
+        self._index.drop(known)
         self._tell(owner, known, None)
 
     def _tell(self, owner: members.Owner, before: members.Child | None, now: members.Child | None) -> None:
@@ -108,32 +176,49 @@ class Children:
 
 @final
 class _Sink:
-    """What one watch finds."""
+    """What one watch finds. ``lent``: for a kind that may be needed no longer; ``waiting``: how many wait for it."""
 
-    def __init__(self, children: Children, kind: discovery.Kind) -> None:
+    def __init__(self, children: Children, kind: discovery.Kind, namespace: str = "", *, lent: bool = False) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
         self.arrival = arrival.Arrival(kind, why="watch", needs=needs)
+        self.group_kind = kind.api_version.rpartition("/")[0], kind.name
+        self.plural = kind.plural
+        self.namespace = namespace
+        self.lent = lent
+        self.asked = False
+        self.waiting = 0
+        self._troubled = False
         self._children = children
         self._kind = kind
-        self._known: dict[tuple[str, str], members.Child] = {}
+        self._known: dict[members.Key, members.Child] = {}
 
-    def serves(self, group: str, kind: str) -> bool:
-        """Whether this kind is watched."""
-        return (self._kind.api_version.rpartition("/")[0], self._kind.name) == (group, kind)
+    @property
+    def is_live(self) -> bool:
+        """Whether all there is is known, and news come."""
+        return self.arrival.complete and not self._troubled
+
+    def serves(self, kind: discovery.Kind) -> bool:
+        """Return whether the kind is watched in this version."""
+        return (self._kind.api_version, self._kind.plural) == (kind.api_version, kind.plural)
+
+    def is_needed(self) -> bool:
+        """Return whether the watch has a use still, or had one since the last question."""
+        asked, self.asked = self.asked, False
+        return asked or not self.lent or self.waiting > 0 or bool(self._known)
 
     def changed(self, item: dict[str, Any]) -> None:
         metadata = item["metadata"]
         place = metadata.get("namespace") or "", metadata["name"]
         found = members.read(self._kind, metadata)
-        before = self._known.get(place)
+        before = self._known.get((*self.group_kind, *place))
         if before is not None and (found is None or found[0].owner != before.owner):
             self.gone(*place)
         if found is not None:
-            self._known[place] = found[0]
+            self._known[found[0].key] = found[0]
             self._children._put(*found)  # noqa: SLF001 - its other half
 
     def gone(self, namespace: str, name: str) -> None:
-        child = self._known.pop((namespace, name), None)
+        child = self._known.pop((*self.group_kind, namespace, name), None)
         if child is not None:
             self._children._drop(child)  # noqa: SLF001 - its other half
 
@@ -144,6 +229,7 @@ class _Sink:
         self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
+        self._troubled = error is not None
         if error is not None and error.status == watch.NOT_FOUND:
             self._children._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
         self.arrival.trouble(error)

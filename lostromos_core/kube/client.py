@@ -27,6 +27,7 @@ from lostromos_core.kube import (
     limiter,
     media,
     objects,
+    openings,
     presence,
 )
 
@@ -63,8 +64,9 @@ class Kube:
         self.limiter = limiter.Limiter(time.monotonic)
         self.discovery = discovery.Discovery(self, time.monotonic)
         self._credentials = credentials.Credentials(kubeconfig, context=context)
+        self.openings = openings.Openings()
         self.children = children.Children(self)
-        self.objects = objects.Objects(self)
+        self.objects = objects.Objects(self, self.openings)
         self.operators = presence.Others(self)
         self._session: aiohttp.ClientSession | None = None
         self._background = background.Background()

@@ -63,6 +63,7 @@ class Discovery:
         self._kube = kube
         self._clock = clock
         self._kinds: dict[tuple[str, str], Kind] = {}
+        self._by_group: dict[tuple[str, str], Kind] = {}
         self._stale: frozenset[str] = frozenset()
         self._missing: dict[tuple[str, str], float] = {}
         self._read_at = float("-inf")
@@ -93,12 +94,11 @@ class Discovery:
 
     async def by_group_kind(self, group: str, kind: str) -> Kind | None:
         """Return how a kind is served in any version of its group, None if it is not; raises ApiError."""
-        found = self._in_group(group, kind)
-        if found is None and self._clock() - self._read_at > NEGATIVE_SECONDS:
+        if (group, kind) not in self._by_group and self._clock() - self._read_at > NEGATIVE_SECONDS:
             async with self._reading:
-                if self._clock() - self._read_at > NEGATIVE_SECONDS:
+                if (group, kind) not in self._by_group and self._clock() - self._read_at > NEGATIVE_SECONDS:
                     await self._read()
-            found = self._in_group(group, kind)
+        found = self._by_group.get((group, kind))
         if found is None:
             self._refuse_stale(group, kind)
             self._missing.setdefault((group, kind), self._clock())
@@ -111,10 +111,6 @@ class Discovery:
         since = self._missing.get((group, kind))
         return 0.0 if since is None else self._clock() - since
 
-    def _in_group(self, group: str, kind: str) -> Kind | None:
-        fitting = (known for known in self._kinds.values() if known.name == kind)
-        return next((known for known in fitting if known.api_version.rpartition("/")[0] == group), None)
-
     def _refuse_stale(self, group: str, kind: str) -> None:
         """Raise ApiError if the group's server does not answer: what kinds it has is not known then."""
         if group in self._stale:
@@ -124,6 +120,7 @@ class Discovery:
     def forget(self, api_version: str, kind: str) -> None:
         """The cluster answered "not found" for this kind: ask again next time."""
         if self._kinds.pop((api_version, kind), None):
+            self._by_group.pop((_group(api_version), kind), None)
             self._read_at = float("-inf")
 
     async def _read(self) -> None:
@@ -135,7 +132,13 @@ class Discovery:
                 kinds[kind.api_version, kind.name] = kind
             stale.update(_stale_groups(answer))
         self._kinds, self._stale = kinds, frozenset(stale)
+        # The first version is the one that the group prefers.
+        self._by_group = {(_group(one.api_version), one.name): one for one in reversed(kinds.values())}
         self._read_at = self._clock()
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]
 
 
 def _stale_groups(answer: Any) -> Iterator[str]:  # noqa: ANN401 - an API answer

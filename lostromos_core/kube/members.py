@@ -63,7 +63,8 @@ class Shape:
 class Child:
     """An object that carries the marks of an owner. ``applied`` are the managers of ours that applied it.
 
-    ``owner_uid`` is the uid of its controlling owner reference, ``writer`` another manager that wrote last.
+    ``owner_uid`` is the uid of its controlling owner reference, ``writer`` another manager that wrote last, ``key`` its
+    identity.
     """
 
     kind: discovery.Kind
@@ -80,11 +81,12 @@ class Child:
     owner_uid: str
     applied: tuple[tuple[str, str, Shape], ...]
     writer: str
+    key: Key = dataclasses.field(init=False, repr=False)
 
-    @property
-    def key(self) -> Key:
-        """Its identity."""
-        return self.kind.api_version.rpartition("/")[0], self.kind.name, self.namespace, self.name
+    def __post_init__(self) -> None:
+        """Make the key once: it is what every index is asked for."""
+        group = sys.intern(self.kind.api_version.rpartition("/")[0])
+        object.__setattr__(self, "key", (group, self.kind.name, self.namespace, self.name))
 
     @property
     def ref(self) -> interfaces.ObjectRef:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import arrival, paths, unreadable, watch
+from lostromos_core.kube import arrival, openings, paths, unreadable, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +24,9 @@ Bell: TypeAlias = "tuple[Callable[[str], None], str]"
 class Objects:
     """All objects that are looked up in a cluster."""
 
-    def __init__(self, kube: client.Kube) -> None:
+    def __init__(self, kube: client.Kube, opening: openings.Openings | None = None) -> None:
         self._kube = kube
+        self._openings = opening or openings.Openings()
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
 
     def known(self, kind: discovery.Kind, scope: str, place: Place) -> tuple[bool, Mapping[str, Any] | None]:
@@ -41,7 +42,7 @@ class Objects:
         key = kind.api_version, kind.plural, scope
         watched = self._kinds.get(key)
         if watched is None:
-            watched = self._kinds[key] = _Kind(kind)
+            watched = self._kinds[key] = _Kind(self._kube, kind)
             run = self._watch(watched, scope).run
             self._kube.background(run, name=f"watch {kind.plural} for lookup")
         watched.bells.setdefault(place, set()).add(bell)
@@ -79,15 +80,17 @@ class Objects:
         kind = watched.kind
 
         path = watch.collection_of(self._kube, kind, scope)
-        return watch.Watch(self._kube, path, watched, what=f"{kind.plural} in {scope or 'all namespaces'}")
+        what = f"{kind.plural} in {scope or 'all namespaces'}"
+        return watch.Watch(self._kube, path, watched, what=what, place=self._openings.place())
 
 
 @final
 class _Kind:
     """One watched kind: what somebody wants of it, and the texts that we have; None for what does not exist."""
 
-    def __init__(self, kind: discovery.Kind) -> None:
+    def __init__(self, kube: client.Kube, kind: discovery.Kind) -> None:
         self.kind = kind
+        self._kube = kube
         self.bells: dict[Place, set[Bell]] = {}
         self.kept: dict[Place, bytes | None] = {}
         needs = f"lookup needs the verbs get, list and watch on {kind.plural} ({kind.api_version})"
@@ -109,6 +112,8 @@ class _Kind:
         self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
+        if error is not None and error.status == watch.NOT_FOUND:
+            self._kube.discovery.forget(self.kind.api_version, self.kind.name)
         self.arrival.trouble(error)
 
     def _keep(self, place: Place, item: dict[str, Any] | None) -> None:

@@ -5,6 +5,7 @@ And the question that decides what is forgotten: whether an object is really gon
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
 NOT_FOUND: Final = watch.NOT_FOUND
 CONFLICT: Final = 409
+_AN_OBJECT: Final = re.compile(r'"[^"]*" not found')
+
+
+def lacks_kind(error: errors.ApiError) -> bool:
+    """Return whether a 404 is about the path: the kind is not served, or not so.
+
+    What is not found otherwise has a name, as in ``namespaces "x" not found``. Measured on Kubernetes 1.37: a path that
+    is not served answers ``404 page not found``, or ``the server could not find the requested resource``.
+    """
+    return error.status == NOT_FOUND and not _AN_OBJECT.search(error.message)
 
 
 async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:

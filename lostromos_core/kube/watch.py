@@ -19,7 +19,7 @@ import random
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube import feed, paths
+from lostromos_core.kube import feed, openings, paths
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -58,7 +58,7 @@ class Watch:
     """One watched collection; ``run`` never ends by itself.
 
     ``path`` gives the collection's path, anew at each beginning (a kind may have been created again). ``known``:
-    see ``feed.Feed``.
+    see ``feed.Feed``. ``place`` is where it waits before it reads all there is, if not too many shall at once.
     """
 
     def __init__(  # noqa: PLR0913 - what a watch consists of
@@ -72,6 +72,7 @@ class Watch:
         accept: tuple[str, str] = ("application/json", "application/json"),
         known: Iterable[tuple[str, str]] = (),
         timings: Timings | None = None,
+        place: openings.Place | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._kube = kube
@@ -83,23 +84,33 @@ class Watch:
         self._accept = accept
         self._timings = timings or Timings()
         self._sleep = sleep
+        self._place = place or openings.Place(openings.Openings())
         self._failures = 0
         self._delivered = False
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        steps = {State.INITIAL: self._initial, State.LIST: self._list, State.WATCH: self._watch}
         state = State.INITIAL
         while True:
             self._delivered = False
             try:
-                await steps[state]()
+                await self._step(state)
             except errors.ApiError as error:
                 state = await self._after_failure(state, error)
             else:
                 state = State.WATCH if self._feed.complete else State.INITIAL
                 self._recovered()
                 await self._pause()
+
+    async def _step(self, state: State) -> None:
+        """Do what the state says; what reads all there is waits for a place, and leaves it when it has."""
+        steps = {State.INITIAL: self._initial, State.LIST: self._list, State.WATCH: self._watch}
+        if state is not State.WATCH:
+            await self._place.take()
+        try:
+            await steps[state]()
+        finally:
+            self._place.leave()
 
     async def _after_failure(self, state: State, error: errors.ApiError) -> State:
         """Wait as long as the failure asks for, and say what to do then."""
@@ -167,6 +178,8 @@ class Watch:
             async for line in _lines(chunks):
                 self._feed.line(line)
                 self._delivered = True
+                if self._feed.complete:
+                    self._place.leave()
                 self._recovered()
         finally:
             await chunks.aclose()  # type: ignore[attr-defined]

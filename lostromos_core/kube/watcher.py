@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
 from typing import TYPE_CHECKING, Any, final
 
 import structlog
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.watcher")
 
-LOOK_AGAIN, LOOK_AGAIN_LATEST = 0.5, 60.0
-"""Seconds until it is tried again to look for what left the selection, at first and at last."""
+LOOK_AGAIN, LAST_LOOK = 0.5, 60.0
+"""Seconds until it is tried again to look for what left the selection: doubled each time, first to last."""
 
 
 @final
@@ -105,14 +106,16 @@ class KubernetesWatcher:
 
     async def _until(self, look: Callable[[], Awaitable[bool]], what: str) -> bool:
         """Look until that works, in longer and longer intervals; return what was found."""
-        pause = LOOK_AGAIN
+        pause, said = LOOK_AGAIN, ""
         while True:
             try:
                 return await look()
             except errors.ApiError as error:
-                _log.warning("cannot be looked for, it will be tried again", what=what, reason=str(error))
-            await asyncio.sleep(pause)
-            pause = min(LOOK_AGAIN_LATEST, pause * 2)
+                if str(error) != said:
+                    said = str(error)
+                    _log.warning("cannot be looked for now, it will be tried again", what=what, reason=said)
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load, guards nothing
+            pause = min(LAST_LOOK, pause * 2)
 
     async def _look_for_left(self, bell: interfaces.Doorbell) -> bool:
         try:
@@ -194,7 +197,14 @@ class KubernetesWatcher:
         places = (key.rpartition("/")[::2] for key in self._store)
         known = [place for place in places if namespace in {"", place[0]}]
         return watching.Watch(
-            self._kube, path, sink, what=what, labels=self._labels, known=known, timings=self._timings
+            self._kube,
+            path,
+            sink,
+            what=what,
+            labels=self._labels,
+            known=known,
+            timings=self._timings,
+            place=self._kube.openings.place(),
         )
 
     def _selects(self, metadata: Mapping[str, Any]) -> bool:

@@ -1,16 +1,17 @@
 """`python -m tests.bench`: what the operator costs, beside what its writes cost at least."""
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
 import click
 import rich.console
 
-from tests.bench import figures, floor, report, running, runs, workload
+from tests.bench import cases, figures, floor, report, running, runs, workload
 from tests.controlplane import errors
 
 Counts = tuple[int, ...]
@@ -50,6 +51,16 @@ def _counts(_context: click.Context, _parameter: click.Parameter, value: str) ->
     type=click.Path(path_type=Path, dir_okay=False, resolve_path=True),
     help="Run the operator under cProfile until it has been idle, and keep that in FILE. Its figures are then not its.",
 )
+@click.option(
+    "--case",
+    "chosen",
+    type=click.Choice([*cases.CASES, "all"]),
+    multiple=True,
+    help="Measure this case instead, at a tenth of its size and at its size.",
+)
+@click.option(
+    "--scale", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True, help="Of the cases' sizes."
+)
 @click.option("--check", is_flag=True, help="Exit with 1 if a target of this release is missed.")
 def main(
     *,
@@ -63,6 +74,8 @@ def main(
     curve: Counts,
     json_file: Path | None,
     profile: Path | None,
+    chosen: Sequence[str],
+    scale: float,
     check: bool,
 ) -> None:
     """Measure the operator on a fresh control plane.
@@ -70,6 +83,8 @@ def main(
     Each run starts etcd and kube-apiserver and measures the floor (a minimal program that sends the same writes), and
     then starts them again and measures the operator: converge, updates, idle, restart. It takes about a minute for 200 resources. The figures of two
     machines, or of two days, cannot be compared; their ratios to the floor can.
+
+    The cases are those in which costs could grow with all others; `--case all --scale 0.05` takes a few minutes.
 
     Exits with 0 even if targets are missed, unless told to --check.
     """
@@ -80,6 +95,14 @@ def main(
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - begin:6.1f} s[/] {text}", highlight=False)
 
+    if chosen:
+        for name in cases.CASES if "all" in chosen else chosen:
+            case = cases.CASES[name]
+            with _explained():
+                rich.print(
+                    report.case(name, case, cases.run(case, max(1, round(case.size * scale)), idle=idle, say=say))
+                )
+        return
     points: list[Sequence[runs.Run]] = []
     for number in curve or (count,):
         plan = runs.Plan(
@@ -104,8 +127,15 @@ def main(
 
 
 def _repeat(plan: runs.Plan, times: int, say: runs.Say) -> Sequence[runs.Run]:
-    try:
+    with _explained():
         return [runs.run(plan, say=say) for _ in range(times)]
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """What goes wrong is told in a line."""
+    try:
+        yield
     except (errors.ControlPlaneError, running.OperatorEndedError, floor.FloorError, TimeoutError) as error:
         notes = "\n".join(getattr(error, "__notes__", []))
         raise click.ClickException(f"{error}\n{notes}") from error

@@ -3,14 +3,14 @@
 import dataclasses
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import rich.box
 import rich.console
 import rich.table
 
-from tests.bench import figures, measures, runs
+from tests.bench import cases, figures, measures, runs
 
 MARKS: Final = {"met": "[green]met[/]", "missed": "[bold red]missed[/]", "": ""}
 PLOTTED: Final = ("operator CPU a CR", "API server CPU a CR", "peak RSS", "restart, CPU")
@@ -51,6 +51,17 @@ def curve(points: Sequence[Sequence[runs.Run]]) -> rich.table.Table:
         "operator / floor of the same run\n"
         f"the operator's CPU a CR grows to {growth:.2g} times (target: <= {measures.GROWTH:g}) {verdict}"
     )
+    return made
+
+
+def case(name: str, measured: cases.Case, points: Mapping[int, cases.Figures]) -> rich.table.Table:
+    """The figures of a case, a column for each size."""
+    made = rich.table.Table(title=f"{name}: {measured.of}", box=rich.box.SIMPLE_HEAD)
+    made.add_column("Figure")
+    for size in points:
+        made.add_column(f"{size:,}", justify="right")
+    for figure in next(iter(points.values())):
+        made.add_row(figure, *(_number(found[figure]) for found in points.values()))
     return made
 
 

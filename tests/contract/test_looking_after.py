@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import interfaces
+from lostromos_core.kube import client
 from lostromos_kubectl import applyset
 from tests import fakes
 from tests.controlplane import kubelet
@@ -133,6 +134,18 @@ async def test_many_at_once_are_pruned_only_with_consent(target: test_appliers.C
         found = await apply(applier, target.fresh(owner), *items[:2])
         assert [result.action for result in found.objects] == [Action.UNCHANGED] * 2 + [Action.PRUNED] * 4
     assert target.data("x5") is None
+
+
+async def test_nothing_is_kept_of_what_was_pruned(target: test_appliers.ClusterTarget) -> None:
+    owner, bell = target.owner("web"), Bell()
+    async with target.applier(ring=bell) as applier:
+        await apply(applier, owner, *(fakes.config_map(name, {}) for name in "abcd"))
+        await asyncio.sleep(0.5)
+        await apply(applier, target.fresh(owner), fakes.config_map("a", {}), fakes.config_map("b", {}))
+        await bell.is_silent()
+        owned = applier._sets._known.of(target.fresh(owner))  # type: ignore[attr-defined]
+    assert owned.pruned == set()
+    assert len(owned.entries) == 2
 
 
 @pytest.mark.parametrize("how", ["update", "apply", "remove", "delete", "label", "reference"])
@@ -325,6 +338,43 @@ async def test_a_wave_begins_when_the_one_before_is_ready(target: test_appliers.
                 await bell.rings()
                 found = await apply(applier, target.fresh(owner), *later, first)
         assert actions(found) == {"d": Action.UNCHANGED, "w1": Action.CREATED, "w2": Action.CREATED}
+
+
+async def test_who_waits_for_all_reads_only_what_has_changed(
+    target: test_appliers.ClusterTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, bell, reads = target.owner("web"), Bell(), list[str]()
+    items = [deployment("one", replicas=1), deployment("two", replicas=0), fakes.config_map("c", {})]
+    request = client.Kube.request
+
+    async def counted(kube: client.Kube, method: str, path: str, **options: Any) -> Any:
+        reads.extend([path.rpartition("/")[2]] if method == "GET" and "/deployments/" in path else [])
+        return await request(kube, method, path, **options)
+
+    monkeypatch.setattr(client.Kube, "request", counted)
+    async with target.applier(ring=bell, wait=True) as applier:
+        found = await apply(applier, owner, *items)
+        async with asyncio.timeout(30):
+            while found.waiting:
+                kubelet.run_pods(target.api, target.namespace)
+                await bell.rings()
+                found = await apply(applier, target.fresh(owner), *items)
+        await asyncio.sleep(1)
+        found = await apply(applier, target.fresh(owner), *items)
+        bell.rung.clear()
+        reads.clear()
+        assert (await apply(applier, target.fresh(owner), *items)).waiting == ()
+        assert reads == []
+        target.api.patch(target.path("c"), {"metadata": {"labels": {"a": "b"}}})
+        await bell.is_silent()
+        pods = f"/api/v1/namespaces/{target.namespace}/pods"
+        target.api.delete(f"{pods}/{target.api.list(pods)[0]['metadata']['name']}")
+        await bell.rings()
+        async with asyncio.timeout(10):
+            while not (found := await apply(applier, target.fresh(owner), *items)).waiting:
+                await asyncio.sleep(0.1)
+        assert {result.ref.name for result in found.waiting} == {"one"}
+        assert set(reads) == {"one"}
 
 
 async def test_a_failing_wave_keeps_the_later_ones_from_beginning(target: test_appliers.ClusterTarget) -> None:

@@ -246,6 +246,36 @@ async def test_a_part_that_cannot_run_dry_is_refused(part: str) -> None:
     assert (await make(DryWatcher(), DryApplier(), kube=dry).once()).ready
 
 
+@pytest.mark.parametrize("rings", [False, True])
+async def test_a_deletion_ends_also_if_the_applier_only_says_how_much_remains(rings: bool) -> None:
+    class Slow(fakes.FakeApplier):
+        remaining = 4 if not rings else 50
+        ring: Callable[[str], None] = staticmethod(lambda _: None)
+
+        async def start(self, runtime: interfaces.Runtime) -> None:
+            self.ring = runtime.ring
+
+        async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
+            if self.remaining:
+                self.remaining -= 1
+                if rings:
+                    asyncio.get_running_loop().call_later(0.001, self.ring, key)
+                return interfaces.Applied(remaining=1)
+            return await super().delete(key, owner)
+
+    watcher, applier = fakes.FakeWatcher(), Slow()
+    watcher.put(fakes.resource("web"))
+    operator = make(watcher, applier)
+    serving = asyncio.create_task(operator.serve())
+    await until(lambda: "web" in applier.world)
+    watcher.put(fakes.resource("web", deleting=True))
+    async with asyncio.timeout(20):
+        while applier.world:
+            await asyncio.sleep(0.01)
+    operator.stop()
+    await serving
+
+
 async def test_variables_may_come_from_a_function() -> None:
     watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
     watcher.put(fakes.resource("a"))

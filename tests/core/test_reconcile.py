@@ -76,7 +76,8 @@ async def test_a_resource_that_is_going_is_cleaned_up(world: World) -> None:
 @pytest.mark.parametrize(
     ("applied", "reason", "outcome"),
     [
-        (interfaces.Applied(remaining=2), "Deleting", interfaces.Outcome.again(reconcile.DELETE_POLL)),
+        (interfaces.Applied(remaining=2), "Deleting", interfaces.Outcome.again()),
+        (interfaces.Applied((interfaces.ObjectResult(fakes.config_map("a", {}).ref, Action.WAITING, after=7.0),), 1), "Deleting", interfaces.Outcome.again(7.0)),
         (interfaces.Applied((interfaces.ObjectResult(fakes.config_map("a", {}).ref, Action.FAILED, "no", retryable=True),), 1), "ApplyFailed", interfaces.Outcome.again()),
         (interfaces.Applied((interfaces.ObjectResult(fakes.config_map("a", {}).ref, Action.FAILED, "no"),)), "ApplyFailed", interfaces.Outcome.again()),
     ],

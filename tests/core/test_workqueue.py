@@ -216,6 +216,48 @@ async def test_join_waits_for_ready_and_held_keys_only() -> None:
     assert made.depth == 0
 
 
+@pytest.mark.parametrize("how", ["now", "later", "again"])
+async def test_a_key_wakes_one_of_those_who_wait(how: str) -> None:
+    made: workqueue.WorkQueue[str] = workqueue.WorkQueue(lambda key: key)
+    looks: list[float] = []
+    take = made._schedule.take
+
+    def counted(now: float) -> str | None:
+        looks.append(now)
+        return take(now)
+
+    made._schedule.take = counted  # type: ignore[method-assign]
+    if how != "now":
+        made.add("key")
+        assert await made.take() == "key"
+    idle = [asyncio.create_task(made.take()) for _ in range(200)]
+    await asyncio.sleep(0)
+    looks.clear()
+    if how == "now":
+        made.add("key")
+    else:
+        made.let_go("key", interfaces.Outcome.again(0.02 if how == "later" else 0.0))
+    done, _ = await asyncio.wait(idle, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.sleep(0.01)
+    assert [task.result() for task in done] == ["key"]
+    assert len(looks) <= 2
+    for task in idle:
+        task.cancel()
+    await asyncio.wait(idle)
+
+
+async def test_who_is_cancelled_when_woken_leaves_the_key_to_another() -> None:
+    made: workqueue.WorkQueue[str] = workqueue.WorkQueue(lambda key: key)
+    first, second = (asyncio.create_task(made.take()) for _ in range(2))
+    await asyncio.sleep(0)
+    made.add("key")
+    first.cancel()
+    async with asyncio.timeout(1):
+        assert await second == "key"
+    made.add("next")
+    assert await made.take() == "next"
+
+
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("failures", [1, 2, 5, 100])
 def test_the_back_off_grows_to_five_minutes_or_an_hour_with_jitter(failures: int, slow: bool) -> None:
