@@ -143,17 +143,17 @@ class Feed:
 
     def _advance(self, version: str) -> None:
         """Go on from this version; one that is newer than all before is progress."""
-        number = _number(version)
-        newer = number > self._newest if number else version not in {"", self.version}
-        if newer and self._seen is None:
-            self._newest = number
-            self.progress += 1
+        if self._seen is None:
+            number = _number(version)
+            if number > self._newest or (not number and version not in {"", self.version}):
+                self._newest = number
+                self.progress += 1
         self.version = version or self.version
 
     def _metadata(self, item: Any, *, named: bool = True) -> Mapping[str, Any]:  # noqa: ANN401 - what the server sent
         """The metadata of an object; raises ConnectionFailed for what is no object."""
         metadata = item.get("metadata") if isinstance(item, dict) else None
-        if isinstance(metadata, dict) and (not named or _name(item)):
+        if isinstance(metadata, dict) and (not named or (isinstance(metadata.get("name"), str) and metadata["name"])):
             return metadata
         raise self._strange("an object without metadata")
 
@@ -257,8 +257,10 @@ def _name(item: Any) -> str:  # noqa: ANN401 - what the server sent
 
 def _number(version: Any) -> int:  # noqa: ANN401 - what the server sent
     """A version as a number, since versions can be compared; 0 if it is no number."""
-    text = str(version)
-    return int(text) if text.isascii() and text.isdigit() else 0
+    try:
+        return int(version)
+    except (TypeError, ValueError):
+        return 0
 
 
 def _key(metadata: Mapping[str, Any]) -> tuple[str, str]:
@@ -266,6 +268,6 @@ def _key(metadata: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError | TypeError) or "Recursion limit" in str(error):
+    if isinstance(error, RecursionError | TypeError) or "depth limit" in str(error):
         return "it cannot be decoded: it is nested too deeply"
     return f"it cannot be decoded: {errors.shorten(str(error).partition(': line')[0], 120)}"

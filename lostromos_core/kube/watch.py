@@ -183,7 +183,8 @@ class Watch:
         if state is State.WATCH:
             return self._first if worn_out or error.status == NOT_FOUND else State.WATCH
         if state is State.INITIAL:
-            return State.LIST if worn_out or self._first is State.LIST else State.INITIAL
+            self._first = State.LIST if worn_out else self._first
+            return self._first
         if self._pages.token and not worn_out:
             return State.LIST
         self._pages = tally.Pages()
