@@ -59,6 +59,7 @@ class Timings:
     """Seconds. A bookmark comes about once a minute, so longer silence than ``idle`` means a dead connection.
 
     A stream that was open for ``steady`` seconds worked, whatever ended it: some collections have no bookmarks.
+    ``last_asked`` is the longest pause that a server can ask for.
     """
 
     idle: float = 75.0
@@ -67,6 +68,7 @@ class Timings:
     quiet_reconnect: float = 1.0
     first_retry: float = 0.5
     last_retry: float = 10.0
+    last_asked: float = 60.0
     no_such_kind: float = 5.0
 
 
@@ -206,7 +208,7 @@ class Watch:
         ceiling = min(timings.last_retry, timings.first_retry * 2 ** min(tries, 10))
         spread = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads load, guards nothing
         delay = timings.no_such_kind if error.status == NOT_FOUND else spread
-        await self._sleep(max(delay, error.retry_after or 0))
+        await self._sleep(max(delay, min(error.retry_after or 0, timings.last_asked)))
 
     async def _initial(self) -> None:
         self._feed.begin()

@@ -269,6 +269,14 @@ async def test_an_answer_that_is_no_watch_is_a_failure_that_is_told_and_tried_ag
     assert server.now > 5
 
 
+async def test_a_server_cannot_ask_for_a_pause_of_a_day() -> None:
+    busy = errors.ApiError("watch Pods: busy", status=429, retry_after=86_400)
+    answers = iter([busy])
+    server = Server(lambda _: next(answers, Stream([KNOWN], lasts=300)))
+    await run(server, lambda sink: "synced" in sink.told)
+    assert server.times[1] == 60
+
+
 async def test_a_line_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "LONGEST_LINE", 1000)
 
