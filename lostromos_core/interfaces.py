@@ -71,7 +71,7 @@ class Resource:
     ``key`` is unique within its Watcher (``namespace/name`` for Kubernetes). ``data`` is the whole of it as plain
     data. ``generation`` grows with every change that its author makes (0 if the source does not count). ``deleting``
     is true when it shall be cleaned up: from the moment somebody asked to delete it, or when it left the selection.
-    ``unreadable`` says why its data cannot be read, if so; ``data`` then holds no more than metadata.
+    ``unreadable`` says why its data cannot be read, if so; ``data`` then holds no more than metadata and status.
     """
 
     key: str

@@ -149,13 +149,17 @@ class _Sink:
     def gone(self, namespace: str, name: str) -> None:
         self._live._drop(self._key(namespace, name))  # noqa: SLF001 - as above
 
-    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
-        """An object that cannot be decoded: nothing is known of it."""
+    def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - the protocol's
+        """Take what can be read: its metadata and its status say enough."""
+        if item["metadata"].get("name"):
+            self.changed(item)
 
     def synced(self) -> None:
         self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
+        if error is not None and error.status == watch.NOT_FOUND:
+            self._live._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
         self.arrival.trouble(error)
 
     def _key(self, namespace: str, name: str) -> members.Key:

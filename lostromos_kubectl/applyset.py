@@ -9,12 +9,23 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, client, discovery, inventory, marks, members, paths, readiness, removal
+from lostromos_core.kube import (
+    claims,
+    client,
+    discovery,
+    inventory,
+    marks,
+    members,
+    paths,
+    readiness,
+    removal,
+    requests,
+)
 from lostromos_kubectl import census, deletion, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
@@ -329,7 +340,7 @@ class ApplySets:
 
     async def _why_not_ready(self, item: desired_.Desired, owned: memory.Owned) -> str:
         try:
-            live: Mapping[str, Any] = await self._kube.request("GET", item.path, action=f"read {item.ref}")
+            live = await requests.read_outline(self._kube, item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
             if error.status == sending.GONE:
                 return "it is not there yet"
