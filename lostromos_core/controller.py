@@ -124,6 +124,7 @@ class Controller:
             self._lookups,
             self.resync,
             knows=knows,
+            deadline=max(reconcile.DEADLINE, float(getattr(self._applier, "longest", 0.0))),
         )
 
 

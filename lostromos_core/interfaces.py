@@ -393,7 +393,10 @@ class Applier(Protocol):
         """Which kind of Rendered it takes."""
 
     async def apply(self, owner: Resource, rendered: Rendered) -> Applied:
-        """Apply; idempotent. One object's failure is an ObjectResult, not an exception."""
+        """Apply; idempotent. One object's failure is an ObjectResult, not an exception.
+
+        It is cancelled after 10 minutes, or after as many seconds as the attribute ``longest`` says, if that is more.
+        """
 
     async def delete(self, key: str, owner: Resource | None) -> Applied:
         """The owner is going (or gone: None): remove what was applied for it; ``remaining`` is 0 when that is done."""

@@ -29,6 +29,8 @@ LAST_WORDS = 2.5
 PAUSE = "lostromos.dev/pause"
 """Annotation of a resource: ``true`` lets everything be as it is, until it is gone. Deletion goes on."""
 PAUSED = f"nothing is done until the annotation {PAUSE} is removed"
+DEADLINE = 600.0
+"""Seconds that a reconcile may take, if its applier needs no more; what hangs would hold its worker for ever."""
 SAID = 3
 """How many of the things that are waited for are named in one message."""
 
@@ -53,6 +55,7 @@ class Parts:
     """What a controller consists of, to a reconcile. ``review`` returns why an apply is forbidden, for each policy.
 
     ``knows`` says whether the source of a key has been read: before that, a key that is not found is not gone.
+    ``deadline``: seconds that a reconcile may take.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Parts:
     resync: float = 0.0
     journal: journal.Journal = dataclasses.field(default_factory=journal.Journal)
     knows: Callable[[str], bool] = lambda _key: True
+    deadline: float = DEADLINE
 
 
 @final
@@ -82,10 +86,18 @@ async def reconcile(parts: Parts, key: str) -> Result:
     log = _log.bind(controller=parts.name, resource=key)
     resource: interfaces.Resource | None = None
     try:
-        resource = await parts.watcher.get(key)
-        if resource is None and not parts.knows(key):
-            return Result(interfaces.Outcome.again())
-        result = await _step(parts, key, resource)
+        async with asyncio.timeout(parts.deadline) as deadline:
+            resource = await parts.watcher.get(key)
+            if resource is None and not parts.knows(key):
+                return Result(interfaces.Outcome.again())
+            result = await _step(parts, key, resource)
+    except TimeoutError as error:
+        if deadline.expired():
+            log.exception("the reconcile took too long and was ended", seconds=parts.deadline)
+            result = _failed(resource, _too_long(parts.deadline))
+        else:
+            log.exception("a bug: the reconcile failed with an unexpected error")
+            result = _failed(resource, _unexpected(error))
     except asyncio.CancelledError as error:
         if is_cancelled():
             await _report_interruption(parts, resource)
@@ -272,6 +284,12 @@ def _reason(error: errors.LostromosError) -> str:
         errors.ProcessError: "ProcessFailed",
     }
     return next((name for kind, name in names.items() if isinstance(error, kind)), "Failed")
+
+
+def _too_long(seconds: float) -> errors.LostromosError:
+    failure = errors.LostromosError(f"it took longer than {seconds:.0f} seconds, and was ended; it is tried again")
+    failure.retryable = True
+    return failure
 
 
 def _unexpected(error: BaseException) -> errors.LostromosError:
