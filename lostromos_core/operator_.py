@@ -270,8 +270,9 @@ class Operator:
     async def _reconcile(self, parts: reconcile.Parts, key: str, registry: plugins.Registry) -> reconcile.Result:
         started = time.monotonic()
         result = await reconcile.reconcile(parts, key)
-        settled = result.report is None or result.report.ready
-        self._states[parts.name].first_look.reconciled(key, settled=settled)
+        if result.report or result.resource or not result.outcome.retry:  # else it is not known yet, whether it exists
+            settled = result.report is None or result.report.ready
+            self._states[parts.name].first_look.reconciled(key, settled=settled)
         if result.resource is not None and result.report is not None and result.resource.unreadable:
             registry.tell_unreadable(parts.name, key, result.resource.unreadable)
         seconds = time.monotonic() - started

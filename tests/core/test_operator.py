@@ -440,3 +440,29 @@ async def _converges(steps: list[tuple[str, str, int]]) -> None:
     await until(lambda: all(watcher.reports[key].ready for key in watcher.resources))
     operator.stop()
     await serving
+
+
+async def test_what_is_not_known_yet_counts_as_not_looked_at() -> None:
+    class Slow(fakes.FakeWatcher):
+        known = asyncio.Event()
+
+        async def watch(self, bell: interfaces.Doorbell) -> None:
+            bell.ring("ns/web")
+            await self.known.wait()
+            await super().watch(bell)
+
+        async def get(self, key: str) -> interfaces.Resource | None:
+            return await super().get(key) if self.known.is_set() else None
+
+    watcher, applier = Slow(), fakes.FakeApplier()
+    watcher.put(fakes.resource("web"))
+    operator = make(watcher, applier)
+    look = operator._states["app"].first_look
+    serving = asyncio.create_task(operator.serve())
+    await asyncio.sleep(0.1)
+    assert look.waits_for_others("ns/other")
+    assert look._ahead == {"ns/web"}
+    Slow.known.set()
+    await until(lambda: look.complete)
+    operator.stop()
+    await serving
