@@ -21,6 +21,9 @@ MAX_ROUNDS: Final = 500_000
 ITEM: Final = 16
 """Characters that an item of a list or mapping counts for, beside its own."""
 
+SHORT: Final = 256
+"""Characters of a value that is not counted: a rendering has not so many of them."""
+
 
 @final
 class Slots(list[Any]):
@@ -31,6 +34,12 @@ class Slots(list[Any]):
     def __init__(self) -> None:
         super().__init__()
         self._characters = self._rounds = 0
+
+    def part(self, numbers: Iterable[int]) -> Slots:
+        """Some of the values, in this order."""
+        found = Slots()
+        found.extend([self[number] for number in numbers])
+        return found
 
     def spend(self, characters: int) -> None:
         """Count characters that are about to be kept; raises RenderError when there are too many."""

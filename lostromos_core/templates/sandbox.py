@@ -53,20 +53,29 @@ def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can y
     """The text that stands for a value: a token, or the text itself if the template made it."""
     if isinstance(value, tokens.Fragment):
         return value.written()
-    kept = budget.current.get()
-    if len(kept) >= tokens.MAX_SLOTS:
+    return _keep(budget.current.get(), value)
+
+
+def _keep(kept: budget.Slots, value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
+    """The token of a value that is kept."""
+    if value.__class__ is str and len(value) <= budget.SHORT:
+        values.check_text(value)
+        kept.append(value)
+    else:
+        found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
+        if isinstance(found, str | list | dict):
+            kept.spend(budget.weigh(found))
+        kept.append(found)
+    number = len(kept)
+    if number > tokens.MAX_SLOTS:
         msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
         raise errors.RenderError(msg)
-    found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
-    if isinstance(found, str | list | dict):
-        kept.spend(budget.weigh(found))
-    kept.append(found)
-    return tokens.token(len(kept) - 1)
+    return tokens.token(number - 1)
 
 
 @jinja2.pass_context
 def _finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing the context keeps Jinja2 from folding it
-    return emit(value)
+    return value.written() if value.__class__ is tokens.Fragment else _keep(budget.current.get(), value)
 
 
 def rounds(items: Any) -> Iterator[Any]:  # noqa: ANN401 - what a template loops over

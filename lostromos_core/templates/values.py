@@ -35,7 +35,7 @@ def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
     """
     kind = type(value)
     if kind is str:
-        return _text(value)
+        return check_text(value)
     if kind is int or kind is bool or value is None:
         return _whole(value) if kind is int else value
     if depth > MAX_DEPTH:
@@ -67,7 +67,8 @@ def to_text(value: object) -> str:
     raise errors.RenderError(msg)
 
 
-def _text(value: str) -> str:
+def check_text(value: str) -> str:
+    """The text itself; raises RenderError if it holds what no text of a manifest can."""
     found = _NO_TEXT.search(value)
     if found and "\ud800" <= found[0] <= "\udfff":
         msg = f"a value holds half of a character, U+{ord(found[0]):04X}, which no text in UTF-8 can have"
@@ -96,7 +97,7 @@ def _key(key: object) -> str:
     if type(key) is not str:
         msg = f"the keys of a mapping must be strings, and this is {kind_of(key)}"
         raise errors.RenderError(msg)
-    return _text(key)
+    return check_text(key)
 
 
 def _odd(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -107,7 +108,7 @@ def _odd(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         msg = "the output of a macro, include, call or set block cannot be an item of a list or mapping"
         raise errors.RenderError(msg)
     if isinstance(value, str):
-        return _text(str.__str__(value))
+        return check_text(str.__str__(value))
     if callable(value):
         msg = f"{getattr(value, '__name__', 'this')} is a function; call it with ()"
         raise errors.RenderError(msg)
