@@ -21,10 +21,14 @@ from lostromos_core.templates import memo, program, tokens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lostromos_core.templates import budget
+
 KEPT: Final = 4 << 20
 """Bytes of lines that are kept."""
 LINE: Final = 800
 """Bytes of a line that is kept, beside those of its text."""
+_LINE_STEPS: Final = 60
+"""Steps of reading a line for the first time, and of a token in it, beside those of its characters."""
 ENTRY: Final = 120
 """Bytes that an entry of a document takes: a node and its share of the collection that it is in."""
 _ODD: Final = ("\r", "\x85", "\u2028", "\u2029", "\ufeff")
@@ -63,7 +67,7 @@ class Line:
     slots: int
     columns: tuple[int, ...] = ()
     key: program.Key | None = None
-    value: program.Node = dataclasses.field(default_factory=lambda: _NOTHING)
+    value: program.Node = dataclasses.field(default_factory=lambda: program.Constant(None, None))
     place: int = 0
     open: bool = False
     fixed: bool = True
@@ -104,16 +108,16 @@ class Reader:
     def __init__(self) -> None:
         self._lines: memo.Memo[Line] = memo.Memo(KEPT)
 
-    def read(self, shape: str) -> tuple[program.Node, int] | None:
+    def read(self, shape: str, now: budget.Budget) -> tuple[program.Node, int] | None:
         """The node of one document and how many nodes it has; None if the YAML parser has to look at it."""
         if any(odd in shape for odd in _ODD):
             return None
         try:
-            return self._assemble(shape.split("\n"))
+            return self._assemble(shape.split("\n"), now)
         except (_UnknownError, program.Misplaced):
             return None
 
-    def _assemble(self, lines: Sequence[str]) -> tuple[program.Node, int]:
+    def _assemble(self, lines: Sequence[str], now: budget.Budget) -> tuple[program.Node, int]:
         root = _Open(-1, 0, None)
         root.nodes.append(_NOTHING)
         stack = [root]
@@ -122,11 +126,11 @@ class Reader:
         while index < len(lines):
             text = lines[index]
             found = kept(text)
-            line = found[0] if found is not None else self._read(text)
+            line = found[0] if found is not None else self._read(text, now)
             index += 1
             if line.kind is _Kind.HEADER:
                 end = _end_of_scalar(lines, index, line.columns[-1])
-                line = self._read("\n".join(lines[index - 1 : end]) + ("\n" if end < len(lines) else ""))
+                line = self._read("\n".join(lines[index - 1 : end]) + ("\n" if end < len(lines) else ""), now)
                 index = end
             if line.kind is entry:
                 _append(stack, line, slots)
@@ -140,9 +144,10 @@ class Reader:
             raise _UnknownError
         return root.nodes[0], entries
 
-    def _read(self, shape: str) -> Line:
+    def _read(self, shape: str, now: budget.Budget) -> Line:
         found = self._lines.get(shape)
         if found is None:
+            now.spend(_LINE_STEPS + len(shape) + _LINE_STEPS * shape.count(tokens.HOLE))
             found = _read_line(shape)
             self._lines.put(shape, found, sys.getsizeof(shape) + LINE)
         return found
@@ -246,16 +251,20 @@ def _numbers(marked: str) -> list[program.Number]:
     return numbers
 
 
+def _column(event: Any) -> int:  # noqa: ANN401 - PyYAML is untyped
+    return int(event.start_mark.column)
+
+
 def _line_of(events: list[Any], compiler: program.Compiler, slots: int, *, whole: bool) -> Line:
     """What the events of one line say, or of a ``whole`` block scalar with its lines."""
     columns = []
     while isinstance(events[0], yaml.SequenceStartEvent) and not events[0].flow_style:
-        columns.append(events[0].start_mark.column)
+        columns.append(_column(events[0]))
         compiler.check(events[0])
         events = events[1:-1]
     key = None
     if isinstance(events[0], yaml.MappingStartEvent) and not events[0].flow_style:
-        columns.append(events[0].start_mark.column)
+        columns.append(_column(events[0]))
         compiler.check(events[0])
         key = compiler.key(events[1]) if isinstance(events[1], yaml.ScalarEvent) else None
         if key is None:

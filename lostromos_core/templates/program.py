@@ -83,16 +83,16 @@ class Text:
         texts: list[str] = []
         try:
             for part in self.parts:
-                found = part if part.__class__ is str else slots[part]  # type: ignore[index]  # a number, if no text
+                found = slots[part] if isinstance(part, int) else part
                 texts.append(found if found.__class__ is str else values.to_text(found))
-            slots.spend(sum(map(len, texts)))
+            slots.budget.write(sum(map(len, texts)))
         except errors.RenderError as error:
             raise Misplaced(error.message, self.places[min(len(texts), len(self.places) - 1)]) from error
         return "".join(texts)
 
     def shifted(self, by: int) -> Text:
         """The node with slots that are numbered from ``by``."""
-        return Text(tuple([part + by if part.__class__ is int else part for part in self.parts]), self.places)  # type: ignore[operator]  # then it is a number
+        return Text(tuple([part + by if isinstance(part, int) else part for part in self.parts]), self.places)
 
 
 @final

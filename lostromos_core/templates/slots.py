@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from lostromos_core.templates import budget, lines
 
-MAX_TEXT = 16 << 20
-"""Characters of rendered text, tokens and marks included."""
+MAX_TEXT: Final = 4 << 20
+"""Characters of the rendered text of one file, tokens and marks included: thousands of objects."""
+TOO_LONG: Final = f"the rendered text is larger than {MAX_TEXT >> 20} MiB; make fewer objects or lines in one file"
+_PARSED: Final = 60
+"""Steps of a token in a text that the YAML parser reads, beside those of its characters."""
 KEPT: Final = 32 << 20
 """Bytes of parsed documents that are kept."""
 _EXPRESSION = re.compile(f"{tokens.EXPRESSION.pattern}{tokens.TOKEN.pattern}")
@@ -82,7 +85,7 @@ class Programs:
         except ValueError:
             raise program.Misplaced(program.CUT, None) from None
         begin, found = 0, list[Document]()
-        for one in self._parse(shape):
+        for one in self._parse(shape, slots.budget):
             own = slots.part(numbers[begin : begin + one.slots])
             begin += one.slots
             if len(found) + len(one.nodes) > program.MAX_DOCUMENTS:
@@ -98,30 +101,31 @@ class Programs:
         origin = f" (from {place.expression})" if place.expression else ""
         return errors.RenderError(message + origin, place=str(place))
 
-    def _parse(self, shape: str) -> Sequence[_Program]:
+    def _parse(self, shape: str, now: budget.Budget) -> Sequence[_Program]:
         found = self._kept.get(shape)
         if found is not None:
             return found
         if len(shape) > MAX_TEXT:
-            msg = f"the rendered text is larger than {MAX_TEXT >> 20} MiB"
-            raise errors.RenderError(msg)
+            raise errors.RenderError(TOO_LONG)
+        now.make(6 * len(shape))
         laid_out = fragments.lay_out(shape)
         parts = _split(laid_out)
-        made = tuple(map(self._parse_part, parts)) if len(parts) > 1 else (self._read(laid_out),)
+        made = tuple([self._parse_part(one, now) for one in parts]) if len(parts) > 1 else (self._read(laid_out, now),)
         self._kept.put(shape, made, sys.getsizeof(shape) + blocks.ENTRY * sum(one.count + 4 for one in made))
         return made
 
-    def _parse_part(self, shape: str) -> _Program:
+    def _parse_part(self, shape: str, now: budget.Budget) -> _Program:
         """One of several documents."""
         found = self._kept.get(shape)
         if found is None:
-            found = (self._read(shape),)
+            found = (self._read(shape, now),)
             self._kept.put(shape, found, sys.getsizeof(shape) + blocks.ENTRY * (found[0].count + 4))
         return found[0]
 
-    def _read(self, shape: str) -> _Program:
-        quick = self._reader.read(shape)
+    def _read(self, shape: str, now: budget.Budget) -> _Program:
+        quick = self._reader.read(shape, now)
         if quick is None:
+            now.spend(len(shape) + _PARSED * shape.count(tokens.HOLE))
             return _compile(shape)
         return _Program((quick[0],), shape.count(tokens.HOLE), quick[1])
 

@@ -39,11 +39,7 @@ HOLE: Final = "\ufdd0"
 
 def token(slot: int) -> str:
     """The token of a slot, from 0."""
-    return _FIRST[slot] if slot < len(_FIRST) else f"{NONCE}{slot:06d}\ufdd2"
-
-
-_FIRST: Final = [f"{NONCE}{slot:06d}\ufdd2" for slot in range(256)]
-"""The tokens that nearly all texts have."""
+    return f"{NONCE}{slot:06d}\ufdd2"
 
 
 def shape_of(text: str) -> tuple[str, list[int]]:
