@@ -281,4 +281,14 @@ def _line_of(events: list[Any], compiler: program.Compiler, slots: int, *, whole
     empty = isinstance(first, yaml.ScalarEvent) and first.implicit[0] and not first.value and not first.tag
     value = compiler.value(events)
     constant = isinstance(value, program.Constant | program.Fixed)
-    return Line(_Kind.ENTRY, slots, tuple(columns), key, value, place, open=empty, fixed=constant, is_key=key is not None and len(columns) == 1)
+    return Line(
+        _Kind.ENTRY,
+        slots,
+        tuple(columns),
+        key,
+        value,
+        place,
+        open=empty,
+        fixed=constant,
+        is_key=key is not None and len(columns) == 1,
+    )

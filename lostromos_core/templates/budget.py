@@ -7,7 +7,6 @@ resource renders, or does not, on every machine. What an operation touches is ch
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
@@ -35,7 +34,7 @@ ITEM: Final = 16
 SHORT: Final = 256
 """Characters of a value that is not counted: a rendering has not so many of them."""
 
-CONTAINERS: Final = frozenset({list, tuple, dict, set, frozenset})
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
 @final
@@ -94,8 +93,8 @@ class Budget:
 
 _WAY_OUT = "or limit the number of items in the resource's schema"
 _TOO_LONG = (
-    f"the templates take more than {MAX_STEPS:,} steps for this resource, about a second; loop over less, do not search "
-    f"a list in a loop over another one, {_WAY_OUT}"
+    f"the templates take more than {MAX_STEPS:,} steps for this resource, about a second; loop over less, do not "
+    f"search a list in a loop over another one, {_WAY_OUT}"
 )
 _TOO_LONG_AT_ONCE = f"this sorts, searches or converts too much at once; do it with less, {_WAY_OUT}"
 _TOO_LARGE = (
@@ -137,16 +136,20 @@ current: Final[contextvars.ContextVar[Slots]] = contextvars.ContextVar("slots")
 _whole: Final[contextvars.ContextVar[Budget]] = contextvars.ContextVar("budget")
 
 
-@contextlib.contextmanager
-def rendering(budget: Budget | None = None) -> Iterator[Budget]:
+@final
+class rendering:  # noqa: N801 - used as a function, and quicker than one that is made a context manager
     """Charge all that is rendered within the block to one budget: the one that is charged already, if there is one."""
-    used = budget if budget is not None else _charged()
-    used = Budget() if used is None else used
-    reset = _whole.set(used)
-    try:
-        yield used
-    finally:
-        _whole.reset(reset)
+
+    __slots__ = ("_budget", "_reset")
+
+    def __enter__(self) -> Budget:
+        used = _charged()
+        self._budget = Budget() if used is None else used
+        self._reset = _whole.set(self._budget)
+        return self._budget
+
+    def __exit__(self, *_: object) -> None:
+        _whole.reset(self._reset)
 
 
 def slots() -> Slots:
@@ -190,7 +193,7 @@ def walk(value: Any, budget: Budget, cost: int = 1) -> None:  # noqa: ANN401 - a
         for container in level:
             budget.spend(8 + cost * (1 + len(container)))
             inner = container.values() if isinstance(container, dict) else container
-            below += [item for item in inner if item.__class__ in CONTAINERS or isinstance(item, dict | list)]
+            below += [item for item in inner if isinstance(item, _CONTAINERS)]
         if not below:
             return
         level = below
@@ -199,5 +202,5 @@ def walk(value: Any, budget: Budget, cost: int = 1) -> None:  # noqa: ANN401 - a
 
 def too_deep() -> NoReturn:
     """Raise the RenderError for a value that is nested too deeply."""
-    msg = f"a value is nested deeper than {MAX_DEPTH} levels"
+    msg = f"a value is nested deeper than {MAX_DEPTH} levels; limit the nesting in the resource's schema"
     raise errors.RenderError(msg)

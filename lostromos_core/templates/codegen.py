@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - visitors do what their names say
 """From Jinja2's tree to Python, with what a sandbox of manifests adds: marks around includes, checks, and charges.
 
 What a piece of template costs each time it runs is known from its text, so a body is charged once when it begins: a
@@ -76,7 +77,8 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
 
     def visit_Compare(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
         operands = [node.expr, *(operand.expr for operand in node.ops)]
-        if len(operands) == 2 and any(isinstance(one, nodes.Const) and not isinstance(one.value, str) for one in operands):  # noqa: PLR2004 - a plain comparison
+        simple = any(isinstance(one, nodes.Const) and not isinstance(one.value, str) for one in operands)
+        if simple and len(node.ops) == 1:
             super().visit_Compare(node, frame)
             return
         self.write(f"environment.compare({tuple(operand.op for operand in node.ops)!r}, (")

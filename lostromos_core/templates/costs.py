@@ -16,7 +16,7 @@ from lostromos_core import errors
 from lostromos_core.templates import budget, tokens, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 MAX_BITS: Final = 256
 """Bits of a number that one operation may produce."""
@@ -62,38 +62,44 @@ FILTERS: Final = {
     "filesizeformat": _TEXT,
 }
 """Of filters; those that are free are charged by themselves, or take no time that depends on data."""
-COMPARING: Final = {"eq", "equalto", "==", "ne", "!=", "gt", "greaterthan", ">", "ge", ">=", "lt", "lessthan", "<", "le", "<="}
+COMPARING: Final = {
+    "eq",
+    "equalto",
+    "==",
+    "ne",
+    "!=",
+    "gt",
+    "greaterthan",
+    ">",
+    "ge",
+    ">=",
+    "lt",
+    "lessthan",
+    "<",
+    "le",
+    "<=",
+}
 _TEXT_TESTS: Final = frozenset({"lower", "upper"})
 
 
 def guard_filter(name: str, function: Callable[..., Any], *, for_fragments: bool) -> Callable[..., Any]:
-    """A filter that is charged for, and never gets a fragment unless it is made for that: it would take tokens for text."""
+    """A filter that is charged for, and gets no fragment unless it is made for that: it would take tokens for text."""
     cost = FILTERS.get(name, Cost())
+
+    def check(values: Iterable[Any]) -> None:
+        if not for_fragments and any(value.__class__ is tokens.Fragment for value in values):
+            tokens.refuse(f"given to the filter {name}")
 
     @functools.wraps(function)
     def free(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the filter
-        for value in (*args, *kwargs.values()) if kwargs else args:
-            if value.__class__ is tokens.Fragment:
-                tokens.refuse(f"given to the filter {name}")
+        check((*args, *kwargs.values()) if kwargs else args)
         return function(*args, **kwargs)
-
-    if cost is FREE:
-        return function if for_fragments else free
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the filter
-        for value in args:
-            kind = value.__class__
-            if kind is str:
-                if len(value) > budget.SHORT:
-                    break
-            elif kind not in _NUMBERS and kind not in _PASSED:
-                break
-        else:
-            if not kwargs:
-                return function(*args)
-        if not for_fragments and any(value.__class__ is tokens.Fragment for value in (*args, *kwargs.values())):
-            tokens.refuse(f"given to the filter {name}")
+        if not kwargs and all(map(_is_small, args)):
+            return function(*args)
+        check((*args, *kwargs.values()))
         now = budget.now()
         args = tuple([_charge(value, cost, now) for value in args])
         _charge_attributes(args, kwargs, cost, now)
@@ -101,7 +107,12 @@ def guard_filter(name: str, function: Callable[..., Any], *, for_fragments: bool
         _charge_result(found, now)
         return found
 
-    return guarded
+    return free if cost is FREE else guarded
+
+
+def _is_small(value: Any) -> bool:  # noqa: ANN401 - any value
+    kind = value.__class__
+    return len(value) <= budget.SHORT if kind is str else kind in _NUMBERS or kind in _PASSED
 
 
 _PASSED: set[type] = set()
@@ -311,7 +322,7 @@ def _is_sized(value: Any) -> bool:  # noqa: ANN401 - any operand
 
 def refuse_size(operator: str) -> NoReturn:
     """Raise the RenderError for a result that is too large."""
-    msg = f"the result of {operator} would be too large for any Kubernetes object"
+    msg = f"the result of {operator} would be too large for any Kubernetes object; limit its operands in the schema"
     raise errors.RenderError(msg)
 
 

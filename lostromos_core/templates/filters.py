@@ -46,7 +46,13 @@ def to_yaml(value: Any, indent: int = 2) -> str:  # noqa: ANN401 - any JSON valu
 def to_json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
     """A value as JSON, on one line unless an indentation is given."""
     separators = (",", ": ") if indent else (", ", ": ")
-    return json.dumps(_data(value, item=1 if indent is None else 20), indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
+    return json.dumps(
+        _data(value, item=1 if indent is None else 20),
+        indent=indent,
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=separators,
+    )
 
 
 def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
@@ -130,7 +136,9 @@ def total(environment: jinja2.Environment, iterable: Any, attribute: str | int |
     return found
 
 
-def _each(environment: jinja2.Environment, items: Any, attribute: str | int | None, now: budget.Budget) -> Iterator[Any]:  # noqa: ANN401 - as Jinja2
+def _each(
+    environment: jinja2.Environment, items: Iterable[Any], attribute: str | int | None, now: budget.Budget
+) -> Iterator[Any]:
     """The items, or an attribute of each, charged."""
     path = str(attribute).count(".") if attribute is not None else 0
     getter = jinja2.filters.make_attrgetter(environment, attribute) if attribute is not None else None
@@ -201,8 +209,7 @@ def _data(value: Any, *, item: int) -> Any:  # noqa: ANN401 - any JSON value
 
 def _check_length(name: str, length: int) -> None:
     if length > values.MAX_STRING:
-        msg = f"the result of {name} would be too large for any Kubernetes object"
-        raise errors.RenderError(msg)
+        costs.refuse_size(name)
     if length > budget.SHORT:
         now = budget.now()
         now.at_once(length >> 4)

@@ -172,8 +172,6 @@ def _live(value: Any, where: tuple[str, str], depth: int, now: budget.Budget) ->
         )
         mapping.where = where
         return mapping
-    items = LiveList(
-        _live(item, (origin, f"{path}[{index}]"), depth + 1, now) for index, item in enumerate(value)
-    )
+    items = LiveList(_live(item, (origin, f"{path}[{index}]"), depth + 1, now) for index, item in enumerate(value))
     items.where = where
     return items

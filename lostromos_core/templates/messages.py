@@ -1,4 +1,4 @@
-"""What an error of a rendering may say: it goes into the status of a resource, which more people read than may see data.
+"""What an error of a rendering may say: it goes into a resource's status, which more people read than may see data.
 
 Exceptions of Python and of plug-ins repeat what they were given: ``'hunter2' is not in list``. So only those are told
 whose words are about types, and a quoted word is told only if it stands in a template.
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import jinja2
 
+from lostromos_core import errors
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,10 +22,12 @@ _TOLD: Final = (TypeError, ZeroDivisionError, IndexError, AttributeError, Overfl
 _OURS: Final = ("jinja2", "lostromos_core.templates")
 _QUOTED: Final = re.compile(r"""(did you mean )?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _RECURSION: Final = (
-    "macros, includes or loops call each other without an end, or a value is nested too deeply to be worked with; end the "
-    "recursion, or limit the nesting in the resource's schema"
+    "macros, includes or loops call each other without an end, or a value is nested too deeply to be worked with; end "
+    "the recursion, or limit the nesting in the resource's schema"
 )
-_TYPES: Final = frozenset({"NoneType", "Undefined", "MissingField", "MissingMethod", "generator", "function", "method", "Namespace", "Macro"})
+_TYPES: Final = frozenset(
+    {"NoneType", "Undefined", "MissingField", "MissingMethod", "generator", "function", "method", "Namespace", "Macro"}
+)
 
 
 def of(error: Exception) -> str:
@@ -33,7 +37,7 @@ def of(error: Exception) -> str:
     if isinstance(error, jinja2.TemplateError) and error.message:
         return error.message
     name = type(error).__name__
-    if isinstance(error, _TOLD) and _is_ours(error):
+    if isinstance(error, errors.LostromosError) or (isinstance(error, _TOLD) and _is_ours(error)):
         return f"{name}: {error}"
     return f"{name} (what it says may repeat data, so it is left out)"
 

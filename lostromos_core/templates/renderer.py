@@ -88,9 +88,7 @@ class JinjaRenderer:
             )
         return interfaces.Manifests(units, frozenset(reading.reads), status)
 
-    async def render_in_turns(
-        self, resource: interfaces.Resource, context: interfaces.Context
-    ) -> interfaces.Manifests:
+    async def render_in_turns(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
         """As ``render``, without taking the event loop for long."""
         return await turns.render(self.render, resource, context)
 
@@ -168,13 +166,17 @@ def _refuse_control(document: slots.Document, marks: str, file: str) -> None:
         node = program.unfixed(node) if node is not None else None
         node = node.child(name) if isinstance(node, program.Fields) else None
     fields = program.unfixed(node) if node is not None else None
-    written = {key.value for key, _ in fields.pairs if isinstance(key, program.Constant)} if isinstance(fields, program.Fields) else set()
+    written = (
+        {key.value for key, _ in fields.pairs if isinstance(key, program.Constant)}
+        if isinstance(fields, program.Fields)
+        else set()
+    )
     for key in document.data["metadata"][marks]:
         if key.startswith(interfaces.CONTROL_PREFIXES) and key not in written:
             prefix = next(one for one in interfaces.CONTROL_PREFIXES if key.startswith(one))
             msg = (
-                f"metadata.{marks}: a value brings a key that begins with {prefix}, and such keys tell the operator what "
-                "to do; write the key in the template, with an expression as its value, or leave it out of the data"
+                f"metadata.{marks}: a value brings a key that begins with {prefix}, and such keys tell the "
+                "operator what to do; write the key in the template, with an expression as its value, or leave it out of the data"
             )
             raise _no_object(document, ("metadata", marks), msg, file)
 

@@ -101,8 +101,8 @@ def charge(cost: int) -> None:
 
 
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gteq": operator.ge, "lt": operator.lt, "lteq": operator.le,
-    "in": costs.contains, "notin": lambda value, where: not costs.contains(value, where),
+    "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gteq": operator.ge, "lt": operator.lt,
+    "lteq": operator.le, "in": costs.contains, "notin": lambda value, where: not costs.contains(value, where),
 }  # fmt: skip
 
 
@@ -228,7 +228,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             del self.filters[unwanted]
         self.filters.update(filters.FILTERS)
         self.filters = {name: _guard(name, function) for name, function in self.filters.items()}
-        tests: Mapping[str, Callable[..., Any]] = self.tests
+        tests: Any = self.tests  # of any signature
         self.tests = {name: costs.guard_test(name, function) for name, function in tests.items()}
         self.globals["lookup"] = live.lookup
 
@@ -327,6 +327,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
 
 _COMPUTED = "there is no field of the name that the template computes; write | default(...) if it may be absent"
+
 
 def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return costs.guard_filter(name, function, for_fragments=name in filters.FOR_FRAGMENTS)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import budget, library, live, turns, values as values_
+from lostromos_core.templates import budget, library, live, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,8 @@ class ValuesRenderer:
         if self._library is None:
             made, source = self._laid_out(resource)
             with budget.rendering():
-                values = values_.plain(self._merged(made, context))
+                values = self._merged(made, context)
+                budget.walk(values, budget.now(), 3)
             return interfaces.Values(values, source=source, hidden=frozenset(hidden))
         names = {"resource": library.author_view(resource), "vars": context.vars}
         read = live.Reading(_noting(context.lookup, hidden), resource.ref.namespace)

@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return _plain(value, 0, budget.now())
 
 
-def _plain(value: Any, depth: int, now: budget.Budget) -> Any:  # noqa: ANN401 - any JSON value
+def _plain(value: Any, depth: int, now: budget.Budget) -> Any:  # noqa: ANN401, PLR0911 - any JSON value; a table of kinds
     kind = type(value)
     if kind is str:
         return check_text(value)

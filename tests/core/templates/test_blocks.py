@@ -39,9 +39,7 @@ def parsed(text: str) -> tuple[program.Node, ...] | None:
 
 @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(LINES, st.booleans())
-def test_what_is_read_line_by_line_is_what_the_yaml_parser_reads(
-    lines: Sequence[tuple[int, str]], ends: bool
-) -> None:
+def test_what_is_read_line_by_line_is_what_the_yaml_parser_reads(lines: Sequence[tuple[int, str]], ends: bool) -> None:
     text = shape(lines, ends=ends)
     if slots._split(text) != (text,):
         return  # its documents are read one by one
