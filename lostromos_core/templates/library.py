@@ -31,6 +31,7 @@ class Library:
 
     def __init__(self, folder: pathlib.Path, *extras: Extras) -> None:
         self._folder = folder
+        self._files: dict[str, str] = {}
         self._sources = _read(folder)
         environment = sandbox.Environment(jinja2.DictLoader(self._sources), name_file=self.name_file)
         environment.add_extension(embed.EmbeddedDocument)
@@ -45,7 +46,9 @@ class Library:
 
     def name_file(self, name: str) -> str:
         """The path of a template, for people."""
-        return str(self._folder / name)
+        if name not in self._files:
+            self._files[name] = str(self._folder / name)
+        return self._files[name]
 
     def compile(self, name: str) -> jinja2.Template:
         """A template; raises ConfigError with the line if its syntax is wrong."""

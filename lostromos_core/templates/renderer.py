@@ -176,7 +176,8 @@ def _refuse_control(document: slots.Document, marks: str, file: str) -> None:
             prefix = next(one for one in interfaces.CONTROL_PREFIXES if key.startswith(one))
             msg = (
                 f"metadata.{marks}: a value brings a key that begins with {prefix}, and such keys tell the "
-                "operator what to do; write the key in the template, with an expression as its value, or leave it out of the data"
+                "operator what to do; write the key in the template, with an expression as its value, or leave it out "
+                "of the data"
             )
             raise _no_object(document, ("metadata", marks), msg, file)
 

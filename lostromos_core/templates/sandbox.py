@@ -78,7 +78,9 @@ _current: Final = budget.current.get
 @jinja2.pass_context
 def _finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing the context keeps Jinja2 from folding it
     """As ``emit``, quickly for what most values are."""
-    if value.__class__ is str and len(value) <= budget.SHORT and value.isascii():
+    kind = value.__class__
+    quick = len(value) <= budget.SHORT and value.isascii() if kind is str else kind is int and -_WHOLE < value < _WHOLE
+    if quick:
         kept = _current()
         number = len(kept)
         if number < len(_FIRST):
@@ -87,6 +89,7 @@ def _finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing th
     return emit(value)
 
 
+_WHOLE: Final = 1 << 63
 _FIRST: Final = [tokens.token(number) for number in range(256)]
 
 
