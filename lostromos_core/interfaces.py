@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_check
 from lostromos_core import errors, firstlook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 Json: TypeAlias = Any
 """Plain data: None, bool, int, float, str, and lists and string-keyed dicts of these."""
@@ -87,6 +87,10 @@ class Resource:
         """The ``metadata`` of ``data``, empty if there is none."""
         found: Mapping[str, Json] = self.data.get("metadata") or {}
         return found
+
+
+CONTROL_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
+"""Begin the labels and annotations that tell the operator what to do, and those that it writes itself."""
 
 
 @final
@@ -382,6 +386,17 @@ class Renderer(Protocol):
 
     def render(self, resource: Resource, context: Context) -> Rendered:
         """Render, or raise RenderError with the place."""
+
+
+def render(renderer: Renderer, resource: Resource, context: Context) -> Rendered | Awaitable[Rendered]:
+    """Render in an event loop, to be awaited if it is an awaitable.
+
+    A renderer that may take long has a coroutine ``render_in_turns``, with the parameters of ``render``, which does not
+    take the loop from others meanwhile.
+    """
+    begin: Callable[[Resource, Context], Rendered | Awaitable[Rendered]]
+    begin = getattr(renderer, "render_in_turns", renderer.render)
+    return begin(resource, context)
 
 
 @runtime_checkable

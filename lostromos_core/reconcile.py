@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 import structlog
 
 from lostromos_core import errors, interfaces, journal
+from lostromos_core.templates import budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -166,11 +167,12 @@ def _is_paused(resource: interfaces.Resource) -> bool:
 
 async def _render(parts: Parts, resource: interfaces.Resource) -> interfaces.Rendered:
     def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> Any:  # noqa: ANN401 - or awaitable
-        return parts.renderer.render(resource, dataclasses.replace(parts.context, lookup=find))
+        return interfaces.render(parts.renderer, resource, dataclasses.replace(parts.context, lookup=find))
 
     if parts.lookups is not None:
-        return await parts.lookups.render(resource, render)
-    rendered: Any = parts.renderer.render(resource, parts.context)
+        with budget.rendering():  # of all rounds together
+            return await parts.lookups.render(resource, render)
+    rendered: Any = interfaces.render(parts.renderer, resource, parts.context)
     found: interfaces.Rendered = await rendered if inspect.isawaitable(rendered) else rendered
     return found
 

@@ -97,7 +97,7 @@ class HelmTemplateRenderer:
     async def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
         """The chart's objects for this resource; raises RenderError, RefusedError with the chart's file."""
         self._keys.add(resource.key)
-        made: Any = self._values.render(resource, context)
+        made: Any = interfaces.render(self._values, resource, context)
         rendered: interfaces.Values = await made if inspect.isawaitable(made) else made
         if rendered.waiting:
             unit = interfaces.Unit("values", waiting=rendered.waiting)
