@@ -87,7 +87,7 @@ class HelmApplier:
         self._orders = orders.Orders(self._chart, self._charts, self._helm, runtime.controller, options)
         spaces = {*runtime.namespaces, *([options.namespace] if options.namespace and runtime.namespaces else [])}
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
-        seal = seals.Seals(kube, self._helm.home)
+        seal = seals.Seals(kube, self._helm.home, seals.own_namespace(kube))
         self._care = lookafter.Care(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
         self._operations = operations.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
         self._removal = removal.Removal(kube, self._releases, self._operations, seal, options)

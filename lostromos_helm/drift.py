@@ -97,21 +97,20 @@ class Drift:
                 if not _is_another(error) or attempt == _TRIES:
                     raise
 
-    async def refuse_foreign(self, items: Sequence[manifest.Item], place: releases.Place) -> None:
-        """Raise RefusedError if one of these objects is there and not the release's; raises ApiError.
+    async def refuse_foreign(self, item: manifest.Item, place: releases.Place, *, proven: bool) -> None:
+        """Raise RefusedError if an object is there and not the release's; raises ApiError.
 
-        They stand in what is not proven, so none outside of the release's namespace is adopted.
+        Of what is not ``proven``, nothing outside of the release's namespace is adopted.
         """
-        for item in items:
-            ref = item.ref
-            try:
-                kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
-            except discovery.NoSuchKindError:
-                continue
-            near = kind.namespaced and ref.namespace == place[0]
-            there = await requests.read(self._kube, await self._path(item), str(ref))
-            if there is not None and not (near and self._adopt) and not live.belongs(there, place):
-                raise _foreign(item, there)
+        ref = item.ref
+        try:
+            kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        except discovery.NoSuchKindError:
+            return
+        adopt = self._adopt and (proven or (kind.namespaced and ref.namespace == place[0]))
+        there = None if adopt else await requests.read(self._kube, await self._path(item), str(ref))
+        if there is not None and not live.belongs(there, place):
+            raise _foreign(item, there)
 
     def _refuse_foreign(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any]) -> None:
         if not self._adopt and not live.belongs(there["metadata"], place):

@@ -134,13 +134,17 @@ class Care:
         Helm believes what stands in the release's Secret: it deletes what a chart does not make any more, and changes
         what it makes, without asking whose it is.
         """
-        doubtful = [item for item in before.doubtful if not self._is_seen(item, order.place)]
-        await self._drift.refuse_foreign(doubtful, order.place)
+        doubtful = {item.ref.key for item in before.doubtful}
+        items = {**before.serving, **{item.ref.key: item for item in before.doubtful}}
+        for key, item in items.items():
+            if not self._is_seen(item, order.place):
+                await self._drift.refuse_foreign(item, order.place, proven=key not in doubtful)
 
     def _is_seen(self, item: manifest.Item, place: releases.Place) -> bool:
         """Whether the watch has an object, as the release's."""
-        seen = self._live.get(item.ref.key)
-        return seen is not None and seen.place == place
+        everywhere = dataclasses.replace(item.ref, namespace="")
+        found = (self._live.get(ref.key) for ref in (item.ref, everywhere))
+        return any(seen is not None and seen.place == place for seen in found)
 
     async def remove_leftovers(self, before: content.Before, made: content.Content, place: releases.Place) -> None:
         """Delete what revisions that failed have left behind: Helm looks at the last good one only."""

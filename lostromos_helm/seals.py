@@ -42,6 +42,15 @@ _GIVEN_UP: Final = frozenset({400, 403, 404, 405, 422})
 _log = structlog.get_logger("lostromos.helm")
 
 
+def own_namespace(kube: client.Kube) -> str:
+    """Return where the operator itself runs; empty outside of a cluster."""
+    if kube.kubeconfig or os.environ.get("KUBECONFIG"):
+        return ""
+    with contextlib.suppress(OSError):
+        return _IN_CLUSTER.read_text().strip()
+    return ""
+
+
 def digest_of(release: Mapping[str, Any]) -> str:
     """Return the digest of what Helm acts on: the manifest, and the hooks."""
     kept = [{key: hook.get(key) for key in _HOOK} for hook in hooks_of(release)]
@@ -58,11 +67,15 @@ def hooks_of(release: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 @final
 class Seals:
-    """Seals and proves releases. ``folder`` is where the key lies if the operator runs outside of a cluster."""
+    """Seals and proves releases.
 
-    def __init__(self, kube: client.Kube, folder: pathlib.Path) -> None:
+    ``namespace`` is the operator's own, where the key lies; if it runs outside of a cluster, that is in ``folder``.
+    """
+
+    def __init__(self, kube: client.Kube, folder: pathlib.Path, namespace: str = "") -> None:
         self._kube = kube
         self._folder = folder
+        self._namespace = namespace
         self._key: bytes | None = None
         self._looked = False
         self._lock = asyncio.Lock()
@@ -100,18 +113,9 @@ class Seals:
     async def _find_key(self) -> bytes | None:
         async with self._lock:
             if not self._looked:
-                namespace = self._own_namespace()
-                self._key = await self._in_secret(namespace) if namespace else self._in_file()
+                self._key = await self._in_secret(self._namespace) if self._namespace else self._in_file()
                 self._looked = True
             return self._key
-
-    def _own_namespace(self) -> str:
-        """Where the operator itself runs; empty outside of a cluster."""
-        if self._kube.kubeconfig or os.environ.get("KUBECONFIG"):
-            return ""
-        with contextlib.suppress(OSError):
-            return _IN_CLUSTER.read_text().strip()
-        return ""
 
     async def _in_secret(self, namespace: str) -> bytes | None:
         """The key in the operator's namespace, made if there is none; None if that is not allowed."""

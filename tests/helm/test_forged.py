@@ -313,8 +313,12 @@ def test_somebodys_object_in_the_place_of_one_that_is_gone_is_not_taken_over(wor
     with operator:
         wait(lambda: "app-web-a is there and does not belong to the release" in world.message("web"))
         assert world.data("app-web-a") == {"text": "theirs"}
+        world.update("web", text="two")  # Helm itself would not ask whose it is
+        wait(lambda: "revision 1 still serves" in world.message("web"))
+        assert "app-web-a is there and does not belong to the release" in world.message("web")
+        assert world.data("app-web-a") == {"text": "theirs"}
         world.api.delete(world.map_path("app-web-a"))
-        wait(lambda: world.data("app-web-a") == {"text": "one"}, timeout=90)
+        wait(lambda: world.data("app-web-a") == {"text": "two"}, timeout=90)
 
 
 def test_why_an_uninstall_fails_is_said_with_the_object(world: World) -> None:
