@@ -153,6 +153,8 @@ class HelmApplier:
             return found, await self._care.try_out(found, order)
         results = await self._care.look(found, self._newest(order), order)
         if found.suspect:
+            if known.failed and known.failed.leaves_alone(order.digest, time.monotonic()):
+                raise making.LeftAloneError
             _log.warning(
                 "an object differs from what the release's Secret says, and it is not proven that Helm wrote that for "
                 "us; the release is upgraded",

@@ -6,7 +6,6 @@ been taken out: the operator's variables and the Secrets that went into the valu
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -94,11 +93,10 @@ def _explained(
 
 def _withheld(error: errors.LostromosError, action: str) -> errors.LostromosError:
     """The same kind of error, without a word of Helm's."""
-    plain = copy.copy(error)
-    plain.args = (f"{action}: {hiding.WITHHELD}",)
-    if isinstance(plain, errors.RenderError | errors.ApiError):
-        plain.message = plain.args[0]
-    return plain
+    error.args = (f"{action}: {hiding.WITHHELD}",)
+    if isinstance(error, errors.RenderError | errors.ApiError):
+        error.message = error.args[0]
+    return error
 
 
 def is_misfit(done: process.Completed) -> bool:

@@ -98,8 +98,8 @@ class Maker:
                 raise
             return await self.bring(order, known, again=again)  # which knows of the other one now
         made = known.content = await content.of(answer, order.place, before, order.secrets)
-        await self._care.remove_leftovers(before, made, order.place)
         if not self._kube.dry_run:
+            await self._care.remove_leftovers(before, made, order.place)
             await self._releases.arrive(order.place, made.revision)
             await self._seal(order, made)
             await self._care.settle(made)

@@ -169,6 +169,8 @@ class Removal:
         self, place: releases.Place, items: Sequence[manifest.Item], history: Sequence[storage.Revision]
     ) -> None:
         """Delete the objects that name the release, the last first, and then the Secrets; raises ApiError."""
+        if self._kube.dry_run:
+            return
         for item in reversed(items):
             await delete(self._kube, item, place)
         for item in items if self._options.wait else ():

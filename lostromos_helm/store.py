@@ -39,8 +39,9 @@ class Store:
         if not _is_full(folder):
             return None
         now = self._clock()
-        with contextlib.suppress(OSError):  # a folder that cannot be written to is as good as one that can
-            os.utime(folder, (now, now))
+        if abs(now - _used(folder)) > IN_USE / 10:
+            with contextlib.suppress(OSError):  # a folder that cannot be written to is as good as one that can
+                os.utime(folder, (now, now))
         return folder
 
     def keep(self, digest: str, files: Mapping[str, bytes]) -> pathlib.Path:
@@ -60,8 +61,7 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
             if not _is_full(folder):
                 raise self._unwritable(error) from error
-        self.find(digest)
-        return folder
+        return self.find(digest) or folder
 
     def scratch(self, prefix: str) -> pathlib.Path:
         """Return a new folder beside the charts."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lostromos_core import errors, process
 from lostromos_helm import failures, hiding
 
 if TYPE_CHECKING:
@@ -112,11 +113,13 @@ def test_hiding_takes_no_time_whoever_chooses_secrets_and_messages(case: str) ->
 
 
 def test_too_much_to_hide_withholds_the_message_and_keeps_the_kind_of_error() -> None:
-    from lostromos_core import process  # noqa: PLC0415 - used here only
-
     hidden = hiding.Hidden([lines(5000)])
     assert hidden.hide("line 000001 of a certificate") == hiding.WITHHELD
     taken = process.Completed(1, b"", b"Error: INSTALLATION FAILED: cannot re-use a name that is still in use\n")
     found = failures.explain(taken, "install", hidden)
     assert isinstance(found, failures.NameTakenError)
     assert str(found) == f"install: {hiding.WITHHELD}"
+    forbidden = process.Completed(1, b"", b"Error: INSTALLATION FAILED: configmaps is forbidden: line 000001\n")
+    denied = failures.explain(forbidden, "install", hidden)
+    assert isinstance(denied, errors.ApiError)
+    assert (str(denied), denied.message, denied.status) == (str(found), str(found), 403)
