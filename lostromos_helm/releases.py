@@ -112,7 +112,10 @@ class Releases:
             await self.refresh(place)
 
     async def refresh(self, place: Place) -> list[storage.Revision]:
-        """The revisions of a release as they are now, whoever made them; ours are remembered. Raises ApiError."""
+        """The revisions of a release as they are now, whoever made them; ours are remembered.
+
+        Raises ApiError, ForgedError.
+        """
         found = [revision async for revision in storage.history(self._kube, *place)]
         ours = {revision.number: revision for revision in found if revision.owner}
         for old in self.of(place):
