@@ -167,7 +167,7 @@ class Config(pydantic.BaseModel):
         description="Environment variables that ${NAME} may use, with their defaults (null: required); or a list.",
     )
     workers: Annotated[int, pydantic.BeforeValidator(_no_bool)] = pydantic.Field(
-        default=16, ge=1, le=256, description="Resources that are reconciled at the same time."
+        default=16, ge=1, le=256, description="Resources of each controller that are reconciled at the same time."
     )
     identity: Annotated[str, pydantic.AfterValidator(identities.check)] = pydantic.Field(
         default="",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import structlog
 
-from lostromos_core import errors, firstlook, interfaces, reconcile
+from lostromos_core import complaints, errors, firstlook, interfaces, reconcile
 from lostromos_core.kube import lookups
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Controller:
             self._lookups,
             self.resync,
             knows=knows,
+            deadline=max(reconcile.DEADLINE, float(getattr(self._applier, "longest", 0.0))),
         )
 
 
@@ -136,11 +137,12 @@ class WatchState:
         self.trouble = ""
         self.keys: set[str] = set()
         self.first_look = firstlook.FirstLook()
+        self.complaints = complaints.Complaints()
 
 
 @final
 class _Bell:
-    """Rings for one controller, and says when its watch is in trouble, once."""
+    """Rings for one controller, and says when its watch is in trouble, once and again at long intervals."""
 
     def __init__(self, name: str, ring: Callable[[str], None], state: WatchState) -> None:
         self._log = _log.bind(controller=name)
@@ -162,8 +164,9 @@ class _Bell:
         self._state.first_look.synced()
 
     def trouble(self, message: str) -> None:
-        if message and message != self._state.trouble:
-            self._log.warning(message)
-        elif not message and self._state.trouble:
+        if message:
+            if self._state.complaints.is_news(message):
+                self._log.warning(message)
+        elif self._state.complaints.is_over():
             self._log.info("watching again")
         self._state.trouble = message

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_check
 from lostromos_core import errors, firstlook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 Json: TypeAlias = Any
 """Plain data: None, bool, int, float, str, and lists and string-keyed dicts of these."""
@@ -71,7 +71,7 @@ class Resource:
     ``key`` is unique within its Watcher (``namespace/name`` for Kubernetes). ``data`` is the whole of it as plain
     data. ``generation`` grows with every change that its author makes (0 if the source does not count). ``deleting``
     is true when it shall be cleaned up: from the moment somebody asked to delete it, or when it left the selection.
-    ``unreadable`` says why its data cannot be read, if so; ``data`` then holds no more than metadata.
+    ``unreadable`` says why its data cannot be read, if so; ``data`` then holds no more than metadata and status.
     """
 
     key: str
@@ -87,6 +87,10 @@ class Resource:
         """The ``metadata`` of ``data``, empty if there is none."""
         found: Mapping[str, Json] = self.data.get("metadata") or {}
         return found
+
+
+CONTROL_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
+"""Begin the labels and annotations that tell the operator what to do, and those that it writes itself."""
 
 
 @final
@@ -384,6 +388,17 @@ class Renderer(Protocol):
         """Render, or raise RenderError with the place."""
 
 
+def render(renderer: Renderer, resource: Resource, context: Context) -> Rendered | Awaitable[Rendered]:
+    """Render in an event loop, to be awaited if it is an awaitable.
+
+    A renderer that may take long has a coroutine ``render_in_turns``, with the parameters of ``render``, which does not
+    take the loop from others meanwhile.
+    """
+    begin: Callable[[Resource, Context], Rendered | Awaitable[Rendered]]
+    begin = getattr(renderer, "render_in_turns", renderer.render)
+    return begin(resource, context)
+
+
 @runtime_checkable
 class Applier(Protocol):
     """Makes the target be what was rendered, on behalf of a resource, which owns what is applied."""
@@ -393,7 +408,10 @@ class Applier(Protocol):
         """Which kind of Rendered it takes."""
 
     async def apply(self, owner: Resource, rendered: Rendered) -> Applied:
-        """Apply; idempotent. One object's failure is an ObjectResult, not an exception."""
+        """Apply; idempotent. One object's failure is an ObjectResult, not an exception.
+
+        It is cancelled after 10 minutes, or after as many seconds as the attribute ``longest`` says, if that is more.
+        """
 
     async def delete(self, key: str, owner: Resource | None) -> Applied:
         """The owner is going (or gone: None): remove what was applied for it; ``remaining`` is 0 when that is done."""

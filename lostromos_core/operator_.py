@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import functools
 import itertools
 import signal
 import sys
@@ -37,6 +36,8 @@ RESTART_WATCH = 5.0
 
 Key: TypeAlias = tuple[str, str]
 """Controller name and resource key."""
+Queues: TypeAlias = "Mapping[str, workqueue.WorkQueue[str]]"
+"""The queue of each controller."""
 
 
 @final
@@ -59,9 +60,10 @@ class Operator:
 
     ``vars`` are the variables that templates see, or a function that gets them from the cluster at start. ``kube``
     is the connection to use; the operator opens one of its own otherwise, and closes what it opened. ``workers``
-    is how many resources are reconciled at the same time, 1 to 256. ``identity`` is which operator this is: what it
-    looks after is left alone by others, and two of one identity do not work at the same time; by default it is that
-    of the Pod's Deployment, or of the user, the machine and the program. Raises ConfigError for what cannot work.
+    is how many resources of each controller are reconciled at the same time, 1 to 256. ``identity`` is which operator
+    this is: what it looks after is left alone by others, and two of one identity do not work at the same time; by
+    default it is that of the Pod's Deployment, or of the user, the machine and the program. Raises ConfigError for
+    what cannot work.
     """
 
     def __init__(  # noqa: PLR0913 - what an operator consists of
@@ -118,9 +120,9 @@ class Operator:
         """Reconcile everything that exists once, and return how it went. An Operator runs once: then make another."""
         self._results = {}
         with _signals(self.stop):
-            async with self._running() as queue:
+            async with self._running() as queues:
                 await self._until_known()
-                join = asyncio.create_task(queue.join())
+                join = asyncio.create_task(_join(queues))
                 stop = asyncio.create_task(self._stop.wait())
                 await asyncio.wait({join, stop}, return_when=asyncio.FIRST_COMPLETED)
                 join.cancel()
@@ -136,8 +138,11 @@ class Operator:
             await asyncio.sleep(0.02)
 
     @contextlib.asynccontextmanager
-    async def _running(self) -> Any:  # noqa: ANN401 - an async generator of the queue
-        """Watchers and workers, from start to a bounded end."""
+    async def _running(self) -> Any:  # noqa: ANN401 - an async generator of the queues
+        """Watchers and workers, from start to a bounded end.
+
+        Each controller has a queue and workers of its own: one that waits for a slow program delays no other.
+        """
         if self._ran:
             msg = "an Operator runs once; make another"
             raise errors.LostromosError(msg)
@@ -145,16 +150,17 @@ class Operator:
         kube = self._kube or client.Kube()
         registry = self._registry or plugins.load()
         try:
-            queue: workqueue.WorkQueue[Key] = workqueue.WorkQueue(_group_of)
+            queues: Queues = {name: workqueue.WorkQueue(_group_of) for name in self._controllers}
             own = presence.Presence(kube, self._identity, lost=self._lose)
-            parts = await self._unless_stopped(self._start(kube, registry, queue, own))
-            watches = [asyncio.create_task(self._watch(name, queue), name=f"watch {name}") for name in parts]
+            parts = await self._unless_stopped(self._start(kube, registry, queues, own))
+            watches = [asyncio.create_task(self._watch(name, queues[name]), name=f"watch {name}") for name in parts]
             workers = [
-                asyncio.create_task(self._work(queue, parts, registry), name=f"worker {number}")
-                for number in range(self._workers if parts else 0)
+                asyncio.create_task(self._work(queues[name], one, registry), name=f"worker {number} of {name}")
+                for name, one in parts.items()
+                for number in range(self._workers)
             ]
             try:
-                yield queue
+                yield queues
             finally:
                 await self._shut_down(watches, workers)
                 await own.give_back()
@@ -191,7 +197,7 @@ class Operator:
         self,
         kube: client.Kube,
         registry: plugins.Registry,
-        queue: workqueue.WorkQueue[Key],
+        queues: Queues,
         own: presence.Presence,
     ) -> dict[str, reconcile.Parts]:
         parts = {}
@@ -199,7 +205,7 @@ class Operator:
             runtime = interfaces.Runtime(
                 controller=name,
                 kube=kube,
-                ring=functools.partial(_ring, queue, name),
+                ring=queues[name].add,
                 namespaces=controller.namespaces,
                 dry_run=kube.dry_run,
                 operator=str(self._identity),
@@ -219,12 +225,12 @@ class Operator:
             _log.info("controller started", controller=name)
         return parts
 
-    async def _watch(self, name: str, queue: workqueue.WorkQueue[Key]) -> None:
+    async def _watch(self, name: str, queue: workqueue.WorkQueue[str]) -> None:
         """Run one controller's watcher; a plug-in that fails is started again, and the others go on."""
         state = self._states[name]
         while True:
             try:
-                await self._controllers[name].watch(functools.partial(_ring, queue, name), state)
+                await self._controllers[name].watch(queue.add, state)
                 _log.error("the watcher ended, it will be started again", controller=name)
                 state.trouble = "the watcher ended"
             except asyncio.CancelledError:
@@ -237,9 +243,7 @@ class Operator:
                 state.trouble = f"the watcher failed: {_cause(error)}"
             await asyncio.sleep(RESTART_WATCH)
 
-    async def _work(
-        self, queue: workqueue.WorkQueue[Key], parts: Mapping[str, reconcile.Parts], registry: plugins.Registry
-    ) -> None:
+    async def _work(self, queue: workqueue.WorkQueue[str], parts: reconcile.Parts, registry: plugins.Registry) -> None:
         """Take keys and reconcile them, one at a time, until cancelled.
 
         Whatever one of them raises or lets out, the worker goes on: it would be missed for good, in silence.
@@ -247,21 +251,21 @@ class Operator:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - we are in one
         while not self._stop.is_set():
-            name, key = await queue.take()
+            key = await queue.take()
             self._busy.add(task)
             outcome = interfaces.Outcome.again()
             try:
-                result = await self._reconcile(parts[name], key, registry)
+                result = await self._reconcile(parts, key, registry)
                 outcome = result.outcome
             except asyncio.CancelledError:
                 if reconcile.is_cancelled():
                     raise
-                _log.exception("unexpected error: a cancellation from within", controller=name, resource=key)
+                _log.exception("unexpected error: a cancellation from within", controller=parts.name, resource=key)
             except Exception:  # noqa: BLE001 - see above
-                _log.exception("unexpected error, the resource is tried again", controller=name, resource=key)
+                _log.exception("unexpected error, the resource is tried again", controller=parts.name, resource=key)
             finally:
                 self._busy.discard(task)
-                queue.let_go((name, key), outcome)
+                queue.let_go(key, outcome)
 
     async def _reconcile(self, parts: reconcile.Parts, key: str, registry: plugins.Registry) -> reconcile.Result:
         started = time.monotonic()
@@ -327,14 +331,16 @@ def _refuse_overlap(controllers: Sequence[controllers_.Controller]) -> None:
             raise errors.ConfigError(msg)
 
 
-def _ring(queue: workqueue.WorkQueue[Key], name: str, key: str) -> None:
-    queue.add((name, key))
+async def _join(queues: Queues) -> None:
+    """Wait until no queue has anything to do; one may add to another while it is waited for."""
+    while any(queue.depth for queue in queues.values()):
+        for queue in queues.values():
+            await queue.join()
 
 
-def _group_of(key: Key) -> Key:
-    """Fairness: controllers take turns, and namespaces within them."""
-    name, resource = key
-    return name, resource.rpartition("/")[0]
+def _group_of(key: str) -> str:
+    """Fairness: namespaces take turns."""
+    return key.rpartition("/")[0]
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 import structlog
 
 from lostromos_core import errors, interfaces, journal
+from lostromos_core.templates import budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ LAST_WORDS = 2.5
 PAUSE = "lostromos.dev/pause"
 """Annotation of a resource: ``true`` lets everything be as it is, until it is gone. Deletion goes on."""
 PAUSED = f"nothing is done until the annotation {PAUSE} is removed"
+DEADLINE = 600.0
+"""Seconds that a reconcile may take, if its applier needs no more; what hangs would hold its worker for ever."""
 SAID = 3
 """How many of the things that are waited for are named in one message."""
 
@@ -53,6 +56,7 @@ class Parts:
     """What a controller consists of, to a reconcile. ``review`` returns why an apply is forbidden, for each policy.
 
     ``knows`` says whether the source of a key has been read: before that, a key that is not found is not gone.
+    ``deadline``: seconds that a reconcile may take.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Parts:
     resync: float = 0.0
     journal: journal.Journal = dataclasses.field(default_factory=journal.Journal)
     knows: Callable[[str], bool] = lambda _key: True
+    deadline: float = DEADLINE
 
 
 @final
@@ -82,10 +87,18 @@ async def reconcile(parts: Parts, key: str) -> Result:
     log = _log.bind(controller=parts.name, resource=key)
     resource: interfaces.Resource | None = None
     try:
-        resource = await parts.watcher.get(key)
-        if resource is None and not parts.knows(key):
-            return Result(interfaces.Outcome.again())
-        result = await _step(parts, key, resource)
+        async with asyncio.timeout(parts.deadline) as deadline:
+            resource = await parts.watcher.get(key)
+            if resource is None and not parts.knows(key):
+                return Result(interfaces.Outcome.again())
+            result = await _step(parts, key, resource)
+    except TimeoutError as error:
+        if deadline.expired():
+            log.exception("the reconcile took too long and was ended", seconds=parts.deadline)
+            result = _failed(resource, _too_long(parts.deadline))
+        else:
+            log.exception("a bug: the reconcile failed with an unexpected error")
+            result = _failed(resource, _unexpected(error))
     except asyncio.CancelledError as error:
         if is_cancelled():
             await _report_interruption(parts, resource)
@@ -154,11 +167,12 @@ def _is_paused(resource: interfaces.Resource) -> bool:
 
 async def _render(parts: Parts, resource: interfaces.Resource) -> interfaces.Rendered:
     def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> Any:  # noqa: ANN401 - or awaitable
-        return parts.renderer.render(resource, dataclasses.replace(parts.context, lookup=find))
+        return interfaces.render(parts.renderer, resource, dataclasses.replace(parts.context, lookup=find))
 
     if parts.lookups is not None:
-        return await parts.lookups.render(resource, render)
-    rendered: Any = parts.renderer.render(resource, parts.context)
+        with budget.rendering():  # of all rounds together
+            return await parts.lookups.render(resource, render)
+    rendered: Any = interfaces.render(parts.renderer, resource, parts.context)
     found: interfaces.Rendered = await rendered if inspect.isawaitable(rendered) else rendered
     return found
 
@@ -272,6 +286,12 @@ def _reason(error: errors.LostromosError) -> str:
         errors.ProcessError: "ProcessFailed",
     }
     return next((name for kind, name in names.items() if isinstance(error, kind)), "Failed")
+
+
+def _too_long(seconds: float) -> errors.LostromosError:
+    failure = errors.LostromosError(f"it took longer than {seconds:.0f} seconds, and was ended; it is tried again")
+    failure.retryable = True
+    return failure
 
 
 def _unexpected(error: BaseException) -> errors.LostromosError:

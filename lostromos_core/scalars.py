@@ -21,7 +21,8 @@ _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 
 _OLD_BOOL = re.compile(r"y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
 _OLD_OCTAL = re.compile(r"[-+]?0[0-9_]+")
-_OLD_NUMBER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F]*_[0-9a-fA-F_]*|[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?)")
+# Values come here, too, so no pattern may try one text in more ways than it has characters.
+_OLD_NUMBER = re.compile(r"[-+]?(?:0b[01_]+|0x(?=[0-9a-fA-F]*_)[0-9a-fA-F_]*|[0-9](?=[0-9]*_)[0-9_]*(?:\.[0-9_]*)?)")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"

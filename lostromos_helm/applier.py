@@ -7,76 +7,42 @@ a resource whose release is as it shall be costs no process and no request.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
-import math
 import time
-from typing import TYPE_CHECKING, Any, Unpack, final
+from typing import TYPE_CHECKING, Unpack, final
 
 import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import claims, client, config_maps, inventory, marks
 from lostromos_helm import (
+    attempts,
     binary,
     charts,
     content,
-    failures,
+    hiding,
     lookafter,
+    making,
+    naming,
     operations,
     orders,
     owners,
-    plan,
     references,
     releases,
+    removal,
+    seals,
     settings,
     storage,
-    values,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 
 SWEEP = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
-AFTER_KILL = 0.5
-FIRST_RETRY = 5.0
-LAST_RETRY = 600.0
-"""Seconds until a release that failed is tried again: each time twice as long."""
-
-
-@final
-@dataclasses.dataclass(slots=True)
-class _Known:
-    """What we remember of one owner. ``asked`` is the last request to apply everything again."""
-
-    owner: interfaces.ObjectRef
-    owner_id: str
-    place: releases.Place
-    asked: str | None = None
-    content: content.Content | None = None
-    failed: _Failed | None = None
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Failed:
-    """What failed last, how, how often, and when (monotonic) it is tried again.
-
-    What no retry can help as such is tried again too: the reason may be something else on the cluster, and go away.
-    ``looked_at``: nothing was tried, so it costs nothing to look again before.
-    """
-
-    digest: str
-    message: str
-    objects: tuple[interfaces.ObjectResult, ...]
-    retryable: bool
-    times: int
-    until: float
-    looked_at: bool
 
 
 @final
@@ -93,17 +59,23 @@ class HelmApplier:
     def __init__(self, chart: str | references.Reference = "", **options: Unpack[settings.Keywords]) -> None:
         self._options = settings.Settings(**options)
         self._chart = orders.chart(chart, self._options)
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, making.Known] = {}
         self._keys: dict[str, str] = {}
-        self._taken: set[releases.Place] = set()
         self._busy: set[releases.Place] = set()
         self._helm: binary.Helm
         self._charts: charts.Charts
         self._releases: releases.Releases
         self._care: lookafter.Care
+        self._removal: removal.Removal
+        self._maker: making.Maker
         self._operations: operations.Operations
         self._inventory: inventory.Inventory
         self._owners: owners.Owners
+
+    @property
+    def longest(self) -> float:
+        """Seconds that one apply may take: several operations, each as long as Helm may take, and time to recover."""
+        return 4 * self._options.timeout
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Find Helm, read the chart and connect; raises ConfigError."""
@@ -121,11 +93,17 @@ class HelmApplier:
         self._orders = orders.Orders(self._chart, self._charts, self._helm, runtime.controller, options)
         spaces = {*runtime.namespaces, *([options.namespace] if options.namespace and runtime.namespaces else [])}
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
-        self._care = lookafter.Care(kube, options, everywhere=not spaces, changed=self._objects_changed)
+        seal = seals.Seals(kube, self._helm.home, seals.own_namespace(kube))
+        self._care = lookafter.Care(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
         self._operations = operations.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
+        self._removal = removal.Removal(kube, self._releases, self._operations, seal, options)
         self._inventory = config_maps.choose(runtime, namespace=options.inventory_namespace, finalizer="auto")
         self._claims = claims.Claims(kube, runtime.controller, runtime.operator)
         self._owners = owners.Owners(self._releases, self._inventory)
+        self._maker = making.Maker(
+            kube, runtime.controller, options, known=self._releases, run=self._operations, care=self._care,
+            remove=self._removal, seal=seal, whose=self._owners,
+        )  # fmt: skip
         kube.background(self._charts.look, name="look for changed charts")
         if self._inventory.of_kubernetes:
             kube.background(self._look_for_orphans, name="sweep releases")
@@ -142,15 +120,16 @@ class HelmApplier:
         order = await self._orders.make(owner, rendered)
         await self._releases.ready(order.place[0])
         await self._look_elsewhere(owner)
-        spaces = {order.place[0], *(one.namespace for one in self._releases.owned_by(order.owner_id))}
-        await self._inventory.claim(owner, (), spaces, finalizer=True)
         known = self._remember(owner, order)
+        elsewhere = await self._elsewhere(order, known)
+        spaces = {order.place[0], *(one.namespace for one in elsewhere)}
+        await self._inventory.claim(owner, (), spaces, finalizer=True)
         self._busy.add(order.place)
         try:
-            found = await self._bring(order, known)
-        except _LaterError as later:
+            found, results = await self._make(order, known)
+        except making.LaterError as later:
             return self._waiting(order, later)
-        except _LeftAloneError:
+        except making.LeftAloneError:
             assert known.failed is not None  # noqa: S101 - that is why it is left alone
             return self._failed(order, known.failed)
         except errors.LostromosError as error:
@@ -158,17 +137,43 @@ class HelmApplier:
         finally:
             self._busy.discard(order.place)
         known.failed = None
+        applied = interfaces.Applied(tuple(results), status={"release": found.status})
+        if not applied.failed and not applied.waiting and not self._kube.dry_run:
+            for one in elsewhere:
+                _log.info("the release has another name now; the old one is removed", release=one.name)
+                place = one.namespace, one.name
+                await self._removal.uninstall(place, None, order.secrets)
+                await self._releases.refresh(place)
+        return applied
+
+    async def _make(
+        self, order: operations.Order, known: making.Known
+    ) -> tuple[content.Content, list[interfaces.ObjectResult]]:
+        """Bring the release about and look after its objects, once more if what it holds turns out not to be ours."""
+        asked = str((order.owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
+        again = known.asked is not None and asked != known.asked
+        found = await self._maker.bring(order, known, again=again)
+        known.asked = asked
         if self._kube.dry_run:
-            planned = await self._care.try_out(found, order)
-            return interfaces.Applied(tuple(planned), status={"release": found.status})
+            return found, await self._care.try_out(found, order)
+        results = await self._care.look(found, self._newest(order), order)
+        if found.suspect:
+            if known.failed and known.failed.leaves_alone(order.digest, time.monotonic()):
+                raise making.LeftAloneError
+            _log.warning(
+                "an object differs from what the release's Secret says, and it is not proven that Helm wrote that for "
+                "us; the release is upgraded",
+                release=order.name,
+            )
+            found = await self._maker.bring(order, known, again=True)
+            results = await self._care.look(found, self._newest(order), order)
+        return found, results
+
+    def _newest(self, order: operations.Order) -> storage.Revision:
         newest = self._releases.of(order.place)[-1]
         if not newest.ours:
-            self._runtime.ring(owner.key)  # somebody made another one while we were busy
-        results = await self._care.look(found, newest, order)
-        applied = interfaces.Applied(tuple(results), status={"release": found.status})
-        if not applied.failed and not applied.waiting:
-            await self._remove_others(order)
-        return applied
+            self._runtime.ring(order.owner.key)  # somebody made another one while we were busy
+        return newest
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
         """Uninstall what was made for an owner, or let go of it, and then let the owner go.
@@ -188,13 +193,9 @@ class HelmApplier:
         else:
             owner_id = known.owner_id if known else ""
             mine = await self._owners.left_by(key, known.owner if known else None)
-        results = []
+        results: list[interfaces.ObjectResult] = []
         for revision in mine:
-            ref = interfaces.ObjectRef(*content.RELEASE, revision.namespace, revision.name)
-            try:
-                await self._remove(revision)
-            except errors.LostromosError as error:
-                results.append(interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable))
+            results += await self._remove(revision, owner, known)
         if not results:
             if owner is not None:
                 await self._inventory.release(owner)
@@ -203,126 +204,56 @@ class HelmApplier:
             self._releases.forget(owner_id)
         return interfaces.Applied(tuple(results))
 
+    async def _remove(
+        self, revision: storage.Revision, owner: interfaces.Resource | None, known: making.Known | None
+    ) -> Sequence[interfaces.ObjectResult]:
+        """Remove a release of an owner, if that is expected there; what stands in the way."""
+        ref = owner.ref if owner else known.owner if known else self._owners.of(revision)
+        places = {self._place(ref)} if ref else set()
+        places |= {content.place_told(owner)} if owner else set()
+        place = revision.namespace, revision.name
+        remembered = known.content if known and known.place == place else None
+        try:
+            if await self._removal.is_expected(revision, places | (known.told if known else frozenset())):
+                await self._removal.remove(place, remembered, known.secrets if known else hiding.NOTHING)
+        except removal.RemovalError as error:
+            if error.objects:
+                return error.objects
+            return (self._stays(place, error),)
+        except errors.LostromosError as error:
+            return (self._stays(place, error),)
+        return ()
+
+    def _stays(self, place: releases.Place, error: errors.LostromosError) -> interfaces.ObjectResult:
+        ref = interfaces.ObjectRef(*content.RELEASE, *place)
+        return interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)
+
+    def _place(self, ref: interfaces.ObjectRef) -> releases.Place:
+        """Where the release of an owner is made now."""
+        namespace = self._options.namespace or ref.namespace
+        prefix = self._options.prefix_of(self._runtime.controller)
+        return namespace, naming.release_name(prefix, ref, namespace)
+
+    async def _elsewhere(self, order: operations.Order, known: making.Known) -> list[storage.Revision]:
+        """The releases that the owner had under other names, or in other places, as far as we know of them."""
+        others = [one for one in self._releases.owned_by(order.owner_id) if (one.namespace, one.name) != order.place]
+        return [one for one in others if await self._removal.is_expected(one, known.told)]
+
     async def _look_elsewhere(self, owner: interfaces.Resource) -> None:
         """Know the releases that the owner has where none are made any more; raises ApiError."""
-        spaces = {*self._inventory.hints(owner).namespaces, content.namespace_told(owner)} - {""}
+        spaces = {*self._inventory.hints(owner).namespaces, content.place_told(owner)[0]} - {""}
         for space in sorted(spaces):
             await self._releases.look(space, marks.set_id(owner.ref))
 
-    def _remember(self, owner: interfaces.Resource, order: operations.Order) -> _Known:
+    def _remember(self, owner: interfaces.Resource, order: operations.Order) -> making.Known:
         known = self._known.get(owner.key)
         if known is None or (known.owner_id, known.place) != (order.owner_id, order.place):
-            known = self._known[owner.key] = _Known(owner.ref, order.owner_id, order.place)
+            known = self._known[owner.key] = making.Known(owner.ref, order.owner_id, order.place)
+        known.told |= {content.place_told(owner)}
+        known.secrets = order.secrets
         self._owners.learn(owner.ref)
         self._keys[order.owner_id] = owner.key
         return known
-
-    async def _bring(self, order: operations.Order, known: _Known) -> content.Content:
-        """Do what is to be done about the release, and say what it consists of; raises what keeps us from it."""
-        asked = str((order.owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
-        again = known.asked is not None and asked != known.asked
-        history = self._releases.of(order.place)
-        if not history and (self._options.adopt or order.place in self._taken):
-            history = await self._releases.refresh(order.place)
-            self._taken.discard(order.place)
-        adopt = await self._adopts(order, history)
-        # Whatever another controller made is made again, so that it carries our labels, and the watch has it.
-        other = bool(history) and history[-1].controller != self._runtime.controller
-        decision = plan.decide(
-            history, owner=order.owner_id, digest=order.digest, adopt=adopt, again=again or other,
-            now=time.time(), patience=self._options.timeout,
-        )  # fmt: skip
-        step = decision.step
-        if step is plan.Step.REFUSE:
-            self._taken.add(order.place)
-            raise _NotOursError(decision.why)
-        if step is plan.Step.NOTHING:
-            known.asked = asked
-            return await self._content(order, known, history[-1])
-        if step is plan.Step.WAIT:
-            raise _LaterError(decision.why, decision.after)
-        if self._leaves_alone(order, known, again=again):
-            raise _LeftAloneError
-        try:
-            values.check_for(order.chart, order.rendered)
-        except errors.RenderError as error:
-            raise _MisfitError(str(error)) from error
-        before = await content.before(self._kube, history, known.content)
-        try:
-            answer = await self._run(order, step, history)
-        except failures.NameTakenError:
-            self._taken.add(order.place)
-            return await self._bring(order, known)
-        except errors.LostromosError:
-            await self._releases.refresh(order.place)
-            raise
-        known.asked = asked
-        made = known.content = content.of(answer, order.place, before, order.secrets)
-        await self._care.remove_leftovers(before, made, order.place)
-        if not self._kube.dry_run:
-            await self._releases.arrive(order.place, made.revision)
-            await self._care.settle(made)
-        return made
-
-    async def _adopts(self, order: operations.Order, history: Sequence[storage.Revision]) -> bool:
-        """Whether a release is taken over that is not the owner's: nobody else may have it. Raises ApiError."""
-        if not self._options.adopt or not history or history[-1].owner == order.owner_id:
-            return self._options.adopt
-        return await self._owners.is_abandoned(history[-1])
-
-    def _leaves_alone(self, order: operations.Order, known: _Known, *, again: bool) -> bool:
-        """Whether it failed before and is not to be tried now: later, or, if that cannot help, after a change."""
-        failed = known.failed
-        if failed is None or failed.digest != order.digest or failed.looked_at or again:
-            return False
-        return failed.until > time.monotonic()
-
-    async def _run(
-        self, order: operations.Order, step: plan.Step, history: Sequence[storage.Revision]
-    ) -> Mapping[str, Any]:
-        if step is plan.Step.INSTALL:
-            return await self._operations.install(order)
-        newest = history[-1]
-        if step is plan.Step.RECOVER:
-            await storage.mark_failed(self._kube, newest, "broken off; ended by Lostrómos")
-            _log.info("a release was left pending, it is recovered", release=order.name, revision=newest.number)
-        if step is plan.Step.REPLACE:
-            await self._uninstall(order.place)
-            return await self._operations.install(order)
-        return await self._operations.upgrade(order, newest.number + 1)
-
-    async def _content(self, order: operations.Order, known: _Known, revision: storage.Revision) -> content.Content:
-        """What a release that is as it shall be consists of: remembered, told by the status, or read."""
-        if known.content is None or known.content.revision != revision.number:
-            told = content.told(order.owner, revision)
-            known.content = told or await content.read(self._kube, revision, order.secrets)
-        return known.content
-
-    async def _remove(self, revision: storage.Revision) -> None:
-        """Uninstall a release, or let go of it."""
-        place = revision.namespace, revision.name
-        if self._options.on_delete == "orphan":
-            for one in self._releases.of(place):
-                await storage.let_go(self._kube, one)
-        else:
-            await self._uninstall(place)
-        await self._releases.refresh(place)
-
-    async def _uninstall(self, place: releases.Place) -> None:
-        try:
-            await self._operations.uninstall(place)
-        except errors.LostromosError:
-            if not await self._care.lacks_a_kind(place):
-                raise
-            await self._care.remove_by_hand(place)
-
-    async def _remove_others(self, order: operations.Order) -> None:
-        """The new release stands: those go that the owner had under other names, or in other places."""
-        for revision in self._releases.owned_by(order.owner_id):
-            if (revision.namespace, revision.name) != order.place:
-                _log.info("the release has another name now; the old one is removed", release=revision.name)
-                await self._uninstall((revision.namespace, revision.name))
-                await self._releases.refresh((revision.namespace, revision.name))
 
     def _as_a_whole(self, order: operations.Order, objects: tuple[interfaces.ObjectResult, ...]) -> interfaces.Applied:
         """Results that are about the release, and not about the objects that it should have."""
@@ -330,38 +261,27 @@ class HelmApplier:
         return interfaces.Applied(objects, status={"release": content.failed_status(order, history)})
 
     async def _failure(
-        self, order: operations.Order, known: _Known, error: errors.LostromosError
+        self, order: operations.Order, known: making.Known, error: errors.LostromosError
     ) -> interfaces.Applied:
         """A release that could not be made: which object is to blame, when to try again, and what still serves."""
-        before = known.failed
-        times = before.times + 1 if before and before.digest == order.digest else 1
-        first = AFTER_KILL if isinstance(error, failures.KilledError) else FIRST_RETRY
-        pause = math.inf if isinstance(error, _MisfitError) else min(LAST_RETRY, first * 2.0 ** min(times - 1, 10))
         objects = await self._care.blame(self._releases.of(order.place)[-1:], order)
-        retryable = any(one.retryable for one in objects) if objects else error.retryable
         known.content = None
-        said = failures.hide(str(error), order.secrets)
-        looked_at = isinstance(error, _NotOursError)
-        known.failed = _Failed(order.digest, said, objects, retryable, times, time.monotonic() + pause, looked_at)
-        _log.warning("the release failed", release=order.name, error=said, times=times)
+        said = order.secrets.hide(str(error))
+        known.failed = attempts.failed(
+            known.failed, order.digest, error, said=said, objects=objects,
+            looked_at=isinstance(error, making.NotOursError), now=time.monotonic(),
+        )  # fmt: skip
+        _log.warning("the release failed", release=order.name, error=said, times=known.failed.times)
         return self._failed(order, known.failed)
 
-    def _failed(self, order: operations.Order, failed: _Failed) -> interfaces.Applied:
-        """A failure as it is reported, the first time and until something changes."""
-        after = max(0.1, failed.until - time.monotonic()) if math.isfinite(failed.until) else None
+    def _failed(self, order: operations.Order, failed: attempts.Failed) -> interfaces.Applied:
+        """A failure as it is reported."""
         history = self._releases.of(order.place)
-        serving = next((one for one in reversed(history) if one.status == storage.DEPLOYED), None)
-        still = f"; revision {serving.number} still serves" if serving else ""
-        if failed.objects:
-            first = dataclasses.replace(failed.objects[0], after=after, message=f"{failed.objects[0].message}{still}")
-            objects = (first, *failed.objects[1:])
-        else:
-            ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
-            message = f"{failed.message}{still}"
-            objects = (interfaces.ObjectResult(ref, Action.FAILED, message, "", failed.retryable, after),)
-        return self._as_a_whole(order, objects)
+        serving = next((one.number for one in reversed(history) if one.status == storage.DEPLOYED), 0)
+        ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
+        return self._as_a_whole(order, failed.results(ref, serving, time.monotonic()))
 
-    def _waiting(self, order: operations.Order, later: _LaterError) -> interfaces.Applied:
+    def _waiting(self, order: operations.Order, later: making.LaterError) -> interfaces.Applied:
         """Somebody else is at work on the release."""
         ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
         return self._as_a_whole(order, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))
@@ -391,23 +311,3 @@ class HelmApplier:
                 break
         for key in list(self._owners.unseen(self._keys)):
             self._runtime.ring(key)
-
-
-class _LaterError(errors.LostromosError):
-    """Something else has to happen first."""
-
-    def __init__(self, message: str, after: float | None) -> None:
-        super().__init__(message)
-        self.after = after
-
-
-class _NotOursError(errors.RefusedError):
-    """The release is somebody else's."""
-
-
-class _MisfitError(errors.LostromosError):
-    """The values do not fit the chart's schema, and never will."""
-
-
-class _LeftAloneError(errors.LostromosError):
-    """It failed a moment ago, and is not tried now."""

@@ -65,7 +65,7 @@ class Helm:
     ) -> None:
         self._kube = kube
         self._wanted = binary
-        self._home = home
+        self.home = home
         self._timeout = timeout
         self._run = run
         self._places = asyncio.Semaphore(processes)
@@ -127,12 +127,12 @@ class Helm:
     def _environment(self) -> Mapping[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("HELM_")}
         own = {
-            "HELM_CACHE_HOME": str(self._home / "cache"),
-            "HELM_CONFIG_HOME": str(self._home / "config"),
-            "HELM_DATA_HOME": str(self._home / "data"),
-            "HELM_PLUGINS": str(self._home / "plugins"),
+            "HELM_CACHE_HOME": str(self.home / "cache"),
+            "HELM_CONFIG_HOME": str(self.home / "config"),
+            "HELM_DATA_HOME": str(self.home / "data"),
+            "HELM_PLUGINS": str(self.home / "plugins"),
             "HELM_DRIVER": "secret",
-            "KUBECACHEDIR": str(self._home / "kube"),
+            "KUBECACHEDIR": str(self.home / "kube"),
         }
         return {**_GO, **kept, **own}
 

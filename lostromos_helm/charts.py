@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import hashlib
-import json
-import os
 import pathlib
 import re
 import shutil
-import tarfile
-import tempfile
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Final, final
 
 import structlog
 import yaml
 
 from lostromos_core import errors
-from lostromos_helm import binary, goyaml
+from lostromos_helm import binary, chartfiles, goyaml, store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lostromos_helm import references
 
@@ -30,29 +28,22 @@ _log = structlog.get_logger("lostromos.helm")
 
 LOOK: Final = 2.0
 """Seconds between looks at charts that lie on this machine."""
-LARGEST: Final = 50_000_000
-"""Bytes of one chart."""
-_ABOUT: Final = frozenset({"Chart.yaml", "values.yaml", "values.schema.json"})
-_UNQUOTED: Final = re.compile(r"(?:^|[:\s-])\{\{-?\s*\.Values\.[\w.]+\s*-?\}\}(?!\S*[\"'])")
-"""A value that stands in YAML as it is: with no quotes around it, and through no function."""
+KEPT: Final = 1000
+"""Charts that are known without reading them again."""
+_ARCHIVE: Final = "chart.tgz"
 _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart in one state. ``path`` is what Helm is given, and never changes. ``schema`` is of its values.
-
-    Without the defaults, if they cannot be read, nothing can be held against a schema: that is left to Helm.
-    """
+    """One chart in one state. ``path`` is what Helm is given, and never changes."""
 
     path: pathlib.Path
     digest: str
     name: str
     version: str
     app_version: str
-    defaults: Mapping[str, Any]
-    schema: Mapping[str, Any] | None
 
 
 @final
@@ -76,28 +67,35 @@ class Charts:
 
     def __init__(self, helm: binary.Helm, cache: pathlib.Path, access: Access, changed: Callable[[], None]) -> None:
         self._helm = helm
-        self._cache = cache
+        self._store = store.Store(cache)
         self._access = access
         self._changed = changed
-        self._known: dict[references.Reference, tuple[object, Chart]] = {}
-        self._locks: dict[references.Reference, asyncio.Lock] = {}
+        self._known: collections.OrderedDict[references.Reference, tuple[object, Chart]] = collections.OrderedDict()
+        self._locks: weakref.WeakValueDictionary[references.Reference, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def get(self, reference: references.Reference) -> Chart:
         """A chart, fetched or read if it is not known; raises ConfigError, or ProcessError if it cannot be fetched."""
         if chart := self._at_hand(reference):
             return chart
-        async with self._locks.setdefault(reference, asyncio.Lock()):
+        lock = self._locks.setdefault(reference, asyncio.Lock())
+        async with lock:
             if chart := self._at_hand(reference):
                 return chart
             signature = _signature(reference.path) if reference.path else None
             chart = self._take(reference.path) if reference.path else await self._fetch(reference)
             self._known[reference] = signature, chart
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
             return chart
 
     def _at_hand(self, reference: references.Reference) -> Chart | None:
         """A chart that is known and still in the cache: somebody may have cleaned that up."""
         known = self._known.get(reference)
-        return known[1] if known is not None and known[1].path.exists() else None
+        if known is None or not known[1].path.exists():
+            return None
+        self._known.move_to_end(reference)
+        self._store.find(known[1].digest)
+        return known[1]
 
     async def look(self) -> None:
         """Look for changes of charts that lie on this machine, until cancelled."""
@@ -120,36 +118,38 @@ class Charts:
         return read.digest != chart.digest
 
     def _take(self, path: pathlib.Path) -> Chart:
-        """A chart of this machine, copied by its digest."""
+        """A chart of this machine, copied by its digest: what is kept is what the digest was made of."""
         if path.is_dir():
-            files = {file.relative_to(path).as_posix(): file for file in _files(path)}
+            files = chartfiles.read_all(path)
             if "Chart.yaml" not in files:
                 msg = f"chart: the folder {path} holds no Chart.yaml; name a chart's folder, or a .tgz file"
                 raise errors.ConfigError(msg)
             summed = hashlib.sha256()
-            for name, file in sorted(files.items()):
-                content = _read(file)
+            for name, content in sorted(files.items()):
                 summed.update(f"{len(name)} {name} {len(content)} ".encode() + content)
             digest = summed.hexdigest()
-            return _describe(self._keep(digest, lambda target: _copy(files, target / path.name)), digest)
+            kept = {f"{path.name}/{name}": content for name, content in files.items()}
+            return _describe(self._store.keep(digest, kept), digest)
         if not path.is_file():
             msg = f"chart: {path} does not exist; create it, or correct the path (relative to the configuration file)"
             raise errors.ConfigError(msg)
-        return self._keep_archive(_read(path))
+        return self._keep_archive(chartfiles.read(path))
 
     async def _fetch(self, reference: references.Reference) -> Chart:
         """A chart of a repository or registry, out of the cache if it was fetched before."""
-        noted = self._note(reference)
-        digest = _noted(noted)
-        if digest and _is_full(self._cache / digest):
-            return _describe(self._cache / digest, digest)
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._cache, prefix=".pull-") as scratch:
-            said = await self._pull(reference, scratch)
-            content = _read(_only_archive(scratch, reference))
+        name = hashlib.sha256(f"{reference}@{reference.digest}".encode()).hexdigest()
+        digest = self._store.noted(name)
+        if digest and (folder := self._store.find(digest)):
+            return _describe(folder, digest)
+        scratch = self._store.scratch(".pull-")
+        try:
+            said = await self._pull(reference, str(scratch))
+            content = chartfiles.read(_only_archive(str(scratch), reference))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         _check(reference, hashlib.sha256(content).hexdigest(), said)
         chart = self._keep_archive(content)
-        _write_at_once(noted, json.dumps({"chart": str(reference), "digest": chart.digest}).encode())
+        self._store.note(name, str(reference), chart.digest)
         if not reference.digest:
             _log.info("the chart was fetched; pin it by adding its digest", chart=f"{reference}@sha256:{chart.digest}")
         return chart
@@ -169,29 +169,7 @@ class Charts:
 
     def _keep_archive(self, content: bytes) -> Chart:
         digest = hashlib.sha256(content).hexdigest()
-        return _describe(self._keep(digest, lambda target: (target / "chart.tgz").write_bytes(content)), digest)
-
-    def _keep(self, digest: str, fill: Callable[[pathlib.Path], object]) -> pathlib.Path:
-        """The folder in the cache for a digest, made complete or not at all."""
-        folder = self._cache / digest
-        if not _is_full(folder):
-            self._cache.mkdir(parents=True, exist_ok=True)
-            scratch = pathlib.Path(tempfile.mkdtemp(dir=self._cache, prefix=".new-"))
-            try:
-                fill(scratch)
-                scratch.rename(folder)
-            except OSError as error:
-                shutil.rmtree(scratch, ignore_errors=True)
-                if not _is_full(folder):
-                    msg = (
-                        f"chart: the cache {self._cache} cannot be written: {error.strerror}; name another with `cache`"
-                    )
-                    raise errors.ConfigError(msg) from error
-        return folder
-
-    def _note(self, reference: references.Reference) -> pathlib.Path:
-        named = hashlib.sha256(f"{reference}@{reference.digest}".encode()).hexdigest()
-        return self._cache / "references" / f"{named}.json"
+        return _describe(self._store.keep(digest, {_ARCHIVE: content}), digest)
 
 
 def _only_archive(folder: str, reference: references.Reference) -> pathlib.Path:
@@ -200,19 +178,6 @@ def _only_archive(folder: str, reference: references.Reference) -> pathlib.Path:
     if len(found) != 1:
         raise errors.ProcessError(f"fetch the chart {reference}: helm brought {len(found)} archives, and not one")
     return found[0]
-
-
-def _noted(path: pathlib.Path) -> str:
-    """The digest that a note tells; empty if there is none that can be read."""
-    try:
-        return str(json.loads(path.read_bytes())["digest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def _is_full(folder: pathlib.Path) -> bool:
-    """Whether a chart's folder in the cache is there, with the chart."""
-    return folder.is_dir() and any(folder.iterdir())
 
 
 def _check(reference: references.Reference, digest: str, said: str) -> None:
@@ -229,60 +194,15 @@ def _check(reference: references.Reference, digest: str, said: str) -> None:
 
 def _describe(folder: pathlib.Path, digest: str) -> Chart:
     """What a chart in the cache says of itself; raises ConfigError."""
-    archive = folder / "chart.tgz"
+    archive = folder / _ARCHIVE
     path = archive if archive.is_file() else next(one for one in folder.iterdir() if one.is_dir())
-    texts = dict(_texts(path, _ABOUT.__contains__))
-    if not texts.get("Chart.yaml"):
+    text = dict(chartfiles.texts(path, "Chart.yaml".__eq__)).get("Chart.yaml")
+    if not text:
         msg = f"chart: {path} holds no Chart.yaml, so it is no chart"
         raise errors.ConfigError(msg)
-    about = _mapping(texts["Chart.yaml"], f"{path}/Chart.yaml")
-    schema = None
-    if texts.get("values.schema.json"):
-        try:
-            schema = json.loads(texts["values.schema.json"])
-        except ValueError as error:
-            raise errors.ConfigError(f"chart: {path}/values.schema.json is not JSON: {error}") from error
-    defaults: Mapping[str, Any] = {}
-    try:
-        defaults = _mapping(texts.get("values.yaml", ""), f"{path}/values.yaml")
-    except errors.ConfigError as error:
-        _log.warning("the chart's defaults cannot be read; only Helm checks its values", error=str(error))
-        schema = None
+    about = _mapping(text, f"{path}/Chart.yaml")
     name, version = str(about.get("name", "")), str(about.get("version", ""))
-    return Chart(path, digest, name, version, str(about.get("appVersion") or ""), defaults, schema)
-
-
-def _texts(path: pathlib.Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
-    """The files of a chart with a wanted name, and what is in them; raises ConfigError."""
-    if path.is_dir():
-        for file in _files(path):
-            name = file.relative_to(path).as_posix()
-            if wanted(name):
-                yield name, file.read_text(encoding="utf-8", errors="replace")
-        return
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                folder, _, name = member.name.partition("/")
-                if folder and wanted(name) and member.isfile() and member.size <= LARGEST:
-                    content = archive.extractfile(member)
-                    yield name, content.read().decode(errors="replace") if content else ""
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise errors.ConfigError(f"chart: {path} is no archive that can be read: {error}") from error
-
-
-def _is_template(name: str) -> bool:
-    return name.startswith("templates/") and name.endswith((".yaml", ".yml", ".tpl"))
-
-
-def unquoted(path: pathlib.Path) -> list[str]:
-    """The places of a chart's templates (file:line) at which a value is written without quotes, as far as they show."""
-    return [
-        f"{name}:{number}"
-        for name, text in sorted(_texts(path, _is_template))
-        for number, line in enumerate(text.splitlines(), 1)
-        if _UNQUOTED.search(line)
-    ]
+    return Chart(path, digest, name, version, str(about.get("appVersion") or ""))
 
 
 def _mapping(text: str, where: str) -> Mapping[str, Any]:
@@ -296,44 +216,10 @@ def _mapping(text: str, where: str) -> Mapping[str, Any]:
     return data or {}
 
 
-def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """All files below a folder, but hidden folders: version control, and the doubles of a mounted ConfigMap."""
-    for root, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (pathlib.Path(root, name) for name in files)
-
-
 def _signature(path: pathlib.Path) -> object:
     """What changes when a chart does, without reading it."""
-    files = _files(path) if path.is_dir() else [path]
+    files = chartfiles.of(path) if path.is_dir() else [path]
     try:
         return sorted((str(file), (found := file.stat()).st_mtime_ns, found.st_size, found.st_ino) for file in files)
     except OSError:
         return time.monotonic()
-
-
-def _read(path: pathlib.Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise errors.ConfigError(f"chart: cannot read {path}: {error.strerror}") from error
-    if len(content) > LARGEST:
-        raise errors.ConfigError(f"chart: {path} is larger than {LARGEST:,} bytes")
-    return content
-
-
-def _copy(files: Mapping[str, pathlib.Path], target: pathlib.Path) -> None:
-    for name, file in files.items():
-        _write(target / name, file.read_bytes())
-
-
-def _write_at_once(path: pathlib.Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old one, or the new."""
-    scratch = path.with_name(f".{path.name}-{os.getpid()}")
-    _write(scratch, content)
-    scratch.replace(path)
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import types
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import status as statuses
-from lostromos_helm import failures, manifest, storage
+from lostromos_helm import hiding, manifest, seals, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,9 @@ RELEASE: Final = ("helm.sh/v1", "Release")
 """What stands for a release as a whole where its objects are listed."""
 NOTES = 1000
 """Characters of a chart's notes that the status repeats."""
+LONG: Final = 64 * 1024
+"""Characters of a manifest that are read at once; a longer one is read in a thread, so that others go on."""
 _OF_CHART: Final = ("chart", "version", "appVersion", "notes")
-_NONE: Final[Mapping[str, str]] = types.MappingProxyType({})
 
 
 @final
@@ -41,7 +42,9 @@ class Content:
     """One revision of a release. ``items`` is None as long as only the identities of its objects are known.
 
     ``actions`` is what the last operation did with each, told once. ``checked``: how each object was when it was
-    last compared, and what differed and was left so.
+    last compared, and what differed and was left so. ``proven``: that is what Helm made for us; otherwise whoever may
+    write the release's Secret may have written it. ``digest`` is of what Helm would act on, and ``version`` that of the
+    Secret that is known to hold it, 0 if it is not known. ``suspect``: something differs from what is not proven.
     """
 
     revision: int
@@ -51,6 +54,10 @@ class Content:
     actions: dict[members.Key, interfaces.Action] = dataclasses.field(default_factory=dict)
     pruned: tuple[interfaces.ObjectRef, ...] = ()
     checked: dict[members.Key, Checked] = dataclasses.field(default_factory=dict)
+    proven: bool = False
+    digest: str = ""
+    version: int = 0
+    suspect: bool = False
 
     def planned(self) -> Iterator[interfaces.ObjectResult]:
         """What an operation would do with each object."""
@@ -63,15 +70,20 @@ class Content:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Before:
-    """What was there before an operation: the revision that served, and those that failed after it."""
+    """What was there before an operation: the revision that served, and those that failed after it.
+
+    ``doubtful`` are the objects that Helm would take for the release's, and that are not proven to be.
+    """
 
     serving: Mapping[members.Key, manifest.Item]
     failed: Mapping[members.Key, manifest.Item]
+    doubtful: tuple[manifest.Item, ...] = ()
 
 
-def of(release: Mapping[str, Any], place: releases.Place, before: Before, secrets: Mapping[str, str]) -> Content:
-    """What an operation has made, compared with what was there before. ``secrets``: see ``failures.hide``."""
-    made = _read(release, place, secrets)
+async def of(release: Mapping[str, Any], place: releases.Place, before: Before, secrets: hiding.Hidden) -> Content:
+    """What an operation has made, compared with what was there before. ``secrets``: see ``hiding``."""
+    made = await _read(release, place, secrets)
+    made.proven = True
     assert made.items is not None  # noqa: S101 - just read
     for key, item in made.items.items():
         old = before.serving.get(key)
@@ -105,9 +117,10 @@ def told(owner: interfaces.Resource, revision: storage.Revision) -> Content | No
     return None if failed or whole or not refs else Content(revision.number, refs, None, said)
 
 
-def namespace_told(owner: interfaces.Resource) -> str:
-    """Where a resource's status says that its release is; empty if it does not say."""
-    return str(_said(owner).get("namespace") or "")
+def place_told(owner: interfaces.Resource) -> releases.Place:
+    """Where a resource's status says that its release is; empty texts if it does not say."""
+    said = _said(owner)
+    return str(said.get("namespace") or ""), str(said.get("name") or "")
 
 
 def _said(owner: interfaces.Resource) -> Mapping[str, Any]:
@@ -116,34 +129,54 @@ def _said(owner: interfaces.Resource) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-async def read(kube: client.Kube, revision: storage.Revision, secrets: Mapping[str, str] = _NONE) -> Content:
-    """What Helm keeps of a revision; raises ApiError, RefusedError. ``secrets``: see ``failures.hide``."""
+async def read(
+    kube: client.Kube,
+    revision: storage.Revision,
+    secrets: hiding.Hidden = hiding.NOTHING,
+    seal: seals.Seals | None = None,
+) -> Content:
+    """What Helm keeps of a revision; raises ApiError, RefusedError. ``secrets``: see ``hiding``.
+
+    Without a ``seal`` nothing is proven.
+    """
     stored = await storage.load(kube, revision)
     if stored is None:
         msg = f"the release {revision.namespace}/{revision.name} has changed meanwhile"
         raise errors.ApiError(msg, status=0, retryable=True)
-    return _read(stored.release, (revision.namespace, revision.name), secrets)
+    found = await _read(stored.release, (revision.namespace, revision.name), secrets)
+    found.proven = seal is not None and await seal.proves(revision, stored.release)
+    return found
 
 
-async def before(kube: client.Kube, history: Sequence[storage.Revision], known: Content | None) -> Before:
-    """The objects of the revision that serves, and of those that failed after it; raises ApiError.
+async def before(
+    kube: client.Kube, history: Sequence[storage.Revision], known: Content | None, seal: seals.Seals
+) -> Before:
+    """The objects of the revision that serves, and of those that failed after it; raises ApiError, ForgedError.
 
-    ``known`` is a revision that need not be read.
+    ``known`` is a revision that need not be read, if its Secret has not changed.
     """
     serving: dict[members.Key, manifest.Item] = {}
     failed: dict[members.Key, manifest.Item] = {}
+    doubtful: dict[members.Key, manifest.Item] = {}
     for revision in reversed(history):
         try:
             same = known is not None and known.items and revision.ours and known.revision == revision.number
-            here = known if known and same else await read(kube, revision)
+            here = known if known and same else await read(kube, revision, seal=seal)
+            if here is known and known.version != revision.version:
+                held = await read(kube, revision, seal=seal)
+                here = known if held.digest == known.digest else held
             found = here.items or {}
+        except storage.ForgedError:
+            raise
         except (errors.RenderError, errors.RefusedError):
-            found = {}
+            continue
         if revision.status == storage.DEPLOYED:
             serving.update(found)
+            doubtful = {} if here.proven else dict(found)  # failed ones do not count if one serves
             break
         failed = {**found, **failed}
-    return Before(serving, failed)
+        doubtful = doubtful if here.proven else {**found, **doubtful}
+    return Before(serving, failed, tuple(doubtful.values()))
 
 
 def failed_status(order: operations.Order, history: Sequence[storage.Revision]) -> Mapping[str, Any]:
@@ -159,18 +192,33 @@ def failed_status(order: operations.Order, history: Sequence[storage.Revision]) 
     return found
 
 
-def _read(release: Mapping[str, Any], place: releases.Place, secrets: Mapping[str, str]) -> Content:
-    items = {item.ref.key: item for item in manifest.parse(str(release.get("manifest") or ""), place[0])}
+async def _read(release: Mapping[str, Any], place: releases.Place, secrets: hiding.Hidden) -> Content:
+    parsed = await parse(str(release.get("manifest") or ""), place[0])
+    items = {item.ref.key: item for item in parsed}
     number = int(release.get("version") or 0)
     status = _status(release, place, number, secrets)
-    return Content(number, tuple(item.ref for item in items.values()), items, status)
+    refs = tuple(item.ref for item in items.values())
+    return Content(number, refs, items, status, digest=seals.digest_of(release))
+
+
+async def parse(text: str, namespace: str) -> Sequence[manifest.Item]:
+    """Return the objects of a manifest; raises RenderError."""
+    return (
+        await asyncio.to_thread(manifest.parse, text, namespace)
+        if len(text) > LONG
+        else manifest.parse(text, namespace)
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever stands there
+    return value if isinstance(value, dict) else {}
 
 
 def _status(
-    release: Mapping[str, Any], place: releases.Place, number: int, secrets: Mapping[str, str]
+    release: Mapping[str, Any], place: releases.Place, number: int, secrets: hiding.Hidden
 ) -> Mapping[str, Any]:
-    info = release.get("info") or {}
-    about = (release.get("chart") or {}).get("metadata") or {}
+    info = _mapping(release.get("info"))
+    about = _mapping(_mapping(release.get("chart")).get("metadata"))
     description = str(info.get("description") or "")
     rolled_back = description.startswith("Rollback to")
     found = {
@@ -182,6 +230,6 @@ def _status(
         "version": str(about.get("version") or ""),
         "appVersion": str(about.get("appVersion") or ""),
         "action": "rolled back" if rolled_back else "installed" if number == 1 else "upgraded",
-        "notes": failures.hide(str(info.get("notes") or "").strip(), secrets)[:NOTES],
+        "notes": secrets.hide(str(info.get("notes") or "").strip())[:NOTES],
     }
     return {key: value for key, value in found.items() if value != ""}

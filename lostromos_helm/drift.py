@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
 from lostromos_core.kube import client as clients
-from lostromos_core.kube import fields, paths, requests
+from lostromos_core.kube import discovery, fields, paths, requests
 from lostromos_helm import live
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SHOWN: Final = 3
 """How many fields of one object are named."""
 _TRIES: Final = 3
+_ABSENT: Final = "1"
+"""A version that no object has: what is applied with it is created, or refused with a conflict."""
 _BOOKKEEPING: Final = frozenset(
     {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"}
 )
@@ -33,10 +35,11 @@ _BOOKKEEPING: Final = frozenset(
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs: some fields, or the whole object, which is not there."""
+    """What differs: some fields, or the whole object, which is not there. ``held``: see ``live.Seen``."""
 
     fields: tuple[str, ...] = ()
     missing: bool = False
+    held: str = ""
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
@@ -54,9 +57,10 @@ class Difference:
 class Drift:
     """Finds and repairs. ``ignore``: JSON pointers by kind, to fields that are left to whoever changes them."""
 
-    def __init__(self, kube: client.Kube, ignore: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, kube: client.Kube, ignore: Mapping[str, Sequence[str]], *, adopt: bool = False) -> None:
         self._kube = kube
         self._ignore = ignore
+        self._adopt = adopt
 
     async def find(self, item: manifest.Item, place: releases.Place) -> Difference:
         """What applying an object again would change; raises ApiError, RefusedError if it is not the release's."""
@@ -64,33 +68,53 @@ class Drift:
         there = await self._read(item, path)
         if there is None:
             return Difference(missing=True)
-        annotations = there["metadata"].get("annotations") or {}
-        if annotations.get(live.RELEASE, place[1]) != place[1]:
-            msg = f"{item.ref} belongs to the release {annotations.get(live.RELEASE)} by now"
-            raise errors.RefusedError(msg)
+        self._refuse_foreign(item, place, there)
         made = await self._apply(item, place, path, there, dry_run=True)
-        return Difference(tuple(_differences(_view(there), _view(made), "")))
+        return Difference(tuple(_differences(_view(there), _view(made), "")), held=live.held_of(there))
 
     async def try_out(self, item: manifest.Item, place: releases.Place) -> None:
         """Apply an object without any effect; raises what the API server has against it."""
-        await self._apply_over(item, place, dry_run=True)
-
-    async def repair(self, item: manifest.Item, place: releases.Place) -> None:
-        """Apply an object again, over whoever changed it; raises ApiError."""
-        await self._apply_over(item, place, dry_run=False)
-
-    async def _apply_over(self, item: manifest.Item, place: releases.Place, *, dry_run: bool) -> None:
-        """Apply an object with what is ignored as it is now: nobody else's change to that is undone meanwhile."""
         path = await self._path(item)
-        for attempt in range(_TRIES):
-            there = await self._read(item, path) if self._ignore.get(item.ref.kind) else None
+        there = await self._read(item, path) if self._ignore.get(item.ref.kind) else None
+        await self._apply(item, place, path, there, dry_run=True)
+
+    async def repair(self, item: manifest.Item, place: releases.Place) -> str:
+        """Apply an object again, over whoever changed it, and return what Helm holds of it then; see ``live.Seen``.
+
+        Raises ApiError, RefusedError if it is not the release's.
+        What is ignored stays as it is: nobody else's change to that is undone meanwhile.
+        """
+        path = await self._path(item)
+        attempt = 0
+        while True:
+            there = await self._read(item, path)
+            if there is not None:
+                self._refuse_foreign(item, place, there)
             try:
-                await self._apply(item, place, path, there, dry_run=dry_run)
+                return live.held_of(await self._apply(item, place, path, there, dry_run=False))
             except errors.ApiError as error:
-                if there is None or error.status != requests.CONFLICT or attempt == _TRIES - 1:
+                attempt += 1
+                if not _is_another(error) or attempt == _TRIES:
                     raise
-            else:
-                return
+
+    async def refuse_foreign(self, item: manifest.Item, place: releases.Place, *, proven: bool) -> None:
+        """Raise RefusedError if an object is there and not the release's; raises ApiError.
+
+        Of what is not ``proven``, nothing outside of the release's namespace is adopted.
+        """
+        ref = item.ref
+        try:
+            kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        except discovery.NoSuchKindError:
+            return
+        adopt = self._adopt and (proven or (kind.namespaced and ref.namespace == place[0]))
+        there = None if adopt else await requests.read(self._kube, await self._path(item), str(ref))
+        if there is not None and not live.belongs(there, place):
+            raise _foreign(item, there)
+
+    def _refuse_foreign(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any]) -> None:
+        if not self._adopt and not live.belongs(there["metadata"], place):
+            raise _foreign(item, there["metadata"])
 
     async def _read(self, item: manifest.Item, path: str) -> Mapping[str, Any] | None:
         """The live object, None if it is gone."""
@@ -118,8 +142,9 @@ class Drift:
     ) -> Any:  # noqa: ANN401 - an API answer
         query = {"fieldManager": live.MANAGER, "force": "true"}
         body = self._body(item, place, there)
-        if there and not dry_run and item.ref.kind in self._ignore:
-            body["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
+        if not dry_run:
+            # What somebody makes, deletes or makes anew meanwhile is not touched.
+            body["metadata"] |= _as_seen(there, ignoring=item.ref.kind in self._ignore)
         answer: Any = await self._kube.request(
             "PATCH",
             path,
@@ -146,6 +171,27 @@ class Drift:
         for pointer in self._ignore.get(item.ref.kind, ()) if there else ():
             body = _as_there(body, there, fields.point(pointer, body))
         return body
+
+
+def _foreign(item: manifest.Item, metadata: Mapping[str, Any]) -> errors.RefusedError:
+    other = (metadata.get("annotations") or {}).get(live.RELEASE)
+    whose = f"belongs to the release {errors.shorten(str(other), 80)}" if other else "does not belong to the release"
+    msg = f"{item.ref} is there and {whose}; delete it, or let the controller's option `adopt` take it over"
+    return errors.RefusedError(msg)
+
+
+def _is_another(error: errors.ApiError) -> bool:
+    """Whether the object of a write is another by now."""
+    return error.status == requests.CONFLICT or any(cause.field == "metadata.uid" for cause in error.causes)
+
+
+def _as_seen(there: Mapping[str, Any] | None, *, ignoring: bool) -> Mapping[str, str]:
+    """What makes a write fail if the object is another by now: not there, this one, or this one in this state."""
+    if there is None:
+        return {"resourceVersion": _ABSENT}
+    metadata = there["metadata"]
+    found = {"uid": metadata["uid"]}
+    return {**found, "resourceVersion": metadata["resourceVersion"]} if ignoring else found
 
 
 def _as_there(body: Any, there: Any, path: Sequence[str | int] | None) -> Any:  # noqa: ANN401 - any JSON values

@@ -6,22 +6,19 @@ been taken out: the operator's variables and the Secrets that went into the valu
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from lostromos_core import errors, interfaces
+from lostromos_core import errors
+from lostromos_helm import hiding, misfits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from lostromos_core import process
+    from lostromos_core import interfaces, process
 
-SHORTEST_SECRET: Final = 4
-"""Texts that are shorter are not hidden: they would be found everywhere."""
-SHORTEST_LINE: Final = 8
-"""Lines of a hidden text that are shorter are not hidden alone."""
+_LONGEST: Final = 256 * 1024
+"""Bytes of what Helm says that are looked at."""
 _PREFIX: Final = re.compile(r"^Error:\s*", re.MULTILINE)
 _STAGE: Final = re.compile(r"^Error:\s*(?:INSTALLATION|UPGRADE|UNINSTALL|ROLLBACK) FAILED:?\s*", re.MULTILINE)
 _CRD: Final = re.compile(r"^failed to (?:install|upgrade) CRD.*?:\s*")
@@ -37,7 +34,6 @@ _PLACE: Final = re.compile(
 _TPL: Final = "gotpl"
 """What Helm calls the text that the function ``tpl`` is given: no file."""
 _INNERMOST: Final = re.compile(r"executing \"[^\"]*\" at (<.*?>):\s+(.*)", re.DOTALL)
-_SCHEMA: Final = re.compile(r"values don't meet the specifications of the schema", re.IGNORECASE)
 _TOO_LARGE: Final = re.compile(
     r"sh\.helm\.release\.v1\S*\".*(?:Too long|too large)"
     r"|failed to (?:create|update): Request entity too large|etcdserver: request is too large",
@@ -60,57 +56,62 @@ class KilledError(errors.LostromosError):
     retryable = True
 
 
-def explain(done: process.Completed, action: str, secrets: Mapping[str, str]) -> errors.LostromosError:
-    """The error of a call that failed. ``secrets``: texts that must not be repeated, and what stands for each."""
-    said = hide(_error(done.errors.decode(errors="replace")), secrets)
-    for recognise in (_template, _schema, _known):
+def explain(
+    done: process.Completed,
+    action: str,
+    secrets: hiding.Hidden | Mapping[str, str],
+    rendered: interfaces.Values | None = None,
+    chart: str = "",
+) -> errors.LostromosError:
+    """Return the error of a call that failed.
+
+    ``secrets`` must not be repeated. ``rendered`` are the values that Helm was given, for a chart of this name.
+    """
+    hidden = hiding.of(secrets)
+    said = _error(done.errors[-_LONGEST:].decode(errors="replace"))
+    if hidden.withholds:
+        return _withheld(_explained(said, done.status, action, rendered, chart), action)
+    return _explained(hidden.hide(said), done.status, action, rendered, chart)
+
+
+def _explained(
+    said: str, status: int, action: str, rendered: interfaces.Values | None, chart: str
+) -> errors.LostromosError:
+    misfit = misfits.explain(said, rendered, chart)
+    if misfit is not None:
+        return misfit
+    for recognise in (_template, _known):
         found = recognise(said, action)
         if found is not None:
             return found
-    if done.status < 0:
-        return KilledError(f"{action}: helm was killed by signal {-done.status}")
+    if status < 0:
+        return KilledError(f"{action}: helm was killed by signal {-status}")
     if not said:
-        return errors.ProcessError(f"{action}: helm ended with status {done.status}, and said nothing")
+        return errors.ProcessError(f"{action}: helm ended with status {status}, and said nothing")
     return errors.ProcessError(f"{action}: {errors.shorten(said, 500)}")
 
 
-def hide(text: str, secrets: Mapping[str, str]) -> str:
-    """A text without the secrets in it, plain or in base64, the longest first, in whatever way they are quoted."""
-    forms = {form: stands for secret, stands in secrets.items() for form in (*_encoded(secret), secret)}
-    for secret in sorted(forms, key=len, reverse=True):
-        stands = forms[secret].replace("\\", r"\\")
-        text = re.sub("".join(map(_quoted, secret)), stands, text)
-    return text
+def _withheld(error: errors.LostromosError, action: str) -> errors.LostromosError:
+    """The same kind of error, without a word of Helm's."""
+    error.args = (f"{action}: {hiding.WITHHELD}",)
+    if isinstance(error, errors.RenderError | errors.ApiError):
+        error.message = error.args[0]
+    return error
 
 
-def _encoded(text: str) -> Iterator[str]:
-    """A text in base64, as the data of a Secret; without the end, that another text behind it would change."""
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield encode(text.encode(errors="surrogatepass")).decode().rstrip("=")
+def is_misfit(done: process.Completed) -> bool:
+    """Return whether Helm refused values that do not fit the chart's schema."""
+    return misfits.are_meant(_error(done.errors[-_LONGEST:].decode(errors="replace")))
 
 
-def _quoted(character: str) -> str:
-    """A pattern for one character as Go, its libraries and JSON write it within quotes, or as it is."""
-    if character.isascii() and character.isalnum():
-        return character
-    code = "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogatepass"))
-    ways = [json.dumps(character)[1:-1], code, f"\\{character}"]
-    plain = r"\s+" if character.isspace() else re.escape(character)
-    return f"(?:{'|'.join(map(re.escape, ways))}|{plain})"
+def hide(text: str, secrets: hiding.Hidden | Mapping[str, str]) -> str:
+    """Return a text without the secrets in it; see ``hiding``."""
+    return hiding.of(secrets).hide(text)
 
 
-def secrets_of(hidden: Iterable[str], written: Any) -> dict[str, str]:  # noqa: ANN401 - any JSON value
-    """The hidden texts that the resource's author has not written, each with what stands for it."""
-    known = set(interfaces.texts(written))
-    found = {text for text in hidden if len(text) >= SHORTEST_SECRET and not any(text in one for one in known)}
-    return dict.fromkeys((form for text in found for form in _forms(text, known)), "***")
-
-
-def _forms(text: str, known: Collection[str]) -> Iterator[str]:
-    """What a chart makes of a text, mostly: the whole, without the blanks around it, and its lines."""
-    yield from {one for one in (text, text.strip()) if len(one) >= SHORTEST_SECRET}
-    lines = (line.strip() for line in text.splitlines()) if "\n" in text else ()
-    yield from (line for line in lines if len(line) >= SHORTEST_LINE and not any(line in one for one in known))
+def secrets_of(hidden: Iterable[str], written: Any) -> hiding.Hidden:  # noqa: ANN401 - any JSON value
+    """Return the hidden texts that the resource's author has not written."""
+    return hiding.Hidden(hidden, written)
 
 
 def _error(text: str) -> str:
@@ -135,13 +136,6 @@ def _template(said: str, action: str) -> errors.LostromosError | None:
     inner = _INNERMOST.match(rest)
     why = f"{inner[1]}: {inner[2]}" if inner else rest
     return errors.RenderError(f"{action}: {errors.shorten(why, 400)}", place=place)
-
-
-def _schema(said: str, action: str) -> errors.LostromosError | None:
-    if not _SCHEMA.search(said):
-        return None
-    what = said.split(":", 1)[-1]
-    return errors.RenderError(f"{action}: the values do not fit the chart's schema: {errors.shorten(what, 400)}")
 
 
 def _known(said: str, action: str) -> errors.LostromosError | None:

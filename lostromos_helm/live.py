@@ -111,6 +111,8 @@ class Live:
             return  # who needs it waits for the whole list
         if before is None or _says(before) != _says(seen):
             self._changed(seen.place)
+        if before is not None and before.place != seen.place:  # somebody says that it is another release's
+            self._changed(before.place)
 
     def _drop(self, key: members.Key) -> None:
         seen = self._seen.pop(key, None)
@@ -142,24 +144,39 @@ class _Sink:
             place=(annotations.get(NAMESPACE, ""), annotations[RELEASE]),
             why_not=readiness.why_not(item),
             writers=_writers(item),
-            held=_held(item),
+            held=held_of(item),
         )
         self._live._put(key, seen, known=self.arrival.complete)  # noqa: SLF001 - as above
 
     def gone(self, namespace: str, name: str) -> None:
         self._live._drop(self._key(namespace, name))  # noqa: SLF001 - as above
 
-    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
-        """An object that cannot be decoded: nothing is known of it."""
+    def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - the protocol's
+        """Take what can be read: its metadata and its status say enough."""
+        if item["metadata"].get("name"):
+            self.changed(item)
 
     def synced(self) -> None:
         self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
+        if error is not None and error.status == watch.NOT_FOUND:
+            self._live._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
         self.arrival.trouble(error)
 
     def _key(self, namespace: str, name: str) -> members.Key:
         return self._kind.api_version.rpartition("/")[0], self._kind.name, namespace, name
+
+
+def belongs(metadata: Mapping[str, Any], place: releases.Place) -> bool:
+    """Return whether an object is a release's: it says so as Helm does, or says nothing, and Helm has written it."""
+    annotations = metadata.get("annotations") or {}
+    said = annotations.get(NAMESPACE), annotations.get(RELEASE)
+    if said == place:
+        return True
+    if said[0] not in {None, place[0]} or said[1] not in {None, place[1]}:
+        return False
+    return any(_is_helms(entry) for entry in metadata.get("managedFields") or ())
 
 
 def _says(seen: Seen) -> tuple[str, ...]:
@@ -167,8 +184,8 @@ def _says(seen: Seen) -> tuple[str, ...]:
     return seen.uid, seen.why_not, seen.writers, seen.held
 
 
-def _held(item: Mapping[str, Any]) -> str:
-    """A digest of the fields that Helm owns; their values are not in it."""
+def held_of(item: Mapping[str, Any]) -> str:
+    """Return a digest of the fields that Helm owns; their values are not in it."""
     owned = [entry.get("fieldsV1") for entry in item["metadata"].get("managedFields") or () if _is_helms(entry)]
     return _digest(owned) if owned else ""
 

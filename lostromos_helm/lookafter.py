@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import discovery, fights, paths, requests
-from lostromos_helm import content, drift, failures, live, manifest, storage
+from lostromos_core.kube import discovery, fights
+from lostromos_helm import content, drift, live, removal, storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lostromos_core.kube import client, members
-    from lostromos_helm import operations, releases, settings
+    from lostromos_helm import manifest, operations, releases, seals, settings
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
+REFUSED_AGAIN: Final = 60.0
+"""Seconds until somebody else's object in the place of ours is looked at again: it is not watched."""
 _NEEDED: Final = frozenset({"list", "watch"})
 
 
@@ -61,15 +63,17 @@ class Care:
         self,
         kube: client.Kube,
         options: settings.Settings,
+        seal: seals.Seals,
         *,
         everywhere: bool,
         changed: Callable[[releases.Place], None],
     ) -> None:
         self._kube = kube
+        self._seals = seal
         self._mode = options.drift
         self._everywhere = everywhere
         self._live = live.Live(kube, changed)
-        self._drift = drift.Drift(kube, options.ignore)
+        self._drift = drift.Drift(kube, options.ignore, adopt=options.adopt)
         self._fights: dict[tuple[releases.Place, members.Key], fights.Fight] = {}
 
     async def look(
@@ -120,44 +124,34 @@ class Care:
         except errors.LostromosError as error:
             cause = error.causes[0] if isinstance(error, errors.ApiError) and error.causes else None
             message = f"{cause.field}: {cause.message}" if cause and cause.field else str(error)
-            said = failures.hide(f"{item.ref}: {message}", order.secrets)
+            said = order.secrets.hide(f"{item.ref}: {message}")
             return interfaces.ObjectResult(item.ref, Action.FAILED, said, item.file, error.retryable)
         return None
+
+    async def refuse_foreign(self, before: content.Before, order: operations.Order) -> None:
+        """Raise RefusedError if Helm would take objects for the release's that are not; raises ApiError.
+
+        Helm believes what stands in the release's Secret: it deletes what a chart does not make any more, and changes
+        what it makes, without asking whose it is.
+        """
+        doubtful = {item.ref.key for item in before.doubtful}
+        items = {**before.serving, **{item.ref.key: item for item in before.doubtful}}
+        for key, item in items.items():
+            if not self._is_seen(item, order.place):
+                await self._drift.refuse_foreign(item, order.place, proven=key not in doubtful)
+
+    def _is_seen(self, item: manifest.Item, place: releases.Place) -> bool:
+        """Whether the watch has an object, as the release's."""
+        everywhere = dataclasses.replace(item.ref, namespace="")
+        found = (self._live.get(ref.key) for ref in (item.ref, everywhere))
+        return any(seen is not None and seen.place == place for seen in found)
 
     async def remove_leftovers(self, before: content.Before, made: content.Content, place: releases.Place) -> None:
         """Delete what revisions that failed have left behind: Helm looks at the last good one only."""
         kept = made.items or {}
         for key, item in before.failed.items():
             if key not in kept and key not in before.serving:
-                await self._delete(item, place)
-
-    async def lacks_a_kind(self, place: releases.Place) -> bool:
-        """Whether the cluster does not serve a kind of a release any more, so that Helm cannot remove it."""
-        kinds = {(item.ref.api_version, item.ref.kind) for item in await self._items(place)}
-        for kind in kinds:
-            self._kube.discovery.forget(*kind)
-        try:
-            for kind in kinds:
-                await self._kube.discovery.kind(*kind)
-        except discovery.NoSuchKindError:
-            return True
-        return False
-
-    async def remove_by_hand(self, place: releases.Place) -> None:
-        """Uninstall without Helm, which cannot remove kinds that are not served any more; raises ApiError."""
-        for item in await self._items(place):
-            await self._delete(item, place)
-        async for revision in storage.history(self._kube, *place):
-            path = paths.item("v1", "secrets", revision.namespace, revision.secret)
-            await self._kube.request_bytes("DELETE", path, action=f"remove the release {place[0]}/{place[1]}")
-
-    async def _items(self, place: releases.Place) -> Sequence[manifest.Item]:
-        """The objects of a release's newest revision, as the cluster has it now."""
-        history = [one async for one in storage.history(self._kube, *place)]
-        if not history:
-            return ()
-        newest = max(history, key=lambda one: one.number)
-        return tuple(((await content.read(self._kube, newest)).items or {}).values())
+                await removal.delete(self._kube, item, place)
 
     async def _watched(self, ref: interfaces.ObjectRef) -> tuple[interfaces.ObjectRef, bool]:
         """An object with the namespace that it really is in, and whether we see it."""
@@ -176,11 +170,12 @@ class Care:
         seen, checked = self._live.get(case.ref.key), case.found.checked
         before = checked.setdefault(case.key, content.Checked(held=seen.held if seen else ""))
         if self._mode != "off" and (seen is None or _is_touched(seen, before)):
-            result = await self._compare(case)
+            result, held = await self._compare(case)
             left = result.message if result and result.action is Action.DRIFTED else ""
             if result is None or result.action is not Action.FAILED:
-                now = (seen.writers, seen.held) if seen else ("", "")
-                before = checked[case.key] = content.Checked(*now, left)
+                # As it was when it was compared: the watch may be behind, and never show a state in between.
+                now = content.Checked(seen.writers if seen else "", held or (seen.held if seen else ""), left)
+                before = checked[case.key] = now
             if result is not None:
                 return result
         elif seen and not before.held:
@@ -193,23 +188,28 @@ class Care:
             return case.result(Action.WAITING, errors.shorten(seen.why_not, 300))
         return case.result(action)
 
-    async def _compare(self, case: _Case) -> interfaces.ObjectResult | None:
-        """What an object that somebody touched differs in, and what is done about it."""
+    async def _compare(self, case: _Case) -> tuple[interfaces.ObjectResult | None, str]:
+        """What an object that somebody touched differs in, what is done about it, and what Helm holds of it then."""
         try:
             if case.found.items is None:
-                case.found.items = (await content.read(self._kube, case.revision)).items
+                read = await content.read(self._kube, case.revision, seal=self._seals)
+                case.found.items, case.found.proven = read.items, read.proven
             item = case.item
             if item is None:
-                return None
+                return None, ""
             difference = await self._difference(item, case)
             if not difference:
-                return None
+                return None, difference.held
             if self._mode == "warn":
-                return case.result(Action.DRIFTED, str(difference))
+                return case.result(Action.DRIFTED, str(difference)), difference.held
+            if not case.found.proven:
+                case.found.suspect = True
+                return case.result(Action.WAITING, f"{difference}; the release is upgraded"), ""
             return await self._repair(case, item, str(difference))
         except errors.LostromosError as error:
-            said = failures.hide(str(error), case.order.secrets)
-            return case.result(Action.FAILED, said, retryable=error.retryable)
+            said = case.order.secrets.hide(str(error))
+            after = REFUSED_AGAIN if isinstance(error, errors.RefusedError) else None
+            return case.result(Action.FAILED, said, retryable=error.retryable, after=after), ""
 
     async def _difference(self, item: manifest.Item, case: _Case) -> drift.Difference:
         """What differs; nothing, if the API server cannot tell, as with fields that it does not know and Helm drops."""
@@ -218,11 +218,11 @@ class Care:
         except errors.ApiError as error:
             if error.retryable:
                 raise
-            said = failures.hide(str(error), case.order.secrets)
+            said = case.order.secrets.hide(str(error))
             _log.warning("an object of a release cannot be compared", object=str(item.ref), error=said)
             return drift.Difference()
 
-    async def _repair(self, case: _Case, item: manifest.Item, what: str) -> interfaces.ObjectResult:
+    async def _repair(self, case: _Case, item: manifest.Item, what: str) -> tuple[interfaces.ObjectResult, str]:
         fight = self._fights.setdefault((case.place, case.key), fights.Fight())
         pause = fight.pause(time.monotonic())
         if pause > 0:
@@ -230,28 +230,11 @@ class Care:
                 f"somebody changes it again and again ({fight.repairs} repairs; {what}); next repair in {pause:.0f} s. "
                 "Leave the field out of the chart, or `ignore` it"
             )
-            return case.result(Action.FAILED, message, retryable=True, after=pause)
-        await self._drift.repair(item, case.place)
+            return case.result(Action.FAILED, message, retryable=True, after=pause), ""
+        held = await self._drift.repair(item, case.place)
         fight.repaired(time.monotonic())
         _log.info("an object of a release was repaired", object=str(case.ref), release=case.place[1], what=what)
-        return case.result(Action.UPDATED)
-
-    async def _delete(self, item: manifest.Item, place: releases.Place) -> None:
-        """Delete an object, if it is a release's, and need not be kept."""
-        if item.kept:
-            return
-        try:
-            kind = await self._kube.discovery.kind(item.ref.api_version, item.ref.kind)
-        except discovery.NoSuchKindError:
-            return
-        namespace = item.ref.namespace if kind.namespaced else ""
-        path = paths.item(item.ref.api_version, kind.plural, namespace, item.ref.name)
-        there = await requests.read(self._kube, path, str(item.ref))
-        annotations = (there or {}).get("annotations") or {}
-        if manifest.is_kept(annotations):
-            return
-        if there and (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) == place:
-            await requests.delete(self._kube, path, there["uid"], action=f"delete {item.ref}")
+        return case.result(Action.UPDATED), held
 
 
 def _is_touched(seen: live.Seen, before: content.Checked) -> bool:

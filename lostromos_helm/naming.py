@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from lostromos_core import interfaces
+from lostromos_core import interfaces
 
 LONGEST: Final = 53
 """Characters in a release's name. Source: https://helm.sh/docs/chart_template_guide/getting_started"""
@@ -18,12 +17,12 @@ _HASHED: Final = re.compile(rf".*-[0-9a-f]{{{_HASH}}}")
 _FORBIDDEN: Final = re.compile(r"[^a-z0-9]+")
 
 
-def release_name(prefix: str, owner: interfaces.Resource, namespace: str) -> str:
+def release_name(prefix: str, owner: interfaces.ObjectRef | interfaces.Resource, namespace: str) -> str:
     """``prefix-name``; with a hash if it would be too long, has other characters, or could be another's as well.
 
     ``namespace`` is the release's own: owners in other namespaces may have the same name.
     """
-    ref = owner.ref
+    ref = owner if isinstance(owner, interfaces.ObjectRef) else owner.ref
     plain = f"{prefix}-{ref.name}" if prefix else ref.name
     elsewhere = ref.namespace not in {"", namespace}
     if len(plain) <= LONGEST and _ALLOWED.fullmatch(plain) and not _HASHED.fullmatch(plain) and not elsewhere:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
@@ -10,16 +11,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 import orjson
 
 from lostromos_core import errors
-from lostromos_helm import binary, failures, storage, values
+from lostromos_helm import binary, failures, hiding, holders, misfits, storage, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from lostromos_core import interfaces
+    from lostromos_core import interfaces, process
     from lostromos_helm import charts, releases, settings
 
 _Shape: TypeAlias = tuple[str, str]
 """The digests of a chart, and of which values are there and of what type."""
+MOST_SHAPES: Final = 10_000
+"""Shapes that are remembered."""
 PATIENCE: Final = 3.0
 """Seconds to wait for another run of Helm which validates the same: that reads all of the API's schemas."""
 
@@ -36,6 +39,8 @@ class Order:
     rendered: interfaces.Values
     input: bytes
     digest: str
+    secrets: hiding.Hidden = hiding.NOTHING
+    """Texts that the resource's author must not see."""
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -47,11 +52,6 @@ class Order:
         """For people."""
         return f"release {self.place[0]}/{self.place[1]}"
 
-    @property
-    def secrets(self) -> Mapping[str, str]:
-        """Texts that the resource's author must not see, each with what stands for it."""
-        return failures.secrets_of(self.rendered.hidden, self.owner.data)
-
 
 @final
 class Operations:
@@ -62,21 +62,25 @@ class Operations:
         self._controller = controller
         self._options = options
         self._dry_run = dry_run
-        self._validated: set[_Shape] = set()
+        self._validated: collections.OrderedDict[_Shape, None] = collections.OrderedDict()
         self._validating: dict[_Shape, asyncio.Event] = {}
 
     async def install(self, order: Order) -> Mapping[str, Any]:
         """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure."""
-        switches = ["create-namespace"] if self._options.create_namespace else []
+        switches = [*(["create-namespace"] if self._options.create_namespace else []), *self._rollback(proven=True)]
         return await self._run("install", order, 1, switches)
 
-    async def upgrade(self, order: Order, revision: int) -> Mapping[str, Any]:
-        """Make ``revision`` of a release; as ``install``."""
+    async def upgrade(self, order: Order, revision: int, *, proven: bool = True) -> Mapping[str, Any]:
+        """Make ``revision`` of a release; as ``install``.
+
+        ``proven``: what the revisions before hold is. Helm does not go back to one otherwise, and to its hooks.
+        """
         # A release that Helm 3 made stays with its way of writing, in which no conflict can be forced, unless told.
-        switches = ["server-side=true"] if self._forces else []
+        # And Helm takes the values of the revision before if there are none now, unless told.
+        switches = ["reset-values", *(["server-side=true"] if self._forces else []), *self._rollback(proven=proven)]
         return await self._run("upgrade", order, revision, switches, **{"history-max": str(self._options.history)})
 
-    async def uninstall(self, place: releases.Place) -> None:
+    async def uninstall(self, place: releases.Place, secrets: hiding.Hidden = hiding.NOTHING) -> None:
         """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure."""
         namespace, name = place
         chosen = {"no-hooks": not self._options.hooks, "wait": self._options.wait, "dry-run": self._dry_run}
@@ -86,7 +90,7 @@ class Operations:
             *binary.flags({}, switches),
         )  # fmt: skip
         if done.status:
-            raise failures.explain(done, f"uninstall the release {namespace}/{name}", {})
+            raise failures.explain(done, f"uninstall the release {namespace}/{name}", secrets)
 
     async def _run(
         self, verb: str, order: Order, revision: int, switches: Sequence[str], **named: str
@@ -106,13 +110,19 @@ class Operations:
             command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
             done = await self._helm.run(*command, stdin=order.input, patient=self._options.waits)
             if done.status:
-                raise failures.explain(done, f"{verb} the {order.name}", order.secrets)
-            self._validated.add(shape)
+                raise self._failure(done, f"{verb} the {order.name}", order)
+            self._validated[shape] = None
+            if len(self._validated) > MOST_SHAPES:
+                self._validated.popitem(last=False)
         try:
             found: Mapping[str, Any] = orjson.loads(done.output)
         except orjson.JSONDecodeError as error:
             raise errors.ProcessError(f"{verb} the {order.name}: helm's answer cannot be read") from error
         return found
+
+    def _failure(self, done: process.Completed, action: str, order: Order) -> errors.LostromosError:
+        error = failures.explain(done, action, order.secrets, order.rendered, order.chart.name)
+        return misfits.MisfitError(str(error)) if failures.is_misfit(done) else error
 
     @contextlib.asynccontextmanager
     async def _known(self, shape: _Shape) -> AsyncIterator[bool]:
@@ -136,13 +146,18 @@ class Operations:
         """Whether fields of other managers are taken: only Helm 4 knows of them."""
         return self._helm.version.major > 3 and self._options.conflicts == "force"  # noqa: PLR2004 - the major version
 
+    def _rollback(self, *, proven: bool) -> list[str]:
+        """The switch with which Helm takes back what fails; Helm 4 has another name for it."""
+        if not self._options.atomic or not proven:
+            return []
+        return ["rollback-on-failure" if self._helm.version.major > 3 else "atomic"]  # noqa: PLR2004 - as above
+
     def _switches(self, *, known: bool) -> list[str]:
-        """The switches of install and upgrade; Helm 4 has other names for some."""
-        options, four = self._options, self._helm.version.major > 3  # noqa: PLR2004 - the major version
+        """The switches of install and upgrade."""
+        options = self._options
         chosen = {
             "disable-openapi-validation": known,
             "wait": options.waits,
-            ("rollback-on-failure" if four else "atomic"): options.atomic,
             "no-hooks": not options.hooks,
             "take-ownership": options.adopt,
             "force-conflicts": self._forces,
@@ -157,6 +172,7 @@ class Operations:
             storage.OWNER: order.owner_id,
             storage.INPUT: order.digest,
             storage.REVISION: str(revision),
+            storage.HOLDER: holders.this_process(),
         }
         if storage.is_label(ref.name) and (not ref.namespace or storage.is_label(ref.namespace)):
             found |= {storage.NAME: ref.name, **({storage.NAMESPACE: ref.namespace} if ref.namespace else {})}

@@ -10,11 +10,11 @@ from lostromos_core import errors
 from lostromos_core.kube import marks
 from lostromos_helm import binary as binary_
 from lostromos_helm import charts as charts_
-from lostromos_helm import naming, operations, references, values
+from lostromos_helm import hiding, lint, naming, operations, references, values
 from lostromos_helm import settings as settings_
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lostromos_core import interfaces
     from lostromos_core.kube import client
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.helm")
 SHOWN: Final = 5
 """How many places of a chart are named."""
+MOST_SEEN: Final = 1000
+"""Charts that are remembered, so that nothing is said of them twice."""
 CHART: Final = "lostromos.dev/chart"
 """Annotation of a resource: the chart that it wants, if the controller allows that."""
 
@@ -94,21 +96,31 @@ class Orders:
             rendered=rendered,
             input=encoded,
             digest=values.digest(chart.digest.encode(), encoded, about.encode()),
+            secrets=hiding.Hidden(rendered.hidden, owner.data),
         )
 
     def _warn(self, chart: charts_.Chart) -> None:
         """Say once of a chart that values may become structure in it."""
         if chart.digest in self._looked_at:
             return
+        if len(self._looked_at) > MOST_SEEN:
+            self._looked_at.clear()
         self._looked_at.add(chart.digest)
-        places = charts_.unquoted(chart.path)
-        if places:
-            shown = ", ".join(places[:SHOWN]) + (f" and {len(places) - SHOWN} more" if len(places) > SHOWN else "")
+        places = lint.look(chart.path)
+        if places.unquoted:
             _log.warning(
                 "the chart writes values without quotes: whoever chooses them can make other objects, as far as the "
                 "operator's rights go; quote them, or use the renderer helm-template",
                 chart=chart.name,
-                places=shown,
+                places=_shown(places.unquoted),
+            )
+        if places.rendered:
+            _log.warning(
+                "the chart renders values as templates (tpl): whoever chooses them can read what the operator may "
+                "read, Secrets of all namespaces included, and all other values; choose these values yourself, in a "
+                "template of values, or use the renderer helm-template, where `lookup` finds nothing",
+                chart=chart.name,
+                places=_shown(places.rendered),
             )
 
     def _reference(self, owner: interfaces.Resource) -> references.Reference:
@@ -119,3 +131,7 @@ class Orders:
             return self._chart
         msg = f"{owner.ref} names no chart: give it the annotation {CHART}"
         raise errors.RefusedError(msg)
+
+
+def _shown(places: Sequence[str]) -> str:
+    return ", ".join(places[:SHOWN]) + (f" and {len(places) - SHOWN} more" if len(places) > SHOWN else "")

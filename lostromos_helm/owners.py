@@ -34,7 +34,7 @@ class Owners:
     def unseen(self, seen: Collection[str]) -> Iterator[str]:
         """The keys of owners of releases whose ids are not among the seen ones."""
         for revision in self._releases.newest():
-            if revision.owner not in seen and self._of(revision) is not None:
+            if revision.owner not in seen and self.of(revision) is not None:
                 yield revision.key
 
     async def left_by(self, key: str, owner: interfaces.ObjectRef | None) -> list[storage.Revision]:
@@ -43,7 +43,7 @@ class Owners:
         ``owner`` is who it was, if that is known.
         """
         self._inventory.forget(key)
-        ours = (self._of(revision) for revision in self._releases.newest() if revision.key == key)
+        ours = (self.of(revision) for revision in self._releases.newest() if revision.key == key)
         found = []
         for ref in {owner} if owner else {ref for ref in ours if ref}:
             left = self._releases.owned_by(marks.set_id(ref))
@@ -58,7 +58,7 @@ class Owners:
         ref = _owner(revision, {revision.kind, *self._kinds})
         return ref is not None and await self._inventory.is_gone(ref.group, ref.kind, revision.key)
 
-    def _of(self, revision: storage.Revision) -> interfaces.ObjectRef | None:
+    def of(self, revision: storage.Revision) -> interfaces.ObjectRef | None:
         """The owner of a release if it is of our kind, as far as that is known."""
         return _owner(revision, self._kinds or {revision.kind})
 

@@ -44,13 +44,17 @@ def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it 
     digest: str,
     adopt: bool,
     again: bool,
+    abandoned: bool,
     now: float,
+    waited: float,
     patience: float,
 ) -> Decision:
     """What to do with a release of this history, oldest first.
 
-    ``adopt``: take it over if it is not the owner's. ``again``: upgrade though it is as it shall be. ``patience``:
-    seconds that somebody else's operation may take. ``now``: seconds since 1970.
+    ``adopt``: take it over if it is not the owner's. ``again``: upgrade though it is as it shall be. ``abandoned``: the
+    process is gone that began the newest operation. ``patience``: seconds that an operation of another process may
+    take, and ``waited`` how many of them have gone by our own clock: those of others may be wrong. ``now``: seconds
+    since 1970.
     """
     if not history:
         return Decision(Step.INSTALL)
@@ -60,8 +64,8 @@ def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it 
         whose = "belongs to another resource" if newest.owner else "was not made by Lostrómos"
         way_out = f"take it over with `adopt: true`{' when that is gone' if newest.owner else ''}"
         return Decision(Step.REFUSE, f"{name} is there and {whose}; choose another `prefix`, or {way_out}")
-    if newest.pending and not (newest.ours and newest.owner == owner):
-        left = newest.modified + patience - now
+    if newest.pending and not (abandoned and newest.ours and newest.owner == owner):
+        left = min(newest.modified + patience - now, patience - waited)
         if left > 0:
             why = f"somebody else is at work on {name} ({newest.status}); it is taken over in {left:.0f} s"
             return Decision(Step.WAIT, why, left)

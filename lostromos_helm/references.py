@@ -94,8 +94,9 @@ def chosen(text: str, allowed: Sequence[str], base: pathlib.Path) -> Reference:
     Patterns are compared part by part: ``*`` stands for anything but a slash, and in front of the last colon it says
     nothing about versions.
     """
-    plain = text.partition("@")[0]
-    leads_out = not plain or plain.startswith("/") or ".." in re.split(r"[/\\]", plain)
+    # Only what is fetched has a digest behind an @; in a path, it is a character as all others.
+    plain = text.partition("@")[0] if "://" in text else text
+    leads_out = not plain or plain.startswith("/") or ".." in re.split(r"[/\\]", text)
     if leads_out or not any(_fits(plain, one) for one in allowed):
         there = f"allowed: {', '.join(allowed)}" if allowed else "the controller allows none: see its option `allow`"
         msg = f"the chart {errors.shorten(text, 120)!r} is not allowed ({there})"

@@ -12,7 +12,7 @@ from lostromos_core.kube import arrival, media, paths, requests, watch
 from lostromos_helm import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from lostromos_core.kube import client
 
@@ -112,7 +112,10 @@ class Releases:
             await self.refresh(place)
 
     async def refresh(self, place: Place) -> list[storage.Revision]:
-        """The revisions of a release as they are now, whoever made them; ours are remembered. Raises ApiError."""
+        """The revisions of a release as they are now, whoever made them; ours are remembered.
+
+        Raises ApiError, ForgedError.
+        """
         found = [revision async for revision in storage.history(self._kube, *place)]
         ours = {revision.number: revision for revision in found if revision.owner}
         for old in self.of(place):
@@ -185,8 +188,8 @@ class _Sink:
     def gone(self, namespace: str, name: str) -> None:
         self._releases._drop(namespace, name)  # noqa: SLF001 - its other half
 
-    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
-        """Metadata that cannot be decoded is none that Helm wrote."""
+    def broken(self, item: dict[str, Any], reason: str) -> None:
+        """Skip metadata that cannot be decoded: Helm did not write it."""
 
     def synced(self) -> None:
         self._arrival.synced()

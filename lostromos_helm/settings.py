@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import os
 import pathlib
+import shutil
 import tempfile
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, final
+
+import structlog
 
 from lostromos_helm import charts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_log = structlog.get_logger("lostromos.helm")
 
 DriftMode: TypeAlias = Literal["repair", "warn", "off"]
 OnDelete: TypeAlias = Literal["uninstall", "orphan"]
@@ -44,13 +50,21 @@ class Keywords(TypedDict, total=False):
 
 
 def writable(folder: pathlib.Path) -> pathlib.Path:
-    """A folder that can be written to: this one, or a new one for this process if it cannot."""
+    """Return a folder that can be written to: this one, or one that goes with this process if it cannot."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError:
-        return pathlib.Path(tempfile.mkdtemp(prefix="lostromos-helm-"))
+    except OSError as error:
+        made = pathlib.Path(tempfile.mkdtemp(prefix="lostromos-helm-"))
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        _log.warning(
+            "the cache for charts cannot be written: each start fetches them again, and outside of a cluster no "
+            "release is known as sealed; name a folder with `cache`",
+            folder=str(folder),
+            error=error.strerror or str(error),
+        )
+        return made
 
 
 @final

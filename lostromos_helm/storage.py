@@ -38,7 +38,17 @@ NAME: Final = "lostromos.dev/resource"
 """Labels: the resource's namespace and name, if they can be labels."""
 KIND: Final = "lostromos.dev/resource-kind"
 """Label: the resource's kind and group, if that can be one: ``Shop.example.com``."""
-OWN: Final = (CONTROLLER, OWNER, INPUT, REVISION, NAMESPACE, NAME, KIND)
+HOLDER: Final = "lostromos.dev/holder"
+"""Label: the process that made the revision; see ``holders``."""
+SEAL: Final = "lostromos.dev/seal"
+"""Label: proof that Helm made for us what the Secret holds; see ``seals``."""
+OWN: Final = (CONTROLLER, OWNER, INPUT, REVISION, NAMESPACE, NAME, KIND, HOLDER, SEAL)
+TYPE: Final = "helm.sh/release.v1"
+"""The type of the Secrets that Helm makes."""
+LARGEST: Final = 16 * 1024 * 1024
+"""Bytes of a release that was unpacked."""
+MOST: Final = 1_000_000
+"""Lists and mappings in it."""
 
 DEPLOYED: Final = "deployed"
 FAILED: Final = "failed"
@@ -57,7 +67,8 @@ def is_label(text: str) -> bool:
 class Revision:
     """One revision of a release, as the metadata of its Secret say it. ``written`` is what we made it as, 0 if not.
 
-    ``key`` and ``kind`` (group and kind) are of the owner; empty if they are not known.
+    ``key`` and ``kind`` (group and kind) are of the owner; empty if they are not known. Whoever may write the Secret
+    can write all of it: nothing here is proof, but for a ``seal`` that ``seals`` has looked at.
     """
 
     namespace: str
@@ -73,6 +84,8 @@ class Revision:
     version: int
     secret: str
     kind: tuple[str, str] = ("", "")
+    holder: str = ""
+    seal: str = ""
 
     @property
     def ours(self) -> bool:
@@ -86,9 +99,9 @@ class Revision:
 
 
 def read(metadata: Mapping[str, Any]) -> Revision | None:
-    """The revision that a Secret's metadata tell of; None if it is no release."""
+    """The revision that a Secret's metadata tell of; None if it is no release, or not named as Helm names it."""
     labels = metadata.get("labels") or {}
-    if labels.get("owner") != "helm" or not labels.get("name"):
+    if not is_releases(metadata) or metadata["name"] != f"sh.helm.release.v1.{labels['name']}.v{labels.get('version')}":
         return None
     owner_name = labels.get(NAME, "")
     owner_namespace = labels.get(NAMESPACE, "")
@@ -107,17 +120,43 @@ def read(metadata: Mapping[str, Any]) -> Revision | None:
         version=members.number(metadata.get("resourceVersion", "")),
         secret=metadata["name"],
         kind=(group, kind),
+        holder=labels.get(HOLDER, ""),
+        seal=labels.get(SEAL, ""),
     )
 
 
+def is_releases(metadata: Mapping[str, Any]) -> bool:
+    """Whether Helm takes a Secret for a revision: it looks at these labels only."""
+    labels = metadata.get("labels") or {}
+    return labels.get("owner") == "helm" and bool(labels.get("name"))
+
+
 async def history(kube: client.Kube, namespace: str, name: str) -> AsyncIterator[Revision]:
-    """All revisions of a release, whoever made it; raises ApiError."""
+    """All revisions of a release, whoever made it.
+
+    Raises ApiError, and ForgedError if Helm would read a Secret that it has not made.
+    """
+    async for metadata in secrets_of(kube, namespace, name):
+        found = read(metadata)
+        if found is None:
+            msg = (
+                f"the Secret {namespace}/{metadata['name']} has the labels of the release {name}, and Helm did not "
+                "make it; delete it"
+            )
+            raise ForgedError(msg)
+        yield found
+
+
+async def secrets_of(kube: client.Kube, namespace: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
+    """The metadata of all Secrets that Helm takes for a release's; raises ApiError."""
     path = paths.collection("v1", "secrets", namespace)
     action = f"read the release {namespace}/{name}"
     async for metadata in requests.pages(kube, path, action=action, labels=f"owner=helm,name={name}"):
-        found = read(metadata)
-        if found is not None:
-            yield found
+        yield metadata
+
+
+class ForgedError(errors.RefusedError):
+    """A Secret says that it is a release's, and is not."""
 
 
 @final
@@ -130,7 +169,7 @@ class Stored:
 
 
 async def load(kube: client.Kube, revision: Revision) -> Stored | None:
-    """The whole of a revision; None if it is gone. Raises ApiError, RefusedError if it cannot be read."""
+    """The whole of a revision; None if it is gone. Raises ApiError, RefusedError if it is damaged or forged."""
     path = paths.item("v1", "secrets", revision.namespace, revision.secret)
     try:
         secret = await kube.request("GET", path, action=f"read the release {revision.namespace}/{revision.name}")
@@ -138,14 +177,24 @@ async def load(kube: client.Kube, revision: Revision) -> Stored | None:
         if error.status == requests.NOT_FOUND:
             return None
         raise
-    return Stored(decode((secret.get("data") or {}).get("release", "")), secret)
+    release = decode((secret.get("data") or {}).get("release", ""))
+    about = release.get("namespace"), release.get("name"), release.get("version")
+    if secret.get("type") != TYPE or about != (revision.namespace, revision.name, revision.number):
+        msg = (
+            f"the Secret {revision.namespace}/{revision.secret} does not hold the release that it is named after; "
+            "somebody changed it: delete it"
+        )
+        raise ForgedError(msg)
+    return Stored(release, secret)
 
 
 def decode(text: str) -> Mapping[str, Any]:
     """What Helm wrote: JSON, compressed, in base64, and in base64 again for the Secret. Raises RefusedError."""
     try:
         inner = base64.b64decode(base64.b64decode(text))
-        plain = gzip.decompress(inner) if inner[:2] == b"\x1f\x8b" else inner
+        plain = _unpacked(inner) if inner[:2] == b"\x1f\x8b" else inner
+        if plain.count(b"[") + plain.count(b"{") > MOST:
+            raise ValueError("too much")  # noqa: TRY301 - as below
         found = orjson.loads(plain)
         if not isinstance(found, dict):
             raise ValueError("no mapping")  # noqa: TRY004, TRY301 - one of many ways to be damaged
@@ -153,6 +202,15 @@ def decode(text: str) -> Mapping[str, Any]:
         msg = "the release's Secret cannot be read: it is damaged, or of a version of Helm that is not known"
         raise errors.RefusedError(msg) from error
     return found
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """What gzip made small, if it is not larger than a release can be; raises ValueError, zlib.error."""
+    unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    plain = unpack.decompress(packed, LARGEST)
+    if not unpack.eof or unpack.unused_data:
+        raise ValueError("too large, or damaged")
+    return plain
 
 
 def encode(release: Mapping[str, Any]) -> str:
@@ -168,7 +226,8 @@ async def mark_failed(kube: client.Kube, revision: Revision, description: str) -
     stored = await load(kube, revision)
     if stored is None:
         return
-    info = {**(stored.release.get("info") or {}), "status": FAILED, "description": description}
+    before = stored.release.get("info")
+    info = {**(before if isinstance(before, dict) else {}), "status": FAILED, "description": description}
     metadata = stored.secret["metadata"]
     body = {
         "metadata": {

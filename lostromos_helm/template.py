@@ -1,8 +1,7 @@
 """The renderer ``helm-template``: a chart's manifests for any applier, so that prune, waves and drift work on charts.
 
 A chart's author may write values into YAML without quotes, and then a resource's author can make structure of a text.
-So what comes out is held against what the chart makes of its own defaults: no other kinds, no other namespaces, and
-none of our control annotations that the defaults do not have.
+So what comes out is held against what the chart makes of its own defaults: see ``confinement``.
 """
 
 from __future__ import annotations
@@ -15,27 +14,18 @@ import pathlib
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
+from lostromos_core.kube import discovery
 from lostromos_helm import binary as binary_
-from lostromos_helm import charts, failures, manifest, naming, orders, references, settings
+from lostromos_helm import charts, confinement, failures, hiding, manifest, naming, orders, references, settings
 from lostromos_helm import values as values_
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
-KEPT: Final = 1000
-"""Renderings that are kept in memory, so that a resource that did not change costs no process."""
+KEPT: Final = 8 * 1024 * 1024
+"""Bytes of renderings that are kept in memory, so that a resource that did not change costs no process."""
 DEFAULT: Final = "default"
 """The namespace that a chart is told for a resource that is in none."""
-_CONTROL: Final = ("lostromos.dev/", "applyset.kubernetes.io/")
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """What a chart may make: groups and kinds, and control annotations with their values."""
-
-    kinds: frozenset[tuple[str, str]]
-    annotations: frozenset[tuple[str, str]]
 
 
 @final
@@ -71,8 +61,8 @@ class HelmTemplateRenderer:
         self._chart = references.parse(chart, self._options.base) if isinstance(chart, str) else chart
         self._values = values
         self._kinds = frozenset((group, kind) for kind, _, group in (name.partition(".") for name in kinds))
-        self._limits: dict[str, Limits] = {}
-        self._rendered: collections.OrderedDict[str, list[manifest.Item]] = collections.OrderedDict()
+        self._limits: dict[str, confinement.Limits] = {}
+        self._rendered = _Renderings(KEPT)
         self._version: list[str] = []
         self._keys: set[str] = set()
         self._lock = asyncio.Lock()
@@ -97,19 +87,23 @@ class HelmTemplateRenderer:
     async def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
         """The chart's objects for this resource; raises RenderError, RefusedError with the chart's file."""
         self._keys.add(resource.key)
-        made: Any = self._values.render(resource, context)
+        made: Any = interfaces.render(self._values, resource, context)
         rendered: interfaces.Values = await made if inspect.isawaitable(made) else made
         if rendered.waiting:
             unit = interfaces.Unit("values", waiting=rendered.waiting)
             return interfaces.Manifests((unit,), rendered.reads, rendered.status)
         chart = await self._charts.get(self._chart)
-        values_.check_for(chart, rendered)
         prefix = self._options.prefix_of(self._runtime.controller)
         namespace = resource.ref.namespace or DEFAULT
         name = naming.release_name(prefix, resource, namespace)
-        secrets = failures.secrets_of(rendered.hidden, resource.data)
-        items = await self._template(chart, name, namespace, values_.encode(rendered.values), secrets)
-        self._refuse(items, await self._limit(chart), namespace)
+        secrets = hiding.Hidden(rendered.hidden, resource.data)
+        items = await self._template(chart, name, namespace, rendered, secrets)
+        limits = await self._limit(chart)
+        confinement.refuse(items, limits)
+        cluster_scoped = await self._cluster_scoped(items)
+        if any(confinement.is_far(item, namespace, cluster_scoped) for item in items):
+            defaults = await self._defaults(chart, name, namespace)
+            confinement.refuse_far(items, defaults, limits, namespace, cluster_scoped)
         units: dict[str, list[interfaces.Manifest]] = {}
         for item in items:
             units.setdefault(item.file, []).append(interfaces.Manifest(item.data, _File(item.file)))
@@ -123,31 +117,40 @@ class HelmTemplateRenderer:
             self._runtime.ring(key)
 
     async def _template(
-        self, chart: charts.Chart, name: str, namespace: str, encoded: bytes, secrets: Mapping[str, str]
-    ) -> list[manifest.Item]:
+        self, chart: charts.Chart, name: str, namespace: str, rendered: interfaces.Values, secrets: hiding.Hidden
+    ) -> Sequence[manifest.Item]:
         """What ``helm template`` makes, from memory if it was asked that before."""
+        encoded = values_.encode(rendered.values)
         key = values_.digest(chart.digest.encode(), name.encode(), namespace.encode(), encoded)
         known = self._rendered.get(key)
         if known is not None:
-            self._rendered.move_to_end(key)
             return known
         command = ["template", name, str(chart.path), f"--namespace={namespace}", "--values=-"]
         command += ["--skip-tests", *([] if self._options.hooks else ["--no-hooks"]), *self._version]
         done = await self._helm.run(*command, stdin=encoded, offline=True)
         if done.status:
-            raise failures.explain(done, f"render the chart {chart.name}", secrets)
-        items = manifest.parse(done.output.decode(errors="replace"), namespace)
-        self._rendered[key] = items
-        while len(self._rendered) > KEPT:
-            self._rendered.popitem(last=False)
+            raise failures.explain(done, f"render the chart {chart.name}", secrets, rendered, chart.name)
+        try:
+            items = manifest.parse(done.output.decode(errors="replace"), namespace)
+        except errors.RenderError as error:
+            raise errors.RenderError(secrets.hide(error.message), place=error.place) from None
+        self._rendered.put(key, items, len(done.output))
         return items
 
-    async def _limit(self, chart: charts.Chart) -> Limits:
+    async def _defaults(self, chart: charts.Chart, name: str, namespace: str) -> Sequence[manifest.Item]:
+        """What the chart makes of its own defaults; nothing, if it needs values."""
+        try:
+            return await self._template(chart, name, namespace, interfaces.Values({}), hiding.NOTHING)
+        except errors.RenderError:
+            return ()
+
+    async def _limit(self, chart: charts.Chart) -> confinement.Limits:
         """What the chart makes of its own defaults, and what the configuration adds."""
         async with self._lock:
             if chart.digest not in self._limits:
+                items: Sequence[manifest.Item] = ()
                 try:
-                    items: Sequence[manifest.Item] = await self._template(chart, "defaults", DEFAULT, b"{}", {})
+                    items = await self._template(chart, "defaults", DEFAULT, interfaces.Values({}), hiding.NOTHING)
                 except errors.LostromosError as error:
                     if not self._kinds:
                         msg = (
@@ -155,37 +158,49 @@ class HelmTemplateRenderer:
                             f"kinds it may make; list them in the renderer's `kinds` ({error})"
                         )
                         raise errors.RefusedError(msg) from error
-                    items = ()
-                kinds = {(item.ref.group, item.ref.kind) for item in items}
-                seen = {pair for item in items for pair in _control(item)}
-                self._limits[chart.digest] = Limits(frozenset(kinds | self._kinds), frozenset(seen))
+                self._limits[chart.digest] = confinement.limits_of(items, self._kinds)
             return self._limits[chart.digest]
 
-    def _refuse(self, items: Sequence[manifest.Item], limits: Limits, namespace: str) -> None:
-        """Raise RefusedError for what the chart may not make."""
-        for item in items:
-            ref = item.ref
-            if (ref.group, ref.kind) not in limits.kinds:
-                msg = (
-                    f"{item.file}: {ref}: the chart makes no {ref.kind} of its defaults; if it may, list "
-                    f"{ref.kind}{'.' if ref.group else ''}{ref.group} in the renderer's `kinds`"
-                )
-                raise errors.RefusedError(msg)
-            if ref.namespace != namespace:
-                msg = f"{item.file}: {ref}: is in another namespace than the resource, {namespace}"
-                raise errors.RefusedError(msg)
-            for key, value in _control(item):
-                if (key, value) not in limits.annotations:
-                    msg = f"{item.file}: {ref}: has {key}={value}, which the chart does not make of its defaults"
-                    raise errors.RefusedError(msg)
+    async def _cluster_scoped(self, items: Sequence[manifest.Item]) -> frozenset[confinement.GroupKind]:
+        """The kinds that are in no namespace, as far as the cluster has them; none without a cluster."""
+        if self._runtime.kube is None:
+            return frozenset()
+        found = set()
+        for api_version, kind in {(item.ref.api_version, item.ref.kind) for item in items}:
+            try:
+                served = await self._runtime.kube.discovery.kind(api_version, kind)
+            except discovery.NoSuchKindError:
+                continue  # nor can it be applied
+            if not served.namespaced:
+                found.add((api_version.rpartition("/")[0], kind))
+        return frozenset(found)
 
 
-def _control(item: manifest.Item) -> list[tuple[str, str]]:
-    """The labels and annotations of an object that tell us what to do with it."""
-    metadata = item.data["metadata"]
-    both = [metadata.get(field) for field in ("labels", "annotations")]
-    pairs = [pair for one in both if isinstance(one, dict) for pair in one.items()]
-    return [(str(key), str(value)) for key, value in pairs if str(key).startswith(_CONTROL)]
+@final
+class _Renderings:
+    """What was rendered, as much as the bytes of its text allow; what was not used for longest goes first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._kept: collections.OrderedDict[str, tuple[Sequence[manifest.Item], int]] = collections.OrderedDict()
+
+    def get(self, key: str) -> Sequence[manifest.Item] | None:
+        """Return a rendering; None if it is not kept."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
+
+    def put(self, key: str, items: Sequence[manifest.Item], size: int) -> None:
+        """Keep a rendering whose text has so many bytes."""
+        _, before = self._kept.pop(key, ((), 0))
+        self._kept[key] = items, size
+        self._size += size - before
+        while self._size > self._most:
+            _, (_, gone) = self._kept.popitem(last=False)
+            self._size -= gone
 
 
 @final

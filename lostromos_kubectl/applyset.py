@@ -9,12 +9,23 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, client, discovery, inventory, marks, members, paths, readiness, removal
+from lostromos_core.kube import (
+    claims,
+    client,
+    discovery,
+    inventory,
+    marks,
+    members,
+    paths,
+    readiness,
+    removal,
+    requests,
+)
 from lostromos_kubectl import census, deletion, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
@@ -25,6 +36,8 @@ Action = interfaces.Action
 _log = structlog.get_logger("lostromos.applier")
 SWEEP: Final = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
+CONFIRM: Final = 10.0
+"""Seconds after which an object that was pruned has to be gone, or going."""
 BREATH: Final = 100
 """Objects of one resource that are prepared in one go: then others have their turn."""
 Results = dict[members.Key, interfaces.ObjectResult]
@@ -329,7 +342,7 @@ class ApplySets:
 
     async def _why_not_ready(self, item: desired_.Desired, owned: memory.Owned) -> str:
         try:
-            live: Mapping[str, Any] = await self._kube.request("GET", item.path, action=f"read {item.ref}")
+            live = await requests.read_outline(self._kube, item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
             if error.status == sending.GONE:
                 return "it is not there yet"
@@ -367,12 +380,22 @@ class ApplySets:
             result = await self._deleter.delete(child)
             if result is None or result.action is Action.WAITING:
                 owned.entries.pop(child.key, None)
+                if result is not None:
+                    asyncio.get_running_loop().call_later(CONFIRM, self._confirm, owner, child)
                 result = interfaces.ObjectResult(child.ref, Action.PRUNED)
             else:
                 owned.pruned.discard(child.uid)
             results[child.key] = result
         self._budget.settled(owner.key, len(doomed))
         return results
+
+    def _confirm(self, owner: interfaces.Resource, child: members.Child) -> None:
+        """Look whether an object that was pruned is going; if not, the answer was wrong, and it is done once more."""
+        owned = self._known.of(owner)
+        left = next((one for one in self._kube.children.of(owner.ref) if one.uid == child.uid), None)
+        if owned is not None and left is not None and not left.deleting:
+            owned.pruned.discard(child.uid)
+            self._runtime.ring(owner.key)
 
     async def _sweep(self, key: str) -> interfaces.Applied:
         """An owner is gone, and we knew nothing of it: delete what it left behind, if it really is gone."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Action = interfaces.Action
 HELD: Final = "its own finalizers hold it"
+NOT_FOUND: Final = "the API server does not find it, and the watch still lists it"
 
 
 @final
@@ -49,9 +50,16 @@ class Deleter:
                 if there is None or "deletionTimestamp" in there or there.get("uid") != child.uid:
                     return self._waits(child, there)
             return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
-        if answer is None or "deletionTimestamp" not in (answer.get("metadata") or {}) or self._kube.dry_run:
-            return None
-        return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
+        why = self._why_not_gone(child, answer)
+        return interfaces.ObjectResult(child.ref, Action.WAITING, why) if why else None
+
+    def _why_not_gone(self, child: members.Child, answer: Mapping[str, Any] | None) -> str:
+        """Return why an object whose deletion was answered may still be there; nothing if it is gone."""
+        if self._kube.dry_run:
+            return ""
+        if answer is None:  # a server that is starting says 404 of what it has
+            return NOT_FOUND if self._kube.children.is_live(child) else ""
+        return HELD if "deletionTimestamp" in (answer.get("metadata") or {}) else ""
 
     async def _leaving(self, child: members.Child) -> interfaces.ObjectResult | None:
         """Return a result for an object that is being deleted; ask only if no watch would tell that it is gone."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import client, encoding, fields, marks, members, requests
+from lostromos_core.kube import client, encoding, fields, marks, members, requests, unreadable
 from lostromos_kubectl import sending, server_side, settings
 
 if TYPE_CHECKING:
@@ -193,9 +193,9 @@ def _can_send(write: sending.Write) -> bool:
 def _answers(output: bytes, writes: Sequence[sending.Write]) -> list[sending.Answer]:
     """The uids that kubectl printed, for each write in order."""
     try:
-        printed = orjson.loads(output)
+        printed = unreadable.loads(output)
     except orjson.JSONDecodeError:
-        printed = {}
+        printed = {"items": unreadable.outlines(output)}
     items: list[Any] = printed.get("items") or [printed]
     found = {_identity(item): sending.sent(item) for item in items if item.get("metadata", {}).get("name")}
     missing = errors.ProcessError("kubectl succeeded, but did not print the objects")

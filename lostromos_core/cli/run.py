@@ -36,7 +36,9 @@ Examples:
     "--dry-run", is_flag=True, help="Send every write as a dry run: the API server checks it, and keeps nothing."
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 256), help="Resources reconciled at the same time; default: as configured."
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Resources of each controller reconciled at the same time; default: as configured.",
 )
 @click.option(
     "--identity",

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, final
 
-from lostromos_core import errors
+import structlog
+
+from lostromos_core import complaints, errors
 
 if TYPE_CHECKING:
     from lostromos_core.kube import discovery
+
+_log = structlog.get_logger("lostromos.kube")
 
 PATIENCE: Final = 30.0
 """Seconds to wait for the first list of a kind; then the caller comes again later."""
@@ -25,6 +29,7 @@ class Arrival:
         self._needs = needs
         self._news = asyncio.Event()
         self._trouble: errors.ApiError | None = None
+        self._complaints = complaints.Complaints()
 
     async def wait(self) -> None:
         """Wait until all is known; raises ApiError with what keeps us from knowing it."""
@@ -45,7 +50,12 @@ class Arrival:
         self._news.set()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        """It cannot come now, because of this; None when it can again."""
+        """It cannot come now, because of this; None when it can again. Logged: later no one waits for it."""
+        if error is None:
+            if self._complaints.is_over():
+                _log.info("watching again", kind=self._kind.plural, purpose=self._why)
+        elif self._complaints.is_news(str(error)):
+            _log.warning(str(self._explain(error)))
         self._trouble = error
         self._news.set()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 from lostromos_core.kube import arrival, marks, media, members, tracked, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator
 
     from lostromos_core import errors, interfaces
     from lostromos_core.kube import client, discovery
@@ -222,8 +222,10 @@ class _Sink:
         if child is not None:
             self._children._drop(child)  # noqa: SLF001 - its other half
 
-    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
-        """Metadata that cannot be decoded is none that we wrote."""
+    def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - the protocol's
+        """Take what can be read of its metadata."""
+        if item["metadata"].get("name"):
+            self.changed(item)
 
     def synced(self) -> None:
         self.arrival.synced()

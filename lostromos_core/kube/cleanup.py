@@ -60,7 +60,7 @@ async def objects_of(kube: client.Kube, claimed: Claimed) -> list[members.Child]
         claimed.ref.namespace,
         claimed.ref.name,
     )
-    item = await kube.request("GET", path, action=f"read {claimed.ref}")
+    item = await requests.read_outline(kube, path, action=f"read {claimed.ref}")
     resource = interfaces.Resource(marks.key_of(claimed.ref), claimed.ref, claimed.uid, item)
     found = []
     for group, name in sorted(inventory.hints_of(resource).kinds):

@@ -29,6 +29,7 @@ from lostromos_core.kube import (
     objects,
     openings,
     presence,
+    unreadable,
 )
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Kube:
         content_type: str = JSON,
         accept: str = JSON,
     ) -> Any:  # noqa: ANN401 - any JSON value
-        """Send one request and return the decoded answer.
+        """Send one request and return the decoded answer, without managed fields that cannot be decoded.
 
         ``action`` begins the error's message ("apply Service team-a/shop"). Raises ApiError.
         """
@@ -125,10 +126,10 @@ class Kube:
             method, path, action=action, query=query, body=body, content_type=content_type, accept=accept
         )
         try:
-            return orjson.loads(answer)
+            return unreadable.loads(answer)
         except orjson.JSONDecodeError as error:
             msg = f"{action}: the API server's answer cannot be read: {error}"
-            raise errors.ApiError(msg, status=200, reason="Unreadable") from error
+            raise errors.ApiError(msg, status=200, reason=unreadable.REASON) from error
 
     async def request_bytes(  # noqa: PLR0913 - the parts of an HTTP request
         self,
@@ -167,7 +168,10 @@ class Kube:
     async def stream(
         self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON
     ) -> AsyncIterator[bytes]:
-        """The chunks of a watch, as they come; raises ApiError, ConnectionFailed after ``idle`` seconds of silence."""
+        """The chunks of a watch, as they come, the first one empty: the server has accepted it.
+
+        Raises ApiError, ConnectionFailed after ``idle`` seconds of silence.
+        """
         session = await self._open()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=idle)
         used = await self._credentials.current()
@@ -180,6 +184,7 @@ class Kube:
                     if response.status == UNAUTHORIZED:
                         await self._renew(action, used)
                     raise answers.error(response.status, response.headers, await response.read(), action)
+                yield b""
                 async for chunk in response.content.iter_any():
                     yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

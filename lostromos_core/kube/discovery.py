@@ -23,6 +23,10 @@ _ACCEPT = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
 )
+TOO_OLD = (
+    "read the cluster's kinds: the API server does not answer with aggregated discovery, which Kubernetes has since "
+    "1.27; upgrade it or, if a proxy stands before it, let the header Accept pass"
+)
 NEGATIVE_SECONDS = 5.0
 """How long "there is no such kind" is believed."""
 
@@ -128,6 +132,8 @@ class Discovery:
         stale: set[str] = set()
         for path in ("/api", "/apis"):
             answer = await self._kube.request("GET", path, action="read the cluster's kinds", accept=_ACCEPT)
+            if not isinstance(answer, dict) or answer.get("kind") != "APIGroupDiscoveryList":
+                raise errors.ApiError(TOO_OLD, status=200, reason="NoAggregatedDiscovery")
             for kind in _kinds(answer):
                 kinds[kind.api_version, kind.name] = kind
             stale.update(_stale_groups(answer))

@@ -104,6 +104,8 @@ class Lookups:
         known, item = self._kube.objects.known(kind, self._scope(kind, ref), _place(kind, ref))
         real = ref if kind.namespaced else dataclasses.replace(ref, namespace="")
         if not known or self._policy.allows(resource, real, item):
+            if why := self._kube.objects.why_not(kind, self._scope(kind, ref), _place(kind, ref)):
+                raise errors.RefusedError(f"lookup of {real}: {why}")
             return known, item
         msg = f"{real} is not there yet, or is none of the resource's own objects; see `lookup` in the configuration"
         raise errors.NotYetError(msg, of=ref)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from lostromos_core import errors
-from lostromos_core.kube import answers, media, watch
+from lostromos_core.kube import answers, media, unreadable, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -42,6 +44,19 @@ async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | N
     return found
 
 
+async def read_outline(kube: client.Kube, path: str, *, action: str) -> dict[str, Any]:
+    """An object, or as much of it as can be read: its metadata, and its status. Raises ApiError."""
+    answer = await kube.request_bytes("GET", path, action=action)
+    try:
+        found: dict[str, Any] = unreadable.loads(answer)
+    except orjson.JSONDecodeError as error:
+        item, _ = unreadable.lenient(answer)
+        found = unreadable.outline(item) if isinstance(item, dict) else {}
+        if "metadata" not in found:
+            raise errors.ConnectionFailed(f"{action}: the API server's answer holds no object") from error
+    return found
+
+
 async def delete(kube: client.Kube, path: str, uid: str, *, action: str) -> Mapping[str, Any] | None:
     """Delete the object of this uid, and no other of its name; return the answer, None if it was gone already.
 
@@ -54,7 +69,9 @@ async def delete(kube: client.Kube, path: str, uid: str, *, action: str) -> Mapp
         "propagationPolicy": "Background",
     }
     try:
-        answer: Mapping[str, Any] = await kube.request("DELETE", path, action=action, body=body)
+        answer: Mapping[str, Any] = await kube.request(
+            "DELETE", path, action=action, body=body, accept=media.METADATA_ONLY
+        )
     except errors.ApiError as error:
         if await is_gone(kube, path, uid, error):
             return None

@@ -54,9 +54,10 @@ class KubernetesWatcher:
         self._annotation = annotation
         self._timings = timings
         self._store = store.Store()
-        self._unreadable: dict[str, str] = {}
+        self._unreadable: dict[str, tuple[str, int]] = {}
         self._left: set[str] = set()
         self._scopes: set[str] = set()
+        self._troubles: dict[str, str] = {}
 
     def overlaps(self, other: object) -> bool:
         """Whether another watcher could select an object that this one selects."""
@@ -84,10 +85,9 @@ class KubernetesWatcher:
         """Watch all namespaces of the selection until cancelled."""
         scopes = self.namespaces or ("",)
         waiting = set(scopes)
-        troubles: dict[str, str] = {}
         async with asyncio.TaskGroup() as group:
             for namespace in scopes:
-                sink = _Sink(self, namespace, bell, waiting, troubles)
+                sink = _Sink(self, namespace, bell, waiting)
                 group.create_task(self._watch_one(namespace, sink).run())
             group.create_task(self._look_around(waiting, bell))
 
@@ -168,7 +168,7 @@ class KubernetesWatcher:
             data=item,
             generation=int(metadata.get("generation") or 0),
             deleting="deletionTimestamp" in metadata or not selected,
-            unreadable=self._unreadable.get(key, ""),
+            unreadable=self._unreadable.get(key, ("", 0))[0],
         )
 
     async def report(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
@@ -220,7 +220,7 @@ class KubernetesWatcher:
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
         path = paths.item(self.api_version, kind.plural, namespace, name)
         try:
-            item: dict[str, Any] = await self._kube.request("GET", path, action=f"read {self.kind} {key}")
+            item = await requests.read_outline(self._kube, path, action=f"read {self.kind} {key}")
         except errors.ApiError as error:
             if error.status != watching.NOT_FOUND:
                 raise
@@ -235,14 +235,16 @@ class KubernetesWatcher:
         metadata = item["metadata"]
         key = _key(metadata.get("namespace") or "", metadata["name"])
         self._reporter.seen(key, members.number(metadata.get("resourceVersion", "")))
+        edited = False
         if unreadable:
-            self._unreadable[key] = unreadable
+            edited = self._unreadable.get(key) != (unreadable, metadata.get("generation", 0))
+            self._unreadable[key] = unreadable, metadata.get("generation", 0)
         else:
             self._unreadable.pop(key, None)
         if not self._selects(metadata) and not self._holds(key, metadata):
             return key if self._store.drop(key) else None
         self._left.discard(key)
-        return key if self._store.put(key, item) else None
+        return key if self._store.put(key, item) or edited else None
 
     def _holds(self, key: str, metadata: Mapping[str, Any]) -> bool:
         """Whether a resource that is not selected is still ours to clean up after, whoever removed our marks."""
@@ -277,18 +279,12 @@ class _Sink:
     """Gives what one watch finds to the watcher, and rings."""
 
     def __init__(
-        self,
-        watcher: KubernetesWatcher,
-        namespace: str,
-        bell: interfaces.Doorbell,
-        waiting: set[str],
-        troubles: dict[str, str],
+        self, watcher: KubernetesWatcher, namespace: str, bell: interfaces.Doorbell, waiting: set[str]
     ) -> None:
         self._watcher = watcher
         self._namespace = namespace
         self._bell = bell
         self._waiting = waiting
-        self._troubles = troubles
 
     def changed(self, item: dict[str, Any]) -> None:
         key = self._watcher._keep(item)  # noqa: SLF001 - the watcher's other half
@@ -298,11 +294,11 @@ class _Sink:
     def gone(self, namespace: str, name: str) -> None:
         self._bell.ring(self._watcher._drop(namespace, name))  # noqa: SLF001 - the watcher's other half
 
-    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
-        if not metadata.get("name"):
+    def broken(self, item: dict[str, Any], reason: str) -> None:
+        if not item["metadata"].get("name"):
             _log.error("an object cannot be read, nor can its name", kind=self._watcher.kind, reason=reason)
             return
-        key = self._watcher._keep({"metadata": dict(metadata)}, reason)  # noqa: SLF001 - the watcher's other half
+        key = self._watcher._keep(item, reason)  # noqa: SLF001 - the watcher's other half
         if key is not None:
             self._bell.ring(key)
 
@@ -315,10 +311,11 @@ class _Sink:
     def trouble(self, error: errors.ApiError | None) -> None:
         if error is not None and error.status == watching.NOT_FOUND:
             self._watcher._kube.discovery.forget(self._watcher.api_version, self._watcher.kind)  # noqa: SLF001 - as above
-        self._troubles.pop(self._namespace, None)
+        troubles = self._watcher._troubles  # noqa: SLF001 - as above
+        troubles.pop(self._namespace, None)
         if error is not None:
-            self._troubles[self._namespace] = _explain(error, self._watcher)
-        self._bell.trouble("; ".join(self._troubles.values()))
+            troubles[self._namespace] = _explain(error, self._watcher)
+        self._bell.trouble("; ".join(troubles.values()))
 
 
 def _explain(error: errors.ApiError, watcher: KubernetesWatcher) -> str:

@@ -1,69 +1,177 @@
 """What one rendering may use, so that no data can take the operator's time and memory from its neighbours.
 
-Templates run in the event loop, and what they make is kept in memory. So characters of values and rounds of loops are
-counted, not seconds: the same resource renders, or does not, on every machine.
+All that a resource makes its templates do, in all files, guesses and rounds of lookups, is charged to one Budget: steps
+of work, bytes of what is made on the way, characters of what is written. Steps are counted, not timed, so the same
+resource renders, or does not, on every machine. What an operation touches is charged before it begins.
 """
 
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from lostromos_core import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+MAX_STEPS: Final = 10_000_000
+"""Steps of one rendering: about a second, since a step is what takes a tenth of a microsecond, and mostly less."""
+TURN: Final = 200_000
+"""Steps that a rendering takes in the event loop: what needs more is done beside it."""
+AT_ONCE: Final = 400_000
+"""Steps of one operation that cannot be interrupted, as sorting."""
+BREATH: Final = 10_000
+"""Steps after which a rendering beside the event loop lets that go first."""
+MAX_MADE: Final = 128 << 20
+"""Bytes of all texts, lists and mappings that one rendering makes, those that it has dropped again included."""
 MAX_CHARACTERS: Final = 32 << 20
 """Characters of all values that one rendering writes: more than twenty of the largest objects that etcd takes."""
-MAX_ROUNDS: Final = 500_000
-"""Rounds of all loops of one rendering: about a second."""
+MAX_DEPTH: Final = 150
+"""Levels of nesting in a value; the serialiser that sends objects takes about 250, and a template has up to 100."""
 ITEM: Final = 16
 """Characters that an item of a list or mapping counts for, beside its own."""
+SHORT: Final = 256
+"""Characters of a value that is not counted: a rendering has not so many of them."""
+
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
+
+
+@final
+class TurnOverError(BaseException):
+    """A rendering takes more than its turn in the event loop. No Exception, so that no filter takes it for one."""
+
+
+@final
+class Budget:
+    """What a rendering has used. ``pause`` is called after each ``every`` steps, and may raise."""
+
+    __slots__ = ("_every", "_made", "_next", "_pause", "_steps", "_written")
+
+    def __init__(self) -> None:
+        self._steps = self._made = self._written = 0
+        self._pause: Callable[[], None] | None = None
+        self._every = self._next = MAX_STEPS
+
+    def every(self, steps: int, pause: Callable[[], None]) -> None:
+        """Call ``pause`` after each so many more steps."""
+        self._every, self._pause = steps, pause
+        self._next = min(self._steps + steps, MAX_STEPS)
+
+    def spend(self, steps: int) -> None:
+        """Count steps that are about to be taken; raises RenderError when there are too many."""
+        self._steps += steps
+        if self._steps > self._next:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._steps > MAX_STEPS:
+            raise errors.RenderError(_TOO_LONG)
+        if self._pause is not None:
+            self._pause()
+        self._next = min(self._steps + self._every, MAX_STEPS)
+
+    def at_once(self, steps: int) -> None:
+        """As ``spend``, for an operation that nothing can interrupt."""
+        if steps > AT_ONCE:
+            raise errors.RenderError(_TOO_LONG_AT_ONCE)
+        self.spend(steps)
+
+    def make(self, size: int) -> None:
+        """Count bytes that are about to be made."""
+        self._made += size
+        if self._made > MAX_MADE:
+            raise errors.RenderError(_TOO_LARGE)
+        self.spend(size >> 8)
+
+    def write(self, characters: int) -> None:
+        """Count characters that are about to be written; raises RenderError when there are too many."""
+        self._written += characters
+        if self._written > MAX_CHARACTERS:
+            raise errors.RenderError(_TOO_MUCH)
+
+
+_WAY_OUT = "or limit the number of items in the resource's schema"
+_TOO_LONG = (
+    f"the templates take more than {MAX_STEPS:,} steps for this resource, about a second; loop over less, do not "
+    f"search a list in a loop over another one, {_WAY_OUT}"
+)
+_TOO_LONG_AT_ONCE = f"this sorts, searches or converts too much at once; do it with less, {_WAY_OUT}"
+_TOO_LARGE = (
+    f"the templates make more than {MAX_MADE >> 20} MiB of texts, lists and mappings for this resource; do not repeat "
+    f"large ones, nor add to one in a loop, which copies it each time, {_WAY_OUT}"
+)
+_TOO_MUCH = (
+    f"the values that are written have more than {MAX_CHARACTERS >> 20} MiB in all, and an object holds 1.5 at most; "
+    "write less, or limit the field's length in the resource's schema"
+)
 
 
 @final
 class Slots(list[Any]):
-    """The values of one rendering, and what it has used."""
+    """The values that one file has written, and the budget of the rendering."""
 
-    __slots__ = ("_characters", "_rounds")
+    __slots__ = ("budget",)
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
         super().__init__()
-        self._characters = self._rounds = 0
+        self.budget = Budget() if budget is None else budget
 
-    def spend(self, characters: int) -> None:
-        """Count characters that are about to be kept; raises RenderError when there are too many."""
-        self._characters += characters
-        if self._characters > MAX_CHARACTERS:
-            msg = (
-                f"the values that are written have more than {MAX_CHARACTERS >> 20} MiB in all, and an object holds "
-                "1.5 at most; write less, or limit the field's length in the resource's schema"
-            )
-            raise errors.RenderError(msg)
+    def part(self, numbers: Iterable[int]) -> Slots:
+        """Some of the values, in this order."""
+        found = Slots(self.budget)
+        found.extend([self[number] for number in numbers])
+        return found
 
-    def rounds(self, items: Iterable[Any]) -> Iterator[Any]:
-        """The items, counted; raises RenderError when all loops together have had too many."""
+    def rounds(self, items: Iterable[Any], cost: int) -> Iterator[Any]:
+        """The items, each for so many steps."""
+        spend = self.budget.spend
         for item in items:
-            self._rounds += 1
-            if self._rounds > MAX_ROUNDS:
-                msg = (
-                    f"the loops of the template have gone round more than {MAX_ROUNDS:,} times; loop over less, or "
-                    "limit the number of items in the resource's schema"
-                )
-                raise errors.RenderError(msg)
+            spend(cost)
             yield item
 
 
 current: Final[contextvars.ContextVar[Slots]] = contextvars.ContextVar("slots")
-"""The slots of the rendering that runs; a context variable, so that imports without context find them too."""
+"""The slots of the file that is rendered; a context variable, so that imports without context find them too."""
+_whole: Final[contextvars.ContextVar[Budget]] = contextvars.ContextVar("budget")
 
 
-def spend(characters: int) -> None:
-    """Count characters for the rendering that runs, if one does."""
-    slots = current.get(None)
-    if slots is not None:
-        slots.spend(characters)
+@final
+class rendering:  # noqa: N801 - used as a function, and quicker than one that is made a context manager
+    """Charge all that is rendered within the block to one budget: the one that is charged already, if there is one."""
+
+    __slots__ = ("_budget", "_reset")
+
+    def __enter__(self) -> Budget:
+        used = _charged()
+        self._budget = Budget() if used is None else used
+        self._reset = _whole.set(self._budget)
+        return self._budget
+
+    def __exit__(self, *_: object) -> None:
+        _whole.reset(self._reset)
+
+
+def slots() -> Slots:
+    """Slots for one file, charged to the rendering that it belongs to."""
+    return Slots(_charged())
+
+
+def _charged() -> Budget | None:
+    """The budget of the rendering that runs, if one does."""
+    try:
+        return _whole.get()
+    except LookupError:
+        return None
+
+
+def now() -> Budget:
+    """The budget that is charged now; one of its own, if nothing is rendered."""
+    found = current.get(None)
+    if found is not None:
+        return found.budget
+    charged = _charged()
+    return Budget() if charged is None else charged
 
 
 def weigh(value: Any) -> int:  # noqa: ANN401 - plain data
@@ -75,3 +183,24 @@ def weigh(value: Any) -> int:  # noqa: ANN401 - plain data
     if isinstance(value, list):
         return ITEM + sum(map(weigh, value))
     return ITEM
+
+
+def walk(value: Any, budget: Budget, cost: int = 1) -> None:  # noqa: ANN401 - any value
+    """Charge all that is in a value, at any depth; raises RenderError if that is too much, or nested too deeply."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below = []
+        for container in level:
+            budget.spend(8 + cost * (1 + len(container)))
+            inner = container.values() if isinstance(container, dict) else container
+            below += [item for item in inner if isinstance(item, _CONTAINERS)]
+        if not below:
+            return
+        level = below
+    too_deep()
+
+
+def too_deep() -> NoReturn:
+    """Raise the RenderError for a value that is nested too deeply."""
+    msg = f"a value is nested deeper than {MAX_DEPTH} levels; limit the nesting in the resource's schema"
+    raise errors.RenderError(msg)

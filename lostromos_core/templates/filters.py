@@ -13,7 +13,7 @@ import tomli_w
 import yaml
 
 from lostromos_core import errors, scalars
-from lostromos_core.templates import budget, tokens, values
+from lostromos_core.templates import budget, costs, tokens, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,7 +38,7 @@ _Dumper.add_representer(str, _represent_text)
 def to_yaml(value: Any, indent: int = 2) -> str:  # noqa: ANN401 - any JSON value
     """A value as a YAML document, block style, keys in their order."""
     text: str = yaml.dump(
-        _data(value, 8), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=indent
+        _data(value, item=250), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=indent
     )
     return text.removesuffix("...\n")
 
@@ -46,12 +46,19 @@ def to_yaml(value: Any, indent: int = 2) -> str:  # noqa: ANN401 - any JSON valu
 def to_json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
     """A value as JSON, on one line unless an indentation is given."""
     separators = (",", ": ") if indent else (", ", ": ")
-    return json.dumps(_data(value), indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
+    return json.dumps(
+        _data(value, item=1 if indent is None else 20),
+        indent=indent,
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=separators,
+    )
 
 
 def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
     """A mapping as a TOML document; TOML has no null."""
-    data = _data(value, 8)
+    data = _data(value, item=60)
+    budget.now().spend(2 * budget.weigh(data))
     if not isinstance(data, dict):
         msg = f"to_toml takes a mapping, and this is {values.kind_of(data)}"
         raise errors.RenderError(msg)
@@ -80,7 +87,7 @@ def sha256(value: object) -> str:
     """The SHA-256 of a text's UTF-8 bytes, 64 hexadecimal digits; of other values, of their JSON with sorted keys."""
     if isinstance(value, str):
         return hashlib.sha256(_bytes(value, "sha256")).hexdigest()
-    return hashlib.sha256(json.dumps(_data(value), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_data(value, item=2), sort_keys=True).encode()).hexdigest()
 
 
 def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: ANN401, FBT001, FBT002 - Jinja2's signature
@@ -111,12 +118,33 @@ def string(value: Any) -> str:  # noqa: ANN401 - any JSON value
 @jinja2.pass_environment
 def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: str | int | None = None) -> str:  # noqa: ANN401 - as Jinja2
     """As Jinja2's; each item as text, as it would be written inside a string."""
-    getter = jinja2.filters.make_attrgetter(environment, attribute) if attribute is not None else None
-    parts = [string(getter(item) if getter else item) for item in value]
+    now = budget.now()
+    parts = [string(item) for item in _each(environment, value, attribute, now)]
     if any(isinstance(part, tokens.Fragment) for part in parts):
         tokens.refuse("joined")
     _check_length("join", sum(map(len, parts)) + len(values.to_text(d)) * len(parts))
     return values.to_text(d).join(parts)
+
+
+@jinja2.pass_environment
+def total(environment: jinja2.Environment, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:  # noqa: ANN401 - as Jinja2
+    """As Jinja2's ``sum``; each addition is charged, since it copies lists."""
+    found = start
+    for item in _each(environment, iterable, attribute, budget.now()):
+        costs.charge_operator("+", found, item)
+        found = found + item
+    return found
+
+
+def _each(
+    environment: jinja2.Environment, items: Iterable[Any], attribute: str | int | None, now: budget.Budget
+) -> Iterator[Any]:
+    """The items, or an attribute of each, charged."""
+    path = str(attribute).count(".") if attribute is not None else 0
+    getter = jinja2.filters.make_attrgetter(environment, attribute) if attribute is not None else None
+    for item in items:
+        now.spend(10 + 40 * path)
+        yield getter(item) if getter else item
 
 
 def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  # noqa: ANN401 - as Jinja2
@@ -124,6 +152,7 @@ def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  #
     text, old, new = string(value), values.to_text(old), values.to_text(new)
     if isinstance(text, tokens.Fragment):
         tokens.refuse("taken apart")
+    budget.now().at_once(len(text) >> 3)
     found = text.count(old) if count is None else min(text.count(old), count)
     _check_length("replace", len(text) + found * len(new))
     return text.replace(old, new, -1 if count is None else count)
@@ -161,24 +190,30 @@ def slices(value: Iterable[Any], slices: int, fill_with: Any = None) -> Iterator
 def _limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - what a template gives
     """A number that says how much a filter does; raises RenderError if it is none, or too large."""
     if isinstance(value, bool) or not isinstance(value, int) or not -most <= value <= most:
-        shown = value if isinstance(value, int) and abs(value) < 1 << 64 else values.kind_of(value)
-        msg = f"{name} takes a whole number up to {most:,}, and this is {shown}"
+        found = "another one" if isinstance(value, int) and not isinstance(value, bool) else values.kind_of(value)
+        msg = f"{name} takes a whole number up to {most:,}, and this is {found}"
         raise errors.RenderError(msg)
     return value
 
 
-def _data(value: Any, times: int = 1) -> Any:  # noqa: ANN401 - any JSON value
-    """A value as plain data, counted as often as it costs."""
+def _data(value: Any, *, item: int) -> Any:  # noqa: ANN401 - any JSON value
+    """A value as plain data, about to be made a text of, at so many steps an item."""
     data = values.plain(value)
-    budget.spend(budget.weigh(data) * times)
+    now, weight = budget.now(), budget.weigh(data)
+    if isinstance(data, list | dict):
+        budget.walk(data, now, item)
+    _check_length("the filter", weight)
+    now.write(weight)
     return data
 
 
 def _check_length(name: str, length: int) -> None:
-    budget.spend(length)
     if length > values.MAX_STRING:
-        msg = f"the result of {name} would be too large for any Kubernetes object"
-        raise errors.RenderError(msg)
+        costs.refuse_size(name)
+    if length > budget.SHORT:
+        now = budget.now()
+        now.at_once(length >> 4)
+        now.make(length * 2)
 
 
 def _bytes(value: object, name: str) -> bytes:
@@ -186,7 +221,7 @@ def _bytes(value: object, name: str) -> bytes:
         what = "the output of a fragment" if isinstance(value, tokens.Fragment) else values.kind_of(value)
         msg = f"{name} takes a string, and this is {what}"
         raise errors.RenderError(msg)
-    budget.spend(len(value))
+    budget.now().at_once(len(value) >> 4)
     return value.encode("utf-8", "surrogatepass")
 
 
@@ -212,6 +247,7 @@ FILTERS = {
     "slice": slices,
     "string": string,
     "join": join,
+    "sum": total,
     "replace": replace,
     "format": refuse_format,
 }

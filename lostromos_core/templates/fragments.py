@@ -19,7 +19,6 @@ from typing import final
 
 from lostromos_core.templates import program, tokens
 
-_SPLIT = re.compile(f"([{tokens.FRAGMENT_BEGIN}{tokens.FRAGMENT_END}])")
 _LEADING_MARKS = re.compile(f"(?:{tokens.MARK.pattern})*")
 _AT_COLUMN = re.compile(r"[ ]*(?:-[ ]+)*")
 _AFTER_KEY = re.compile(r"([ ]*(?:-[ ]+)*)[^\s#].*:[ ]+")
@@ -44,13 +43,13 @@ def lay_out(text: str) -> str:
     if tokens.FRAGMENT_BEGIN not in text:
         return text
     stack = [_Layout()]
-    for piece in _SPLIT.split(text):
-        if piece == tokens.FRAGMENT_BEGIN:
+    for number, begun in enumerate(text.split(tokens.FRAGMENT_BEGIN)):
+        if number:
             stack.append(_Layout())
-        elif piece == tokens.FRAGMENT_END:
-            fragment = stack.pop()
-            stack[-1].insert(fragment.text())
-        else:
+        for index, piece in enumerate(begun.split(tokens.FRAGMENT_END)):
+            if index:
+                fragment = stack.pop()
+                stack[-1].insert(fragment.text())
             stack[-1].write(piece)
     return stack[0].text()
 
@@ -163,10 +162,12 @@ def _block_indent(line: str) -> int | None:
 
 def _dedent(lines: list[str]) -> list[str]:
     """The lines without blank lines around them and without their common indentation."""
-    while lines and not tokens.visible(lines[0]).strip():
-        lines = lines[1:]
-    while lines and not tokens.visible(lines[-1]).strip():
-        lines = lines[:-1]
+    first, end = 0, len(lines)
+    while first < end and not tokens.visible(lines[first]).strip():
+        first += 1
+    while first < end and not tokens.visible(lines[end - 1]).strip():
+        end -= 1
+    lines = lines[first:end]
     common = min((_indent(seen) for line in lines if (seen := tokens.visible(line)).strip()), default=0)
     return [_cut(line, common) for line in lines]
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import jinja2
 import jinja2.meta
 
-from lostromos_core import errors
-from lostromos_core.templates import embed, sandbox
+from lostromos_core import errors, interfaces
+from lostromos_core.templates import embed, messages, sandbox
 
 if TYPE_CHECKING:
     import pathlib
     import types
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from lostromos_core import interfaces
     from lostromos_core.templates import budget, slots
 
 SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2", ".json")
-OWN_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
-"""Labels and annotations that we put on resources: they would feed back."""
 OWN_STATUS = frozenset({"conditions", "observedGeneration", "resources"})
 """Fields of the status that the operator writes itself."""
 _HIDDEN = frozenset({"resourceVersion", "managedFields", "generation", "selfLink", "finalizers"})
@@ -33,6 +31,7 @@ class Library:
 
     def __init__(self, folder: pathlib.Path, *extras: Extras) -> None:
         self._folder = folder
+        self._files: dict[str, str] = {}
         self._sources = _read(folder)
         environment = sandbox.Environment(jinja2.DictLoader(self._sources), name_file=self.name_file)
         environment.add_extension(embed.EmbeddedDocument)
@@ -47,7 +46,9 @@ class Library:
 
     def name_file(self, name: str) -> str:
         """The path of a template, for people."""
-        return str(self._folder / name)
+        if name not in self._files:
+            self._files[name] = str(self._folder / name)
+        return self._files[name]
 
     def compile(self, name: str) -> jinja2.Template:
         """A template; raises ConfigError with the line if its syntax is wrong."""
@@ -84,7 +85,7 @@ class Library:
         collect: Callable[[Callable[[], str]], tuple[str, budget.Slots]],
     ) -> list[slots.Document]:
         """The documents that a template makes; raises whatever it raises: see ``explain``."""
-        text, found = collect(lambda: "".join(template.root_render_func(template.new_context(dict(names)))))
+        text, found = collect(lambda: sandbox.joined(template.root_render_func(template.new_context(dict(names)))))
         return self._environment.programs.fill(text, found)
 
     def fill_mapping(self, template: jinja2.Template, names: Mapping[str, Any], what: str) -> slots.Document | None:
@@ -122,14 +123,16 @@ class Library:
         return found
 
     def explain(self, error: Exception, name: str) -> errors.RenderError:
-        """What went wrong in a template, with the place."""
+        """What went wrong in a template, with the place; without values, which may be secrets."""
         if isinstance(error, errors.RenderError) and error.place:
             return error
         if isinstance(error, jinja2.TemplateNotFound):
-            message: str | None = f"there is no template {error.name!r} (there is: {', '.join(self.names)})"
+            what = f"there is no template {error.name!r} (there is: {', '.join(self.names)})"
+        elif isinstance(error, errors.RenderError):
+            what = error.message
         else:
-            message = error.message if isinstance(error, errors.RenderError | jinja2.TemplateError) else None
-        text = errors.shorten(message or f"{type(error).__name__}: {error}")
+            what = messages.of(error)
+        text = errors.shorten(messages.without_data(what, self._sources))
         place = _template_place(error.__traceback__, self.name_file) or self.name_file(name)
         return errors.RenderError(text, place=place)
 
@@ -144,11 +147,11 @@ def author_view(resource: interfaces.Resource) -> dict[str, Any]:
     view = {key: value for key, value in resource.data.items() if key not in {"status", "metadata"}}
     view["metadata"] = {key: value for key, value in resource.metadata.items() if key not in _HIDDEN}
     for marks in ("labels", "annotations"):
-        if marks in view["metadata"]:
+        if isinstance(view["metadata"].get(marks), Mapping):
             view["metadata"][marks] = {
                 key: value
-                for key, value in (view["metadata"][marks] or {}).items()
-                if not key.startswith(OWN_PREFIXES) and key != _LAST_APPLIED
+                for key, value in view["metadata"][marks].items()
+                if not key.startswith(interfaces.CONTROL_PREFIXES) and key != _LAST_APPLIED
             }
     return view
 

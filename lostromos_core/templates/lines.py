@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 from typing import TYPE_CHECKING, final
 
 import jinja2
@@ -35,18 +36,20 @@ _LINE_END = re.compile(r"[ \t]*(\n|\Z)")
 
 @final
 class Places:
-    """The places of all templates of an environment, numbered; the same place has one number."""
+    """The places of all templates of an environment, numbered; the same place has one number. Threads may share it."""
 
     def __init__(self) -> None:
         self._numbers: dict[interfaces.Place, int] = {}
         self._places: list[interfaces.Place] = []
+        self._lock = threading.Lock()
 
     def number(self, place: interfaces.Place) -> int:
         """The number of a place, from 0."""
-        if place not in self._numbers:
-            self._numbers[place] = len(self._places)
-            self._places.append(place)
-        return self._numbers[place]
+        with self._lock:
+            if place not in self._numbers:
+                self._numbers[place] = len(self._places)
+                self._places.append(place)
+            return self._numbers[place]
 
     def __getitem__(self, number: int) -> interfaces.Place:
         """The place of a number."""

@@ -10,15 +10,22 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import jinja2
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import tokens
+from lostromos_core.templates import budget, tokens
 
 MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
 """Methods of mappings that templates may call; a key of that name comes first."""
+
+MAX_READS: Final = 1_000
+"""Objects that one resource may look up: each is watched."""
+_LOOK: Final = 200
+"""Steps of looking up an object."""
+_KNOWING: Final = 200
+"""Bytes of an item that knows where it comes from."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +39,7 @@ class Reading:
     find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None] | None
     namespace: str
     reads: set[interfaces.ObjectRef] = dataclasses.field(default_factory=set)
+    seen: dict[interfaces.ObjectRef, LiveMapping] = dataclasses.field(default_factory=dict)
 
 
 _reading: contextvars.ContextVar[Reading] = contextvars.ContextVar("reading")
@@ -61,9 +69,18 @@ def lookup(apiVersion: str, kind: str, name: str, namespace: str | None = None) 
     if now.find is None:
         msg = "nothing can be looked up here"
         raise errors.RenderError(msg)
+    if ref in now.seen:
+        return now.seen[ref]
     now.reads.add(ref)
+    if len(now.reads) > MAX_READS:
+        msg = f"more than {MAX_READS:,} objects are looked up; limit the number of items in the resource's schema"
+        raise errors.RenderError(msg)
+    budget.now().spend(_LOOK)
     found = now.find(ref)
-    return not_yet(f"{ref} is not there yet", of=ref) if found is None else _live(found, str(ref), "")
+    if found is None:
+        return not_yet(f"{ref} is not there yet", of=ref)
+    now.seen[ref] = _live(found, (str(ref), ""), 0, budget.now())
+    return now.seen[ref]
 
 
 class Method:
@@ -142,14 +159,19 @@ def _absent(where: tuple[str, str], step: str) -> str:
     return f"{origin} has no {(path + step).lstrip('.')} yet"
 
 
-def _live(value: Any, origin: str, path: str) -> Any:  # noqa: ANN401 - any JSON value
-    """A value with everything in it knowing where it comes from."""
+def _live(value: Any, where: tuple[str, str], depth: int, now: budget.Budget) -> Any:  # noqa: ANN401 - any JSON value
+    """A value with everything in it knowing where it comes from, down to the levels that may be written."""
+    if depth > budget.MAX_DEPTH or not isinstance(value, dict | list):
+        return value
+    now.spend(10 + 10 * len(value))
+    now.make(_KNOWING * (1 + len(value)))
+    origin, path = where
     if isinstance(value, dict):
-        mapping = LiveMapping((key, _live(item, origin, f"{path}.{key}")) for key, item in value.items())
-        mapping.where = origin, path
+        mapping = LiveMapping(
+            (key, _live(item, (origin, f"{path}.{key}"), depth + 1, now)) for key, item in value.items()
+        )
+        mapping.where = where
         return mapping
-    if isinstance(value, list):
-        items = LiveList(_live(item, origin, f"{path}[{index}]") for index, item in enumerate(value))
-        items.where = origin, path
-        return items
-    return value
+    items = LiveList(_live(item, (origin, f"{path}[{index}]"), depth + 1, now) for index, item in enumerate(value))
+    items.where = where
+    return items

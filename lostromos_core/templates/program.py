@@ -2,6 +2,9 @@
 
 YAML is read as a flat stream of events, not by recursion, so that no text can exhaust the stack. What has one
 meaning only is accepted: no aliases, anchors, tags, merge or duplicate keys.
+
+Nodes are never changed. They are not frozen, since that makes it three times as expensive to create them, and a new
+text has hundreds.
 """
 
 from __future__ import annotations
@@ -23,10 +26,13 @@ Number: TypeAlias = int | None
 
 MAX_DEPTH = 100
 MAX_DOCUMENTS = 1_000
+COMPUTED: Final = "{{...}}"
+"""Stands in a path for a key that an expression made: what it says may be a secret."""
+CUT: Final = "the output of a fragment was cut apart by a string operation"
 
 
 @final
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Constant:
     """A scalar of the template's own text."""
 
@@ -37,9 +43,13 @@ class Constant:
         """The value itself."""
         return self.value
 
+    def shifted(self, by: int) -> Constant:  # noqa: ARG002 - the signature of all nodes
+        """Itself: it has no slots."""
+        return self
+
 
 @final
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Typed:
     """A whole plain scalar that is one expression: keeps the value's type."""
 
@@ -50,9 +60,13 @@ class Typed:
         """The value as it is."""
         return slots[self.slot]
 
+    def shifted(self, by: int) -> Typed:
+        """The node with slots that are numbered from ``by``."""
+        return Typed(self.slot + by, self.place)
+
 
 @final
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Text:
     """A string with expressions in it; ``parts`` are texts and slot numbers, ``places`` those of the parts."""
 
@@ -69,15 +83,20 @@ class Text:
         texts: list[str] = []
         try:
             for part in self.parts:
-                texts.append(part if isinstance(part, str) else values.to_text(slots[part]))  # noqa: PERF401 - as Items
-            slots.spend(sum(map(len, texts)))
+                found = slots[part] if isinstance(part, int) else part
+                texts.append(found if found.__class__ is str else values.to_text(found))
+            slots.budget.write(sum(map(len, texts)))
         except errors.RenderError as error:
             raise Misplaced(error.message, self.places[min(len(texts), len(self.places) - 1)]) from error
         return "".join(texts)
 
+    def shifted(self, by: int) -> Text:
+        """The node with slots that are numbered from ``by``."""
+        return Text(tuple([part + by if isinstance(part, int) else part for part in self.parts]), self.places)
+
 
 @final
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Items:
     """A sequence."""
 
@@ -95,13 +114,17 @@ class Items:
             raise
         return filled
 
+    def shifted(self, by: int) -> Items:
+        """The node with slots that are numbered from ``by``."""
+        return Items(tuple(node.shifted(by) for node in self.nodes), self.place)
+
 
 @final
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Fields:
     """A mapping; a key is a string, or holds expressions."""
 
-    pairs: tuple[tuple[Node, Node], ...]
+    pairs: tuple[tuple[Key, Node], ...]
     place: Number
 
     def child(self, name: str) -> Node | None:
@@ -110,25 +133,36 @@ class Fields:
 
     def fill(self, slots: Slots) -> dict[str, Any]:
         """The dict of its filled nodes; raises RenderError for a key that is no string or comes twice."""
-        filled = {}
+        filled: dict[str, Any] = {}
         for key_node, node in self.pairs:
-            key = key_node.fill(slots)
-            if not isinstance(key, str):
-                msg = f"a key must be a string, and this is {values.kind_of(key)}; put the expression in quotes"
-                raise Misplaced(msg, key_node.place)
-            if key in filled:
-                msg = f"the key {errors.shorten(key, 80)!r} comes twice in one mapping"
-                raise Misplaced(msg, key_node.place)
+            key = key_node.value if key_node.__class__ is Constant else key_node.fill(slots)
+            if key.__class__ is not str or key in filled:
+                raise _no_key(key_node, key)
             try:
                 filled[key] = node.fill(slots)
             except Misplaced as error:
-                error.path.insert(0, key)
+                error.path.insert(0, key if isinstance(key_node, Constant) else COMPUTED)
                 raise
         return filled
 
+    def shifted(self, by: int) -> Fields:
+        """The node with slots that are numbered from ``by``."""
+        return Fields(tuple((key.shifted(by), node.shifted(by)) for key, node in self.pairs), self.place)
+
+
+def _no_key(node: Key, key: object) -> Misplaced:
+    """A key that is no string or comes twice; what a value says is not repeated, for it may be a secret."""
+    if not isinstance(key, str):
+        msg = f"a key must be a string, and this is {values.kind_of(key)}; put the expression in quotes"
+    elif isinstance(node, Constant):
+        msg = f"the key {errors.shorten(key, 80)!r} comes twice in one mapping"
+    else:
+        msg = "the key that an expression makes comes twice in one mapping"
+    return Misplaced(msg, node.place)
+
 
 @final
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Fixed:
     """A sequence or mapping without any expression in it: filled once, and shared from then on."""
 
@@ -144,15 +178,25 @@ class Fixed:
         """The value itself."""
         return self.value
 
+    def shifted(self, by: int) -> Fixed:  # noqa: ARG002 - the signature of all nodes
+        """Itself: it has no slots."""
+        return self
+
 
 _NO_SLOTS: Final = budget.Slots()
+Key: TypeAlias = Constant | Typed | Text
 Node: TypeAlias = Constant | Typed | Text | Items | Fields | Fixed
+
+
+def fixed(node: Items | Fields) -> Fixed:
+    """A node without any expression in it, filled."""
+    return Fixed(node, node.fill(_NO_SLOTS))
 
 
 def _fix(node: Items | Fields) -> Items | Fields | Fixed:
     """The node, filled already if it needs nothing for that."""
     inner = node.nodes if isinstance(node, Items) else [part for pair in node.pairs for part in pair]
-    return Fixed(node, node.fill(_NO_SLOTS)) if all(isinstance(part, Constant | Fixed) for part in inner) else node
+    return fixed(node) if all(isinstance(part, Constant | Fixed) for part in inner) else node
 
 
 class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderError at the door
@@ -207,6 +251,7 @@ class Compiler:
         self._text = text
         self._lines = lines
         self._slots = slots
+        self.count = 0
 
     def documents(self) -> Iterator[Node]:
         """The nodes of all documents that are not empty; raises Misplaced."""
@@ -224,11 +269,12 @@ class Compiler:
 
     def _take(self, event: Any, stack: list[tuple[Any, list[Node]]]) -> Node | None:  # noqa: ANN401 - PyYAML is untyped
         """Handle one event; the node of a document that it completed, if it did."""
+        self.count += 1
         if isinstance(event, yaml.NodeEvent):
-            self._refuse_decoration(event)
+            self.check(event)
         if isinstance(event, yaml.CollectionStartEvent):
             if len(stack) >= MAX_DEPTH:
-                raise Misplaced(f"nested deeper than {MAX_DEPTH} levels", self._line(event))
+                raise Misplaced(f"nested deeper than {MAX_DEPTH} levels", self.place_of(event))
             stack.append((event, []))
             return None
         if isinstance(event, yaml.ScalarEvent):
@@ -242,18 +288,33 @@ class Compiler:
         stack[-1][1].append(node)
         return None
 
-    def _refuse_decoration(self, event: Any) -> None:  # noqa: ANN401 - PyYAML is untyped
-        if isinstance(event, yaml.AliasEvent) or event.anchor:
-            raise Misplaced("anchors and aliases are not supported; use a macro or a variable", self._line(event))
-        if getattr(event, "tag", None) and event.tag not in {"!", "tag:yaml.org,2002:str"}:
-            raise Misplaced("tags are not supported, except !!str", self._line(event))
+    def key(self, event: Any) -> Key:  # noqa: ANN401 - PyYAML is untyped
+        """The node of a key, by its event; raises Misplaced."""
+        self.check(event)
+        return self._key(self._scalar(event, is_key=True))
 
-    def _line(self, event: Any) -> Number:  # noqa: ANN401 - PyYAML is untyped
+    def value(self, events: Sequence[Any]) -> Node:
+        """The node of one value, by its events; raises Misplaced."""
+        stack: list[tuple[Any, list[Node]]] = []
+        found = [done for event in events if (done := self._take(event, stack)) is not None]
+        if len(found) != 1 or stack:
+            raise Misplaced("this is not one value", None)
+        return found[0]
+
+    def check(self, event: Any) -> None:  # noqa: ANN401 - PyYAML is untyped
+        """Raise Misplaced for what has more than one meaning: anchors, aliases and tags."""
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise Misplaced("anchors and aliases are not supported; use a macro or a variable", self.place_of(event))
+        if getattr(event, "tag", None) and event.tag not in {"!", "tag:yaml.org,2002:str"}:
+            raise Misplaced("tags are not supported, except !!str", self.place_of(event))
+
+    def place_of(self, event: Any) -> Number:  # noqa: ANN401 - PyYAML is untyped
+        """The place of the line on which an event begins."""
         line = event.start_mark.line
         return self._lines[line] if line < len(self._lines) else None
 
     def _collection(self, event: Any, nodes: list[Node]) -> Node:  # noqa: ANN401 - PyYAML is untyped
-        place = self._line(event)
+        place = self.place_of(event)
         if isinstance(event, yaml.SequenceStartEvent):
             return _fix(Items(tuple(nodes), place))
         pairs = tuple((self._key(key), value) for key, value in zip(nodes[::2], nodes[1::2], strict=True))
@@ -272,7 +333,7 @@ class Compiler:
 
     def _scalar(self, event: Any, *, is_key: bool) -> Node:  # noqa: ANN401 - PyYAML is untyped
         text, plain = event.value, event.implicit[0]
-        place = self._line(event)
+        place = self.place_of(event)
         if tokens.RESERVED.search(text):
             return self._with_slots(text, place, plain=plain)
         if not plain:
@@ -286,7 +347,7 @@ class Compiler:
         pieces = tokens.TOKEN.split(text)
         slots = [int(number) for number in pieces[1::2]]
         if not slots or any(tokens.RESERVED.search(piece) for piece in pieces[::2]):
-            raise Misplaced("the output of a fragment was cut apart by a string operation", line)
+            raise Misplaced(CUT, line)
         if plain and pieces == ["", pieces[1], ""]:
             return Typed(slots[0], self._slots.get(slots[0], line))
         parts = tuple(int(piece) if index % 2 else piece for index, piece in enumerate(pieces) if piece != "")

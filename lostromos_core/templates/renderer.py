@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import cycles, library, live, program, sandbox, slots, values
+from lostromos_core.templates import budget, cycles, library, live, program, sandbox, slots, turns, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,8 @@ class JinjaRenderer:
             self.load()
         names = {"resource": library.author_view(resource), "vars": context.vars}
         blocked: list[cycles.Blocked] = []
-        with live.reading(live.Reading(context.lookup, resource.ref.namespace)) as reading:
+        read = live.Reading(context.lookup, resource.ref.namespace)
+        with budget.rendering(), live.reading(read) as reading:
             units = tuple(self._render_unit(template, names, blocked) for template in self._units or ())
             status = self._library.fill_status(self._status_name, names)
         _refuse_twins(units)
@@ -86,6 +87,10 @@ class JinjaRenderer:
                 for unit in units
             )
         return interfaces.Manifests(units, frozenset(reading.reads), status)
+
+    async def render_in_turns(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
+        """As ``render``, without taking the event loop for long."""
+        return await turns.render(self.render, resource, context)
 
     def _is_partial(self, name: str) -> bool:
         return pathlib.PurePath(name).name.startswith("_") or name == self._status_name
@@ -147,7 +152,34 @@ def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
         )
     if not isinstance(metadata.get("namespace", ""), str):
         raise _no_object(document, ("metadata", "namespace"), "metadata.namespace must be a string", file)
+    for marks in ("labels", "annotations"):
+        pairs = metadata.get(marks)
+        if isinstance(pairs, Mapping) and any(key.startswith(interfaces.CONTROL_PREFIXES) for key in pairs):
+            _refuse_control(document, marks, file)
     return interfaces.Manifest(data, document)
+
+
+def _refuse_control(document: slots.Document, marks: str, file: str) -> None:
+    """Raise RenderError for control words that a value brings: they are the author's of the template."""
+    node: program.Node | None = document.node
+    for name in ("metadata", marks):
+        node = program.unfixed(node) if node is not None else None
+        node = node.child(name) if isinstance(node, program.Fields) else None
+    fields = program.unfixed(node) if node is not None else None
+    written = (
+        {key.value for key, _ in fields.pairs if isinstance(key, program.Constant)}
+        if isinstance(fields, program.Fields)
+        else set()
+    )
+    for key in document.data["metadata"][marks]:
+        if key.startswith(interfaces.CONTROL_PREFIXES) and key not in written:
+            prefix = next(one for one in interfaces.CONTROL_PREFIXES if key.startswith(one))
+            msg = (
+                f"metadata.{marks}: a value brings a key that begins with {prefix}, and such keys tell the "
+                "operator what to do; write the key in the template, with an expression as its value, or leave it out "
+                "of the data"
+            )
+            raise _no_object(document, ("metadata", marks), msg, file)
 
 
 def _what(data: object, node: program.Node) -> str:

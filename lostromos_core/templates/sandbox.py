@@ -8,22 +8,21 @@ that templates of manifests have no use for.
 from __future__ import annotations
 
 import contextvars
-import functools
-import math
-from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+import itertools
+import operator
+import types
+from typing import TYPE_CHECKING, Any, Final, final
 
 import jinja2
-import jinja2.compiler
+import jinja2.nodes
+import jinja2.runtime
 import jinja2.sandbox
 
 from lostromos_core import errors
-from lostromos_core.templates import budget, filters, lines, live, slots, tokens, values
+from lostromos_core.templates import budget, codegen, costs, filters, lines, live, slots, tokens, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-
-MAX_BITS = 256
-"""Bits of a number that one operation may produce."""
 
 HOLE: Final = "\N{WHITE SQUARE}"
 """Stands for what is not there yet, when we only want to know which objects a unit would make."""
@@ -41,7 +40,7 @@ def guess(render: Callable[[], str]) -> tuple[str, budget.Slots]:
 
 def collect(render: Callable[[], str]) -> tuple[str, budget.Slots]:
     """Run a rendering; the text with tokens, and the values of its slots."""
-    kept = budget.Slots()
+    kept = budget.slots()
     reset = budget.current.set(kept)
     try:
         return render(), kept
@@ -52,26 +51,108 @@ def collect(render: Callable[[], str]) -> tuple[str, budget.Slots]:
 def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
     """The text that stands for a value: a token, or the text itself if the template made it."""
     if isinstance(value, tokens.Fragment):
-        return value.written()
-    kept = budget.current.get()
-    if len(kept) >= tokens.MAX_SLOTS:
+        return _emit_fragment(value)
+    kept = _current()
+    kind = value.__class__
+    if kind is str:
+        if len(value) > budget.SHORT:
+            kept.budget.write(len(value))
+        kept.append(value if value.isascii() else values.check_text(value))
+    elif kind is bool or value is None:
+        kept.append(value)
+    else:
+        found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
+        if isinstance(found, str | list | dict):
+            kept.budget.write(budget.weigh(found))
+        kept.append(found)
+    number = len(kept)
+    if number > tokens.MAX_SLOTS:
         msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
         raise errors.RenderError(msg)
-    found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
-    if isinstance(found, str | list | dict):
-        kept.spend(budget.weigh(found))
-    kept.append(found)
-    return tokens.token(len(kept) - 1)
+    return tokens.token(number - 1)
+
+
+_current: Final = budget.current.get
 
 
 @jinja2.pass_context
 def _finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing the context keeps Jinja2 from folding it
+    """As ``emit``, quickly for what most values are."""
+    kind = value.__class__
+    quick = len(value) <= budget.SHORT and value.isascii() if kind is str else kind is int and -_WHOLE < value < _WHOLE
+    if quick:
+        kept = _current()
+        number = len(kept)
+        if number < len(_FIRST):
+            kept.append(value)
+            return _FIRST[number]
     return emit(value)
 
 
-def rounds(items: Any) -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
-    """The items of a loop, counted."""
-    return budget.current.get().rounds(items)
+_WHOLE: Final = 1 << 63
+_FIRST: Final = [tokens.token(number) for number in range(256)]
+
+
+def rounds(items: Any, cost: int) -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
+    """The items of a loop, each for so many steps."""
+    return budget.current.get().rounds(items, cost)
+
+
+def charge(cost: int) -> None:
+    """Count the steps of a body that begins."""
+    budget.current.get().budget.spend(cost)
+
+
+_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gteq": operator.ge, "lt": operator.lt,
+    "lteq": operator.le, "in": costs.contains, "notin": lambda value, where: not costs.contains(value, where),
+}  # fmt: skip
+
+
+def compare(operators: tuple[str, ...], operands: tuple[Any, ...]) -> Any:  # noqa: ANN401 - a boolean, mostly
+    """A comparison, or a chain of them, charged."""
+    found: Any = True
+    for index, name in enumerate(operators):
+        left, right = operands[index], operands[index + 1]
+        if name not in _CONTAINING:
+            costs.charge_comparison(left, right)
+        found = _OPERATORS[name](left, right)
+        if not found:
+            return found
+    return found
+
+
+_CONTAINING: Final = frozenset({"in", "notin"})
+
+
+_LONG: Final = 8192
+"""Characters of a text that is charged beside the template's lines that it consists of."""
+
+
+def joined(parts: Iterable[str]) -> str:
+    """What a template has written, charged."""
+    pieces = list(parts)
+    length = sum(map(str.__len__, pieces))
+    if length > _LONG:
+        if length > slots.MAX_TEXT:
+            raise errors.RenderError(slots.TOO_LONG)
+        budget.now().make(2 * length)
+    return "".join(pieces)
+
+
+def _emit_fragment(fragment: tokens.Fragment) -> str:
+    """The text of a fragment, charged for its way through the layout."""
+    length = str.__len__(fragment)
+    if length > budget.SHORT:
+        now = budget.now()
+        now.spend(30 * str.count(fragment, "\n") + (length >> 5))
+        now.make(4 * length)
+    return fragment.written()
+
+
+_MANY_KEYS: Final = 200
+_LONG_KEY: Final = 60
+"""Keys of a mapping, and characters of a key, that are looked at to say what is there instead."""
 
 
 class MissingField(jinja2.StrictUndefined):
@@ -87,9 +168,9 @@ class MissingField(jinja2.StrictUndefined):
         if found is jinja2.utils.missing:
             return f"there is no variable {name!r}; templates see resource, vars, and what they set themselves"
         if isinstance(found, dict):
-            keys = sorted(str(key) for key in found)
+            keys = sorted(str(key)[:_LONG_KEY] for key in itertools.islice(found, _MANY_KEYS))
             there = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")  # noqa: PLR2004 - a readable list
-            guess = errors.nearest(str(name), keys)
+            guess = errors.nearest(str(name)[:_LONG_KEY], keys)
             hint = f"there is: {there}" if keys else "the mapping is empty"
             return f"there is no field {name!r} here ({hint}){guess}; write | default(...) if it may be absent"
         if isinstance(found, list) and isinstance(name, int):
@@ -104,68 +185,6 @@ class MissingMethod(live.Method, MissingField):
     __slots__ = ()
 
 
-@final
-class _CodeGenerator(jinja2.compiler.CodeGenerator):
-    """Marks what includes write, and sends blocks' output and ``~`` through the environment's checks."""
-
-    def visit_Getitem(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
-        if isinstance(node.arg, jinja2.nodes.Const | jinja2.nodes.Slice):
-            super().visit_Getitem(node, frame)
-            return
-        self.write("environment.getitem_computed(")
-        self.visit(node.node, frame)
-        self.write(", ")
-        self.visit(node.arg, frame)
-        self.write(")")
-
-    def visit_Const(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
-        value = node.as_const(frame.eval_ctx)
-        if isinstance(value, float) and not math.isfinite(value):
-            self.write(f"float({str(value)!r})")  # its own name is none of a variable
-        else:
-            super().visit_Const(node, frame)
-
-    def visit_For(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
-        counted = jinja2.nodes.Call(jinja2.nodes.EnvironmentAttribute("rounds"), [node.iter], [], None, None)
-        node.iter = counted.set_lineno(node.lineno).set_environment(self.environment)
-        super().visit_For(node, frame)
-
-    def visit_Include(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
-        self.simple_write(repr(tokens.FRAGMENT_BEGIN), frame, node)
-        super().visit_Include(node, frame)
-        self.simple_write(repr(tokens.FRAGMENT_END), frame, node)
-
-    def visit_CallBlock(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
-        call_frame, macro = self.macro_body(node, frame)
-        self.writeline("caller = ")
-        self.macro_def(macro, call_frame)
-        self.start_write(frame, node)
-        self.write("environment.emit(")
-        self.visit_Call(node.call, frame, forward_caller=True)
-        self.write(")")
-        self.end_write(frame)
-
-    def visit_FilterBlock(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
-        inner = frame.inner()
-        inner.symbols.analyze_node(node)
-        self.enter_frame(inner)
-        self.buffer(inner)
-        self.blockvisit(node.body, inner)
-        self.start_write(frame, node)
-        self.write("environment.emit(")
-        self.visit_Filter(node.filter, inner)
-        self.write(")")
-        self.end_write(frame)
-        self.leave_frame(inner)
-
-    def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
-        self.write("environment.concatenate((")
-        for child in node.nodes:
-            self.visit(child, frame)
-            self.write(", ")
-        self.write("))")
-
-
 class _Template(jinja2.Template):
     """A template whose module is made anew for each rendering: a kept one would keep another resource's slots."""
 
@@ -173,14 +192,19 @@ class _Template(jinja2.Template):
         return self.make_module()
 
 
+def _missing(obj: Any, name: str) -> MissingField:  # noqa: ANN401 - a mapping
+    """What stands for a key that is not there."""
+    return (MissingMethod if name in live.MAPPING_METHODS else MissingField)(obj=obj, name=name)
+
+
 @final
 class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     """Jinja2 for manifests. ``places`` numbers where things stand in the templates' files."""
 
-    code_generator_class = _CodeGenerator
+    code_generator_class = codegen.CodeGenerator
     template_class = _Template
     intercepted_binops = frozenset({"+", "-", "*", "**", "%", "//", "/"})
-    concat = staticmethod(lambda parts: tokens.Fragment("".join(parts)))
+    concat = staticmethod(lambda parts: tokens.Fragment(joined(parts)))
 
     def __init__(self, loader: jinja2.BaseLoader | None = None, *, name_file: Callable[[str], str] = str) -> None:
         super().__init__(
@@ -196,6 +220,10 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self.programs = slots.Programs(self.places)
         self.emit = emit
         self.rounds = rounds
+        self.charge = charge
+        self.compare = compare
+        self.cut = costs.cut
+        self.as_key = costs.as_key
         self._name_file = name_file
         for unwanted in ("lipsum", "cycler", "joiner"):
             del self.globals[unwanted]
@@ -203,6 +231,8 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             del self.filters[unwanted]
         self.filters.update(filters.FILTERS)
         self.filters = {name: _guard(name, function) for name, function in self.filters.items()}
+        tests: Any = self.tests  # of any signature
+        self.tests = {name: costs.guard_test(name, function) for name, function in tests.items()}
         self.globals["lookup"] = live.lookup
 
     def extend_with(
@@ -232,12 +262,19 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return lines.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
 
     def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as Jinja2
-        """As Jinja2's; what a looked-up object does not have yet can be waited for."""
-        return live.below(obj, argument) if live.has(obj, argument) else super().getitem(obj, argument)
+        """A key or an item, and never a method; what a looked-up object does not have yet can be waited for.
+
+        Filters ask this for attributes, too: ``selectattr("items")`` means the field.
+        """
+        if live.has(obj, argument):
+            return live.below(obj, argument)
+        if isinstance(obj, dict) and isinstance(argument, str):
+            return obj[argument] if argument in obj else _missing(obj, argument)
+        return super().getitem(obj, argument)
 
     def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as getitem
         """As ``getitem``; a name that is no part of the template may be a secret, and is not told."""
-        found = self.getitem(obj, argument)
+        found = self.getitem(obj, costs.as_key(argument))
         if isinstance(found, live.NotYet):
             return live.not_yet("a field that the template computes is not there yet")
         if isinstance(found, MissingField) and isinstance(argument, str):
@@ -246,32 +283,36 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
         """A mapping's key before its method: ``resource.spec.items`` is the field."""
+        if obj.__class__ is dict and attribute in obj:
+            return obj[attribute]
         if live.has(obj, attribute):
             return live.below(obj, attribute)
         if isinstance(obj, dict):
-            if attribute in obj:
-                return obj[attribute]
-            return (MissingMethod if attribute in _MAPPING_METHODS else MissingField)(obj=obj, name=attribute)
+            return obj[attribute] if attribute in obj else _missing(obj, attribute)
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
-        """Refuse what would exhaust memory before computing it."""
-        if operator in {"*", "**", "%", "+"}:
-            _check_size(operator, left, right)
+        """Refuse what would exhaust time or memory before computing it."""
+        costs.charge_operator(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Jinja2
-        """Refuse string methods whose argument is the size of their result."""
-        name = getattr(function, "__name__", "")
-        if name in _PADDING and isinstance(getattr(function, "__self__", None), str):
-            _refuse_method(name)
+        """Refuse methods whose argument is the size of their result, and charge for what is copied."""
+        kind = function.__class__
+        if kind is types.BuiltinFunctionType:
+            costs.charge_method(function, args)
+        elif kind is type:
+            costs.charge_call(args, kwargs)
+        elif kind is types.MethodType and isinstance(function.__self__, jinja2.runtime.LoopContext):
+            for value in args:
+                costs.charge_comparison(value, value)
         return super().call(context, function, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> Any:  # noqa: ANN401 - as Jinja2
         """Formatting can make any amount of text of nothing."""
         if super().wrap_str_format(value) is None:
             return None
-        return lambda *_args, **_kwargs: _refuse_method(value.__name__)
+        return lambda *_args, **_kwargs: costs.refuse_method(value.__name__)
 
     def concatenate(self, operands: tuple[Any, ...]) -> str:
         """What ``~`` means: the operands as text, one after the other."""
@@ -280,32 +321,19 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             if isinstance(operand, tokens.Fragment):
                 tokens.refuse("concatenated or formatted")
             parts.append(_operand(operand))
-        if sum(map(len, parts)) > values.MAX_STRING:
-            _refuse_size("~")
+        length = sum(map(len, parts))
+        if length > budget.SHORT:
+            if length > values.MAX_STRING:
+                costs.refuse_size("~")
+            budget.now().make(length if all(map(str.isascii, parts)) else 4 * length)
         return "".join(parts)
 
 
 _COMPUTED = "there is no field of the name that the template computes; write | default(...) if it may be absent"
 
-_MAPPING_METHODS = live.MAPPING_METHODS
-
-_PADDING = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs", "replace", "join", "translate"})
-"""Methods of strings whose result can be much larger than the string; for two of them there are filters."""
-
 
 def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that never gets a fragment, unless it is made for that: it would take tokens for text."""
-    if name in filters.FOR_FRAGMENTS:
-        return function
-
-    @functools.wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the filter
-        for value in args:
-            if type(value) is tokens.Fragment:
-                tokens.refuse(f"given to the filter {name}")
-        return function(*args, **kwargs)
-
-    return guarded
+    return costs.guard_filter(name, function, for_fragments=name in filters.FOR_FRAGMENTS)
 
 
 def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
@@ -315,37 +343,4 @@ def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression c
     return values.to_text(value)
 
 
-def _refuse_method(name: str) -> NoReturn:
-    way_out = (
-        f"use the filter | {name}" if name in {"join", "replace"} else "write the text with {{ ... }} in it, or use ~"
-    )
-    msg = f"the method {name} of strings is not available in templates; {way_out}"
-    raise errors.RenderError(msg)
-
-
-def _check_size(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 - any operands
-    if operator == "%" and isinstance(left, str):
-        msg = "formatting with % is not available in templates; write the text with {{ ... }} in it, or use ~"
-        raise errors.RenderError(msg)
-    if isinstance(left, int) and isinstance(right, int):
-        bits = left.bit_length() * max(right, 1) if operator == "**" else left.bit_length() + right.bit_length()
-        if operator in {"**", "*"} and bits > MAX_BITS:
-            _refuse_size(operator)
-    elif operator == "*":
-        sized, count = (left, right) if isinstance(right, int) else (right, left)
-        if isinstance(sized, str | list | tuple) and isinstance(count, int) and len(sized) * count > values.MAX_STRING:
-            _refuse_size(operator)
-    elif operator == "+" and all(_is_sized(side) for side in (left, right)):
-        size = len(left) + len(right)
-        budget.spend(size)
-        if size > values.MAX_STRING:
-            _refuse_size(operator)
-
-
-def _is_sized(value: Any) -> bool:  # noqa: ANN401 - any operand
-    return isinstance(value, str | list | tuple) and not isinstance(value, tokens.Fragment)
-
-
-def _refuse_size(operator: str) -> NoReturn:
-    msg = f"the result of {operator} would be too large for any Kubernetes object"
-    raise errors.RenderError(msg)
+costs.ignore(Environment, jinja2.runtime.Context, jinja2.nodes.EvalContext)

@@ -6,29 +6,35 @@ be a node's value, typed, or a part of a string.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Any, final
+import sys
+from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import fragments, program, tokens
+from lostromos_core.templates import blocks, fragments, memo, program, tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lostromos_core.templates import budget, lines
 
-MAX_TEXT = 16 << 20
-"""Characters of rendered text, tokens and marks included."""
+MAX_TEXT: Final = 4 << 20
+"""Characters of the rendered text of one file, tokens and marks included: thousands of objects."""
+TOO_LONG: Final = f"the rendered text is larger than {MAX_TEXT >> 20} MiB; make fewer objects or lines in one file"
+_PARSED: Final = 60
+"""Steps of a token in a text that the YAML parser reads, beside those of its characters."""
+KEPT: Final = 32 << 20
+"""Bytes of parsed documents that are kept."""
 _EXPRESSION = re.compile(f"{tokens.EXPRESSION.pattern}{tokens.TOKEN.pattern}")
 _LINE_START = re.compile(f"(?: |{tokens.LINE.pattern})*")
 _LINE_END = re.compile("[\n\x85\u2028\u2029]")
 """What ends a line for the YAML parser."""
-CACHE_SIZE = 256
-"""Parsed texts that are kept; one template gives one text a path through its conditions and loops."""
-CACHE_TEXT = 8 << 20
-"""Characters of all texts that are kept: parsed, a text takes several times as much memory."""
-KEPT_TEXT = 1 << 20
-"""Characters of a text that is worth to be kept."""
+_SEPARATOR: Final = re.compile(f"(?m)^(?:{tokens.MARK.pattern})*---(?: |{tokens.MARK.pattern})*$\n?")
+_UNSURE: Final = re.compile(
+    f"(?m)^(?:{tokens.MARK.pattern})*(?:---(?: |{tokens.MARK.pattern})*[^ \n\ufdd3]|[.]{{3}}|%)"
+)
+"""Ends, beginnings and directives of documents that only the YAML parser understands."""
 
 
 @final
@@ -48,21 +54,44 @@ class Document:
 
 
 @final
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Program:
+    """A parsed text: its documents, how many slots the text has, and how many nodes."""
+
+    nodes: tuple[program.Node, ...]
+    slots: int
+    count: int
+
+
+@final
 class Programs:
-    """The parsed texts of an environment, the most recently used ones kept."""
+    """The parsed documents of an environment, those that were used lately kept."""
 
     def __init__(self, places: lines.Places) -> None:
         self._places = places
-        self._parsed: collections.OrderedDict[str, tuple[program.Node, ...]] = collections.OrderedDict()
-        self._length = 0
+        self._kept: memo.Memo[tuple[_Program, ...]] = memo.Memo(KEPT)
+        self._reader = blocks.Reader()
 
     def fill(self, text: str, slots: budget.Slots) -> list[Document]:
         """The documents of a rendered text; raises RenderError with the place."""
         try:
-            nodes = self._parse(str.__str__(text))
-            return [Document(node.fill(slots), node, slots, self._places) for node in nodes]
+            return self._fill(str.__str__(text), slots)
         except program.Misplaced as error:
             raise self._with_place(error) from error
+
+    def _fill(self, text: str, slots: budget.Slots) -> list[Document]:
+        try:
+            shape, numbers = tokens.shape_of(text)
+        except ValueError:
+            raise program.Misplaced(program.CUT, None) from None
+        begin, found = 0, list[Document]()
+        for one in self._parse(shape, slots.budget):
+            own = slots.part(numbers[begin : begin + one.slots])
+            begin += one.slots
+            if len(found) + len(one.nodes) > program.MAX_DOCUMENTS:
+                raise program.Misplaced(_TOO_MANY, one.nodes[0].place)
+            found += [Document(node.fill(own), node, own, self._places) for node in one.nodes]
+        return found
 
     def _with_place(self, error: program.Misplaced) -> errors.RenderError:
         message = f"{field(error.path)}: {error.message}" if error.path else error.message
@@ -72,21 +101,33 @@ class Programs:
         origin = f" (from {place.expression})" if place.expression else ""
         return errors.RenderError(message + origin, place=str(place))
 
-    def _parse(self, text: str) -> tuple[program.Node, ...]:
-        found = self._parsed.get(text)
+    def _parse(self, shape: str, now: budget.Budget) -> Sequence[_Program]:
+        found = self._kept.get(shape)
         if found is not None:
-            self._parsed.move_to_end(text)
             return found
-        if len(text) > MAX_TEXT:
-            msg = f"the rendered text is larger than {MAX_TEXT >> 20} MiB"
-            raise errors.RenderError(msg)
-        nodes = _compile(text)
-        if len(text) <= KEPT_TEXT:
-            self._parsed[text] = nodes
-            self._length += len(text)
-            while len(self._parsed) > CACHE_SIZE or self._length > CACHE_TEXT:
-                self._length -= len(self._parsed.popitem(last=False)[0])
-        return nodes
+        if len(shape) > MAX_TEXT:
+            raise errors.RenderError(TOO_LONG)
+        now.make(6 * len(shape))
+        laid_out = fragments.lay_out(shape)
+        parts = _split(laid_out)
+        made = tuple([self._parse_part(one, now) for one in parts]) if len(parts) > 1 else (self._read(laid_out, now),)
+        self._kept.put(shape, made, sys.getsizeof(shape) + blocks.ENTRY * sum(one.count + 4 for one in made))
+        return made
+
+    def _parse_part(self, shape: str, now: budget.Budget) -> _Program:
+        """One of several documents."""
+        found = self._kept.get(shape)
+        if found is None:
+            found = (self._read(shape, now),)
+            self._kept.put(shape, found, sys.getsizeof(shape) + blocks.ENTRY * (found[0].count + 4))
+        return found[0]
+
+    def _read(self, shape: str, now: budget.Budget) -> _Program:
+        quick = self._reader.read(shape, now)
+        if quick is None:
+            now.spend(len(shape) + _PARSED * shape.count(tokens.HOLE))
+            return _compile(shape)
+        return _Program((quick[0],), shape.count(tokens.HOLE), quick[1])
 
 
 def field(path: interfaces.Path) -> str:
@@ -97,19 +138,32 @@ def field(path: interfaces.Path) -> str:
     return text
 
 
-def _compile(text: str) -> tuple[program.Node, ...]:
-    laid_out = fragments.lay_out(text)
+def _split(text: str) -> Sequence[str]:
+    """The documents of a text, if their borders are sure; else the whole text."""
+    if "---" not in text or _UNSURE.search(text):
+        return (text,)
+    parts = _SEPARATOR.split(text)
+    if len(parts) > program.MAX_DOCUMENTS * 2:
+        raise program.Misplaced(_TOO_MANY, None)
+    return parts
+
+
+_TOO_MANY = f"more than {program.MAX_DOCUMENTS} documents in one file"
+
+
+def _compile(shape: str) -> _Program:
+    """What the YAML parser says."""
+    text = tokens.with_tokens(shape)
     numbers: list[int | None] = []
-    for line in _LINE_END.split(laid_out):
+    for line in _LINE_END.split(text):
         start = _LINE_START.match(line)
         last = start.group(1) if start else None
         numbers.append(int(last) if last else (numbers[-1] if numbers else None))
-    expressions = {int(slot): int(place) for place, slot in _EXPRESSION.findall(laid_out)}
-    compiler = program.Compiler(tokens.visible(laid_out), numbers, expressions)
+    expressions = {int(slot): int(place) for place, slot in _EXPRESSION.findall(text)}
+    compiler = program.Compiler(tokens.visible(text), numbers, expressions)
     nodes: list[program.Node] = []
     for node in compiler.documents():
         if len(nodes) >= program.MAX_DOCUMENTS:
-            msg = f"more than {program.MAX_DOCUMENTS} documents in one file"
-            raise program.Misplaced(msg, node.place)
+            raise program.Misplaced(_TOO_MANY, node.place)
         nodes.append(node)
-    return tuple(nodes)
+    return _Program(tuple(nodes), shape.count(tokens.HOLE), compiler.count)

@@ -31,11 +31,34 @@ NONCE: Final = f"\ufdd0{secrets.randbelow(10**12):012d}\ufdd1"
 
 TOKEN = re.compile(f"{NONCE}([0-9]{{6}})\ufdd2")
 MAX_SLOTS: Final = 100_000
+_DIGITS: Final = 6
+_END: Final = "\ufdd2"
+HOLE: Final = "\ufdd0"
+"""Stands for a token in a shape: text whose tokens are numbered by their order."""
 
 
 def token(slot: int) -> str:
     """The token of a slot, from 0."""
     return f"{NONCE}{slot:06d}\ufdd2"
+
+
+def shape_of(text: str) -> tuple[str, list[int]]:
+    """The text with a hole for each token, and the slots of the tokens in their order; ValueError if one is cut."""
+    pieces = text.split(NONCE)
+    found = [pieces[0]]
+    numbers = []
+    for piece in pieces[1:]:
+        if piece[_DIGITS] != _END:
+            raise ValueError
+        numbers.append(int(piece[:_DIGITS]))
+        found.append(piece[_DIGITS + 1 :])
+    return HOLE.join(found), numbers
+
+
+def with_tokens(shape: str) -> str:
+    """A shape with tokens in its holes: those of the slots 0, 1 and so on."""
+    first, *rest = shape.split(HOLE)
+    return "".join([first, *[token(slot) + piece for slot, piece in enumerate(rest)]])
 
 
 def line_mark(place: int) -> str:

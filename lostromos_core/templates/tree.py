@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import library, live
+from lostromos_core.templates import budget, library, live, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,9 +86,13 @@ class ValuesRenderer:
         hidden = set(interfaces.texts(context.vars))
         if self._library is None:
             made, source = self._laid_out(resource)
-            return interfaces.Values(self._merged(made, context), source=source, hidden=frozenset(hidden))
+            with budget.rendering():
+                values = self._merged(made, context)
+                budget.walk(values, budget.now(), 3)
+            return interfaces.Values(values, source=source, hidden=frozenset(hidden))
         names = {"resource": library.author_view(resource), "vars": context.vars}
-        with live.reading(live.Reading(_noting(context.lookup, hidden), resource.ref.namespace)) as reading:
+        read = live.Reading(_noting(context.lookup, hidden), resource.ref.namespace)
+        with budget.rendering(), live.reading(read) as reading:
             try:
                 document = self._library.fill_mapping(self._library.compile(self._name), names, "the values")
             except errors.NotYetError as error:
@@ -98,6 +102,10 @@ class ValuesRenderer:
         return interfaces.Values(
             values, frozenset(reading.reads), status=status, source=document, hidden=frozenset(hidden)
         )
+
+    async def render_in_turns(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Values:
+        """As ``render``, without taking the event loop for long."""
+        return await turns.render(self.render, resource, context)
 
     @property
     def _name(self) -> str:

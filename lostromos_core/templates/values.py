@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from typing import Any
+from typing import Any, Final
 
 import jinja2
 
 from lostromos_core import errors
-from lostromos_core.templates import tokens
-
-MAX_DEPTH = 150
-"""Levels of nesting in a value; the serialiser that sends objects takes about 250, and a template has up to 100."""
+from lostromos_core.templates import budget, tokens
 
 MAX_STRING = 4 << 20
 """Characters that one operation may produce: more than any Kubernetes object can hold."""
 
 _NO_TEXT = re.compile(f"[\ud800-\udfff{tokens.FIRST}-{tokens.LAST}]")
-_SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ValuesView, ItemsView)
+_SIZED = (list, tuple, set, frozenset, range, KeysView, ValuesView, ItemsView)
 
 
 def kind_of(value: object) -> str:
@@ -28,26 +25,56 @@ def kind_of(value: object) -> str:
     return "null" if value is None else names.get(type(value), f"a Python {type(value).__name__}")
 
 
-def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """The value as plain data: str, int, float, bool, None, lists and dicts with string keys.
 
-    Raises RenderError for what JSON has no word for, and Jinja2's UndefinedError for what is not there.
+    Raises RenderError for what JSON has no word for, and Jinja2's UndefinedError for what is not there. Charged to the
+    rendering that runs, while it goes down.
     """
     kind = type(value)
     if kind is str:
-        return _text(value)
+        return check_text(value)
     if kind is int or kind is bool or value is None:
         return _whole(value) if kind is int else value
-    if depth > MAX_DEPTH:
-        msg = f"a value is nested deeper than {MAX_DEPTH} levels"
-        raise errors.RenderError(msg)
+    return _plain(value, 0, budget.now())
+
+
+def _plain(value: Any, depth: int, now: budget.Budget) -> Any:  # noqa: ANN401, PLR0911 - any JSON value; a table of kinds
+    kind = type(value)
+    if kind is str:
+        return check_text(value)
+    if kind is int or kind is bool or value is None:
+        return _whole(value) if kind is int else value
+    if depth > budget.MAX_DEPTH:
+        budget.too_deep()
     if kind is float:
         return _number(value)
     if isinstance(value, Mapping):
-        return {_key(key): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, _SEQUENCES):
-        return [plain(item, depth + 1) for item in value]
+        _charge(len(value), _ENTRY, now)
+        return {_key(key): _plain(item, depth + 1, now) for key, item in value.items()}
+    if isinstance(value, _SIZED):
+        _charge(len(value), _ITEM, now)
+        return [_plain(item, depth + 1, now) for item in value]
+    if isinstance(value, Iterator):
+        return [_plain(item, depth + 1, now) for item in _charged(value, now)]
     return _odd(value)
+
+
+def _charge(length: int, size: int, now: budget.Budget) -> None:
+    now.spend(14 + 5 * length)
+    now.make(64 + size * length)
+
+
+def _charged(items: Iterator[Any], now: budget.Budget) -> Iterator[Any]:
+    for item in items:
+        _charge(1, _ITEM, now)
+        yield item
+
+
+_ITEM: Final = 8
+"""Bytes of an item in a list."""
+_ENTRY: Final = 40
+"""Bytes of an entry in a mapping."""
 
 
 def to_text(value: object) -> str:
@@ -67,7 +94,8 @@ def to_text(value: object) -> str:
     raise errors.RenderError(msg)
 
 
-def _text(value: str) -> str:
+def check_text(value: str) -> str:
+    """The text itself; raises RenderError if it holds what no text of a manifest can."""
     found = _NO_TEXT.search(value)
     if found and "\ud800" <= found[0] <= "\udfff":
         msg = f"a value holds half of a character, U+{ord(found[0]):04X}, which no text in UTF-8 can have"
@@ -96,7 +124,7 @@ def _key(key: object) -> str:
     if type(key) is not str:
         msg = f"the keys of a mapping must be strings, and this is {kind_of(key)}"
         raise errors.RenderError(msg)
-    return _text(key)
+    return check_text(key)
 
 
 def _odd(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -107,7 +135,7 @@ def _odd(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         msg = "the output of a macro, include, call or set block cannot be an item of a list or mapping"
         raise errors.RenderError(msg)
     if isinstance(value, str):
-        return _text(str.__str__(value))
+        return check_text(str.__str__(value))
     if callable(value):
         msg = f"{getattr(value, '__name__', 'this')} is a function; call it with ()"
         raise errors.RenderError(msg)

@@ -53,6 +53,7 @@ async def test_a_token_file_that_changes_is_read_again_when_the_old_token_is_ref
         with pytest.raises(errors.ApiError):
             await anext(stream)
         stream = kube.stream("/api/v1/namespaces", action="watch", query={"watch": "true"}, idle=5)
+        assert await anext(stream) == b"", "it is accepted"
         assert b"ADDED" in await anext(stream)
         await stream.aclose()  # type: ignore[attr-defined]
 

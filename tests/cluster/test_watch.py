@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.conftest import MakeCrd
     from tests.controlplane import cluster
 
 
@@ -177,6 +178,76 @@ def test_a_server_without_watch_lists_is_listed_page_by_page(
             operator.says("cannot be decoded")
             api.create(crd.path(namespace), crd.manifest("late", spec={"text": "2"}))
             waiting.wait_until(lambda: text_of(api, namespace, "late") == "2")
+
+
+def test_a_first_stream_that_breaks_again_and_again_is_replaced_by_pages_and_told_once(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd)
+    for number in range(20):
+        api.create(crd.path(namespace), crd.manifest(f"web-{number}", spec={"text": "1"}))
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        rule = chaos.add(breaks.Eof(at=2000), query="sendInitialEvents", path=f"/{crd.plural}")
+        with operators.Operator(made, chaos.kubeconfig) as operator:
+            operator.says("all resources are known", timeout=30)
+            for number in range(20):
+                path = crd.path(namespace, f"web-{number}")
+                waiting.wait_until(lambda path=path: operators.is_ready(api.get(path)), timeout=30)  # type: ignore[misc]
+            api.patch(crd.path(namespace, "web-0"), {"spec": {"text": "2"}})
+            waiting.wait_until(lambda: text_of(api, namespace, "web-0") == "2")
+            assert rule.applied == 3
+            assert operator.log.count(f"watch {crd.kind} in all namespaces: ") == 1
+            assert operator.log.count("watching again") == 1
+
+
+@pytest.mark.timeout(200)
+def test_changes_are_found_through_a_proxy_that_ends_each_watch_at_once(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    plane = control_plane
+    made = operators.project(tmp_path, crd)
+    api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        rule = chaos.add(breaks.Finish(at=0), query="watch=true", path=f"/{crd.plural}")
+        with operators.Operator(made, chaos.kubeconfig) as operator:
+            waiting.wait_until(lambda: text_of(api, namespace, "web") == "1", timeout=40)
+            operator.says("the API server ended the stream at once", timeout=40)
+            api.patch(crd.path(namespace, "web"), {"spec": {"text": "2"}})
+            waiting.wait_until(lambda: text_of(api, namespace, "web") == "2", timeout=60)
+            assert rule.applied < 30, "it is not hammered"
+            assert operator.log.count("the API server ended the stream at once") < 5
+
+
+@pytest.mark.timeout(300)
+def test_a_looked_up_kind_that_comes_back_under_another_plural_is_looked_up_there(
+    tmp_path: Path,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    crd: crds.CustomKind,
+    make_crd: MakeCrd,
+    namespace: str,
+) -> None:
+    things = make_crd("Thing")
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata:\n  text: "
+    text += f'{{{{ lookup("{things.api_version}", "Thing", "it").spec.text }}}}\n'
+    made = operators.project(tmp_path, crd, templates={"config.yaml": text})
+    api.create(things.path(namespace), things.manifest("it", spec={"text": "old"}))
+    api.create(crd.path(namespace), crd.manifest("web"))
+    with operators.Operator(made, control_plane.kubeconfig):
+        waiting.wait_until(lambda: text_of(api, namespace, "web") == "old", timeout=30)
+        crds.delete(api, things.definition_name)
+        crds.wait_gone(api, things)
+        definition = crds.definition(things)
+        definition["spec"]["names"]["plural"] = "thingies"
+        definition["metadata"]["name"] = f"thingies.{things.group}"
+        crds.create(api, definition)
+        try:
+            path = f"/apis/{things.api_version}/namespaces/{namespace}/thingies"
+            api.create(path, things.manifest("it", spec={"text": "new"}))
+            waiting.wait_until(lambda: text_of(api, namespace, "web") == "new", timeout=40)
+        finally:
+            crds.delete(api, definition["metadata"]["name"])
 
 
 @pytest.mark.timeout(200)

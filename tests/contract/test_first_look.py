@@ -152,3 +152,33 @@ async def test_a_kind_that_was_removed_has_no_objects(target: test_appliers.Clus
                 await delete_all(applier, target, owner)
             await asyncio.sleep(0.5)
     assert not target.api.exists(target.crd.path(target.namespace, "web"))
+
+
+@pytest.mark.parametrize("how", ["prune", "delete"])
+async def test_an_object_that_a_starting_server_does_not_find_is_not_forgotten(
+    target: test_appliers.ClusterTarget, chaos: proxy.ChaosProxy, make_crd: MakeCrd, how: str
+) -> None:
+    """It answers 404 to everything about a custom kind; its watch says otherwise."""
+    gadget = make_crd("Gadget")
+    item = interfaces.Manifest({"apiVersion": gadget.api_version, "kind": "Gadget", "metadata": {"name": "g"}})
+    owner = target.owner("web")
+    rung: list[str] = []
+    async with target.applier(kubeconfig=chaos.kubeconfig, ring=rung.append) as applier:
+        await apply(applier, owner, ITEM, item)
+        await asyncio.sleep(0.3)
+        with chaos.add(chaos_actions.Answer(404), path="/gadgets/g$"):
+            if how == "prune":
+                await apply(applier, target.fresh(owner), ITEM)
+            else:
+                target.api.delete(target.crd.path(target.namespace, "web"))
+                assert (await applier.delete(owner.key, target.fresh(owner))).remaining == 1
+        assert target.api.exists(gadget.path(target.namespace, "g"))
+        if how == "prune":
+            rung.clear()
+            async with asyncio.timeout(40):
+                while not rung:
+                    await asyncio.sleep(0.1)
+            await apply(applier, target.fresh(owner), ITEM)
+        else:
+            await delete_all(applier, target, owner)
+    assert not target.api.exists(gadget.path(target.namespace, "g"))

@@ -484,6 +484,27 @@ async def test_objects_of_other_sources_are_remembered_in_a_config_map(target: t
     target.api.delete(f"/api/v1/namespaces/{other}")
 
 
+async def test_an_inventory_that_is_deleted_is_written_again(target: test_appliers.ClusterTarget) -> None:
+    owner = site(target)
+    rung: list[str] = []
+
+    def inventories() -> list[str]:
+        items = target.api.list(target.path("").rstrip("/"), labelSelector="applyset.kubernetes.io/id")
+        return [item["metadata"]["name"] for item in items]
+
+    item = fakes.config_map("a", {"v": "1"})
+    async with target.applier(inventory_namespace=target.namespace, ring=rung.append) as applier:
+        await apply(applier, owner, item)
+        [name] = inventories()
+        await asyncio.sleep(1)
+        target.api.delete(target.path(name))
+        async with asyncio.timeout(30):
+            while owner.key not in rung:
+                await asyncio.sleep(0.05)
+        await apply(applier, owner, item)
+        assert inventories() == [name]
+
+
 async def test_what_a_source_forgot_while_nobody_watched_is_rung_for(
     target: test_appliers.ClusterTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,9 +122,9 @@ class Api:
         finally:
             response.close()
 
-    def send_text(self, method: str, path: str, text: str) -> str:
+    def send_text(self, method: str, path: str, text: str = "", *, headers: Mapping[str, str] = JSON) -> str:
         """Send JSON that is written already, and return the answer's text: for what no decoder takes."""
-        return self._send(method, path, text=text).data.decode()
+        return self._send(method, path, text=text, headers=headers).data.decode()
 
     def metrics(self) -> metrics.Metrics:
         """The API server's counters, such as requests by verb and resource."""

@@ -168,6 +168,30 @@ async def test_a_cancellation_from_within_a_plug_in_ends_no_worker() -> None:
     await serving
 
 
+async def test_a_controller_that_is_slow_delays_no_other() -> None:
+    class Slow(fakes.FakeApplier):
+        async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
+            await release.wait()
+            return await super().apply(owner, rendered)
+
+    release = asyncio.Event()
+    slow, fast, quick = fakes.FakeWatcher(), fakes.FakeWatcher(), fakes.FakeApplier()
+    for number in range(40):
+        slow.put(fakes.resource(f"slow{number}"))
+    controllers = [
+        controller.Controller(name, watch=watcher, render=fakes.FakeRenderer(), apply=applier)
+        for name, watcher, applier in (("slow", slow, Slow()), ("quick", fast, quick))
+    ]
+    operator = operator_.Operator(controllers, kube=NO_CLUSTER, registry=plugins.load(), workers=4)
+    serving = asyncio.create_task(operator.serve())
+    await until(lambda: fast.bell is not None)
+    fast.put(fakes.resource("urgent"))
+    await until(lambda: "urgent" in quick.world)
+    release.set()
+    operator.stop()
+    await serving
+
+
 async def test_a_hook_that_lets_anything_out_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
     watcher.put(fakes.resource("a"))

@@ -159,6 +159,17 @@ async def test_what_is_refused_is_tried_again_after_the_period_of_the_controller
     assert 48 <= outcome.after <= 72
 
 
+async def test_a_reconcile_that_hangs_is_ended_told_and_tried_again(world: World) -> None:
+    async def apply(_owner: object, _rendered: object) -> interfaces.Applied:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world.applier.apply = apply  # type: ignore[method-assign, assignment]
+    result = await reconcile.reconcile(dataclasses.replace(world.parts(), deadline=0.05), "ns/web")
+    assert result.outcome == SOON
+    assert "it took longer than" in world.watcher.reports["ns/web"].message
+
+
 async def test_what_is_not_known_yet_is_not_gone(world: World) -> None:
     await world.reconcile()
     world.watcher.drop("ns/web")

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lostromos_core import interfaces, operator_, workqueue
+from lostromos_core import interfaces, workqueue
 
 CONTROLLERS, NAMESPACES = ("one", "two", "three"), ("a", "b", "c")
 KEYS = st.sampled_from([(group, f"{space}/{name}") for group in CONTROLLERS for space in NAMESPACES for name in "xy"])
@@ -105,7 +105,7 @@ def test_groups_take_turns() -> None:
 
 
 def test_a_thousand_namespaces_of_a_controller_do_not_delay_the_one_of_another() -> None:
-    schedule: workqueue.Schedule[tuple[str, str]] = workqueue.Schedule(operator_._group_of)
+    schedule: workqueue.Schedule[tuple[str, str]] = workqueue.Schedule(_groups)
     for number in range(10_000):
         schedule.add(("many", f"ns-{number % 1000}/{number}"))
     served: collections.Counter[str] = collections.Counter()
@@ -120,7 +120,7 @@ def test_a_thousand_namespaces_of_a_controller_do_not_delay_the_one_of_another()
 
 
 def test_namespaces_of_a_controller_take_turns() -> None:
-    schedule: workqueue.Schedule[tuple[str, str]] = workqueue.Schedule(operator_._group_of)
+    schedule: workqueue.Schedule[tuple[str, str]] = workqueue.Schedule(_groups)
     for number in range(100):
         schedule.add(("app", f"big/{number}"))
     schedule.add(("app", "small/1"))
@@ -140,6 +140,11 @@ def test_delays_that_are_over_before_their_time_take_no_memory() -> None:
         assert len(schedule._heap) <= 2 * schedule.delayed + workqueue.STALE
     assert [schedule.take(3600.0 + key) for key in range(200)] == list(range(200))
     assert (schedule.next_due(), schedule.delayed) == (None, 0)
+
+
+def _groups(key: tuple[str, str]) -> tuple[str, str]:
+    """Groups within groups: controllers, and namespaces in them."""
+    return key[0], key[1].rpartition("/")[0]
 
 
 def queue(clock: list[float]) -> workqueue.WorkQueue[str]:

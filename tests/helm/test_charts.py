@@ -90,8 +90,6 @@ async def test_a_chart_of_a_repository_is_fetched_once(helm: Path, repository: s
         both = await asyncio.gather(found.get(reference), found.get(reference))
     assert both[0] == both[1]
     assert (both[0].name, both[0].version, both[0].app_version) == ("app", "1.1.0", "7")
-    assert both[0].defaults == {"text": "nothing", "extra": []}
-    assert both[0].schema["properties"]["count"] == {"type": "integer"}
     shutil.rmtree(tmp_path / "repository")
     async with cache(helm, tmp_path) as found:
         assert await found.get(reference) == both[0], "another process has it from the cache"
@@ -152,12 +150,7 @@ async def test_an_archive_and_a_folder_are_described_alike(helm: Path, tmp_path:
     archive = package(helm, tmp_path / "packages", "1.0.0")
     async with cache(helm, tmp_path) as found:
         one, other = [await found.get(references.Reference(path=path)) for path in (archive, APP)]
-    assert (one.name, one.version, one.defaults, one.schema) == (
-        other.name,
-        other.version,
-        other.defaults,
-        other.schema,
-    )
+    assert (one.name, one.version, one.app_version) == (other.name, other.version, other.app_version)
     assert one.path != archive, "it is a copy, that nobody changes"
     assert (other.path / "Chart.yaml").read_text() == (APP / "Chart.yaml").read_text()
 
@@ -179,55 +172,28 @@ async def test_what_is_no_chart_is_an_error_that_says_so(helm: Path, tmp_path: P
             await found.get(references.Reference(path=path))
 
 
-@pytest.mark.parametrize(
-    ("values", "found"),
-    [
-        ("mode: 0400", {"mode": 0o400}),
-        ("enabled: yes", {"enabled": True}),
-        ("base: &b {x: 1}\nother:\n  <<: *b", {"base": {"x": 1}, "other": {"x": 1}}),
-        ("date: 2024-01-01", {"date": "2024-01-01"}),
-        ("number: .inf", {}),
-    ],
-)
-async def test_a_chart_is_read_as_helm_reads_it(tmp_path: Path, helm: Path, values: str, found: Any) -> None:
+async def test_a_chart_is_read_as_helm_reads_it(tmp_path: Path, helm: Path) -> None:
     folder = tmp_path / "app"
     shutil.copytree(APP, folder)
-    (folder / "values.yaml").write_text(values)
     (folder / "Chart.yaml").write_text("apiVersion: v2\nname: app\nversion: 1.0.0\nappVersion: 2024-01-01\n")
+    (folder / "values.yaml").write_text("number: .inf")
+    (folder / "values.schema.json").write_text("{")
     async with cache(helm, tmp_path) as known:
         chart = await known.get(references.Reference(path=folder))
-    assert (chart.app_version, chart.defaults) == ("2024-01-01", found)
-    assert (chart.schema is None) == (not found), "what Helm alone can read is left to Helm"
-
-
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("  text: {{ .Values.text }}", True),
-        ("- {{ .Values.text }}", True),
-        ("  text: {{- .Values.a.b -}}", True),
-        ("  url: https://{{ .Values.host }}/", False),
-        ("  text: {{ .Values.text | quote }}", False),
-        ('  text: "{{ .Values.text }}"', False),
-        ("  text: '{{ .Values.text }}'", False),
-        ("  text: {{ toYaml .Values.text }}", False),
-        ("  text: {{ .Release.Name }}", False),
-    ],
-)
-def test_values_without_quotes_are_seen(tmp_path: Path, line: str, *, found: bool) -> None:
-    (tmp_path / "templates").mkdir()
-    (tmp_path / "templates" / "a.yaml").write_text(f"data:\n{line}\n")
-    assert charts.unquoted(tmp_path) == (["templates/a.yaml:2"] if found else [])
+    assert chart.app_version == "2024-01-01", "and the values are left to Helm"
 
 
 def test_an_operator_warns_of_values_without_quotes(world: World) -> None:
     operator = world.operator()
     more = world.chart / "templates" / "more.yaml"
     more.write_text("{{ if .Values.more }}\n" + more.read_text() + "\n# {{ .Values.more }}\n{{ end }}\n")
+    (world.chart / "templates" / "tpl.yaml").write_text("{{ if .Values.more }}{{ tpl .Values.more . }}{{ end }}\n")
     with operator:
         world.create("web", text="one")
         operator.says("the chart writes values without quotes")
         operator.says("templates/more.yaml:")
+        operator.says("the chart renders values as templates")
+        operator.says("templates/tpl.yaml:1")
 
 
 def test_resources_choose_among_the_charts_that_are_allowed(world: World, repository: str) -> None:

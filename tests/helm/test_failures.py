@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lostromos_core import errors, process
+from lostromos_core import errors, interfaces, process
 from lostromos_helm import failures
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ OTHERS: dict[str, tuple[dict[str, str], Any, type[errors.LostromosError], str]] 
         {"Chart.yaml": f"{ABOUT}dependencies:\n- {{name: redis, version: 1.0.0, repository: 'https://example.com'}}\n"}, {},
         errors.RefusedError, "missing in charts/ directory: redis; run `helm dependency build` on the chart",
     ),
-    "values against the schema": ({"values.schema.json": SCHEMA, A: HEAD}, {"port": "x"}, errors.RenderError, "do not fit the chart's schema: app: - "),
+    "values against the schema": ({"values.schema.json": SCHEMA, A: HEAD}, {"port": "x"}, errors.RenderError, "values.port: must be of type integer"),
     "values against a subchart's schema": (
-        {**SUB, "charts/sub/values.schema.json": SCHEMA, A: HEAD}, {"sub": {"port": "x"}}, errors.RenderError, "do not fit the chart's schema: sub: - ",
+        {**SUB, "charts/sub/values.schema.json": SCHEMA, A: HEAD}, {"sub": {"port": "x"}}, errors.RenderError, "values.sub.port: must be of type integer",
     ),
     "another Kubernetes": ({"Chart.yaml": f'{ABOUT}kubeVersion: ">=99"\n'}, {}, errors.RefusedError, "chart requires kubeVersion: >=99"),
     "no chart": ({"Chart.yaml": "{"}, {}, errors.RefusedError, "cannot load Chart.yaml"),
@@ -102,7 +102,8 @@ OTHERS: dict[str, tuple[dict[str, str], Any, type[errors.LostromosError], str]] 
 @pytest.mark.parametrize("case", OTHERS)
 def test_what_nobody_can_mend_by_trying_again_is_not_retried(case: str, helm: Path, tmp_path: Path) -> None:
     files, values, kind, said = OTHERS[case]
-    found = failures.explain(failing(helm, tmp_path, files, values), "make it", {})
+    given = interfaces.Values(values)
+    found = failures.explain(failing(helm, tmp_path, files, values), "make it", {}, given, "app")
     assert type(found) is kind
     assert said in str(found)
     assert not found.retryable
@@ -140,8 +141,9 @@ def test_what_is_hidden_is_never_repeated(case: str, secret: str, helm: Path, tm
 
 def test_only_what_the_author_did_not_write_is_hidden() -> None:
     written = {"spec": {"image": "registry.example/app", "list": [{"word": "shared"}]}, "count": 3}
-    found = failures.secrets_of(["example", "shared", "password", "abc", "", "registry"], written)
-    assert found == {"password": "***"}
+    texts = ["example", "shared", "password", "abc", "", "registry"]
+    found = failures.secrets_of(texts, written)
+    assert failures.hide(" ".join(texts), found) == "example shared *** abc  registry"
 
 
 def test_the_longest_is_hidden_first() -> None:

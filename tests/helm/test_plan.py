@@ -33,8 +33,9 @@ def revision(status: str, *, owner: str = US, digest: str = DIGEST, ours: bool =
     )
 
 
-def decide(*history: storage.Revision, adopt: bool = False, again: bool = False) -> plan.Decision:
-    return plan.decide(history, owner=US, digest=DIGEST, adopt=adopt, again=again, now=NOW, patience=PATIENCE)
+def decide(*history: storage.Revision, waited: float = 0, **options: bool) -> plan.Decision:
+    given = {"adopt": False, "again": False, "abandoned": False, **options}
+    return plan.decide(history, owner=US, digest=DIGEST, now=NOW, waited=waited, patience=PATIENCE, **given)
 
 
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
@@ -61,7 +62,14 @@ CASES: dict[str, tuple[storage.Revision, dict[str, bool], plan.Step]] = {
     "uninstalled, with its history kept": (revision("uninstalled"), {}, Step.REPLACE),
     "uninstalled, of another resource": (revision("uninstalled", owner=THEM), {}, Step.REFUSE),
     "uninstalled by hand, adopted": (revision("uninstalled", owner=NOBODY, ours=False), {"adopt": True}, Step.REPLACE),
-    **{f"{how}, broken off by us": (revision(how), {}, Step.RECOVER) for how in PENDING},
+    **{f"{how}, broken off by us": (revision(how), {"abandoned": True}, Step.RECOVER) for how in PENDING},
+    **{f"{how}, by another process of ours": (revision(how, age=1), {}, Step.WAIT) for how in PENDING},
+    **{f"{how}, by another process, long ago": (revision(how, age=601), {}, Step.RECOVER) for how in PENDING},
+    "pending, by hand, though whoever is named is gone": (
+        revision("pending-upgrade", ours=False, age=1),
+        {"abandoned": True},
+        Step.WAIT,
+    ),
     **{f"{how}, by hand, now": (revision(how, ours=False, age=1), {}, Step.WAIT) for how in PENDING},
     **{f"{how}, by hand, long ago": (revision(how, ours=False, age=601), {}, Step.RECOVER) for how in PENDING},
     "pending, of another resource": (revision("pending-upgrade", owner=THEM), {}, Step.REFUSE),
@@ -86,9 +94,16 @@ def test_what_is_not_there_is_installed_whatever_else_is_asked() -> None:
 
 
 def test_only_the_newest_revision_counts() -> None:
-    assert (
-        decide(revision("failed", owner=THEM), revision("pending-install"), revision("deployed")).step is Step.NOTHING
-    )
+    older = revision("failed", owner=THEM), revision("pending-install")
+    assert decide(*older, revision("deployed")).step is Step.NOTHING
+
+
+@pytest.mark.parametrize("ahead", [0.0, 86_400.0])
+def test_nobody_is_waited_for_longer_whatever_their_clock_says(ahead: float) -> None:
+    pending = revision("pending-upgrade", ours=False, age=-ahead)
+    assert decide(pending).after == PATIENCE
+    assert decide(pending, waited=PATIENCE - 1).after == 1
+    assert decide(pending, waited=PATIENCE).step is Step.RECOVER
 
 
 def test_a_wait_says_for_whom_and_how_long() -> None:

@@ -135,7 +135,7 @@ def test_a_resource_may_name_what_a_pattern_allows(case: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["..", "charts/..", "charts/../../x", "../charts/app", "charts\\..\\x", "..\\x", "/etc", "/", "//x", "", ".", "charts/.", "charts/", "./app", "charts//app",
-     "https://r.example/../app:1.0.0", "oci://r.example/./app:1.0.0"],
+     "https://r.example/../app:1.0.0", "oci://r.example/./app:1.0.0", "charts/web@2/../../../etc/x", "charts/a@/../..", "@/.."],
 )  # fmt: skip
 def test_no_pattern_lets_a_path_lead_elsewhere(text: str) -> None:
     patterns = ["*", "*/*", "*/*/*", "*/*/*/*", "/*", "//*", "https://*/*/*", "oci://*/*/*"]

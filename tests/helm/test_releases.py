@@ -328,6 +328,45 @@ def test_a_release_that_was_left_pending_is_recovered(world: World, how: str) ->
         assert world.is_ready("web")
 
 
+ELSEWHERE = "0123456789abcdef.1.1"
+"""A process of another machine, of which nothing is known."""
+
+
+def test_another_process_that_is_at_work_on_a_release_is_waited_for(world: World) -> None:
+    """As another replica leaves it: the revision is ours, and whether its Helm still runs cannot be known."""
+    options = {"timeout": 20}
+    with world.operator(**options) as operator:
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+    secret = f"/api/v1/namespaces/{world.namespace}/secrets/sh.helm.release.v1.app-web.v1"
+    ahead = str(int(time.time()) + 86_400)
+    labels = {"status": "pending-upgrade", "lostromos.dev/holder": ELSEWHERE, "modifiedAt": ahead}
+    world.api.patch(secret, {"metadata": {"labels": labels}})
+    with operator:
+        wait(lambda: "somebody else is at work on" in world.message("web"))
+        assert world.revisions("app-web") == [(1, "pending-upgrade")]
+        waiting.wait_until(lambda: world.revisions("app-web")[-1] == (2, "deployed"), timeout=60)
+
+
+def test_what_is_taken_out_of_a_resource_is_the_charts_default_again(world: World) -> None:
+    with world.operator():
+        world.create("web", text="one", extra=["a"])
+        wait(lambda: world.is_ready("web"))
+        world.api.patch(world.path("web"), {"spec": None})
+        world.api.patch(world.path("web"), {"spec": {}})
+        wait(lambda: world.data("app-web") == {"text": "nothing"})
+        wait(lambda: world.data("app-web-a") is None)
+        assert world.by_hand("get", "values", "app-web", "--output=json") in (None, {})
+
+
+def test_values_of_a_release_that_is_adopted_are_not_kept(world: World) -> None:
+    world.project()
+    world.by_hand("install", "app-web", str(world.chart), "--set-string=text=theirs")
+    with world.operator(adopt=True):
+        world.create("web")
+        wait(lambda: world.data("app-web") == {"text": "nothing"})
+
+
 def test_helm_dies_with_the_operator(world: World) -> None:
     slow = world.folder / "slow"
     operator = world.operator()

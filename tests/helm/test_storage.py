@@ -6,6 +6,7 @@ import base64
 import contextlib
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -87,7 +88,9 @@ METADATA = {
 def read(**labels: str | None) -> storage.Revision | None:
     """What METADATA tell with other labels; None takes one away."""
     changed = {key: value for key, value in {**METADATA["labels"], **labels}.items() if value is not None}  # type: ignore[dict-item]
-    return storage.read({**METADATA, "labels": changed})
+    return storage.read(
+        {**METADATA, "labels": changed, "name": f"sh.helm.release.v1.app-web.v{changed.get('version')}"}
+    )
 
 
 def test_the_labels_say_all_that_is_needed() -> None:
@@ -105,6 +108,41 @@ def test_the_labels_say_all_that_is_needed() -> None:
         version=77,
         secret="sh.helm.release.v1.app-web.v3",
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        ({}, "whatever"),
+        ({}, "sh.helm.release.v1.app-web.v4"),
+        ({}, "sh.helm.release.v1.other.v3"),
+        ({"version": "03"}, "sh.helm.release.v1.app-web.v3"),
+        ({"version": None}, "sh.helm.release.v1.app-web.v3"),
+    ],
+)
+def test_a_secret_that_is_not_named_as_helm_names_it_is_no_release(labels: dict[str, str | None], name: str) -> None:
+    changed = {key: value for key, value in {**METADATA["labels"], **labels}.items() if value is not None}  # type: ignore[dict-item]
+    metadata = {**METADATA, "labels": changed, "name": name}
+    assert storage.read(metadata) is None
+    assert storage.is_releases(metadata), "and Helm takes it for one"
+
+
+BOMBS = {
+    "a text": b'{"a":"' + b"a" * 400_000_000 + b'"}',
+    "lists": b'{"a":[' + b"[]," * 4_000_000 + b"0]}",
+    "mappings": b'{"a":[' + b"{}," * 4_000_000 + b"0]}",
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_what_grows_when_it_is_unpacked_is_refused_before_it_does(case: str) -> None:
+    text = twice(gzip.compress(BOMBS[case]))
+    tracemalloc.start()
+    with pytest.raises(errors.RefusedError, match="cannot be read"):
+        storage.decode(text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * storage.LARGEST
 
 
 def test_other_secrets_are_no_releases() -> None:

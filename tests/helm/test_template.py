@@ -125,6 +125,57 @@ def test_a_chart_that_does_not_quote_cannot_leave_its_kinds_and_its_namespace(wo
     assert not world.api.exists("/api/v1/namespaces/kube-system/configmaps/injected")
 
 
+FAR = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: {{ .Release.Namespace }}-{{ .Release.Name }}
+rules:
+  - {apiGroups: [""], resources: [pods], verbs: [{{ .Values.verb }}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ .Release.Namespace }}-{{ .Release.Name }}
+  namespace: kube-system
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: extension-apiserver-authentication-reader}
+subjects: [{kind: ServiceAccount, name: default, namespace: {{ .Release.Namespace }}}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ .Release.Name }}}
+data:
+  text: {{ .Values.text }}
+"""
+ROLE = "x\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: injected}\nrules: []\n"
+
+
+def test_what_the_defaults_make_outside_of_the_namespace_is_made_and_nothing_else(world: World) -> None:
+    made = project(world, FAR)
+    (world.chart / "values.yaml").write_text("text: nothing\nverb: get\n")
+    role = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{world.namespace}-app-good"
+    binding = f"/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings/{world.namespace}-app-good"
+    with operators.Operator(made, world.plane.kubeconfig):
+        world.create("good", text="a text")
+        waiting.wait_until(lambda: world.is_ready("good"), timeout=30)
+        assert world.api.get(role)["rules"][0]["verbs"] == ["get"]
+        assert world.api.exists(binding)
+        world.create("another", text=ROLE)
+        waiting.wait_until(
+            lambda: "is in no namespace, and the chart does not make it" in world.message("another"), timeout=30
+        )
+        world.create("more", verb='get, "*"')
+        waiting.wait_until(
+            lambda: "its rules is not what the chart makes of its defaults" in world.message("more"), timeout=30
+        )
+        world.api.delete(world.path("good"))
+        waiting.wait_until(lambda: not world.api.exists(role) and not world.api.exists(binding), timeout=30)
+        for name in ("another", "more"):
+            assert operators.condition(world.resource(name))["reason"] == "Refused"
+            assert world.data(f"app-{name}") is None
+    assert not world.api.exists("/apis/rbac.authorization.k8s.io/v1/clusterroles/injected")
+
+
 @pytest.mark.parametrize("kinds", [[], ["ConfigMap"]])
 def test_a_chart_without_defaults_needs_a_list_of_kinds(world: World, kinds: list[str]) -> None:
     needy = CAREFUL.replace(".Values.text", '(required "text is needed" .Values.text)')

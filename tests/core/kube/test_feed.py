@@ -30,8 +30,8 @@ class Recorder:
         self.there.discard(name)
         self.told.append(f"{namespace}/{name} is gone")
 
-    def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
-        self.told.append(f"{metadata.get('name')}: {reason}")
+    def broken(self, item: dict[str, Any], reason: str) -> None:
+        self.told.append(f"{item['metadata'].get('name')}: {reason}")
 
     def synced(self) -> None:
         self.told.append("synced")
@@ -107,8 +107,6 @@ class Keeper(Recorder):
     """Keeps objects as text, as the real sinks do."""
 
     def changed(self, item: dict[str, Any]) -> None:
-        if item["metadata"]["name"] == "bug":
-            raise TypeError
         orjson.dumps(item)
         super().changed(item)
 
@@ -121,8 +119,27 @@ def test_an_object_that_can_be_read_but_not_kept_stops_no_other() -> None:
     made.line(b'{"type":"ADDED","object":' + deep + b"}")
     assert sink.told == ["deep: it cannot be decoded: it is nested too deeply"] * 2
     assert sink.there == {"b"}
-    with pytest.raises(TypeError):
-        made.line(event("ADDED", "bug"))
+
+
+class Buggy(Recorder):
+    """Raises for one object."""
+
+    def changed(self, item: dict[str, Any]) -> None:
+        if item["metadata"]["name"] == "bug":
+            raise KeyError("x")
+        super().changed(item)
+
+    def broken(self, item: dict[str, Any], reason: str) -> None:
+        super().broken(item, reason)
+        raise KeyError("y")
+
+
+def test_an_object_that_raises_in_the_sink_stops_no_other() -> None:
+    sink = Buggy()
+    made = feed.Feed(sink, "watch Pods")
+    made.line(event("ADDED", "bug", "3"))
+    made.line(event("ADDED", "b", "4"))
+    assert (sink.there, sink.told, made.version) == ({"b"}, ["bug: it cannot be taken: KeyError"], "4")
 
 
 def event(kind: str, name: str, version: str = "1") -> bytes:

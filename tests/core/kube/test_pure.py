@@ -24,7 +24,6 @@ from lostromos_core.kube import (
     schema,
     status,
     store,
-    unreadable,
 )
 
 Action = interfaces.Action
@@ -227,37 +226,6 @@ def test_news_is_what_others_wrote() -> None:
     assert "managedFields" not in (kept.get("a") or {})["metadata"]
     assert (list(kept), "a" in kept, kept.get("c")) == (["a", "b"], True, None)
     assert (kept.drop("a"), kept.drop("a")) == (True, False)
-
-
-DEEP = b"[" * 5000 + b"]" * 5000
-
-
-@pytest.mark.parametrize(
-    ("text", "path", "expected"),
-    [
-        (b'{"type":"ADDED","object":{"spec":' + DEEP + b',"metadata":{"name":"a\\"}{","labels":{"x":"]"}}}}', ("object",), {"name": 'a"}{', "labels": {"x": "]"}}),
-        (b'{"metadata":{"name":"b"},"spec":{"metadata":{"name":"wrong"},"x":' + DEEP + b"}}", (), {"name": "b"}),
-        (b'{"spec":' + DEEP + b"}", (), {}),
-        (b'{"metadata":' + DEEP + b"}", (), {}),
-        (b"not json", (), {}),
-        (b'{"metadata" : {"name":"c"}', (), {"name": "c"}),
-    ],
-)  # fmt: skip
-def test_metadata_is_found_in_what_cannot_be_decoded(
-    text: bytes, path: tuple[str, ...], expected: dict[str, Any]
-) -> None:
-    assert unreadable.metadata(text, path) == expected
-
-
-def test_the_items_of_a_page_are_told_apart() -> None:
-    page = (
-        b'{"metadata":{"resourceVersion":"7"},"items":[{"a":1},{"metadata":{"name":"x"},"spec":'
-        + DEEP
-        + b'},{"b":[2]}]}'
-    )
-    first, second, third = unreadable.slices(page, ("items", "*"))
-    assert (first, third) == (b'{"a":1}', b'{"b":[2]}')
-    assert unreadable.metadata(second, ()) == {"name": "x"}
 
 
 def test_the_name_of_a_set_is_computed_as_the_specification_says() -> None:

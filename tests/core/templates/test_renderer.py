@@ -164,11 +164,11 @@ def test_output_is_bounded(tmp_path: Path) -> None:
             tmp_path,
             HEAD + "v:\n{% for i in range(1000) %}\n{% for j in range(101) %}\n- {{ i }}\n{% endfor %}\n{% endfor %}\n",
         )
-    with pytest.raises(errors.RenderError, match="16 MiB"):
+    with pytest.raises(errors.RenderError, match="4 MiB"):
         render(
             tmp_path,
             HEAD
-            + "v: |\n{% for i in range(1000) %}\n{% for j in range(100) %}\n  "
+            + "v: |\n{% for i in range(1000) %}\n{% for j in range(50) %}\n  "
             + "x" * 200
             + "\n{% endfor %}\n{% endfor %}\n",
         )

@@ -1,0 +1,75 @@
+"""What an error of a rendering may say: it goes into a resource's status, which more people read than may see data.
+
+Exceptions of Python and of plug-ins repeat what they were given: ``'hunter2' is not in list``. So only those are told
+whose words are about types, and a quoted word is told only if it stands in a template.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from typing import TYPE_CHECKING, Final
+
+import jinja2
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TOLD: Final = (TypeError, ZeroDivisionError, IndexError, AttributeError, OverflowError)
+"""Exceptions of Python whose words are about types, and not about values."""
+_OURS: Final = ("jinja2", "lostromos_core.templates")
+_QUOTED: Final = re.compile(r"""(did you mean )?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_RECURSION: Final = (
+    "macros, includes or loops call each other without an end, or a value is nested too deeply to be worked with; end "
+    "the recursion, or limit the nesting in the resource's schema"
+)
+_TYPES: Final = frozenset(
+    {"NoneType", "Undefined", "MissingField", "MissingMethod", "generator", "function", "method", "Namespace", "Macro"}
+)
+
+
+def of(error: Exception) -> str:
+    """What an exception says, as far as that cannot be data."""
+    if isinstance(error, RecursionError):
+        return _RECURSION
+    if isinstance(error, jinja2.TemplateError) and error.message:
+        return error.message
+    name = type(error).__name__
+    if isinstance(error, errors.LostromosError) or (isinstance(error, _TOLD) and _is_ours(error)):
+        return f"{name}: {error}"
+    return f"{name} (what it says may repeat data, so it is left out)"
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether an exception was raised by a template or by what runs it, and not by a plug-in."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    names = traceback.tb_frame.f_globals
+    return "__jinja_template__" in names or str(names.get("__name__")).startswith(_OURS)
+
+
+def without_data(message: str, sources: Mapping[str, str]) -> str:
+    """The message without quoted words that are neither types nor words of a template."""
+
+    def told(match: re.Match[str]) -> str:
+        word = match[2][1:-1]
+        if match[1] or not word or hasattr(builtins, word) or word in _TYPES or _stands_in(word, sources):
+            return match[0]
+        return "'...'"
+
+    return _QUOTED.sub(told, message[:_LONGEST])
+
+
+_LONGEST: Final = 4_000
+"""Characters of a message that are looked at; it is cut to less."""
+
+
+def _stands_in(word: str, sources: Mapping[str, str]) -> bool:
+    """Whether a template holds a text, and not as a part of a longer word."""
+    pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+    return any(word in source and pattern.search(source) for source in sources.values())

@@ -1,0 +1,73 @@
+"""What failed last with a release, and when it is tried again."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Final, final
+
+from lostromos_core import interfaces
+from lostromos_helm import failures, misfits
+
+if TYPE_CHECKING:
+    from lostromos_core import errors
+
+AFTER_KILL: Final = 0.5
+FIRST_RETRY: Final = 5.0
+LAST_RETRY: Final = 600.0
+"""Seconds until a release that failed is tried again: each time twice as long."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failed:
+    """What failed last, how, how often, and when (monotonic) it is tried again.
+
+    What no retry can help as such is tried again too: the reason may be something else on the cluster, and go away.
+    ``looked_at``: nothing was tried, so it costs nothing to look again before.
+    """
+
+    digest: str
+    message: str
+    objects: tuple[interfaces.ObjectResult, ...]
+    retryable: bool
+    times: int
+    until: float
+    looked_at: bool
+
+    def leaves_alone(self, digest: str, now: float) -> bool:
+        """Return whether what has this digest is not to be tried now: later, or, if that cannot help, never."""
+        return self.digest == digest and not self.looked_at and self.until > now
+
+    def results(self, release: interfaces.ObjectRef, serving: int, now: float) -> tuple[interfaces.ObjectResult, ...]:
+        """Return the failure as it is reported, the first time and until something changes.
+
+        ``serving``: the revision that is still deployed, 0 if none is.
+        """
+        after = max(0.1, self.until - now) if math.isfinite(self.until) else None
+        still = f"; revision {serving} still serves" if serving else ""
+        if self.objects:
+            first = dataclasses.replace(self.objects[0], after=after, message=f"{self.objects[0].message}{still}")
+            return (first, *self.objects[1:])
+        message = f"{self.message}{still}"
+        failed = interfaces.Action.FAILED
+        return (interfaces.ObjectResult(release, failed, message, "", self.retryable, after),)
+
+
+def failed(  # noqa: PLR0913 - what a failure consists of
+    before: Failed | None,
+    digest: str,
+    error: errors.LostromosError,
+    *,
+    said: str,
+    objects: tuple[interfaces.ObjectResult, ...],
+    looked_at: bool,
+    now: float,
+) -> Failed:
+    """Return the failure that comes after another one, if that was of the same input."""
+    times = before.times + 1 if before and before.digest == digest else 1
+    first = AFTER_KILL if isinstance(error, failures.KilledError) else FIRST_RETRY
+    hopeless = isinstance(error, misfits.MisfitError)
+    pause = math.inf if hopeless else min(LAST_RETRY, first * 2.0 ** min(times - 1, 10))
+    retryable = any(one.retryable for one in objects) if objects else error.retryable
+    return Failed(digest, said, objects, retryable, times, now + pause, looked_at)

@@ -1,0 +1,137 @@
+"""What ``helm-template`` takes of a chart: no more than what the chart makes of its own defaults.
+
+A chart that writes a value without quotes lets the value add fields and objects. Within the resource's namespace, kinds
+are compared; what lies outside of it must be an object that the chart makes of its defaults for a release of the same
+name, and must not give anybody other rights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from lostromos_helm import manifest
+
+GroupKind = tuple[str, str]
+_CONTROL: Final = ("lostromos.dev/", "applyset.kubernetes.io/")
+_RBAC: Final = "rbac.authorization.k8s.io"
+_POWER: Final = ("roleRef", "subjects", "rules", "aggregationRule")
+"""Fields that give rights."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What a chart may make: groups and kinds, and control annotations with their values.
+
+    ``listed`` are kinds that the configuration allows; such objects are compared with no defaults.
+    """
+
+    kinds: frozenset[GroupKind]
+    annotations: frozenset[tuple[str, str]]
+    listed: frozenset[GroupKind] = frozenset()
+
+
+def limits_of(defaults: Sequence[manifest.Item], listed: Collection[GroupKind]) -> Limits:
+    """Return what a chart may make that makes these objects of its defaults."""
+    kinds = {(item.ref.group, item.ref.kind) for item in defaults}
+    seen = {pair for item in defaults for pair in _control(item)}
+    return Limits(frozenset({*kinds, *listed}), frozenset(seen), frozenset(listed))
+
+
+def refuse(items: Sequence[manifest.Item], limits: Limits) -> None:
+    """Raise RefusedError for kinds and control annotations that the chart does not make of its defaults."""
+    for item in items:
+        ref = item.ref
+        if (ref.group, ref.kind) not in limits.kinds:
+            msg = (
+                f"{item.file}: {ref}: the chart makes no {ref.kind} of its defaults; if it may, list {_kind(item)} in "
+                "the renderer's `kinds`"
+            )
+            raise errors.RefusedError(msg)
+        for key, value in _control(item):
+            if (key, value) not in limits.annotations:
+                msg = f"{item.file}: {ref}: has {key}={value}, which the chart does not make of its defaults"
+                raise errors.RefusedError(msg)
+
+
+def is_far(item: manifest.Item, namespace: str, cluster_scoped: Collection[GroupKind]) -> bool:
+    """Return whether an object lies outside of the resource's namespace, or gives rights in it."""
+    if item.ref.namespace != namespace or (item.ref.group, item.ref.kind) in cluster_scoped:
+        return True
+    return item.ref.group == _RBAC and "roleRef" in item.data
+
+
+def refuse_far(
+    items: Sequence[manifest.Item],
+    defaults: Sequence[manifest.Item],
+    limits: Limits,
+    namespace: str,
+    cluster_scoped: Collection[GroupKind],
+) -> None:
+    """Raise RefusedError for objects outside of the resource's namespace that the defaults do not make.
+
+    ``defaults``: what the chart makes of its defaults for this very release.
+    """
+    known = {_identity(item, cluster_scoped): item for item in defaults}
+    for item in items:
+        if not is_far(item, namespace, cluster_scoped):
+            continue
+        ref, everywhere = item.ref, (item.ref.group, item.ref.kind) in cluster_scoped
+        listed = (ref.group, ref.kind) in limits.listed
+        if listed and (everywhere or ref.namespace == namespace):
+            continue
+        same = known.get(_identity(item, cluster_scoped))
+        inside = not everywhere and ref.namespace == namespace
+        if same is None and not inside:
+            where = "is in no namespace" if everywhere else f"is in another namespace than the resource, {namespace}"
+            way_out = f"; if it may, list {_kind(item)} in the renderer's `kinds`" if everywhere else ""
+            msg = f"{item.file}: {ref}: {where}, and the chart does not make it of its defaults{way_out}"
+            raise errors.RefusedError(msg)
+        if ref.group == _RBAC:
+            _refuse_power(item, same, [one for one in defaults if one.ref.kind == ref.kind], inside=inside)
+
+
+def _refuse_power(
+    item: manifest.Item, same: manifest.Item | None, alike: Sequence[manifest.Item], *, inside: bool
+) -> None:
+    """Raise RefusedError if an object gives other rights than what the defaults make.
+
+    ``inside`` the resource's namespace, only the role that is bound counts.
+    """
+    if inside:
+        if item.data.get("roleRef") in [one.data.get("roleRef") for one in alike]:
+            return
+        changed = "roleRef"
+    else:
+        before: Mapping[str, Any] = same.data if same else {}
+        changed = next((field for field in _POWER if item.data.get(field) != before.get(field)), "")
+        if not changed:
+            return
+    msg = (
+        f"{item.file}: {item.ref}: its {changed} is not what the chart makes of its defaults; if it may be another, "
+        f"list {_kind(item)} in the renderer's `kinds`"
+    )
+    raise errors.RefusedError(msg)
+
+
+def _identity(item: manifest.Item, cluster_scoped: Collection[GroupKind]) -> tuple[str, str, str, str]:
+    ref = item.ref
+    return ref.group, ref.kind, "" if (ref.group, ref.kind) in cluster_scoped else ref.namespace, ref.name
+
+
+def _kind(item: manifest.Item) -> str:
+    return f"{item.ref.kind}{'.' if item.ref.group else ''}{item.ref.group}"
+
+
+def _control(item: manifest.Item) -> list[tuple[str, str]]:
+    """The labels and annotations of an object that tell us what to do with it."""
+    metadata = item.data["metadata"]
+    both = [metadata.get(field) for field in ("labels", "annotations")]
+    pairs = [pair for one in both if isinstance(one, dict) for pair in one.items()]
+    return [(str(key), str(value)) for key, value in pairs if str(key).startswith(_CONTROL)]

@@ -1,0 +1,200 @@
+"""Brings a release about: decides what is to be done, lets Helm do it, and knows what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any, final
+
+import structlog
+
+from lostromos_core import errors
+from lostromos_helm import content, failures, hiding, holders, plan, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_core import interfaces
+    from lostromos_core.kube import client
+    from lostromos_helm import attempts, lookafter, operations, owners, releases, removal, seals, settings
+
+_log = structlog.get_logger("lostromos.helm")
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Known:
+    """What we remember of one owner.
+
+    ``asked`` is the last request to apply everything again. ``told`` are the places where its status said that its
+    release is. ``pending``: a revision that somebody is at work on, and since when (monotonic) we have seen that.
+    ``secrets`` were hidden last.
+    """
+
+    owner: interfaces.ObjectRef
+    owner_id: str
+    place: releases.Place
+    asked: str | None = None
+    content: content.Content | None = None
+    failed: attempts.Failed | None = None
+    told: frozenset[releases.Place] = frozenset()
+    pending: tuple[int, float] | None = None
+    secrets: hiding.Hidden = hiding.NOTHING
+
+
+@final
+class Maker:
+    """Makes the releases of one controller."""
+
+    def __init__(  # noqa: PLR0913 - what it takes to make a release
+        self,
+        kube: client.Kube,
+        controller: str,
+        options: settings.Settings,
+        *,
+        known: releases.Releases,
+        run: operations.Operations,
+        care: lookafter.Care,
+        remove: removal.Removal,
+        seal: seals.Seals,
+        whose: owners.Owners,
+    ) -> None:
+        self._kube = kube
+        self._controller = controller
+        self._options = options
+        self._releases = known
+        self._operations = run
+        self._care = care
+        self._removal = remove
+        self._seals = seal
+        self._owners = whose
+        self._taken: set[releases.Place] = set()
+
+    async def bring(self, order: operations.Order, known: Known, *, again: bool) -> content.Content:
+        """Do what is to be done about the release, and say what it consists of; raises what keeps us from it."""
+        history = self._releases.of(order.place)
+        if not history and (self._options.adopt or order.place in self._taken):
+            history = await self._releases.refresh(order.place)
+            self._taken.discard(order.place)
+        decision = await self._decide(order, known, history, again=again)
+        if decision.step is plan.Step.NOTHING:
+            return await self._content(order, known, history[-1])
+        if known.failed and not again and known.failed.leaves_alone(order.digest, time.monotonic()):
+            raise LeftAloneError
+        if history:
+            # What Helm will read, whoever wrote it: the watch knows of those only that carry our labels.
+            history = await self._releases.refresh(order.place)
+            decision = await self._decide(order, known, history, again=again)
+            if decision.step is plan.Step.NOTHING:
+                return await self._content(order, known, history[-1])
+        before = await content.before(self._kube, history, known.content, self._seals)
+        await self._care.refuse_foreign(before, order)
+        try:
+            answer = await self._run(order, decision.step, history, before)
+        except failures.NameTakenError:
+            self._taken.add(order.place)
+            if history:
+                raise
+            return await self.bring(order, known, again=again)  # which knows of the other one now
+        made = known.content = await content.of(answer, order.place, before, order.secrets)
+        if not self._kube.dry_run:
+            await self._care.remove_leftovers(before, made, order.place)
+            await self._releases.arrive(order.place, made.revision)
+            await self._seal(order, made)
+            await self._care.settle(made)
+        return made
+
+    async def _decide(
+        self, order: operations.Order, known: Known, history: Sequence[storage.Revision], *, again: bool
+    ) -> plan.Decision:
+        """What is to be done; raises NotOursError, LaterError if that is nothing for us."""
+        # Whatever another controller made is made again, so that it carries our labels, and the watch has it.
+        other = bool(history) and history[-1].controller != self._controller
+        decision = plan.decide(
+            history, owner=order.owner_id, digest=order.digest, adopt=await self._adopts(order, history),
+            again=again or other, abandoned=bool(history) and self._is_abandoned(history[-1]),
+            now=time.time(), waited=_waited(known, history), patience=self._options.timeout,
+        )  # fmt: skip
+        if decision.step is plan.Step.REFUSE:
+            self._taken.add(order.place)
+            raise NotOursError(decision.why)
+        if decision.step is plan.Step.WAIT:
+            raise LaterError(decision.why, decision.after)
+        return decision
+
+    def _is_abandoned(self, revision: storage.Revision) -> bool:
+        """Whether nobody is at work on a revision: we began it, and are here, or whoever began it is gone."""
+        return revision.holder == holders.this_process() or holders.is_gone(revision.holder)
+
+    async def _seal(self, order: operations.Order, made: content.Content) -> None:
+        """Seal what Helm has just made for us, so that it is known again after a restart."""
+        newest = self._releases.of(order.place)[-1:]
+        if not newest or newest[0].number != made.revision:
+            return
+        try:
+            made.version = await self._seals.seal(newest[0], made.digest)
+        except errors.LostromosError as error:
+            _log.warning("a release could not be sealed; it is tried again", release=order.name, error=str(error))
+
+    async def _adopts(self, order: operations.Order, history: Sequence[storage.Revision]) -> bool:
+        """Whether a release is taken over that is not the owner's: nobody else may have it. Raises ApiError."""
+        if not self._options.adopt or not history or history[-1].owner == order.owner_id:
+            return self._options.adopt
+        return await self._owners.is_abandoned(history[-1])
+
+    async def _run(
+        self, order: operations.Order, step: plan.Step, history: Sequence[storage.Revision], before: content.Before
+    ) -> Mapping[str, Any]:
+        """Do one step; raises the error that explains a failure."""
+        try:
+            if step is plan.Step.INSTALL:
+                return await self._operations.install(order)
+            newest = history[-1]
+            if step is plan.Step.RECOVER:
+                await storage.mark_failed(self._kube, newest, "broken off; ended by Lostrómos")
+                _log.info("a release was left pending, it is recovered", release=order.name, revision=newest.number)
+            if step is plan.Step.REPLACE:
+                await self._removal.uninstall(order.place, None, order.secrets)
+                return await self._operations.install(order)
+            return await self._operations.upgrade(order, newest.number + 1, proven=not before.doubtful)
+        except errors.LostromosError:
+            with contextlib.suppress(errors.LostromosError):  # what Helm says counts
+                await self._releases.refresh(order.place)
+            raise
+
+    async def _content(self, order: operations.Order, known: Known, revision: storage.Revision) -> content.Content:
+        """What a release that is as it shall be consists of: remembered, told by the status, or read."""
+        if known.content is None or known.content.revision != revision.number:
+            told = content.told(order.owner, revision)
+            known.content = told or await content.read(self._kube, revision, order.secrets, self._seals)
+        elif known.content.proven and not known.content.version and not self._kube.dry_run:
+            await self._seal(order, known.content)
+        return known.content
+
+
+def _waited(known: Known, history: Sequence[storage.Revision]) -> float:
+    """How many seconds we have seen the newest revision pending, by our own clock."""
+    if not history or not history[-1].pending:
+        known.pending = None
+        return 0.0
+    now = time.monotonic()
+    if known.pending is None or known.pending[0] != history[-1].number:
+        known.pending = history[-1].number, now
+    return now - known.pending[1]
+
+
+class LaterError(errors.LostromosError):
+    """Something else has to happen first."""
+
+    def __init__(self, message: str, after: float | None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class NotOursError(errors.RefusedError):
+    """The release is somebody else's."""
+
+
+class LeftAloneError(errors.LostromosError):
+    """It failed a moment ago, and is not tried now."""

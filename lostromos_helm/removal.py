@@ -1,0 +1,248 @@
+"""Removes releases: with Helm if it is proven what they hold, and by hand if it is not.
+
+Helm runs the hooks that stand in a release's Secret, and deletes what its manifest names, without asking whose it is.
+So whoever can change the Secret could do anything with the operator's rights. By hand, no hook is run, and only objects
+go that name the release themselves.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import TYPE_CHECKING, Final, final
+
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import discovery, paths, requests
+from lostromos_helm import content, hiding, live, manifest, seals, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Any
+
+    from lostromos_core.kube import client
+    from lostromos_helm import operations, releases, settings
+
+Action = interfaces.Action
+_JUDGED: Final = 1000
+"""Releases of which it is remembered whether they are proven."""
+_BLAMED: Final = 50
+"""Objects that are asked why they cannot be deleted."""
+_log = structlog.get_logger("lostromos.helm")
+
+
+class RemovalError(errors.LostromosError):
+    """A release could not be removed; ``objects`` are those that are to blame, if that is known."""
+
+    def __init__(
+        self, error: errors.LostromosError, objects: Sequence[interfaces.ObjectResult], hidden: hiding.Hidden
+    ) -> None:
+        super().__init__(hidden.hide(str(error)))
+        self.objects = tuple(objects)
+        self.retryable = any(one.retryable for one in objects) if objects else error.retryable
+
+
+@final
+class Removal:
+    """Removes the releases of one controller."""
+
+    def __init__(
+        self,
+        kube: client.Kube,
+        known: releases.Releases,
+        run: operations.Operations,
+        seal: seals.Seals,
+        options: settings.Settings,
+    ) -> None:
+        self._kube = kube
+        self._releases = known
+        self._operations = run
+        self._seals = seal
+        self._options = options
+        self._judged: collections.OrderedDict[releases.Place, tuple[int, bool]] = collections.OrderedDict()
+
+    async def is_expected(self, revision: storage.Revision, places: Collection[releases.Place]) -> bool:
+        """Return whether a release that says it is an owner's may be removed: we know of it, or it is proven.
+
+        ``places`` are where the owner's releases are, or were, as we ourselves have written down. Raises ApiError.
+        """
+        place = revision.namespace, revision.name
+        if place in places:
+            return True
+        version, verdict = self._judged.get(place, (0, False))
+        if version != revision.version or not version:
+            stored = await self._load(revision)
+            verdict = stored is not None and await self._seals.proves(revision, stored.release)
+            self._judged[place] = revision.version, verdict
+            self._judged.move_to_end(place)
+            if len(self._judged) > _JUDGED:
+                self._judged.popitem(last=False)
+            if not verdict:
+                _log.warning(
+                    "a release says that it belongs to a resource, which cannot be proven; it is left alone",
+                    release=f"{place[0]}/{place[1]}",
+                )
+        return verdict
+
+    async def remove(self, place: releases.Place, known: content.Content | None, hidden: hiding.Hidden) -> None:
+        """Uninstall a release, or release it, as the options say; raises RemovalError, ApiError.
+
+        ``known``: what it holds, as we remember it. ``hidden`` is not repeated in messages.
+        """
+        if self._options.on_delete == "orphan":
+            for one in self._releases.of(place):
+                await storage.let_go(self._kube, one)
+        else:
+            await self.uninstall(place, known, hidden)
+        await self._releases.refresh(place)
+
+    async def uninstall(self, place: releases.Place, known: content.Content | None, hidden: hiding.Hidden) -> None:
+        """Remove a release with its objects; nothing is left to do if it is gone. Raises RemovalError, ApiError."""
+        history, forged = await self._history(place)
+        if not history and not forged:
+            return
+        held = await self._load(history[-1]) if history else None
+        if forged or held is None or not await self._is_proven(history[-1], held, known):
+            self._warn(place, held)
+            others = [await self._load(revision) for revision in history[:-1]]
+            await self._by_hand(place, await _items([*others, held], place), history)
+            return
+        items = await _items([held], place)
+        # What its author wrote is not known here, so no value is repeated if it is not known what is secret.
+        hidden = hidden if hidden.hides else hiding.Hidden(interfaces.texts(held.release.get("config")))
+        try:
+            await self._operations.uninstall(place, hidden)
+        except errors.LostromosError as error:
+            if not await self._lacks_a_kind(items):
+                raise RemovalError(error, await self._blame(items, hidden), hidden) from error
+            await self._by_hand(place, items, history)
+
+    async def _history(self, place: releases.Place) -> tuple[list[storage.Revision], bool]:
+        """The revisions of a release, oldest first, and whether Helm would read Secrets that it has not made."""
+        found: list[storage.Revision] = []
+        forged = False
+        async for metadata in storage.secrets_of(self._kube, *place):
+            revision = storage.read(metadata)
+            if revision is None:
+                forged = True
+            else:
+                found.append(revision)
+        return sorted(found, key=lambda one: one.number), forged
+
+    async def _load(self, revision: storage.Revision) -> storage.Stored | None:
+        """A revision with all that it holds; None if it cannot be read, or is forged. Raises ApiError."""
+        try:
+            return await storage.load(self._kube, revision)
+        except errors.RefusedError:
+            return None
+
+    async def _is_proven(
+        self, revision: storage.Revision, stored: storage.Stored, known: content.Content | None
+    ) -> bool:
+        if known is not None and known.proven and known.revision == revision.number:
+            return known.digest == seals.digest_of(stored.release)
+        return await self._seals.proves(revision, stored.release)
+
+    def _warn(self, place: releases.Place, held: storage.Stored | None) -> None:
+        """Say that delete hooks are not run."""
+        hooks = seals.hooks_of(held.release) if held else ()
+        if self._options.hooks and any("delete" in str(event) for hook in hooks for event in hook.get("events") or ()):
+            _log.warning(
+                "the delete hooks of a release are not run: it is not proven that they are the chart's (an operation "
+                "failed, an earlier version of the operator made the release, or somebody changed its Secret)",
+                release=f"{place[0]}/{place[1]}",
+            )
+
+    async def _lacks_a_kind(self, items: Collection[manifest.Item]) -> bool:
+        """Whether the cluster does not serve a kind of a release any more, so that Helm cannot remove it."""
+        kinds = {(item.ref.api_version, item.ref.kind) for item in items}
+        for kind in kinds:
+            self._kube.discovery.forget(*kind)
+        try:
+            for kind in kinds:
+                await self._kube.discovery.kind(*kind)
+        except discovery.NoSuchKindError:
+            return True
+        return False
+
+    async def _by_hand(
+        self, place: releases.Place, items: Sequence[manifest.Item], history: Sequence[storage.Revision]
+    ) -> None:
+        """Delete the objects that name the release, the last first, and then the Secrets; raises ApiError."""
+        if self._kube.dry_run:
+            return
+        for item in reversed(items):
+            await delete(self._kube, item, place)
+        for item in items if self._options.wait else ():
+            if await find(self._kube, item, place) is not None:
+                msg = f"remove the release {place[0]}/{place[1]}: {item.ref} is still there"
+                raise errors.ApiError(msg, status=0, retryable=True)
+        for revision in history:
+            path = paths.item("v1", "secrets", revision.namespace, revision.secret)
+            try:
+                await self._kube.request_bytes("DELETE", path, action=f"remove the release {place[0]}/{place[1]}")
+            except errors.ApiError as error:
+                if error.status != requests.NOT_FOUND:
+                    raise
+
+    async def _blame(self, items: Sequence[manifest.Item], hidden: hiding.Hidden) -> list[interfaces.ObjectResult]:
+        """The objects that the API server does not delete, and why, found by dry runs: Helm does not tell."""
+        found = []
+        for item in items[:_BLAMED]:
+            try:
+                await self._try_to_delete(item)
+            except errors.LostromosError as error:
+                said = hidden.hide(str(error))
+                found.append(interfaces.ObjectResult(item.ref, Action.FAILED, said, item.file, error.retryable))
+        return found
+
+    async def _try_to_delete(self, item: manifest.Item) -> None:
+        path = await _path(self._kube, item)
+        there = await requests.read(self._kube, path, str(item.ref)) if path else None
+        if there is None or item.kept:
+            return
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"], "preconditions": {"uid": there["uid"]}}
+        try:
+            await self._kube.request("DELETE", path, action=f"delete {item.ref}", body=body)
+        except errors.ApiError as error:
+            if error.status not in {requests.NOT_FOUND, requests.CONFLICT}:
+                raise
+
+
+async def delete(kube: client.Kube, item: manifest.Item, place: releases.Place) -> None:
+    """Delete an object, if it is a release's and need not be kept; raises ApiError."""
+    there = await find(kube, item, place)
+    if there is not None:
+        await requests.delete(kube, await _path(kube, item), there["uid"], action=f"delete {item.ref}")
+
+
+async def find(kube: client.Kube, item: manifest.Item, place: releases.Place) -> Mapping[str, Any] | None:
+    """Return the metadata of an object that is a release's and need not be kept, if it is there; raises ApiError."""
+    path = "" if item.kept else await _path(kube, item)
+    there = await requests.read(kube, path, str(item.ref)) if path else None
+    annotations = (there or {}).get("annotations") or {}
+    if manifest.is_kept(annotations) or (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) != place:
+        return None
+    return there
+
+
+async def _path(kube: client.Kube, item: manifest.Item) -> str:
+    """Where an object is at the API server; empty if its kind is not served."""
+    try:
+        kind = await kube.discovery.kind(item.ref.api_version, item.ref.kind)
+    except discovery.NoSuchKindError:
+        return ""
+    namespace = item.ref.namespace if kind.namespaced else ""
+    return paths.item(item.ref.api_version, kind.plural, namespace, item.ref.name)
+
+
+async def _items(stored: Sequence[storage.Stored | None], place: releases.Place) -> list[manifest.Item]:
+    """The objects of some revisions, each once, as far as they can be read."""
+    found = {}
+    for one in stored:
+        try:
+            items = await content.parse(str(one.release.get("manifest") or ""), place[0]) if one else ()
+        except errors.RenderError:
+            continue
+        found.update({item.ref.key: item for item in items})
+    return list(found.values())

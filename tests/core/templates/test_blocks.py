@@ -1,0 +1,125 @@
+"""The quick reader of block style: what it reads is exactly what the YAML parser reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lostromos_core.templates import blocks, budget, memo, program, slots, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PIECES = [
+    "a: 1", "b: x", "- c", "- d: 1", "e:", "-", "- - f", "- g:", "- - h: {i: 1}", "j: [1, 2]", "k: |", "l: >-", "- |", "m: 'x'", 'n: "y"', "# c", "", " ", "o: # c", "p: null",
+    "q: ~", "'r': 1", "s s: 1", "text", "more: text: x", "---", "...", "%YAML 1.1", "t: !!str 1", "u: &a 1", "v: *a", "? w", ": x", "y: yes", "z: 0400", "{a: 1}", "[a]", "- [b, {c: d}]",
+    "a: ", "aa: \t1", "\tbb: 1", "cc: {d: 1", "}", 'dd: "open', 'close"', "ee: 'it''s'", "ff:gg", "hh: - x", "- - - - x", "- a:\tb", "ii: |2", "jj: >+", "kk: | # c", "ll:  x  # c", "a: b\x85c",
+    "HOLE: 1", "a: HOLE", "- HOLE", 'b: "x HOLE y"', "c: HOLE HOLE", "d: [HOLE, {e: HOLE}]", "# HOLE", "HOLE", "f: HOLE # HOLE", "- HOLE: HOLE", "!!str g: 1", "-h: 1", "--- x", "--- # x", "i: !", "k:  ",
+]  # fmt: skip
+LINES = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(PIECES)), min_size=1, max_size=8)
+
+
+def shape(lines: Sequence[tuple[int, str]], *, ends: bool) -> str:
+    made = [
+        tokens.line_mark(number) + " " * indent + text.replace("HOLE", tokens.expression_mark(number) + tokens.HOLE)
+        for number, (indent, text) in enumerate(lines)
+    ]
+    return "\n".join(made) + ("\n" if ends else "")
+
+
+def parsed(text: str) -> tuple[program.Node, ...] | None:
+    try:
+        return slots._compile(text).nodes
+    except program.Misplaced:
+        return None
+
+
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(LINES, st.booleans())
+def test_what_is_read_line_by_line_is_what_the_yaml_parser_reads(lines: Sequence[tuple[int, str]], ends: bool) -> None:
+    text = shape(lines, ends=ends)
+    if slots._split(text) != (text,):
+        return  # its documents are read one by one
+    found = READER.read(text, budget.Budget())
+    if found is not None:
+        expected = parsed(text)
+        if expected is None:  # a key comes twice, which is found out when it is filled
+            with pytest.raises(program.Misplaced, match="twice"):
+                found[0].fill(VALUES)
+        else:
+            assert (found[0],) == expected
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(LINES, st.booleans())
+def test_documents_that_are_read_one_by_one_are_what_the_yaml_parser_reads(
+    lines: Sequence[tuple[int, str]], ends: bool
+) -> None:
+    text = shape(lines, ends=ends)
+    parts = slots._split(text)
+    whole = parsed(text)
+    made = [parsed(part) for part in parts]
+    if whole is None:
+        assert None in made
+    elif None not in made:
+        assert [data(node) for nodes in made for node in nodes or ()] == [data(node) for node in whole]
+    else:
+        pytest.fail("the parts are not valid, and the whole is")
+
+
+READER = blocks.Reader()
+VALUES = budget.Slots()
+VALUES.extend(f"value {number}" for number in range(100))
+
+
+def data(node: program.Node) -> Any:
+    """The node without the numbers of its slots, which are those of its part."""
+    if isinstance(node, program.Typed):
+        return node.place
+    if isinstance(node, program.Text):
+        return [part for part in node.parts if isinstance(part, str)]
+    if isinstance(node, program.Constant | program.Fixed):
+        return node.place, node.fill(VALUES)
+    if isinstance(node, program.Items):
+        return [data(one) for one in node.nodes]
+    return [(data(key), data(one)) for key, one in node.pairs]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb:\n  c: {{}}\n  d:\n  - e\n  - f: {{}}\n    g: 'x {{}}'\nh:\n- 1\n-\n  i: [1, {{}}]\n",
+        "# a comment {{}}\na: |\n  one {{}}\n\n    two\n  # three\n# four\nb: >-\n  x\n  y\n",
+        "a:\n\n  # x\n  - - b: 1\n      c: 2\n    - d\n  - {}\n",
+    ],
+)
+def test_what_templates_consist_of_needs_no_yaml_parser(text: str) -> None:
+    lines = text.replace("{{}}", "HOLE").split("\n")
+    made = shape([(0, line) for line in lines], ends=False)
+    found = blocks.Reader().read(made, budget.Budget())
+    assert found is not None
+    assert (found[0],) == parsed(made)
+
+
+def test_deep_nesting_is_left_to_the_parser() -> None:
+    deep = "\n".join(tokens.line_mark(level) + " " * level + "a:" for level in range(program.MAX_DEPTH + 1))
+    assert blocks.Reader().read(deep, budget.Budget()) is None
+    assert blocks.Reader().read("a: 1", budget.Budget()) is None  # nobody knows where this line comes from
+
+
+def test_what_was_used_lately_is_kept_within_a_number_of_bytes() -> None:
+    kept: memo.Memo[int] = memo.Memo(1000)
+    kept.put("large", 0, 200)
+    assert kept.get("large") is None
+    for number in range(100):
+        kept.put(str(number), number, 50)
+        assert kept.get("0") == 0
+        assert kept.size <= 1000
+    assert kept.get("99") == 99
+    assert kept.get("50") is None
+    assert len(kept) <= 20
+    kept.put("99", 1, 50)
+    assert kept.get("99") == 1
