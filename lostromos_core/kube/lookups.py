@@ -67,6 +67,7 @@ class Lookups:
         self._runtime = runtime
         self._policy = policy
         self._reads: dict[str, set[interfaces.ObjectRef]] = {}
+        self._awaited: dict[tuple[str, str], set[str]] = {}
 
     async def render(
         self,
@@ -88,13 +89,18 @@ class Lookups:
     def forget(self, key: str) -> None:
         """The resource is gone."""
         self._remember(key, ())
+        for waiting in self._awaited.values():
+            waiting.discard(key)
 
     def find(self, resource: interfaces.Resource, ref: interfaces.ObjectRef) -> tuple[bool, Mapping[str, Any] | None]:
         """Whether it is known if an object exists, and the object as the resource may see it."""
         self._policy.refuse(ref)
         kind = self._kube.discovery.known(ref.api_version, ref.kind)
         if kind is None:
-            return self._kube.discovery.is_absent(ref.api_version, ref.kind), None
+            absent = self._kube.discovery.is_absent(ref.api_version, ref.kind)
+            if absent:
+                self._await(ref, resource.key)
+            return absent, None
         known, item = self._kube.objects.known(kind, self._scope(kind, ref), _place(kind, ref))
         real = ref if kind.namespaced else dataclasses.replace(ref, namespace="")
         if not known or self._policy.allows(resource, real, item):
@@ -108,10 +114,32 @@ class Lookups:
         try:
             kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
         except discovery.NoSuchKindError:
-            asyncio.get_running_loop().call_later(NO_SUCH_KIND, self._runtime.ring, key)
+            self._await(ref, key)
             return
         self._reads.setdefault(key, set()).add(ref)
         await self._kube.objects.load(kind, self._scope(kind, ref), _place(kind, ref), self._bell(key))
+
+    def _await(self, ref: interfaces.ObjectRef, key: str) -> None:
+        """Ring when the cluster has a kind; one looks for all who wait for it."""
+        kind = ref.api_version, ref.kind
+        waiting = self._awaited.get(kind)
+        if waiting is None:
+            waiting = self._awaited[kind] = set()
+            looking = functools.partial(self._until_served, kind, waiting)
+            self._kube.background(looking, name=f"look for the kind {ref.kind}")
+        waiting.add(key)
+
+    async def _until_served(self, kind: tuple[str, str], waiting: set[str]) -> None:
+        while waiting:
+            await asyncio.sleep(NO_SUCH_KIND)
+            try:
+                await self._kube.discovery.kind(*kind)
+            except errors.LostromosError:
+                continue
+            break
+        del self._awaited[kind]
+        for key in waiting:
+            self._runtime.ring(key)
 
     def _remember(self, key: str, reads: Iterable[interfaces.ObjectRef]) -> None:
         """Stop ringing for what is no longer looked up."""

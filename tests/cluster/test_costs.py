@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 from lostromos_core.kube import openings
 from tests import operators
 from tests.chaos import actions, proxy
-from tests.controlplane import waiting
+from tests.controlplane import crds, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.chaos import records
     from tests.controlplane import api as apis
-    from tests.controlplane import cluster, crds
+    from tests.controlplane import cluster
 
 MANY = 12
 OBJECT = """\
@@ -29,6 +30,13 @@ metadata:
   namespace: {{{{ resource.spec.namespace | default(resource.metadata.namespace) }}}}
 """
 HELD = OBJECT.format(kind="ConfigMap") + "  finalizers: [example.com/hold]\n"
+LOOKUP = (
+    OBJECT.format(kind="ConfigMap")
+    + """\
+data:
+  text: {{ lookup("API_VERSION", "Db", "db").spec.text }}
+"""
+)
 SECRETS = "/api/v1/secrets"
 
 
@@ -156,6 +164,27 @@ def test_a_run_once_prunes_when_all_have_been_looked_at(tmp_path: Path, world: W
     made.template("b.yaml", "{# nothing #}\n")
     assert operators.lostromos(*once).returncode == 0
     assert world.objects("secrets") == 0
+
+
+def test_a_kind_that_many_look_up_is_looked_for_once_and_all_are_told_when_it_is_there(
+    tmp_path: Path, world: World
+) -> None:
+    kind = crds.CustomKind(group=f"t{secrets.token_hex(4)}.example.com", kind="Db")
+    lookup = LOOKUP.replace("API_VERSION", f"{kind.group}/{kind.version}")
+    made = operators.project(tmp_path, world.crd, templates={"a.yaml": lookup})
+    world.create()
+    with operators.Operator(made, world.chaos.kubeconfig):
+        waiting.wait_until(lambda: world.reasons() == {"Waiting"}, timeout=30)
+        world.chaos.reset_log()
+        time.sleep(12)
+        assert 1 <= len(world.sent("/apis")) <= 3
+        crds.create(world.api, crds.definition(kind))
+        world.api.create(kind.path(world.namespace), kind.manifest("db", spec={"text": "found"}))
+        try:
+            waiting.wait_until(world.ready, timeout=30)
+        finally:
+            crds.delete_all(world.api, kind)
+    assert world.objects("configmaps") == MANY
 
 
 def test_looking_around_that_fails_is_told_and_tried_again_ever_later(tmp_path: Path, world: World) -> None:

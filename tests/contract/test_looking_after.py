@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import client
+from lostromos_core.kube import client, requests
 from lostromos_kubectl import applyset
 from tests import fakes
 from tests.controlplane import kubelet
@@ -345,13 +345,13 @@ async def test_who_waits_for_all_reads_only_what_has_changed(
 ) -> None:
     owner, bell, reads = target.owner("web"), Bell(), list[str]()
     items = [deployment("one", replicas=1), deployment("two", replicas=0), fakes.config_map("c", {})]
-    request = client.Kube.request
+    read = requests.read_outline
 
-    async def counted(kube: client.Kube, method: str, path: str, **options: Any) -> Any:
-        reads.extend([path.rpartition("/")[2]] if method == "GET" and "/deployments/" in path else [])
-        return await request(kube, method, path, **options)
+    async def counted(kube: client.Kube, path: str, *, action: str) -> Any:
+        reads.append(path.rpartition("/")[2])
+        return await read(kube, path, action=action)
 
-    monkeypatch.setattr(client.Kube, "request", counted)
+    monkeypatch.setattr(requests, "read_outline", counted)
     async with target.applier(ring=bell, wait=True) as applier:
         found = await apply(applier, owner, *items)
         async with asyncio.timeout(30):
