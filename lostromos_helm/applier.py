@@ -245,7 +245,7 @@ class HelmApplier:
         if known is None or (known.owner_id, known.place) != (order.owner_id, order.place):
             known = self._known[owner.key] = making.Known(owner.ref, order.owner_id, order.place)
         known.told |= {content.place_told(owner)}
-        known.secrets = order.secrets
+        known.secrets = order.secrets.from_all()
         self._owners.learn(owner.ref)
         self._keys[order.owner_id] = owner.key
         return known
