@@ -118,7 +118,8 @@ class Seals:
                 self._denied = time.monotonic() + AGAIN
             raise
         held = storage.decode((answer.get("data") or {}).get("release", ""))
-        return int(answer["metadata"]["resourceVersion"]) if digest_of(held) == digest else 0
+        same = digest_of(held) == digest and held.get("version") == revision.number
+        return int(answer["metadata"]["resourceVersion"]) if same else 0
 
     async def _find_key(self) -> bytes | None:
         async with self._lock:
