@@ -96,13 +96,14 @@ class HelmApplier:
         seal = seals.Seals(kube, self._helm.home, seals.own_namespace(kube))
         self._care = lookafter.Care(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
         self._operations = operations.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
-        self._removal = removal.Removal(kube, self._releases, self._operations, seal, options)
+        fitting = storage.Fitting(kube)
+        self._removal = removal.Removal(kube, self._releases, self._operations, seal, fitting, options)
         self._inventory = config_maps.choose(runtime, namespace=options.inventory_namespace, finalizer="auto")
         self._claims = claims.Claims(kube, runtime.controller, runtime.operator)
         self._owners = owners.Owners(self._releases, self._inventory)
         self._maker = making.Maker(
             kube, runtime.controller, options, known=self._releases, run=self._operations, care=self._care,
-            remove=self._removal, seal=seal, whose=self._owners,
+            remove=self._removal, seal=seal, whose=self._owners, fitting=fitting,
         )  # fmt: skip
         kube.background(self._charts.look, name="look for changed charts")
         if self._inventory.of_kubernetes:
@@ -216,12 +217,9 @@ class HelmApplier:
         try:
             if await self._removal.is_expected(revision, places | (known.told if known else frozenset())):
                 await self._removal.remove(place, remembered, known.secrets if known else hiding.NOTHING)
-        except removal.RemovalError as error:
-            if error.objects:
-                return error.objects
-            return (self._stays(place, error),)
         except errors.LostromosError as error:
-            return (self._stays(place, error),)
+            blamed = error.objects if isinstance(error, removal.RemovalError) else ()
+            return blamed or (self._stays(place, error),)
         return ()
 
     def _stays(self, place: releases.Place, error: errors.LostromosError) -> interfaces.ObjectResult:
@@ -250,7 +248,7 @@ class HelmApplier:
         if known is None or (known.owner_id, known.place) != (order.owner_id, order.place):
             known = self._known[owner.key] = making.Known(owner.ref, order.owner_id, order.place)
         known.told |= {content.place_told(owner)}
-        known.secrets = order.secrets
+        known.secrets = order.secrets.from_all()
         self._owners.learn(owner.ref)
         self._keys[order.owner_id] = owner.key
         return known

@@ -6,6 +6,7 @@ import asyncio
 import collections
 import dataclasses
 import hashlib
+import json
 import pathlib
 import re
 import shutil
@@ -31,6 +32,7 @@ LOOK: Final = 2.0
 KEPT: Final = 1000
 """Charts that are known without reading them again."""
 _ARCHIVE: Final = "chart.tgz"
+_SCHEMA: Final = "values.schema.json"
 _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
 
 
@@ -44,6 +46,16 @@ class Chart:
     name: str
     version: str
     app_version: str
+
+    def keys(self, path: Sequence[str | int]) -> Sequence[str]:
+        """Return the keys that the schema knows at a path into the values, as far as it says so there."""
+        try:
+            schema = json.loads(dict(chartfiles.texts(self.path, _SCHEMA.__eq__)).get(_SCHEMA, ""))
+            for step in path:
+                schema = schema["items"] if isinstance(step, int) else schema["properties"][step]
+            return [str(key) for key in schema["properties"]]
+        except (errors.ConfigError, ValueError, LookupError, TypeError, RecursionError):
+            return ()
 
 
 @final

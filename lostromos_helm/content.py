@@ -23,6 +23,8 @@ NOTES = 1000
 """Characters of a chart's notes that the status repeats."""
 LONG: Final = 64 * 1024
 """Characters of a manifest that are read at once; a longer one is read in a thread, so that others go on."""
+UNPROVEN: Final = 4 * 1024 * 1024
+"""Characters of a manifest that are read though it is not proven who wrote them."""
 _OF_CHART: Final = ("chart", "version", "appVersion", "notes")
 
 
@@ -135,23 +137,36 @@ async def read(
     secrets: hiding.Hidden = hiding.NOTHING,
     seal: seals.Seals | None = None,
 ) -> Content:
-    """What Helm keeps of a revision; raises ApiError, RefusedError. ``secrets``: see ``hiding``.
+    """What Helm keeps of a revision; raises ApiError, RefusedError, RenderError. ``secrets``: see ``hiding``.
 
-    Without a ``seal`` nothing is proven.
+    Without a ``seal`` nothing is proven. What is not must be easy to read: Helm may read it in another way, and we for
+    long.
     """
     stored = await storage.load(kube, revision)
     if stored is None:
         msg = f"the release {revision.namespace}/{revision.name} has changed meanwhile"
         raise errors.ApiError(msg, status=0, retryable=True)
-    found = await _read(stored.release, (revision.namespace, revision.name), secrets)
-    found.proven = seal is not None and await seal.proves(revision, stored.release)
+    proven = seal is not None and await seal.proves(revision, stored.release)
+    try:
+        if not proven and len(str(stored.release.get("manifest") or "")) > UNPROVEN:
+            raise errors.RenderError("it is too long")  # noqa: TRY301 - one of the ways to be unreadable
+        found = await _read(stored.release, (revision.namespace, revision.name), secrets)
+    except errors.RenderError as error:
+        if proven:
+            raise
+        msg = (
+            f"the manifest in the Secret {revision.namespace}/{revision.secret} cannot be read, and it is not proven "
+            f"that Helm wrote it for us ({secrets.hide(error.message)}); delete the Secret"
+        )
+        raise errors.RefusedError(msg) from error
+    found.proven = proven
     return found
 
 
 async def before(
     kube: client.Kube, history: Sequence[storage.Revision], known: Content | None, seal: seals.Seals
 ) -> Before:
-    """The objects of the revision that serves, and of those that failed after it; raises ApiError, ForgedError.
+    """The objects of the revision that serves, and of those that failed after it; raises ApiError, RefusedError.
 
     ``known`` is a revision that need not be read, if its Secret has not changed.
     """
@@ -166,10 +181,8 @@ async def before(
                 held = await read(kube, revision, seal=seal)
                 here = known if held.digest == known.digest else held
             found = here.items or {}
-        except storage.ForgedError:
-            raise
-        except (errors.RenderError, errors.RefusedError):
-            continue
+        except errors.RenderError:
+            continue  # it is proven, so Helm does with it what it should
         if revision.status == storage.DEPLOYED:
             serving.update(found)
             doubtful = {} if here.proven else dict(found)  # failed ones do not count if one serves

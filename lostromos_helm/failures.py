@@ -56,28 +56,30 @@ class KilledError(errors.LostromosError):
     retryable = True
 
 
-def explain(
+def explain(  # noqa: PLR0913, PLR0917 - what an explanation is made of
     done: process.Completed,
     action: str,
     secrets: hiding.Hidden | Mapping[str, str],
     rendered: interfaces.Values | None = None,
     chart: str = "",
+    keys: misfits.Keys | None = None,
 ) -> errors.LostromosError:
     """Return the error of a call that failed.
 
-    ``secrets`` must not be repeated. ``rendered`` are the values that Helm was given, for a chart of this name.
+    ``secrets`` must not be repeated. ``rendered`` are the values that Helm was given, for a chart of this name, whose
+    schema knows these ``keys``.
     """
     hidden = hiding.of(secrets)
     said = _error(done.errors[-_LONGEST:].decode(errors="replace"))
     if hidden.withholds:
-        return _withheld(_explained(said, done.status, action, rendered, chart), action)
-    return _explained(hidden.hide(said), done.status, action, rendered, chart)
+        return _withheld(_explained(said, done.status, action, rendered, chart, keys), action)
+    return _explained(hidden.hide(said), done.status, action, rendered, chart, keys)
 
 
-def _explained(
-    said: str, status: int, action: str, rendered: interfaces.Values | None, chart: str
+def _explained(  # noqa: PLR0913, PLR0917 - as above
+    said: str, status: int, action: str, rendered: interfaces.Values | None, chart: str, keys: misfits.Keys | None
 ) -> errors.LostromosError:
-    misfit = misfits.explain(said, rendered, chart)
+    misfit = misfits.explain(said, rendered, chart, keys)
     if misfit is not None:
         return misfit
     for recognise in (_template, _known):

@@ -74,6 +74,10 @@ class Hidden:
         """Whether there is anything to hide."""
         return bool(self._texts)
 
+    def from_all(self) -> Hidden:
+        """Return the same texts, hidden from their author too: what he wrote need not be kept in memory for that."""
+        return Hidden(self._texts) if self._texts else NOTHING
+
     @property
     def withholds(self) -> bool:
         """Whether there is so much to hide that no message can be shown."""

@@ -59,6 +59,7 @@ class Maker:
         remove: removal.Removal,
         seal: seals.Seals,
         whose: owners.Owners,
+        fitting: storage.Fitting,
     ) -> None:
         self._kube = kube
         self._controller = controller
@@ -69,6 +70,7 @@ class Maker:
         self._removal = remove
         self._seals = seal
         self._owners = whose
+        self._fitting = fitting
         self._taken: set[releases.Place] = set()
 
     async def bring(self, order: operations.Order, known: Known, *, again: bool) -> content.Content:
@@ -88,6 +90,7 @@ class Maker:
             decision = await self._decide(order, known, history, again=again)
             if decision.step is plan.Step.NOTHING:
                 return await self._content(order, known, history[-1])
+        await self._fitting.check(history)
         before = await content.before(self._kube, history, known.content, self._seals)
         await self._care.refuse_foreign(before, order)
         try:
@@ -134,6 +137,8 @@ class Maker:
             return
         try:
             made.version = await self._seals.seal(newest[0], made.digest)
+            if made.version:
+                self._fitting.saw(newest[0], made.version)
         except errors.LostromosError as error:
             _log.warning("a release could not be sealed; it is tried again", release=order.name, error=str(error))
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+Keys = Callable[[Sequence[str | int]], Sequence[str]]
+"""Tells the keys that a schema knows at a path."""
 _HEAD: Final = re.compile(r"values don't meet the specifications of the schema", re.IGNORECASE)
 _SECTION: Final = re.compile(r"(\S.*):")
 _POINTED: Final = re.compile(r"- at '((?:[^'\\]|\\.)*)': (.*)")
@@ -31,12 +33,16 @@ _SEE: Final = "see the chart's values.schema.json"
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Violation:
-    """A value that does not fit: the chart that says so, the way to the value, and why. ``missing`` are keys."""
+    """A value that does not fit: the chart that says so, the way to the value, and why.
+
+    ``missing`` and ``unknown`` are keys.
+    """
 
     chart: str
     path: tuple[str | int, ...]
     why: str
     missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class MisfitError(errors.LostromosError):
@@ -48,10 +54,13 @@ def are_meant(said: str) -> bool:
     return _HEAD.search(said) is not None
 
 
-def explain(said: str, rendered: interfaces.Values | None, chart: str) -> errors.RenderError | None:
+def explain(
+    said: str, rendered: interfaces.Values | None, chart: str, keys: Keys | None = None
+) -> errors.RenderError | None:
     """The error that names the first value, from the top; None if it is about something else.
 
-    ``chart``: the name of the release's own chart; what others say is about their part of the values.
+    ``chart``: the name of the release's own chart; what others say is about their part of the values. ``keys`` tells
+    those that its schema knows.
     """
     found = _HEAD.search(said)
     if found is None:
@@ -67,6 +76,8 @@ def explain(said: str, rendered: interfaces.Values | None, chart: str) -> errors
     first = violations[0]
     missing = sorted(name for one in violations if one.path == first.path for name in one.missing)
     why = f"needs {', '.join(missing)}" if first.missing else first.why
+    if first.unknown and keys and first.chart == chart:
+        why += errors.nearest(first.unknown[0], keys(first.path))
     others = len({(one.path, one.why) for one in violations}) - 1
     where = ".".join(map(str, first.path)) or "(the whole)"
     place = rendered.locate(first.path) if rendered else None
@@ -94,6 +105,10 @@ def _violation(chart: str, path: tuple[str | int, ...], text: str) -> _Violation
     for pattern, say in _SAYINGS:
         if found := pattern.fullmatch(text):
             return _Violation(chart, path, say(found))
+    for pattern in _UNKNOWN:
+        if found := pattern.fullmatch(text):
+            names = tuple(_names(found[1]))
+            return _Violation(chart, path, f"has unknown keys: {', '.join(names)}", unknown=names)
     for pattern in _MISSING:
         if found := pattern.fullmatch(text):
             return _Violation(chart, path, "needs more", tuple(_names(found[1])))
@@ -151,7 +166,6 @@ _SAYINGS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ..
     for pattern, say in (
         # later than Helm 3.17
         (rf"got {_TYPE}, want ({_TYPE}(?: or {_TYPE})*)", lambda found: f"must be of type {found[1]}"),
-        (r"additional properties (.*) not allowed", lambda found: f"has unknown keys: {_listed(found[1])}"),
         (r"value must be one of (.*)", lambda found: f"must be one of {_listed(found[1])}"),
         (r"value must be (.*)", lambda found: f"must be {_listed(found[1])}"),
         (
@@ -174,7 +188,6 @@ _SAYINGS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ..
             rf"Invalid type\. Expected: \[({_TYPE}(?:,{_TYPE})*)\], given: {_TYPE}",
             lambda found: f"must be of type {found[1].replace(',', ' or ')}",
         ),
-        (r"Additional property (.*) is not allowed", lambda found: f"has unknown keys: {found[1]}"),
         (r".* must be one of the following: (.*)", lambda found: f"must be one of {found[1].replace(chr(34), '')}"),
         (r".* does not match: (.*)", lambda found: f"must be {found[1]}"),
         (r"Does not match (pattern|format) '(.*)'", lambda found: f"breaks the rule {found[1]}: {found[2]}"),
@@ -190,4 +203,7 @@ _SAYINGS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ..
         ),
     )
 )  # fmt: skip
+_UNKNOWN: Final = tuple(
+    map(re.compile, (r"additional properties (.*) not allowed", r"Additional property (.*) is not allowed"))
+)
 _MISSING: Final = tuple(map(re.compile, (r"missing propert(?:y|ies) (.*)", r"([^\s]+) is required")))

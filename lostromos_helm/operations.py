@@ -121,7 +121,7 @@ class Operations:
         return found
 
     def _failure(self, done: process.Completed, action: str, order: Order) -> errors.LostromosError:
-        error = failures.explain(done, action, order.secrets, order.rendered, order.chart.name)
+        error = failures.explain(done, action, order.secrets, order.rendered, order.chart.name, order.chart.keys)
         return misfits.MisfitError(str(error)) if failures.is_misfit(done) else error
 
     @contextlib.asynccontextmanager

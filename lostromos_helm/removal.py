@@ -28,6 +28,8 @@ _JUDGED: Final = 1000
 """Releases of which it is remembered whether they are proven."""
 _BLAMED: Final = 50
 """Objects that are asked why they cannot be deleted."""
+_MOST: Final = 10_000
+"""Objects of a release that is removed by hand: whoever changed it may have named any number."""
 _log = structlog.get_logger("lostromos.helm")
 
 
@@ -46,18 +48,20 @@ class RemovalError(errors.LostromosError):
 class Removal:
     """Removes the releases of one controller."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it takes to remove a release
         self,
         kube: client.Kube,
         known: releases.Releases,
         run: operations.Operations,
         seal: seals.Seals,
+        fitting: storage.Fitting,
         options: settings.Settings,
     ) -> None:
         self._kube = kube
         self._releases = known
         self._operations = run
         self._seals = seal
+        self._fitting = fitting
         self._options = options
         self._judged: collections.OrderedDict[releases.Place, tuple[int, bool]] = collections.OrderedDict()
 
@@ -118,7 +122,7 @@ class Removal:
             await self._by_hand(place, items, history)
 
     async def _history(self, place: releases.Place) -> tuple[list[storage.Revision], bool]:
-        """The revisions of a release, oldest first, and whether Helm would read Secrets that it has not made."""
+        """The revisions of a release, oldest first, and whether Helm would read what it has not written."""
         found: list[storage.Revision] = []
         forged = False
         async for metadata in storage.secrets_of(self._kube, *place):
@@ -127,7 +131,12 @@ class Removal:
                 forged = True
             else:
                 found.append(revision)
-        return sorted(found, key=lambda one: one.number), forged
+        found.sort(key=lambda one: one.number)
+        try:
+            await self._fitting.check(found)
+        except errors.RefusedError:
+            forged = True
+        return found, forged
 
     async def _load(self, revision: storage.Revision) -> storage.Stored | None:
         """A revision with all that it holds; None if it cannot be read, or is forged. Raises ApiError."""
@@ -171,9 +180,9 @@ class Removal:
         """Delete the objects that name the release, the last first, and then the Secrets; raises ApiError."""
         if self._kube.dry_run:
             return
-        for item in reversed(items):
+        for item in reversed(items[:_MOST]):
             await delete(self._kube, item, place)
-        for item in items if self._options.wait else ():
+        for item in items[:_MOST] if self._options.wait else ():
             if await find(self._kube, item, place) is not None:
                 msg = f"remove the release {place[0]}/{place[1]}: {item.ref} is still there"
                 raise errors.ApiError(msg, status=0, retryable=True)
@@ -240,8 +249,9 @@ async def _items(stored: Sequence[storage.Stored | None], place: releases.Place)
     """The objects of some revisions, each once, as far as they can be read."""
     found = {}
     for one in stored:
+        text = str(one.release.get("manifest") or "") if one else ""
         try:
-            items = await content.parse(str(one.release.get("manifest") or ""), place[0]) if one else ()
+            items = await content.parse(text, place[0])
         except errors.RenderError:
             continue
         found.update({item.ref.key: item for item in items})

@@ -15,6 +15,7 @@ import hmac
 import os
 import pathlib
 import secrets
+import time
 from typing import TYPE_CHECKING, Any, Final, final
 
 import orjson
@@ -34,6 +35,9 @@ NAME: Final = "lostromos-helm"
 """The Secret with the key, in the operator's own namespace."""
 _FIELD: Final = "key"
 _SIZE: Final = 32
+AGAIN: Final = 600.0
+"""Seconds until sealing is tried again that was forbidden."""
+_FORBIDDEN: Final = 403
 _HOOK: Final = ("name", "kind", "path", "manifest", "events", "weight", "delete_policies")
 """What Helm keeps of a hook, but for how it went."""
 _IN_CLUSTER: Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -78,6 +82,7 @@ class Seals:
         self._namespace = namespace
         self._key: bytes | None = None
         self._looked = False
+        self._denied = 0.0
         self._lock = asyncio.Lock()
 
     async def proves(self, revision: storage.Revision, release: Mapping[str, Any]) -> bool:
@@ -98,17 +103,23 @@ class Seals:
     async def seal(self, revision: storage.Revision, digest: str) -> int:
         """Seal a revision, and return its version if it holds what has this digest, else 0; raises ApiError."""
         seal = await self.of(revision, digest)
-        if not seal or self._kube.dry_run:
+        if not seal or self._kube.dry_run or time.monotonic() < self._denied:
             return 0
-        answer = await self._kube.request(
-            "PATCH",
-            paths.item("v1", "secrets", revision.namespace, revision.secret),
-            action=f"seal the release {revision.namespace}/{revision.name}",
-            body={"metadata": {"labels": {storage.SEAL: seal}}},
-            content_type=clients.MERGE,
-        )
+        try:
+            answer = await self._kube.request(
+                "PATCH",
+                paths.item("v1", "secrets", revision.namespace, revision.secret),
+                action=f"seal the release {revision.namespace}/{revision.name}",
+                body={"metadata": {"labels": {storage.SEAL: seal}}},
+                content_type=clients.MERGE,
+            )
+        except errors.ApiError as error:
+            if error.status == _FORBIDDEN:
+                self._denied = time.monotonic() + AGAIN
+            raise
         held = storage.decode((answer.get("data") or {}).get("release", ""))
-        return int(answer["metadata"]["resourceVersion"]) if digest_of(held) == digest else 0
+        same = digest_of(held) == digest and held.get("version") == revision.number
+        return int(answer["metadata"]["resourceVersion"]) if same else 0
 
     async def _find_key(self) -> bytes | None:
         async with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import collections
 import dataclasses
 import gzip
 import re
@@ -21,7 +22,7 @@ from lostromos_core.kube import client as clients
 from lostromos_core.kube import members, paths, requests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from lostromos_core.kube import client
 
@@ -43,6 +44,8 @@ HOLDER: Final = "lostromos.dev/holder"
 SEAL: Final = "lostromos.dev/seal"
 """Label: proof that Helm made for us what the Secret holds; see ``seals``."""
 OWN: Final = (CONTROLLER, OWNER, INPUT, REVISION, NAMESPACE, NAME, KIND, HOLDER, SEAL)
+REMEMBERED: Final = 20_000
+"""Secrets that need not be looked at again."""
 TYPE: Final = "helm.sh/release.v1"
 """The type of the Secrets that Helm makes."""
 LARGEST: Final = 16 * 1024 * 1024
@@ -186,6 +189,33 @@ async def load(kube: client.Kube, revision: Revision) -> Stored | None:
         )
         raise ForgedError(msg)
     return Stored(release, secret)
+
+
+@final
+class Fitting:
+    """Knows which Secrets hold the revisions that they are named after: Helm goes by what they hold.
+
+    What was looked at once is remembered by its version.
+    """
+
+    def __init__(self, kube: client.Kube) -> None:
+        self._kube = kube
+        self._seen: collections.OrderedDict[tuple[str, str], int] = collections.OrderedDict()
+
+    async def check(self, history: Sequence[Revision]) -> None:
+        """Raise RefusedError for one that holds something else, or cannot be read; raises ApiError."""
+        for revision in history:
+            if self._seen.get((revision.namespace, revision.secret)) != revision.version:
+                await load(self._kube, revision)
+                self.saw(revision, revision.version)
+
+    def saw(self, revision: Revision, version: int) -> None:
+        """Remember that a Secret of this version holds its revision."""
+        key = revision.namespace, revision.secret
+        self._seen[key] = version
+        self._seen.move_to_end(key)
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
 
 
 def decode(text: str) -> Mapping[str, Any]:

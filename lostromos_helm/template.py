@@ -129,7 +129,7 @@ class HelmTemplateRenderer:
         command += ["--skip-tests", *([] if self._options.hooks else ["--no-hooks"]), *self._version]
         done = await self._helm.run(*command, stdin=encoded, offline=True)
         if done.status:
-            raise failures.explain(done, f"render the chart {chart.name}", secrets, rendered, chart.name)
+            raise failures.explain(done, f"render the chart {chart.name}", secrets, rendered, chart.name, chart.keys)
         try:
             items = manifest.parse(done.output.decode(errors="replace"), namespace)
         except errors.RenderError as error:

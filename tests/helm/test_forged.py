@@ -183,6 +183,47 @@ def test_an_upgrade_deletes_nothing_that_somebody_wrote_into_the_release(world: 
         wait(lambda: world.data("app-web") == {"text": "two"}, timeout=60)
 
 
+@pytest.mark.parametrize("how", ["upgrade", "uninstall"])
+def test_an_old_revision_that_says_that_it_is_the_newest_is_not_believed(world: World, other: str, how: str) -> None:
+    """Helm goes by what the Secrets hold, and not by their names."""
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        world.update("web", text="two")
+        wait(lambda: world.release("web").get("revision") == 2)
+
+        def change(release: dict[str, Any]) -> None:
+            manifest = release["manifest"] + config_map(other)
+            release.update(
+                version=99, manifest=manifest, hooks=[hook(other)], info={**release["info"], "status": "deployed"}
+            )
+
+        edit(world, change)
+        if how == "upgrade":
+            world.update("web", text="three")
+            wait(lambda: "app-web.v1 does not hold the release that it is named after" in world.message("web"))
+            assert len(world.calls("upgrade")) == 1
+        else:
+            world.api.delete(world.path("web"))
+            wait(lambda: not world.api.exists(world.path("web")))
+            assert world.calls("uninstall") == []
+            assert (world.data("app-web"), world.revisions("app-web")) == (None, [])
+        assert maps(world, other) == UNTOUCHED
+
+
+@pytest.mark.parametrize("manifest", ["---\nx: !!int [\n", "---\na: b\n", "# long\n" * 700_000])
+def test_an_upgrade_believes_no_manifest_that_we_cannot_read(world: World, other: str, manifest: str) -> None:
+    """Helm may read it all the same, or another part of it."""
+    with world.operator():
+        world.create("web", text="one")
+        wait(lambda: world.is_ready("web"))
+        edit(world, lambda release: release.update(manifest=release["manifest"] + manifest + config_map(other)))
+        world.update("web", text="two")
+        wait(lambda: "cannot be read, and it is not proven that Helm wrote it for us" in world.message("web"))
+        assert world.calls("upgrade") == []
+        assert maps(world, other) == UNTOUCHED
+
+
 def test_a_secret_that_helm_would_read_and_did_not_make_is_named(world: World, other: str) -> None:
     with world.operator():
         world.create("web", text="one")

@@ -61,7 +61,7 @@ def raising(error: Exception) -> Any:
 @pytest.mark.parametrize("error", [errors.ProcessError("what Helm says"), failures.NameTakenError("taken")])
 async def test_what_helm_says_counts_and_not_that_the_releases_cannot_be_read(error: Exception) -> None:
     refresh = raising(errors.ConnectionFailed("cannot read the releases"))
-    parts: Any = dict.fromkeys(("care", "remove", "seal", "whose"))
+    parts: Any = dict.fromkeys(("care", "remove", "seal", "whose", "fitting"))
     known: Any = types.SimpleNamespace(refresh=refresh)
     run: Any = types.SimpleNamespace(upgrade=raising(error))
     kube: Any = None
