@@ -39,6 +39,13 @@ Example:
     metavar="CONTROLLER",
     help="Only resources that this controller looked after. May be repeated; without it, all.",
 )
+@click.option(
+    "--operator",
+    "operators",
+    multiple=True,
+    metavar="NAMESPACE/NAME",
+    help="Only resources that the operator of this identity looked after. May be repeated; without it, all.",
+)
 @click.option("-n", "--namespace", default="", help="Only in this namespace.")
 @click.option("--delete-objects", is_flag=True, help="Delete the objects that were applied for them, too.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
@@ -49,6 +56,7 @@ def command(  # noqa: PLR0913 - the options of the command
     context: str,
     kinds: tuple[str, ...],
     claimants: tuple[str, ...],
+    operators: tuple[str, ...],
     namespace: str,
     delete_objects: bool,
     dry_run: bool,
@@ -56,12 +64,13 @@ def command(  # noqa: PLR0913 - the options of the command
 ) -> int:
     """Remove Lostrómos' marks and finalizers from resources whose operator or controller is gone.
 
-    Their objects stay, unless told otherwise. Do not run it while the operator runs: it would mark them again.
+    Their objects stay, unless told otherwise. Resources whose operator runs are left alone: stop it first.
     """
 
     async def go() -> int:
         async with client.Kube(kubeconfig, context=context) as kube:
-            found = [one for kind in kinds for one in await _find(kube, kind, namespace, claimants)]
+            every = [one for kind in kinds for one in await _find(kube, kind, namespace, claimants)]
+            found = [one for one in every if not operators or one.operator in operators]
             _show(found)
             if not found or dry_run:
                 return 0
@@ -88,9 +97,15 @@ def _show(found: Sequence[cleanup.Claimed]) -> None:
         console.print("No resource carries marks of Lostrómos.")
         return
     rows = [
-        (rich.markup.escape(str(one.ref)), one.claimant or "-", "yes" if one.has_finalizer else "no") for one in found
+        (
+            rich.markup.escape(str(one.ref)),
+            rich.markup.escape(one.claimant or "-"),
+            rich.markup.escape(one.operator or "-"),
+            "yes" if one.has_finalizer else "no",
+        )
+        for one in found
     ]
-    console.print(tables.of(("Resource", "Controller", "Finalizer"), rows))
+    console.print(tables.of(("Resource", "Controller", "Operator", "Finalizer"), rows))
 
 
 def _question(number: int, *, delete_objects: bool) -> str:
@@ -108,6 +123,10 @@ async def _clean(kube: client.Kube, found: Sequence[cleanup.Claimed], *, delete_
     failed = deleted = 0
     for one in found:
         try:
+            if await cleanup.is_looked_after(kube, one):
+                failed += 1
+                click.echo(f"{one.ref}: the operator {one.operator} is running; stop it first", err=True)
+                continue
             for child in await cleanup.objects_of(kube, one) if delete_objects else ():
                 await cleanup.delete(kube, child)
                 deleted += 1

@@ -5,11 +5,12 @@ Nothing is guessed: what counts as claimed says so in the annotation of its clai
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import interfaces
-from lostromos_core.kube import inventory, marks, members, paths, releasing, requests
+from lostromos_core.kube import claims, inventory, marks, members, paths, presence, releasing, requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claimed:
-    """A resource that somebody looks after, or looked after. ``claimant`` is empty if it does not say who."""
+    """A resource that is looked after, or was. ``claimant`` and ``operator`` are empty if it does not say by whom."""
 
     ref: interfaces.ObjectRef
     uid: str
     claimant: str
+    operator: str
     metadata: Mapping[str, Any]
 
     @property
@@ -37,14 +39,26 @@ async def find(kube: client.Kube, kind: discovery.Kind, namespace: str = "") -> 
     """All resources of a kind that carry our marks, or our finalizer only; raises ApiError."""
     path = paths.collection(kind.api_version, kind.plural, namespace if kind.namespaced else "")
     async for metadata in requests.pages(kube, path, action=f"look for {kind.plural}"):
+        claim = claims.read(metadata)
         found = Claimed(
             interfaces.ObjectRef(kind.api_version, kind.name, metadata.get("namespace") or "", metadata["name"]),
             metadata.get("uid", ""),
-            marks.claimant(metadata),
+            claim.controller,
+            claim.operator,
             metadata,
         )
         if found.claimant or found.has_finalizer:
             yield found
+
+
+async def is_looked_after(kube: client.Kube, claimed: Claimed) -> bool:
+    """Return whether the operator of a resource runs; waits until that is known. Raises ApiError."""
+    while claimed.operator:
+        life = await kube.operators.life(claimed.operator)
+        if life is not presence.Life.UNKNOWN:
+            return life is presence.Life.RUNS
+        await asyncio.sleep(presence.BELIEVE)
+    return False
 
 
 async def let_go(kube: client.Kube, claimed: Claimed) -> None:

@@ -199,6 +199,32 @@ def test_what_another_operator_left_is_cleaned_up_when_it_has_ended(
         assert read(api, namespace, "web") is None
 
 
+def test_cleanup_leaves_alone_what_an_operator_that_runs_looks_after(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str, other: str
+) -> None:
+    create(api, crd, namespace, "web")
+    create(api, crd, other, "web")
+    first = made(tmp_path, crd, "a", {"namespaces": [namespace]}, identity=f"{namespace}/a")
+    second = made(tmp_path, crd, "b", {"namespaces": [other]}, identity=f"{other}/b")
+    with (
+        operators.Operator(first, control_plane.kubeconfig),
+        operators.Operator(second, control_plane.kubeconfig) as two,
+    ):
+        waiting.wait_until(lambda: all_ready(api, crd, namespace) and all_ready(api, crd, other))
+        two.stop()
+        before = uids(api, [namespace, other])
+        common = ("cleanup", f"--kubeconfig={control_plane.kubeconfig}", f"--kind=WebApp.{crd.group}", "--yes")
+        done = operators.lostromos(*common, "--claimant=app", "--delete-objects")
+        assert done.returncode == 1
+        assert f"the operator {namespace}/a is running; stop it first" in done.stderr
+        assert f"{other}/b" in done.stdout
+        waiting.wait_until(lambda: read(api, other, "web") is None)
+        assert uids(api, [namespace]).items() <= before.items()
+        assert operators.is_ready(api.get(crd.path(namespace, "web")))
+    done = operators.lostromos(*common, f"--operator={namespace}/a")
+    assert (done.returncode, "1 of 1 resource let go." in done.stdout) == (0, True)
+
+
 def test_a_claim_that_names_no_operator_is_taken_over_and_never_released(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str, other: str
 ) -> None:
