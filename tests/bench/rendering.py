@@ -24,8 +24,8 @@ from lostromos_core.templates import memo
 
 TEMPLATES: Final = pathlib.Path(__file__).parent / "templates"
 VARS: Final = {"part": "shop", "registry": "registry.example.com", "domain": "apps.example.com", "token": "t0ken"}
-RESOURCES: Final = 300
-PASSES: Final = 5
+RESOURCES: Final = 200
+PASSES: Final = 3
 Lengths = tuple[tuple[int, int], tuple[int, int]]
 """From and to: of labels, ports and hosts; of environment variables."""
 MIXES: Final[Mapping[str, Lengths]] = {
