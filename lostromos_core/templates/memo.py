@@ -14,7 +14,8 @@ class Memo(Generic[V]):
 
     Two generations instead of an order of use: what the younger one holds when it is full becomes the older one, which
     is dropped when that happens again, except for what was asked for meanwhile. So a look costs one dict access.
-    Threads may share it.
+    ``thrashes`` as long as a generation ends with fewer values that were asked for than were put in: what is kept then
+    only costs time. Threads may share it.
     """
 
     def __init__(self, most: int) -> None:
@@ -24,6 +25,8 @@ class Memo(Generic[V]):
         self._old: dict[str, tuple[V, int]] = {}
         self._size = self._old_size = 0
         self._lock = threading.Lock()
+        self.thrashes = False
+        self._hits = self._puts = 0
 
     @property
     def size(self) -> int:
@@ -38,10 +41,12 @@ class Memo(Generic[V]):
         """The value of a text, None if it is not kept."""
         found = self.young.get(key)
         if found is not None:
+            self._hits += 1
             return found[0]
         found = self._old.get(key)
         if found is None:
             return None
+        self._hits += 1
         self.put(key, *found)
         return found[0]
 
@@ -53,6 +58,9 @@ class Memo(Generic[V]):
             if self._size + size > self._half:
                 self._old, self._old_size = self.young, self._size
                 self.young, self._size = {}, 0
+                self.thrashes = self._hits < self._puts
+                self._hits = self._puts = 0
+            self._puts += 1
             known = self.young.get(key)
             self.young[key] = (value, size)
             self._size += size - (known[1] if known else 0)

@@ -68,10 +68,14 @@ class Typed:
 @final
 @dataclasses.dataclass(slots=True)
 class Text:
-    """A string with expressions in it; ``parts`` are texts and slot numbers, ``places`` those of the parts."""
+    """A string with expressions in it.
+
+    ``parts`` are texts and slot numbers, from ``base`` on; ``places`` are those of the parts.
+    """
 
     parts: tuple[str | int, ...]
     places: tuple[Number, ...]
+    base: int = 0
 
     @property
     def place(self) -> Number:
@@ -81,9 +85,10 @@ class Text:
     def fill(self, slots: Slots) -> str:
         """The string; raises Misplaced if a value has no place inside a string."""
         texts: list[str] = []
+        base = self.base
         try:
             for part in self.parts:
-                found = slots[part] if isinstance(part, int) else part
+                found = part if part.__class__ is str else slots[base + part]  # type: ignore[operator]  # a number
                 texts.append(found if found.__class__ is str else values.to_text(found))
             slots.budget.write(sum(map(len, texts)))
         except errors.RenderError as error:
@@ -92,7 +97,7 @@ class Text:
 
     def shifted(self, by: int) -> Text:
         """The node with slots that are numbered from ``by``."""
-        return Text(tuple([part + by if isinstance(part, int) else part for part in self.parts]), self.places)
+        return Text(self.parts, self.places, self.base + by)
 
 
 @final

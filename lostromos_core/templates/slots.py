@@ -26,6 +26,10 @@ _PARSED: Final = 60
 """Steps of a token in a text that the YAML parser reads, beside those of its characters."""
 KEPT: Final = 32 << 20
 """Bytes of parsed documents that are kept."""
+_FEW: Final = 8
+"""One of so many shapes is kept as long as there are too many."""
+ONCE: Final = 16_384
+"""Shapes of which it is known that they came once."""
 _EXPRESSION = re.compile(f"{tokens.EXPRESSION.pattern}{tokens.TOKEN.pattern}")
 _LINE_START = re.compile(f"(?: |{tokens.LINE.pattern})*")
 _LINE_END = re.compile("[\n\x85\u2028\u2029]")
@@ -70,6 +74,7 @@ class Programs:
     def __init__(self, places: lines.Places) -> None:
         self._places = places
         self._kept: memo.Memo[tuple[_Program, ...]] = memo.Memo(KEPT)
+        self._once: set[int] = set()
         self._reader = blocks.Reader()
 
     def fill(self, text: str, slots: budget.Slots) -> list[Document]:
@@ -111,15 +116,27 @@ class Programs:
         laid_out = fragments.lay_out(shape)
         parts = _split(laid_out)
         made = tuple([self._parse_part(one, now) for one in parts]) if len(parts) > 1 else (self._read(laid_out, now),)
-        self._kept.put(shape, made, sys.getsizeof(shape) + blocks.ENTRY * sum(one.count + 4 for one in made))
+        self._keep(shape, made)
         return made
+
+    def _keep(self, shape: str, made: tuple[_Program, ...]) -> None:
+        """Keep what comes again, and of that only some if there is more than can be kept: it would only take time."""
+        mark = hash(shape)
+        if self._kept.thrashes and mark % _FEW:
+            return
+        if mark in self._once:
+            self._kept.put(shape, made, sys.getsizeof(shape) + blocks.ENTRY * sum(one.count + 4 for one in made))
+            return
+        if len(self._once) >= ONCE:
+            self._once = set()
+        self._once.add(mark)
 
     def _parse_part(self, shape: str, now: budget.Budget) -> _Program:
         """One of several documents."""
         found = self._kept.get(shape)
         if found is None:
             found = (self._read(shape, now),)
-            self._kept.put(shape, found, sys.getsizeof(shape) + blocks.ENTRY * (found[0].count + 4))
+            self._keep(shape, found)
         return found[0]
 
     def _read(self, shape: str, now: budget.Budget) -> _Program:

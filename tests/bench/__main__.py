@@ -12,6 +12,7 @@ import click
 import rich.console
 
 from tests.bench import cases, figures, floor, report, running, runs, workload
+from tests.bench import rendering as rendering_
 from tests.controlplane import errors
 
 Counts = tuple[int, ...]
@@ -61,6 +62,7 @@ def _counts(_context: click.Context, _parameter: click.Parameter, value: str) ->
 @click.option(
     "--scale", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True, help="Of the cases' sizes."
 )
+@click.option("--rendering", is_flag=True, help="Measure only what rendering costs; needs no control plane.")
 @click.option("--check", is_flag=True, help="Exit with 1 if a target of this release is missed.")
 def main(
     *,
@@ -76,6 +78,7 @@ def main(
     profile: Path | None,
     chosen: Sequence[str],
     scale: float,
+    rendering: bool,
     check: bool,
 ) -> None:
     """Measure the operator on a fresh control plane.
@@ -90,6 +93,9 @@ def main(
     """
     if headless and applier in workload.HELM:
         raise click.UsageError("--headless goes with the appliers server-side and kubectl")
+    if rendering:
+        _measure_rendering(check=check)
+        return
     console, begin = rich.console.Console(stderr=True), time.monotonic()
 
     def say(text: str) -> None:
@@ -122,6 +128,14 @@ def main(
     if json_file:
         json_file.write_text(json.dumps(report.document(points), indent=1, default=str) + "\n")
     missed = [figure.name for done in points for figure in figures.figures(done) if _is_missed(figure)]
+    if missed and check:
+        raise click.ClickException(f"missed: {', '.join(missed)}")
+
+
+def _measure_rendering(*, check: bool) -> None:
+    found = rendering_.measure()
+    rich.print(rendering_.table(found))
+    missed = [one.name for one in found if one.missed]
     if missed and check:
         raise click.ClickException(f"missed: {', '.join(missed)}")
 
