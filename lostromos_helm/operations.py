@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 import orjson
 
 from lostromos_core import errors
+from lostromos_core.kube import encoding
 from lostromos_helm import binary, failures, hiding, holders, misfits, storage, values
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Operations:
     async def install(self, order: Order) -> Mapping[str, Any]:
         """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure."""
         switches = [*(["create-namespace"] if self._options.create_namespace else []), *self._rollback(proven=True)]
+        switches += self._way_of_writing(order)
         return await self._run("install", order, 1, switches)
 
     async def upgrade(self, order: Order, revision: int, *, proven: bool = True) -> Mapping[str, Any]:
@@ -77,7 +79,8 @@ class Operations:
         """
         # A release that Helm 3 made stays with its way of writing, in which no conflict can be forced, unless told.
         # And Helm takes the values of the revision before if there are none now, unless told.
-        switches = ["reset-values", *(["server-side=true"] if self._forces else []), *self._rollback(proven=proven)]
+        writing = self._way_of_writing(order) or (["server-side=true"] if self._forces else [])
+        switches = ["reset-values", *writing, *self._rollback(proven=proven)]
         return await self._run("upgrade", order, revision, switches, **{"history-max": str(self._options.history)})
 
     async def uninstall(self, place: releases.Place, secrets: hiding.Hidden = hiding.NOTHING) -> None:
@@ -105,8 +108,9 @@ class Operations:
             "labels": labels,
             "description": f"{owner.ref}, generation {owner.generation}",
         }
+        forces = self._forces and "server-side=false" not in switches  # only a server-side apply has conflicts
         async with self._known(shape) as known:
-            flags = binary.flags(named, [*switches, *self._switches(known=known)])
+            flags = binary.flags(named, [*switches, *self._switches(known=known, forces=forces)])
             command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
             done = await self._helm.run(*command, stdin=order.input, patient=self._options.waits)
             if done.status:
@@ -141,6 +145,11 @@ class Operations:
             ended.set()
             self._validating.pop(shape, None)
 
+    def _way_of_writing(self, order: Order) -> list[str]:
+        """The switch for values with characters that YAML forbids: the API server reads what Helm 4 applies as YAML."""
+        plain = encoding.is_safe_in_yaml(encoding.encode(order.values, f"the values of the {order.name}"))
+        return [] if plain or self._helm.version.major <= 3 else ["server-side=false"]  # noqa: PLR2004 - as below
+
     @property
     def _forces(self) -> bool:
         """Whether fields of other managers are taken: only Helm 4 knows of them."""
@@ -152,7 +161,7 @@ class Operations:
             return []
         return ["rollback-on-failure" if self._helm.version.major > 3 else "atomic"]  # noqa: PLR2004 - as above
 
-    def _switches(self, *, known: bool) -> list[str]:
+    def _switches(self, *, known: bool, forces: bool) -> list[str]:
         """The switches of install and upgrade."""
         options = self._options
         chosen = {
@@ -160,7 +169,7 @@ class Operations:
             "wait": options.waits,
             "no-hooks": not options.hooks,
             "take-ownership": options.adopt,
-            "force-conflicts": self._forces,
+            "force-conflicts": forces,
             "dry-run=server": self._dry_run,
         }
         return [name for name, wanted in chosen.items() if wanted]

@@ -16,7 +16,7 @@ kind: ConfigMap
 metadata: {name: {{ .Release.Name }}-odd}
 data:
   {{- range $key, $value := .Values.odd }}
-  {{ $key | quote }}: {{ $value | toJson }}
+  {{ $key | quote }}: {{ $value | quote }}
   {{- end }}
 """
 
@@ -24,10 +24,11 @@ data:
 def test_each_odd_character_arrives(world: World) -> None:
     made = world.project()
     (world.chart / "templates" / "odd.yaml").write_text(MAP)
+    (world.chart / "values.schema.json").unlink()  # Helm 3 writes values as YAML to check them
     odd = {f"k{code:x}": f"a{chr(code)}b {chr(code)}" for code in ODD}
     world.create("web", text="one", odd=odd)
     with world.operator():
-        waiting.wait_until(lambda: world.is_ready("web") or world.message("web").startswith("templates/"), timeout=60)
+        waiting.wait_until(lambda: world.is_ready("web") or "failed" in world.message("web"), timeout=60)
         assert world.is_ready("web"), world.message("web")
     assert made.config.exists()
     assert world.data("app-web-odd") == odd
