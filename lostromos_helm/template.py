@@ -26,7 +26,7 @@ KEPT: Final = 1000
 """Renderings that are kept in memory, so that a resource that did not change costs no process."""
 DEFAULT: Final = "default"
 """The namespace that a chart is told for a resource that is in none."""
-_CONTROL: Final = ("lostromos.dev/", "applyset.kubernetes.io/")
+_CONTROL: Final = interfaces.CONTROL_PREFIXES
 
 
 @final

@@ -24,7 +24,7 @@ MAX_TEXT: Final = 4 << 20
 TOO_LONG: Final = f"the rendered text is larger than {MAX_TEXT >> 20} MiB; make fewer objects or lines in one file"
 _PARSED: Final = 60
 """Steps of a token in a text that the YAML parser reads, beside those of its characters."""
-KEPT: Final = 32 << 20
+CACHE_SIZE: Final = 32 << 20
 """Bytes of parsed documents that are kept."""
 _FEW: Final = 8
 """One of so many shapes is kept as long as there are too many."""
@@ -73,7 +73,7 @@ class Programs:
 
     def __init__(self, places: lines.Places) -> None:
         self._places = places
-        self._kept: memo.Memo[tuple[_Program, ...]] = memo.Memo(KEPT)
+        self._kept: memo.Memo[tuple[_Program, ...]] = memo.Memo(CACHE_SIZE)
         self._once: set[int] = set()
         self._reader = blocks.Reader()
 
