@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final, final
 
-from lostromos_core import errors, interfaces
+from lostromos_core import errors, interfaces, yamlfile
 from lostromos_core.templates import blocks, fragments, memo, program, tokens
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MAX_TEXT: Final = 4 << 20
 TOO_LONG: Final = f"the rendered text is larger than {MAX_TEXT >> 20} MiB; make fewer objects or lines in one file"
 _PARSED: Final = 60
 """Steps of a token in a text that the YAML parser reads, beside those of its characters."""
-KEPT: Final = 32 << 20
+CACHE_SIZE: Final = 32 << 20
 """Bytes of parsed documents that are kept."""
 _FEW: Final = 8
 """One of so many shapes is kept as long as there are too many."""
@@ -73,7 +73,7 @@ class Programs:
 
     def __init__(self, places: lines.Places) -> None:
         self._places = places
-        self._kept: memo.Memo[tuple[_Program, ...]] = memo.Memo(KEPT)
+        self._kept: memo.Memo[tuple[_Program, ...]] = memo.Memo(CACHE_SIZE)
         self._once: set[int] = set()
         self._reader = blocks.Reader()
 
@@ -99,7 +99,7 @@ class Programs:
         return found
 
     def _with_place(self, error: program.Misplaced) -> errors.RenderError:
-        message = f"{field(error.path)}: {error.message}" if error.path else error.message
+        message = f"{yamlfile.dotted(tuple(error.path))}: {error.message}" if error.path else error.message
         if error.place is None:
             return errors.RenderError(message)
         place = self._places[error.place]
@@ -145,14 +145,6 @@ class Programs:
             now.spend(len(shape) + _PARSED * shape.count(tokens.HOLE))
             return _compile(shape)
         return _Program((quick[0],), shape.count(tokens.HOLE), quick[1])
-
-
-def field(path: interfaces.Path) -> str:
-    """``spec.ports[0].port``: a path as people and the API server write it."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
 
 
 def _split(text: str) -> Sequence[str]:

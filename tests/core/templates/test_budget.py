@@ -133,8 +133,8 @@ def test_large_texts_are_not_kept_and_small_ones_within_a_limit() -> None:
         rendering.one(template, {"x": list(range(count))}, within=within)
     rendering.one(template, {"x": list(range(60_000))}, within=within)
     kept = within.programs._kept
-    assert 0 < kept.size <= slots.KEPT
-    assert max(sys.getsizeof(shape) for shape in kept.young) <= slots.KEPT // 8
+    assert 0 < kept.size <= slots.CACHE_SIZE
+    assert max(sys.getsizeof(shape) for shape in kept.young) <= slots.CACHE_SIZE // 8
 
 
 def test_the_weight_of_data_is_that_of_its_texts_and_of_its_parts() -> None:
