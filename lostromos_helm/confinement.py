@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lostromos_helm import manifest
 
 GroupKind = tuple[str, str]
-_CONTROL: Final = ("lostromos.dev/", "applyset.kubernetes.io/")
 _RBAC: Final = "rbac.authorization.k8s.io"
 _POWER: Final = ("roleRef", "subjects", "rules", "aggregationRule")
 """Fields that give rights."""
@@ -134,4 +133,4 @@ def _control(item: manifest.Item) -> list[tuple[str, str]]:
     metadata = item.data["metadata"]
     both = [metadata.get(field) for field in ("labels", "annotations")]
     pairs = [pair for one in both if isinstance(one, dict) for pair in one.items()]
-    return [(str(key), str(value)) for key, value in pairs if str(key).startswith(_CONTROL)]
+    return [(str(key), str(value)) for key, value in pairs if str(key).startswith(interfaces.CONTROL_PREFIXES)]

@@ -26,19 +26,6 @@ KEPT: Final = 8 * 1024 * 1024
 """Bytes of renderings that are kept in memory, so that a resource that did not change costs no process."""
 DEFAULT: Final = "default"
 """The namespace that a chart is told for a resource that is in none."""
-<<<<<<< HEAD
-=======
-_CONTROL: Final = interfaces.CONTROL_PREFIXES
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """What a chart may make: groups and kinds, and control annotations with their values."""
-
-    kinds: frozenset[tuple[str, str]]
-    annotations: frozenset[tuple[str, str]]
->>>>>>> templates
 
 
 @final
