@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final, final
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
