@@ -30,6 +30,8 @@ _log = structlog.get_logger("lostromos.presence")
 
 RENEW: Final = 5.0
 """Seconds between two renewals of our Lease."""
+LATER: Final = 60.0
+"""Seconds between two tries to hold a Lease without the rights to do so."""
 LOOK: Final = 1.0
 """Seconds between two looks at a Lease that another process holds."""
 BELIEVE: Final = 2.0
@@ -128,38 +130,60 @@ class Presence:
         self._clock = clock
         self._sleep = sleep
         self._held: lease.Lease | None = None
+        self._said = ""
+        self._pause = RENEW
         self._renewing: asyncio.Task[None] | None = None
 
     async def hold(self, *, wait: bool) -> None:
-        """Take the Lease. While another process of this identity runs, wait for its end, or raise RefusedError."""
-        seen, since, said, runs = "", 0.0, False, False
+        """Take the Lease; while another process of this identity runs, wait for its end.
+
+        Not to ``wait`` means: raise RefusedError as soon as the other one is seen to run, and go on without a Lease if
+        the API server does not answer. Without the rights to hold one, go on and try again in the background.
+        """
+        sight = _Sight("", 0.0, 0.0, Life.UNKNOWN)
         while self._held is None:
             try:
-                found = await lease.read(self._kube, self._own)
-                if found is not None and found.renewed != seen:
-                    runs = bool(seen)
-                    seen, since = found.renewed, self._clock()
-                if found is None or is_over(found.holder) or self._clock() - since > lease.SECONDS:
-                    self._held = await lease.write(self._kube, self._own, me(), found)
-                    break
+                found = await self._try_to_take(sight)
             except errors.ApiError as error:
                 if error.status in NO_ACCESS:
                     self._go_without(error)
+                    break
+                self._tell("the Lease cannot be taken, it will be tried again", error)
+                if not wait and error.status != CONFLICT:
                     return
-                if error.status != CONFLICT:
-                    _log.warning("the Lease cannot be taken, it will be tried again", reason=str(error))
             else:
-                if not wait and runs:
-                    msg = f"another operator of the identity {self._own} is running ({found.holder}); stop it first"
-                    raise errors.RefusedError(msg)
-                if not said:
-                    _log.warning(
-                        "waiting for another operator of the same identity to end",
-                        identity=str(self._own), holder=found.holder,
-                    )  # fmt: skip
-                    said = True
-            await self._sleep(LOOK)
+                if found is not None:
+                    self._await_its_end(sight, found, wait=wait)
+            if self._held is None:
+                await self._sleep(LOOK)
         self._renewing = asyncio.create_task(self._renew(), name="renew the Lease")
+
+    async def _try_to_take(self, sight: _Sight) -> lease.Lease | None:
+        """Take the Lease if nobody has it; else return it, and note in ``sight`` what was seen. Raises ApiError."""
+        found, now = await lease.read(self._kube, self._own), self._clock()
+        if found is not None and found.renewed != sight.renewed:
+            sight.life = Life.RUNS if sight.renewed else Life.UNKNOWN
+            sight.renewed, sight.since = found.renewed, now
+        if found is not None and not is_over(found.holder) and now - sight.since <= lease.SECONDS:
+            return found
+        self._held = await lease.write(self._kube, self._own, me(), found)
+        return None
+
+    def _await_its_end(self, sight: _Sight, found: lease.Lease, *, wait: bool) -> None:
+        """Say once for whom we wait; raise RefusedError if we do not wait, and it is seen to run."""
+        if not wait and sight.life is Life.RUNS:
+            msg = f"another operator of the identity {self._own} is running ({found.holder}); stop it first"
+            raise errors.RefusedError(msg)
+        if self._said != found.holder:
+            self._said = found.holder
+            what = "waiting for another operator of the same identity to end"
+            _log.warning(what, identity=str(self._own), holder=found.holder)
+
+    def _tell(self, what: str, error: errors.LostromosError) -> None:
+        """Log a failure, once as long as it stays the same."""
+        if self._said != str(error):
+            self._said = str(error)
+            _log.warning(what, identity=str(self._own), reason=str(error))
 
     async def give_back(self) -> None:
         """Let the next one begin at once."""
@@ -176,6 +200,7 @@ class Presence:
             _log.warning("the Lease could not be given back; the next operator waits for its end", reason=str(error))
 
     def _go_without(self, error: errors.ApiError) -> None:
+        self._pause = LATER
         _log.warning(
             "no Lease can be held, so that a second operator would not be noticed; give the operator the verbs get, "
             "create, update and delete on leases in coordination.k8s.io, or run one process only",
@@ -185,12 +210,13 @@ class Presence:
     async def _renew(self) -> None:
         """Renew until cancelled; what goes wrong is tried again, unless another process has the Lease."""
         while True:
-            await self._sleep(RENEW)
+            await self._sleep(self._pause)
             try:
                 self._held = await lease.write(self._kube, self._own, me(), self._held)
+                self._pause, self._said = RENEW, ""
             except errors.LostromosError as error:
                 if not isinstance(error, errors.ApiError) or error.status not in {CONFLICT, 404}:
-                    _log.warning("the Lease could not be renewed", reason=str(error))
+                    self._tell("the Lease could not be renewed, it will be tried again", error)
                 elif not await self._still_ours():
                     return
 
@@ -199,7 +225,7 @@ class Presence:
         try:
             found = await lease.read(self._kube, self._own)
         except errors.LostromosError as error:
-            _log.warning("the Lease could not be read", reason=str(error))
+            self._tell("the Lease could not be read, it will be tried again", error)
             return True
         if found is None or is_over(found.holder) or found.holder == me():
             self._held = found
