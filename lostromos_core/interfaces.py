@@ -423,12 +423,13 @@ class Outcome:
     """What the queue does with a key after a reconcile: forget it, or come again.
 
     ``after`` is in seconds; None with ``retry`` set means: after the key's own back-off, which has a ceiling of 5
-    minutes, or of an hour when it is ``slow``.
+    minutes, or of an hour when it is ``slow``; ``at_most`` is the longest that the back-off may be, in seconds.
     """
 
     retry: bool = False
     after: float | None = None
     slow: bool = False
+    at_most: float = float("inf")
 
     @classmethod
     def done(cls) -> Outcome:

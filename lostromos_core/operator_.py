@@ -91,7 +91,7 @@ class Operator:
         self._kube = kube
         self._registry = registry
         self._workers = workers
-        self._identity = identity or identities.choose("", sys.argv[0])
+        self._identity = identity or identities.choose("", f"{sys.argv[0]}#{','.join(sorted(names))}")
         self._failure: errors.LostromosError | None = None
         self._stop = asyncio.Event()
         self._ran = False
@@ -127,6 +127,8 @@ class Operator:
                 await asyncio.wait({join, stop}, return_when=asyncio.FIRST_COMPLETED)
                 join.cancel()
                 stop.cancel()
+        if self._failure:
+            raise self._failure
         troubles = {name: state.trouble for name, state in self._states.items() if not state.synced}
         return Summary(self._results, troubles)
 
@@ -149,9 +151,10 @@ class Operator:
         self._ran = True
         kube = self._kube or client.Kube()
         registry = self._registry or plugins.load()
+        own = presence.Presence(kube, self._identity, lost=self._lose)
+        kube.operators.patient = self._results is not None
         try:
             queues: Queues = {name: workqueue.WorkQueue(_group_of) for name in self._controllers}
-            own = presence.Presence(kube, self._identity, lost=self._lose)
             parts = await self._unless_stopped(self._start(kube, registry, queues, own))
             watches = [asyncio.create_task(self._watch(name, queues[name]), name=f"watch {name}") for name in parts]
             workers = [
@@ -163,8 +166,8 @@ class Operator:
                 yield queues
             finally:
                 await self._shut_down(watches, workers)
-                await own.give_back()
         finally:
+            await own.give_back()
             if kube is not self._kube:
                 await kube.close()
 
@@ -190,7 +193,7 @@ class Operator:
         _log.error("stopping, since another operator has taken over", reason=why)
         self._failure = errors.RefusedError(why)
         for task in self._busy:
-            task.cancel()
+            task.cancel(reconcile.TAKEN_OVER)
         self.stop()
 
     async def _start(
@@ -334,6 +337,7 @@ def _refuse_overlap(controllers: Sequence[controllers_.Controller]) -> None:
 async def _join(queues: Queues) -> None:
     """Wait until no queue has anything to do; one may add to another while it is waited for."""
     while any(queue.depth for queue in queues.values()):
+        await asyncio.sleep(0)
         for queue in queues.values():
             await queue.join()
 

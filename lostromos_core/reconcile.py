@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.reconcile")
 
+TAKEN_OVER = "another operator has taken over"
+"""The message of a cancellation after which nothing may be written."""
 LAST_WORDS = 2.5
 """Seconds to say on a resource that its reconcile was interrupted."""
 PAUSE = "lostromos.dev/pause"
@@ -101,7 +103,8 @@ async def reconcile(parts: Parts, key: str) -> Result:
             result = _failed(resource, _unexpected(error))
     except asyncio.CancelledError as error:
         if is_cancelled():
-            await _report_interruption(parts, resource)
+            if TAKEN_OVER not in error.args:  # else the status is another operator's
+                await _report_interruption(parts, resource)
             raise
         # A plug-in awaited something that was cancelled, and let that out: its failure, and not the end of our task.
         log.exception("unexpected error: a cancellation that did not concern the reconcile")
@@ -135,12 +138,12 @@ async def _step(parts: Parts, key: str, resource: interfaces.Resource | None) ->
 
 def _resynced(parts: Parts, result: Result) -> Result:
     """Come again after the controller's period, some earlier and some later, though nothing happens."""
-    outcome = result.outcome
-    comes_sooner = outcome.retry and not (outcome.slow and outcome.after is None)
-    if comes_sooner or result.resource is None or result.report is None or not parts.resync:
+    if result.resource is None or result.report is None or not parts.resync:
         return result
-    spread = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
-    return dataclasses.replace(result, outcome=interfaces.Outcome.again(parts.resync * spread))
+    period = parts.resync * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+    if result.outcome.retry:
+        return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, at_most=period))
+    return dataclasses.replace(result, outcome=interfaces.Outcome.again(period))
 
 
 async def _apply(parts: Parts, resource: interfaces.Resource) -> Result:
@@ -318,7 +321,8 @@ async def _report(parts: Parts, key: str, result: Result) -> Result:
         return result
     log = _log.bind(controller=parts.name, resource=key)
     try:
-        await parts.watcher.report(result.resource, result.report)
+        async with asyncio.timeout(parts.deadline):
+            await parts.watcher.report(result.resource, result.report)
     except errors.LostromosError as error:
         log.warning("the status could not be written", error=str(error))
         return _unsaid(result, error)
@@ -337,5 +341,7 @@ def _unsaid(result: Result, error: errors.LostromosError) -> Result:
     """The result when its report could not be written: it is tried again, whatever the error."""
     assert result.report is not None  # noqa: S101 - it was to be written
     report = interfaces.Report(ready=False, reason="StatusNotWritten", message=str(error), retrying=error.retryable)
-    outcome = result.outcome if result.outcome.retry else interfaces.Outcome.again(slow=not error.retryable)
+    outcome = result.outcome
+    if not outcome.retry or (outcome.slow and error.retryable):
+        outcome = interfaces.Outcome.again(slow=not error.retryable)
     return dataclasses.replace(result, outcome=outcome, report=report if result.report.ready else result.report)

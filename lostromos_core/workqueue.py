@@ -183,7 +183,7 @@ class WorkQueue(Generic[K]):
         self._schedule = Schedule(group_of)
         self._clock = clock
         self._backoff = backoff
-        self._failures: dict[K, tuple[bool, int]] = {}
+        self._failures: dict[K, list[int]] = {}
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
         self._woken = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -201,6 +201,7 @@ class WorkQueue(Generic[K]):
         while True:
             key = self._schedule.take(self._clock())
             if key is not None:
+                self._idle.clear()  # its time may have come while nothing else was ready
                 return key
             await self._wait()
 
@@ -212,10 +213,10 @@ class WorkQueue(Generic[K]):
             self._failures.pop(key, None)
             self._schedule.add_later(key, self._clock() + outcome.after)
         else:
-            slow, failures = self._failures.get(key, (outcome.slow, 0))
-            failures = failures + 1 if slow is outcome.slow else 1  # failures of another kind do not count
-            self._failures[key] = outcome.slow, failures
-            self._schedule.add_later(key, self._clock() + self._backoff(failures, slow=outcome.slow))
+            failures = self._failures.setdefault(key, [0, 0])  # one count for each kind, so that two in turn grow both
+            failures[outcome.slow] += 1
+            delay = self._backoff(failures[outcome.slow], slow=outcome.slow)
+            self._schedule.add_later(key, self._clock() + min(delay, outcome.at_most))
         self._schedule.let_go(key)
         self._wake()
         if not self._schedule.ready:

@@ -21,12 +21,10 @@ from lostromos_core.kube import (
     inventory,
     marks,
     members,
-    paths,
     readiness,
-    removal,
     requests,
 )
-from lostromos_kubectl import census, deletion, memory, prune, sending, writer
+from lostromos_kubectl import census, deletion, finding, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
 if TYPE_CHECKING:
@@ -36,6 +34,11 @@ Action = interfaces.Action
 _log = structlog.get_logger("lostromos.applier")
 SWEEP: Final = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
+LOOK_AGAIN: Final = 300.0
+"""Seconds after which a kind that could not be looked at is looked at again."""
+NOT_THERE: Final = "it is not there yet"
+NOT_THERE_AGAIN: Final = 10.0
+"""Seconds after which an object that was not found is looked for again: the answer may have been wrong."""
 CONFIRM: Final = 10.0
 """Seconds after which an object that was pruned has to be gone, or going."""
 BREATH: Final = 100
@@ -60,6 +63,7 @@ class ApplySets:
         self._kube: client.Kube = runtime.kube
         self._runtime = runtime
         self._inventory = inventory_
+        self._finder = finding.Finder(self._kube, inventory_, runtime.namespaces)
         self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         self._wait = wait
         self._known = memory.Memory(runtime.ring)
@@ -111,9 +115,9 @@ class ApplySets:
         if not self._holds(owner) and not shall_stay:
             self._forget(key)
             return interfaces.Applied()
-        children, unseen = await self._find(owner)
+        children, unseen = await self._finder.find(owner)
         if unseen:
-            raise _unseen(owner, unseen)
+            raise finding.cannot_look(owner, unseen)
         found = {child.key: child for child in children}
         owned = self._known.leave(owner)
         for entry in owned.entries.values() if owned else ():
@@ -212,11 +216,13 @@ class ApplySets:
         asked = str((owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
         owned = self._known.of(owner)
         if owned is None or owned.unseen:
-            known, unseen = await self._find(owner)
+            known, unseen = await self._finder.find(owner)
             if owned is None:
                 owned = self._known.begin(owner)
                 owned.asked = asked
             owned.unseen = frozenset(unseen)
+            if unseen:
+                asyncio.get_running_loop().call_later(LOOK_AGAIN, self._runtime.ring, owner.key)
             known = [child for child in known if child.uid not in owned.pruned]
         else:
             known = [child for child in self._kube.children.of(owner.ref) if child.uid not in owned.pruned]
@@ -229,78 +235,6 @@ class ApplySets:
             for entry in owned.entries.values():
                 entry.digest, entry.due, entry.fight = "", True, None
         return owned, known
-
-    async def _find(self, owner: interfaces.Resource) -> tuple[list[members.Child], Unseen]:
-        """All objects that belong to an owner: those that are watched, and those where the hints lead to.
-
-        And the kinds that we wrote down ourselves, and that cannot be looked at now, with the reasons.
-        """
-        hints = self._inventory.hints(owner)
-        looks = await asyncio.gather(*(self._look(owner, kind, hints.namespaces) for kind in sorted(hints.kinds)))
-        found = {child.key: child for child in self._kube.children.of(owner.ref)}
-        for some, _ in looks:
-            found.update({child.key: child for child in some})
-        return list(found.values()), {
-            kind: why for kind, (_, why) in zip(sorted(hints.kinds), looks, strict=True) if why
-        }
-
-    async def _look(
-        self, owner: interfaces.Resource, hinted: inventory.GroupKind, namespaces: Iterable[str]
-    ) -> tuple[list[members.Child], str]:
-        """An owner's objects of a kind that a hint names, or why that cannot be known. Raises ApiError.
-
-        Whoever may edit the owner can write any hints, so those that lead nowhere must not stop us; unless it was us
-        who wrote them: then something may be there.
-        """
-        found: list[members.Child] = []
-        try:
-            kind = await self._kube.discovery.by_group_kind(*hinted)
-        except errors.ApiError as error:
-            if await self._inventory.wrote(owner, hinted, "") or not _is_down(error):
-                raise
-            kind = None
-        if kind is None:
-            lost = await self._inventory.wrote(owner, hinted, "") and not await removal.is_removed(self._kube, *hinted)
-            return found, "the cluster does not serve it now" if lost else ""
-        if not {"list", "delete"} <= kind.verbs:
-            return found, ""
-        places = sorted(namespaces) if kind.namespaced and self._runtime.namespaces else [""]
-        why = ""
-        for place in places:
-            if not self._kube.children.covers(kind, place):
-                some, failure = await self._see(owner, kind, place)
-                found += some
-                why = why or failure
-        return found, why
-
-    async def _see(
-        self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str
-    ) -> tuple[list[members.Child], str]:
-        """Watch a place that a hint names, for all owners at once; what is there is listed only if that cannot be."""
-        try:
-            paths.collection(kind.api_version, kind.plural, namespace)  # a hint may say anything
-            if "watch" in kind.verbs and await self._kube.children.borrow(kind, namespace):
-                return [], ""
-        except errors.RefusedError:
-            pass
-        except errors.ApiError as error:
-            if error.status not in _NO_ACCESS:
-                raise
-        return await self._list(owner, kind, namespace)
-
-    async def _list(
-        self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str
-    ) -> tuple[list[members.Child], str]:
-        """An owner's objects of a kind at one place, or why that cannot be known. Raises ApiError if it may be soon."""
-        try:
-            return await members.of(self._kube, owner.ref, kind, namespace), ""
-        except (errors.RefusedError, errors.ApiError) as error:
-            if isinstance(error, errors.ApiError) and error.status not in _NO_ACCESS:
-                raise
-            group = kind.api_version.rpartition("/")[0]
-            ours = await self._inventory.wrote(owner, (group, kind.name), namespace)
-            _log.warning("an inventory hint cannot be followed", resource=owner.key, kind=kind.name, error=str(error))
-            return [], str(error) if ours else ""
 
     async def _apply_waves(
         self, objects: Sequence[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
@@ -319,7 +253,7 @@ class ApplySets:
                     first = next(iter(unready.values()))
                     why = f"wave {wave} waits for {first.ref}: {first.message}"
                     later = [item for item in objects if item.said.wave >= wave and item.key in due]
-                    results.update({item.key: _waits(item, why) for item in later})
+                    results.update({item.key: _waits(item, why, after=first.after) for item in later})
                     break
             for _, rank in itertools.groupby(here, key=lambda item: item.rank):
                 results.update(await self._writer.write(list(rank), owned, owner))
@@ -345,7 +279,7 @@ class ApplySets:
             live = await requests.read_outline(self._kube, item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
             if error.status == sending.GONE:
-                return "it is not there yet"
+                return NOT_THERE
             raise
         why = errors.shorten(readiness.why_not(live), 300)
         if not why and item.key in owned.entries:
@@ -410,32 +344,12 @@ class ApplySets:
         return interfaces.Applied(tuple(results), sum(result.action is Action.WAITING for result in results))
 
 
-Unseen = dict[inventory.GroupKind, str]
-"""Kinds of which objects may exist that cannot be looked at, and why."""
-_NO_ACCESS: Final = frozenset({400, 403, 404, 405})
-"""What does not pass by itself: applying goes on, and deletion waits."""
 _DONE: Final = frozenset({Action.CREATED, Action.UPDATED, Action.UNCHANGED, Action.PRUNED})
-
-
-def _is_down(error: errors.ApiError) -> bool:
-    """Return whether a whole API group is down, which a forged hint may name to block its resource."""
-    return error.reason == discovery.UNAVAILABLE
-
-
-def _unseen(owner: interfaces.Resource, unseen: Unseen) -> errors.ApiError:
-    (_, kind), why = next(iter(unseen.items()))
-    more = f" (and of {len(unseen) - 1} more kinds)" if len(unseen) > 1 else ""
-    msg = (
-        f"{owner.ref}: objects of kind {kind}{more} may belong to it and cannot be looked for: {why}. Give the "
-        "operator the verbs get, list, watch and delete on them; if you know that there are none, remove the finalizer "
-        f"{marks.FINALIZER}"
-    )
-    return errors.ApiError(msg, status=403, reason="CannotLook")
 
 
 def _order(item: desired_.Desired) -> tuple[int, int]:
     return item.said.wave, item.rank
 
 
-def _waits(item: desired_.Desired, why: str) -> interfaces.ObjectResult:
-    return interfaces.ObjectResult(item.ref, Action.WAITING, why)
+def _waits(item: desired_.Desired, why: str, *, after: float | None = None) -> interfaces.ObjectResult:
+    return interfaces.ObjectResult(item.ref, Action.WAITING, why, after=NOT_THERE_AGAIN if why == NOT_THERE else after)

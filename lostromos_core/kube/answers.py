@@ -7,6 +7,7 @@ that does not fit; the value may be a Secret's, so it is cut.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ _VALUE = re.compile(r'"(?:[^"\\]|\\.)*"|[-+.\w/%]+(?=: |, |\]|$)')
 _OTHER_UID = re.compile(r"uid mismatch|UID in (?:the )?precondition")
 UID_MISMATCH = "UidMismatch"
 """The reason of the error when a request named the uid of an object that is gone."""
+LONGEST_PAUSE = 300.0
+"""Seconds that a server, or a webhook, can ask us to wait, at most."""
 ANOTHER = "the object was deleted, or deleted and created again, since it was read"
 _DIFFERENCE = re.compile(r"\n| @@ ")
 """Begins what the API server adds to show what has changed of an object, values and all."""
@@ -143,6 +146,7 @@ def _describe(cause: errors.Cause) -> str:
 def _retry_after(headers: Mapping[str, str], answer: Mapping[str, Any]) -> float | None:
     value = headers.get("Retry-After") or (answer.get("details") or {}).get("retryAfterSeconds")
     try:
-        return float(value) if value else None
+        seconds = float(value) if value else 0.0
     except (TypeError, ValueError):
         return None
+    return min(max(seconds, 1.0), LONGEST_PAUSE) if math.isfinite(seconds) and seconds > 0 else None

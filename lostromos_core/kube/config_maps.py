@@ -61,9 +61,9 @@ class ConfigMapInventory:
         kinds = frozenset(marks.group_kinds(annotations.get(marks.GROUP_KINDS)))
         return inventory.Hints(kinds, frozenset(marks.split(annotations.get(marks.NAMESPACES))))
 
-    async def wrote(self, owner: interfaces.Resource, kind: inventory.GroupKind, namespace: str) -> bool:  # noqa: ARG002 - the protocol's
+    async def written(self, owner: interfaces.Resource) -> inventory.Hints:
         """Nobody but the operator has to write in the namespace of the inventory."""
-        return True
+        return self.hints(owner)
 
     async def claim(
         self,
@@ -84,26 +84,29 @@ class ConfigMapInventory:
         if there is not None and inventory.covers(there, wanted):
             return
         data = {"resource": marks.owner_value(owner)}
-        name = self._name(owner.key)
+        metadata = {"name": self._name(owner.key), **wanted}
+        if there is None:
+            metadata["resourceVersion"] = "1"  # create it only: of two operators that claim it at once, one is refused
+        elif not self._claims.is_ours(there):
+            metadata["resourceVersion"] = there["resourceVersion"]
+        self._seen.pop(owner.key, None)  # whatever the answer is, it is not what we knew
         answer = await self._kube.request(
             "PATCH",
             self._path(owner.key),
             action=f"remember {owner.ref}",
             query={"fieldManager": f"{marks.MANAGER}{self._controller}", "force": "true"},
-            body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **wanted}, "data": data},
+            body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data},
             content_type=client.APPLY,
             accept=client.METADATA_ONLY,
         )
         self._seen[owner.key] = answer["metadata"]
 
     async def release(self, owner: interfaces.Resource) -> None:
-        """Delete the ConfigMap."""
+        """Delete the ConfigMap, if it is ours."""
+        there = await self._metadata(owner.key)
+        if there is not None and self._is_remembered(there):
+            await requests.delete(self._kube, self._path(owner.key), there["uid"], action=f"forget {owner.ref}")
         self.forget(owner.key)
-        try:
-            await self._kube.request_bytes("DELETE", self._path(owner.key), action=f"forget {owner.ref}")
-        except errors.ApiError as error:
-            if error.status != inventory.NOT_FOUND:
-                raise
 
     async def recall(self, key: str) -> interfaces.Resource | None:
         """The resource that a ConfigMap tells of."""
@@ -115,7 +118,9 @@ class ConfigMapInventory:
             raise
         self._seen[key] = found["metadata"]
         written = marks.read_owner((found.get("data") or {}).get("resource", ""))
-        return None if written is None else interfaces.Resource(key, written[0], "", {"metadata": {}}, deleting=True)
+        if written is None or not self._is_remembered(found["metadata"]):
+            return None
+        return interfaces.Resource(key, written[0], "", {"metadata": found["metadata"]}, deleting=True)
 
     async def remembered(self) -> list[str]:
         """The keys of all resources that this controller keeps a ConfigMap for."""

@@ -68,6 +68,8 @@ class Credentials:
         self._paused_until = float("-inf")
         self._failure = ""
         self._renewing = asyncio.Lock()
+        self._renewing_ahead: asyncio.Task[None] | None = None
+        self._is_plugin = False
 
     @property
     def url(self) -> str:
@@ -104,15 +106,33 @@ class Credentials:
         self._due = self._clock() + lasts
 
     async def current(self) -> str:
-        """Return the Authorization header, renewed first if it is about to run out."""
+        """Return the Authorization header; when it is about to run out, another one is fetched meanwhile.
+
+        A token file is read at once, for that costs nothing.
+        """
         if self._clock() >= self._due:
-            used = self.authorization
-            try:
-                await self.renew(used)
-            except errors.CredentialsError as error:
-                self._due = self._clock() + PAUSE  # what we have may still be valid; if not, the server will say so
-                _log.warning("the credentials could not be renewed ahead of time", reason=str(error))
+            self._due = self._clock() + LONGEST
+            self._renewing_ahead = asyncio.create_task(self._renew_ahead(), name="renew the credentials")
+            if not self._is_plugin:
+                await self._renewing_ahead
         return self.authorization
+
+    async def _renew_ahead(self) -> None:
+        try:
+            await self.renew(self.authorization)
+        except errors.CredentialsError as error:
+            self._due = self._clock() + PAUSE  # what we have may still be valid; if not, the server will say so
+            _log.warning("the credentials could not be renewed ahead of time", reason=str(error))
+
+    def stop(self) -> None:
+        """Fetch nothing any more."""
+        if self._renewing_ahead is not None:
+            self._renewing_ahead.cancel()
+
+    async def settled(self) -> None:
+        """Wait for what is being fetched."""
+        if self._renewing_ahead is not None:
+            await asyncio.wait({self._renewing_ahead})
 
     async def renew(self, used: str) -> bool:
         """Renew credentials that were refused or run out; return whether they are others than those that were used.
@@ -173,6 +193,7 @@ class Credentials:
 
     def _lasts(self, loader: Any) -> float:  # noqa: ANN401 - the official client is untyped
         """Return in how many seconds to look again; for ever if the credentials say nothing of an end."""
+        self._is_plugin = "tokenFile" not in loader._user  # noqa: SLF001 - no public way
         expiry = getattr(loader, "exec_plugin_expiry", None)
         if isinstance(expiry, dt.datetime):
             left = max(0.0, (expiry.astimezone(dt.UTC) - self._now()).total_seconds())

@@ -105,15 +105,13 @@ class Discovery:
         found = self._by_group.get((group, kind))
         if found is None:
             self._refuse_stale(group, kind)
-            self._missing.setdefault((group, kind), self._clock())
-        else:
-            self._missing.pop((group, kind), None)
         return found
 
     def missing_for(self, group: str, kind: str) -> float:
-        """Return for how many seconds each look has missed a kind; 0 if the last one found it, or none was made."""
-        since = self._missing.get((group, kind))
-        return 0.0 if since is None else self._clock() - since
+        """Return for how many seconds each look has missed a kind, since this was asked first; 0 if one found it."""
+        if (group, kind) in self._by_group:
+            return 0.0
+        return self._clock() - self._missing.setdefault((group, kind), self._clock())
 
     def _refuse_stale(self, group: str, kind: str) -> None:
         """Raise ApiError if the group's server does not answer: what kinds it has is not known then."""
@@ -140,6 +138,7 @@ class Discovery:
         self._kinds, self._stale = kinds, frozenset(stale)
         # The first version is the one that the group prefers.
         self._by_group = {(_group(one.api_version), one.name): one for one in reversed(kinds.values())}
+        self._missing = {kind: since for kind, since in self._missing.items() if kind not in self._by_group}
         self._read_at = self._clock()
 
 

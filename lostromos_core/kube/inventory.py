@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Finalizer = Literal["auto", "always", "never"]
 GroupKind = tuple[str, str]
 NOT_FOUND: Final = 404
+MOST_HINTS: Final = 200
+"""How many kinds, and namespaces, are looked at for one resource."""
 _log = structlog.get_logger("lostromos.inventory")
 
 
@@ -36,6 +38,21 @@ class Hints:
 
     kinds: frozenset[GroupKind] = frozenset()
     namespaces: frozenset[str] = frozenset()
+
+    def lead_to(self, kind: GroupKind, namespace: str) -> bool:
+        """Return whether they name a kind in a namespace; without one, in any."""
+        return kind in self.kinds and (not namespace or namespace in self.namespaces)
+
+    def bounded(self, first: Hints) -> Hints:
+        """Return no more of them than anybody needs: those of ``first`` before all others."""
+        kinds = [*sorted(self.kinds & first.kinds), *sorted(self.kinds - first.kinds)]
+        spaces = [*sorted(self.namespaces & first.namespaces), *sorted(self.namespaces - first.namespaces)]
+        return Hints(frozenset(kinds[:MOST_HINTS]), frozenset(spaces[:MOST_HINTS]))
+
+    @property
+    def are_many(self) -> bool:
+        """Whether there are more than anybody needs: whoever may edit a resource can write thousands."""
+        return len(self.kinds) > MOST_HINTS or len(self.namespaces) > MOST_HINTS
 
 
 class Inventory(Protocol):
@@ -48,11 +65,8 @@ class Inventory(Protocol):
     def hints(self, owner: interfaces.Resource) -> Hints:
         """What is remembered."""
 
-    async def wrote(self, owner: interfaces.Resource, kind: GroupKind, namespace: str) -> bool:
-        """Whether a hint to a kind in a namespace is our own, and not forged: then objects may be there.
-
-        Without a ``namespace``: in any. Raises ApiError.
-        """
+    async def written(self, owner: interfaces.Resource) -> Hints:
+        """Return the hints that are our own, and not forged: there, objects may be. Raises ApiError."""
 
     async def claim(
         self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
@@ -116,16 +130,15 @@ class ParentInventory:
         """See ``hints_of``."""
         return hints_of(owner)
 
-    async def wrote(self, owner: interfaces.Resource, kind: GroupKind, namespace: str) -> bool:
+    async def written(self, owner: interfaces.Resource) -> Hints:
         """Whoever changes an annotation or the status takes it from our field managers, as the live object says."""
         ref = owner.ref
         served = await self._kube.discovery.kind(ref.api_version, ref.kind)
         path = paths.item(ref.api_version, served.plural, ref.namespace, ref.name)
         metadata = await requests.read(self._kube, path, str(ref))
         if metadata is None or metadata.get("uid") != owner.uid:
-            return False
-        ours = _hints_of_managers(owner, metadata, f"{marks.MANAGER}{self._controller}")
-        return kind in ours.kinds and (not namespace or namespace in ours.namespaces)
+            return Hints()
+        return _hints_of_managers(owner, metadata, f"{marks.MANAGER}{self._controller}")
 
     async def claim(
         self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import itertools
 import os
 import pathlib
 import platform
@@ -36,6 +37,8 @@ LOOK: Final = 1.0
 """Seconds between two looks at a Lease that another process holds."""
 BELIEVE: Final = 2.0
 """Seconds for which an answer about another operator is believed."""
+BLIND: Final = 10.0
+"""Seconds between two looks after which what happened meanwhile is not known."""
 NO_ACCESS: Final = frozenset({403, 404, 405})
 """The operator may not have Leases, or their namespace does not exist: then it works without."""
 CONFLICT: Final = 409
@@ -50,9 +53,14 @@ class Life(enum.Enum):
     HIDDEN = "we may not read its Lease"
 
 
-def me() -> str:
-    """Return the name of this process as the holder of a Lease: machine, process id, and when it was started."""
-    return f"{_machine()}_{os.getpid()}_{_started(os.getpid())}"
+_present: Final[set[str]] = set()
+"""The holders of this process that have not ended: several operators may run in it."""
+_numbers: Final = itertools.count(1)
+
+
+def me(number: int = 0) -> str:
+    """Return a name for the holder of a Lease: machine, process id, when it was started, and a number in it."""
+    return f"{_machine()}_{os.getpid()}_{_started(os.getpid())}.{number}"
 
 
 @final
@@ -60,7 +68,7 @@ def me() -> str:
 class _Sight:
     """What was seen of a Lease: the renewal, since when it is the same, and when that was looked at last."""
 
-    renewed: str
+    renewed: str | None
     since: float
     looked: float
     life: Life
@@ -68,15 +76,30 @@ class _Sight:
 
 @final
 class Others:
-    """What is known of other operators; shared by all controllers of a connection."""
+    """What is known of other operators; shared by all controllers of a connection.
 
-    def __init__(self, kube: client.Kube, clock: Callable[[], float] = time.monotonic) -> None:
+    ``patient``: wait until it is known, instead of answering UNKNOWN.
+    """
+
+    def __init__(
+        self,
+        kube: client.Kube,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.patient = False
         self._kube = kube
         self._clock = clock
+        self._sleep = sleep
         self._seen: dict[str, _Sight] = {}
 
     async def life(self, who: str) -> Life:
         """Return whether the operator of an identity runs; raises ApiError."""
+        while (life := await self._look(who)) is Life.UNKNOWN and self.patient:
+            await self._sleep(BELIEVE)
+        return life
+
+    async def _look(self, who: str) -> Life:
         now = self._clock()
         seen = self._seen.get(who)
         if seen is not None and now - seen.looked < BELIEVE:
@@ -89,20 +112,24 @@ class Others:
         except errors.ApiError as error:
             if error.status not in NO_ACCESS:
                 raise
-            life, renewed = Life.HIDDEN, ""
-        else:
-            life, renewed = self._judge(seen, found), found.renewed if found else ""
-        same = seen is not None and seen.renewed == renewed
-        self._seen[who] = _Sight(renewed, seen.since if seen is not None and same else now, now, life)
+            self._seen[who] = _Sight(None, now, now, Life.HIDDEN)
+            return Life.HIDDEN
+        renewed = found.renewed if found else None
+        # Of a time in which we could not look, as when the API server was away, the holder may not be blamed.
+        goes_on = seen is not None and seen.renewed == renewed and now - seen.looked <= BLIND
+        life = self._judge(seen, found, goes_on=goes_on)
+        self._seen[who] = _Sight(renewed, seen.since if seen is not None and goes_on else now, now, life)
         return life
 
-    def _judge(self, seen: _Sight | None, found: lease.Lease | None) -> Life:
+    def _judge(self, seen: _Sight | None, found: lease.Lease | None, *, goes_on: bool) -> Life:
         if found is None or is_over(found.holder):
             return Life.GONE
-        if seen is None or not seen.renewed:
+        if seen is None or seen.renewed is None:
             return Life.UNKNOWN
         if seen.renewed != found.renewed:
             return Life.RUNS
+        if not goes_on:
+            return Life.UNKNOWN
         if self._clock() - seen.since > lease.SECONDS:
             return Life.GONE
         return Life.UNKNOWN if seen.life is Life.UNKNOWN else Life.RUNS
@@ -131,6 +158,7 @@ class Presence:
         self._sleep = sleep
         self._held: lease.Lease | None = None
         self._said = ""
+        self._me = me(next(_numbers))
         self._pause = RENEW
         self._renewing: asyncio.Task[None] | None = None
 
@@ -141,6 +169,7 @@ class Presence:
         the API server does not answer. Without the rights to hold one, go on and try again in the background.
         """
         sight = _Sight("", 0.0, 0.0, Life.UNKNOWN)
+        _present.add(self._me)
         while self._held is None:
             try:
                 found = await self._try_to_take(sight)
@@ -166,7 +195,7 @@ class Presence:
             sight.renewed, sight.since = found.renewed, now
         if found is not None and not is_over(found.holder) and now - sight.since <= lease.SECONDS:
             return found
-        self._held = await lease.write(self._kube, self._own, me(), found)
+        self._held = await lease.write(self._kube, self._own, self._me, found)
         return None
 
     def _await_its_end(self, sight: _Sight, found: lease.Lease, *, wait: bool) -> None:
@@ -190,6 +219,7 @@ class Presence:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait({self._renewing})
+        _present.discard(self._me)
         held, self._held = self._held, None
         if held is None:
             return
@@ -212,13 +242,15 @@ class Presence:
         while True:
             await self._sleep(self._pause)
             try:
-                self._held = await lease.write(self._kube, self._own, me(), self._held)
+                self._held = await lease.write(self._kube, self._own, self._me, self._held)
                 self._pause, self._said = RENEW, ""
             except errors.LostromosError as error:
                 if not isinstance(error, errors.ApiError) or error.status not in {CONFLICT, 404}:
                     self._tell("the Lease could not be renewed, it will be tried again", error)
                 elif not await self._still_ours():
                     return
+            except Exception:  # noqa: BLE001 - others would take us for dead, and nobody would notice
+                _log.exception("unexpected error, the Lease will be renewed again")
 
     async def _still_ours(self) -> bool:
         """Read the Lease after another version of it was found; whether we may go on."""
@@ -227,8 +259,11 @@ class Presence:
         except errors.LostromosError as error:
             self._tell("the Lease could not be read, it will be tried again", error)
             return True
-        if found is None or is_over(found.holder) or found.holder == me():
+        if found is None or is_over(found.holder) or found.holder == self._me:
             self._held = found
+            return True
+        if self._held is None and self._pause == LATER:  # we have never had it: the other one was there before
+            self._tell("the Lease is another operator's", errors.RefusedError(found.holder))
             return True
         self._held = None
         self._lost(f"another process has taken the Lease {self._own}: {found.holder}")
@@ -237,12 +272,14 @@ class Presence:
 
 def is_over(holder: str) -> bool:
     """Return whether a holder has certainly ended: it gave the Lease back, or it is a process here that is no more."""
-    if not holder or holder == me():
+    if not holder:
         return True
     machine, _, process = holder.rpartition("_")[0].rpartition("_")
     if machine != _machine() or not process.isdecimal():
         return False
-    return _started(int(process)) != holder.rpartition("_")[2]
+    if int(process) == os.getpid() and holder not in _present:
+        return True
+    return _started(int(process)) != holder.rpartition("_")[2].partition(".")[0]
 
 
 def _machine() -> str:

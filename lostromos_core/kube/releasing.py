@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
+from lostromos_core.kube import claims, marks, paths, requests
 from lostromos_core.kube import client as clients
-from lostromos_core.kube import marks, paths, requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +37,8 @@ async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metada
             if error.status != requests.CONFLICT or attempt == _TRIES - 1:
                 raise
             live = await requests.read(kube, path, str(ref))
-            if live is None or live.get("uid") != uid:
-                return
+            if live is None or live.get("uid") != uid or claims.read(live) != claims.read(metadata):
+                return  # it is gone, or somebody else has claimed it meanwhile
             metadata = live
         else:
             return

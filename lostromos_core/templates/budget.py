@@ -58,6 +58,10 @@ class Budget:
         self._every, self._pause = steps, pause
         self._next = min(self._steps + steps, MAX_STEPS)
 
+    def free(self) -> None:
+        """Call nothing any more: what the budget is charged with later is no part of a turn."""
+        self._every, self._pause, self._next = MAX_STEPS, None, MAX_STEPS
+
     def spend(self, steps: int) -> None:
         """Count steps that are about to be taken; raises RenderError when there are too many."""
         self._steps += steps

@@ -45,6 +45,8 @@ async def render(
             return render(resource, context)
         except budget.TurnOverError:
             pass
+        finally:
+            used.free()
         loop = asyncio.get_running_loop()
         async with _locks.setdefault(loop, asyncio.Lock()):
             beside = _Beside(loop, context.lookup)
@@ -57,6 +59,7 @@ async def render(
                 )
             finally:
                 beside.end()
+                used.free()
 
 
 def _end_turn() -> None:

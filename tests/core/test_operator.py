@@ -192,6 +192,23 @@ async def test_a_controller_that_is_slow_delays_no_other() -> None:
     await serving
 
 
+async def test_once_ends_with_one_worker_though_a_delay_is_over_meanwhile() -> None:
+    class Failing(fakes.FakeApplier):
+        async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
+            if owner.ref.name == "fails":
+                raise errors.ApiError("busy", status=503)
+            await asyncio.sleep(0.6)  # longer than the first delay of the other one
+            return await super().apply(owner, rendered)
+
+    watcher, applier = fakes.FakeWatcher(), Failing()
+    for name in ("fails", "slow", "slower", "slowest"):
+        watcher.put(fakes.resource(name))
+    async with asyncio.timeout(20):
+        summary = await make(watcher, applier, workers=1).once()
+    assert not summary.ready
+    assert set(applier.world) == {"slow", "slower", "slowest"}
+
+
 async def test_a_hook_that_lets_anything_out_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
     watcher.put(fakes.resource("a"))

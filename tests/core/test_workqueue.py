@@ -189,10 +189,10 @@ async def test_failures_in_a_row_wait_longer_and_a_success_forgets_them() -> Non
     assert made._schedule.next_due() == 107.0
 
 
-async def test_failures_of_another_kind_do_not_count() -> None:
+async def test_failures_of_two_kinds_are_counted_apart_so_that_both_grow_when_they_take_turns() -> None:
     clock = [0.0]
     made = queue(clock)
-    for slow, expected in ((False, 1.0), (False, 2.0), (True, 10.0), (True, 20.0), (False, 1.0)):
+    for slow, expected in ((False, 1.0), (False, 2.0), (True, 10.0), (True, 20.0), (False, 3.0)):
         made.add("a")
         await made.take()
         made.let_go("a", interfaces.Outcome.again(slow=slow))
@@ -207,6 +207,30 @@ async def test_a_delayed_key_comes_by_itself() -> None:
     started = time.monotonic()
     assert await made.take() == "a"
     assert 0.01 < time.monotonic() - started < 1
+
+
+async def test_join_waits_for_a_key_whose_time_came_when_nothing_else_was_ready() -> None:
+    clock = [0.0]
+    made = queue(clock)
+    made.add("a")
+    await made.take()
+    made.let_go("a", interfaces.Outcome.again(5))
+    await made.join()
+    clock[0] = 6.0
+    assert await made.take() == "a"
+    joining = asyncio.create_task(made.join())
+    await asyncio.sleep(0)
+    assert not joining.done()
+    made.let_go("a", interfaces.Outcome.done())
+    await joining
+
+
+async def test_a_delay_has_a_longest_that_it_may_be() -> None:
+    made = queue([0.0])
+    made.add("a")
+    await made.take()
+    made.let_go("a", interfaces.Outcome(retry=True, slow=True, at_most=3.0))
+    assert made._schedule.next_due() == 3.0
 
 
 async def test_join_waits_for_ready_and_held_keys_only() -> None:

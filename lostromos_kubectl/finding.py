@@ -1,0 +1,139 @@
+"""Finds all objects of an owner: those that are watched, and those where its inventory's hints lead to.
+
+Whoever may edit the owner can write any hints, and any number of them. So those that lead nowhere must not stop us,
+nor cost much; unless it was us who wrote them: then something may be there, and what cannot be looked at is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeAlias, final
+
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import discovery, inventory, marks, members, paths, removal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lostromos_core.kube import client
+
+_log = structlog.get_logger("lostromos.applier")
+
+Unseen: TypeAlias = dict[inventory.GroupKind, str]
+"""Kinds of which objects may exist that cannot be looked at, and why."""
+_NO_ACCESS: Final = frozenset({400, 403, 404, 405})
+"""What does not pass by itself: applying goes on, and deletion waits."""
+
+
+@final
+class Finder:
+    """Finds objects for one controller. ``namespaces`` are those that it is limited to."""
+
+    def __init__(self, kube: client.Kube, owners: inventory.Inventory, namespaces: Sequence[str]) -> None:
+        self._kube = kube
+        self._inventory = owners
+        self._limited = bool(namespaces)
+
+    async def find(self, owner: interfaces.Resource) -> tuple[list[members.Child], Unseen]:
+        """Return the objects, and the kinds that we wrote down and that cannot be looked at now. Raises ApiError."""
+        hints, written = self._inventory.hints(owner), _Written(self._inventory, owner)
+        if hints.are_many:
+            hints = hints.bounded(await written.hints())
+        kinds = sorted(hints.kinds)
+        looks = await asyncio.gather(
+            *(self._look(owner, kind, hints.namespaces, written) for kind in kinds), return_exceptions=True
+        )
+        found = {child.key: child for child in self._kube.children.of(owner.ref)}
+        unseen: Unseen = {}
+        for kind, look in zip(kinds, looks, strict=True):
+            if isinstance(look, BaseException):
+                raise look
+            found.update({child.key: child for child in look[0]})
+            unseen |= {kind: look[1]} if look[1] else {}
+        return list(found.values()), unseen
+
+    async def _look(
+        self, owner: interfaces.Resource, hinted: inventory.GroupKind, namespaces: Iterable[str], written: _Written
+    ) -> tuple[list[members.Child], str]:
+        """Return an owner's objects of a kind that a hint names, or why that cannot be known. Raises ApiError."""
+        try:
+            kind = await self._kube.discovery.by_group_kind(*hinted)
+        except errors.ApiError as error:
+            if error.reason != discovery.UNAVAILABLE or (await written.hints()).lead_to(hinted, ""):
+                raise
+            return [], ""
+        if kind is None:
+            ours = (await written.hints()).lead_to(hinted, "")
+            lost = ours and not await removal.is_removed(self._kube, *hinted)
+            return [], "the cluster does not serve it now" if lost else ""
+        if not {"list", "delete"} <= kind.verbs:
+            return [], ""
+        found: list[members.Child] = []
+        why = ""
+        for place in sorted(namespaces) if kind.namespaced and self._limited else [""]:
+            if not self._kube.children.covers(kind, place):
+                some, failure = await self._see(owner, kind, place, written)
+                found += some
+                why = why or failure
+        return found, why
+
+    async def _see(
+        self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str, written: _Written
+    ) -> tuple[list[members.Child], str]:
+        """Watch a place that a hint names, for all owners at once; what is there is listed only if that cannot be."""
+        try:
+            paths.collection(kind.api_version, kind.plural, namespace)  # a hint may say anything
+            if "watch" in kind.verbs and await self._kube.children.borrow(kind, namespace):
+                return [], ""
+        except errors.RefusedError:
+            pass
+        except errors.ApiError as error:
+            if error.status not in _NO_ACCESS:
+                raise
+        return await self._list(owner, kind, namespace, written)
+
+    async def _list(
+        self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str, written: _Written
+    ) -> tuple[list[members.Child], str]:
+        """An owner's objects of a kind at one place, or why that cannot be known. Raises ApiError if it may be soon."""
+        try:
+            return await members.of(self._kube, owner.ref, kind, namespace), ""
+        except (errors.RefusedError, errors.ApiError) as error:
+            if isinstance(error, errors.ApiError) and error.status not in _NO_ACCESS:
+                raise
+            group = kind.api_version.rpartition("/")[0]
+            ours = (await written.hints()).lead_to((group, kind.name), namespace)
+            _log.warning("an inventory hint cannot be followed", resource=owner.key, kind=kind.name, error=str(error))
+            return [], str(error) if ours else ""
+
+
+@final
+class _Written:
+    """The hints that we wrote ourselves, asked for once, and only if that matters."""
+
+    def __init__(self, owners: inventory.Inventory, owner: interfaces.Resource) -> None:
+        self._inventory = owners
+        self._owner = owner
+        self._asking = asyncio.Lock()
+        self._hints: inventory.Hints | None = None
+
+    async def hints(self) -> inventory.Hints:
+        """Return them; raises ApiError."""
+        async with self._asking:
+            if self._hints is None:
+                self._hints = await self._inventory.written(self._owner)
+            return self._hints
+
+
+def cannot_look(owner: interfaces.Resource, unseen: Unseen) -> errors.ApiError:
+    """Return the error of a resource that cannot be released, since objects of it may be left."""
+    (_, kind), why = next(iter(unseen.items()))
+    more = f" (and of {len(unseen) - 1} more kinds)" if len(unseen) > 1 else ""
+    msg = (
+        f"{owner.ref}: objects of kind {kind}{more} may belong to it and cannot be looked for: {why}. Give the "
+        "operator the verbs get, list, watch and delete on them; if you know that there are none, remove the finalizer "
+        f"{marks.FINALIZER}"
+    )
+    return errors.ApiError(msg, status=403, reason="CannotLook")
