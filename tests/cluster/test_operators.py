@@ -186,6 +186,25 @@ def test_an_operator_that_was_killed_is_followed_at_once(
         assert "waiting for another operator" not in operator.log
 
 
+def test_once_finds_out_whether_another_operator_runs_and_takes_over_from_one_that_was_killed(
+    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    create(api, crd, namespace, "web")
+    create(api, crd, namespace, "web2")
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    with operators.Operator(made(tmp_path, crd, "a", identity=f"{namespace}/a"), control_plane.kubeconfig):
+        waiting.wait_until(lambda: all_ready(api, crd, namespace))
+    holder = {"holderIdentity": "another-machine_1_1", "renewTime": "2026-01-01T00:00:00.000000Z"}
+    api.create(lease, {"metadata": {"name": "a"}, "spec": holder})  # as one that was killed elsewhere leaves it
+    second = made(tmp_path, crd, "b", identity=f"{namespace}/b")
+    done = operators.lostromos(
+        "run", "--once", "--workers=1", f"--config={second.config}", f"--kubeconfig={control_plane.kubeconfig}"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    claims = {item["metadata"]["annotations"][OPERATOR] for item in api.list(crd.path(namespace))}
+    assert claims == {f"{namespace}/b"}
+
+
 def test_what_another_operator_left_is_cleaned_up_when_it_has_ended(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
 ) -> None:

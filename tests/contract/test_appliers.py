@@ -81,12 +81,13 @@ class ClusterTarget:
         controller: str = "contract",
         namespaces: Sequence[str] = (),
         kubeconfig: Path | None = None,
+        operator: str = "",
         **options: Any,
     ) -> AsyncIterator[interfaces.Applier]:
         classes = {"server-side": lostromos_kubectl.ServerSideApplier, "kubectl": lostromos_kubectl.KubectlApplier}
         made = classes[self.kind](**({"finalizer": "always"} | options))
         async with client.Kube(str(kubeconfig or self.plane.kubeconfig), dry_run=dry_run) as kube:
-            await made.start(interfaces.Runtime(controller, kube, ring, namespaces))
+            await made.start(interfaces.Runtime(controller, kube, ring, namespaces, operator=operator))
             yield made
 
     def owner(self, name: str) -> interfaces.Resource:

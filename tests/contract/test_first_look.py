@@ -182,3 +182,13 @@ async def test_an_object_that_a_starting_server_does_not_find_is_not_forgotten(
         else:
             await delete_all(applier, target, owner)
     assert not target.api.exists(gadget.path(target.namespace, "g"))
+
+
+async def test_an_object_that_is_not_found_for_a_moment_is_looked_for_again(
+    target: test_appliers.ClusterTarget, chaos: proxy.ChaosProxy
+) -> None:
+    owner = await applied_by_an_earlier_process(target, ITEM, test_looking_after.deployment("d", replicas=0))
+    async with target.applier(kubeconfig=chaos.kubeconfig, wait=True) as applier:
+        with chaos.add(chaos_actions.Answer(404), method="GET", path="/deployments/d$"):
+            found = await apply(applier, owner, ITEM, test_looking_after.deployment("d", replicas=0))
+        assert [result.after for result in found.waiting] == [10.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -482,6 +483,30 @@ async def test_objects_of_other_sources_are_remembered_in_a_config_map(target: t
     names = [item["metadata"]["name"] for item in target.api.list(target.path("").rstrip("/"))]
     assert names in ([], ["kube-root-ca.crt"])
     target.api.delete(f"/api/v1/namespaces/{other}")
+
+
+async def test_operators_that_share_a_namespace_for_inventories_delete_nothing_of_each_other(
+    target: test_appliers.ClusterTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applyset, "SWEEP", 0.1)
+    owner, rung = site(target), Bell()
+    other = dataclasses.replace(owner, key="another", ref=dataclasses.replace(owner.ref, name="two"))
+    item = fakes.config_map("a", {"v": "1"})
+    space = target.namespace
+    async with (
+        target.applier(inventory_namespace=space, operator=f"{space}/a") as first,
+        target.applier(inventory_namespace=space, operator=f"{space}/b", ring=rung) as second,
+    ):
+        await apply(first, owner, item)
+        before = target.api.get(target.path("a"))["metadata"]["uid"]
+        await apply(second, other, fakes.config_map("b", {"v": "1"}))
+        await rung.rings()  # for what nobody has told it of
+        assert (await second.delete(owner.key, None)).objects == ()
+        await asyncio.sleep(0.5)
+        assert target.api.get(target.path("a"))["metadata"]["uid"] == before
+        while (await first.delete(owner.key, None)).objects:
+            await asyncio.sleep(0.05)
+    assert target.data("a") is None
 
 
 async def test_an_inventory_that_is_deleted_is_written_again(target: test_appliers.ClusterTarget) -> None:

@@ -9,10 +9,13 @@ import pytest
 
 from lostromos_core import interfaces
 from tests import fakes
+from tests.chaos import proxy
 from tests.contract import test_looking_after
 from tests.controlplane import waiting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.contract import test_appliers
 
 Action = interfaces.Action
@@ -145,6 +148,30 @@ async def test_forged_hints_keep_nothing_from_being_applied_or_deleted(
     async with target.applier(namespaces=[target.namespace]) as applier:
         while (await applier.delete(owner.key, target.fresh(owner))).objects:
             await asyncio.sleep(0.05)
+    assert target.data("a") is None
+    assert not target.api.exists(where)
+
+
+async def test_thousands_of_forged_hints_cost_no_requests(target: test_appliers.ClusterTarget, tmp_path: Path) -> None:
+    owner, plane = target.owner("web"), target.plane
+    where = target.crd.path(target.namespace, "web")
+    async with target.applier() as applier:
+        await apply(applier, owner, fakes.config_map("a", {"v": "1"}), fakes.config_map("b", {"v": "1"}))
+    kinds = ",".join(f"Kind{number}.group{number}.example.com" for number in range(5_000))
+    spaces = ",".join(f"space{number}" for number in range(5_000))
+    note = {
+        "applyset.kubernetes.io/contains-group-kinds": f"ConfigMap,{kinds}",
+        "applyset.kubernetes.io/additional-namespaces": spaces,
+    }
+    target.api.patch(where, {"metadata": {"annotations": note}})
+    with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
+        async with target.applier(kubeconfig=chaos.kubeconfig) as applier:
+            found = await apply(applier, target.fresh(owner), fakes.config_map("a", {"v": "2"}))
+            assert actions(found) == {"a": Action.UPDATED, "b": Action.PRUNED}
+            target.api.delete(where)
+            while (await applier.delete(owner.key, target.fresh(owner))).objects:
+                await asyncio.sleep(0.05)
+        assert len(chaos.requests) < 100
     assert target.data("a") is None
     assert not target.api.exists(where)
 

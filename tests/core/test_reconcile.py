@@ -252,3 +252,20 @@ async def test_an_interrupted_reconcile_says_so(world: World) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert world.watcher.reports["ns/web"].reason == "Interrupted"
+
+
+async def test_who_lost_the_work_to_another_operator_writes_nothing(world: World) -> None:
+    started = asyncio.Event()
+
+    async def apply(_owner: object, _rendered: object) -> interfaces.Applied:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world.applier.apply = apply  # type: ignore[method-assign, assignment]
+    task = asyncio.create_task(world.reconcile())
+    await started.wait()
+    task.cancel(reconcile.TAKEN_OVER)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.watcher.reports == {}
