@@ -48,6 +48,7 @@ Example:
 )
 @click.option("-n", "--namespace", default="", help="Only in this namespace.")
 @click.option("--delete-objects", is_flag=True, help="Delete the objects that were applied for them, too.")
+@click.option("--force", is_flag=True, help="Also resources whose operator runs, or may run: it will mark them again.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def command(  # noqa: PLR0913 - the options of the command
@@ -59,6 +60,7 @@ def command(  # noqa: PLR0913 - the options of the command
     operators: tuple[str, ...],
     namespace: str,
     delete_objects: bool,
+    force: bool,
     dry_run: bool,
     yes: bool,
 ) -> int:
@@ -76,7 +78,7 @@ def command(  # noqa: PLR0913 - the options of the command
                 return 0
             if not yes and not click.confirm(_question(len(found), delete_objects=delete_objects)):
                 return 1
-            return await _clean(kube, found, delete_objects=delete_objects)
+            return await _clean(kube, found, delete_objects=delete_objects, force=force)
 
     return asyncio.run(go())
 
@@ -118,14 +120,16 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-async def _clean(kube: client.Kube, found: Sequence[cleanup.Claimed], *, delete_objects: bool) -> int:
+async def _clean(kube: client.Kube, found: Sequence[cleanup.Claimed], *, delete_objects: bool, force: bool) -> int:
     """Let go of all; the exit code. One that fails does not stop the others."""
     failed = deleted = 0
     for one in found:
         try:
-            if await cleanup.is_looked_after(kube, one):
+            if not force and await cleanup.is_looked_after(kube, one):
                 failed += 1
-                click.echo(f"{one.ref}: the operator {one.operator} is running; stop it first", err=True)
+                click.echo(
+                    f"{one.ref}: the operator {one.operator} is running; stop it first, or use --force", err=True
+                )
                 continue
             for child in await cleanup.objects_of(kube, one) if delete_objects else ():
                 await cleanup.delete(kube, child)

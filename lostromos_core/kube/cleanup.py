@@ -5,7 +5,6 @@ Nothing is guessed: what counts as claimed says so in the annotation of its clai
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any, final
 
@@ -52,13 +51,9 @@ async def find(kube: client.Kube, kind: discovery.Kind, namespace: str = "") -> 
 
 
 async def is_looked_after(kube: client.Kube, claimed: Claimed) -> bool:
-    """Return whether the operator of a resource runs; waits until that is known. Raises ApiError."""
-    while claimed.operator:
-        life = await kube.operators.life(claimed.operator)
-        if life is not presence.Life.UNKNOWN:
-            return life is presence.Life.RUNS
-        await asyncio.sleep(presence.BELIEVE)
-    return False
+    """Return whether the operator of a resource runs, or may run; waits until that is known. Raises ApiError."""
+    kube.operators.patient = True
+    return bool(claimed.operator) and await kube.operators.life(claimed.operator) is not presence.Life.GONE
 
 
 async def let_go(kube: client.Kube, claimed: Claimed) -> None:
