@@ -66,18 +66,20 @@ class PluginError(ConfigError):
 class RenderError(LostromosError):
     """A template could not be rendered for a resource.
 
-    ``place`` is where: file, line and expression, for people (empty if it cannot be known).
+    ``place`` is where: file, line and expression, for people (empty if it cannot be known). ``pure``: it would fail in
+    the same way again, as is so with all that a template does itself; not with what a plug-in's filter does.
     """
 
-    def __init__(self, message: str, *, place: str = "") -> None:
+    def __init__(self, message: str, *, place: str = "", pure: bool = True) -> None:
         super().__init__(f"{place}: {message}" if place else message)
         self.message = message
         self.place = place
+        self.pure = pure
 
     @property
     def retry(self) -> Retry:
         """Rendering is pure: the same resource and templates fail in the same way."""
-        return Retry.ON_CHANGE
+        return Retry.ON_CHANGE if self.pure else Retry.SLOWLY
 
 
 @final

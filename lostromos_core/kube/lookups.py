@@ -84,7 +84,7 @@ class Lookups:
                 return rendered
             await asyncio.gather(*(self._load(resource.key, ref) for ref in finder.unknown))
         msg = f"each of {ROUNDS} renderings looked up something new; look up less"
-        raise errors.RenderError(msg)
+        raise errors.RenderError(msg, pure=False)
 
     def forget(self, key: str) -> None:
         """The resource is gone."""

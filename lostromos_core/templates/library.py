@@ -134,7 +134,14 @@ class Library:
             what = messages.of(error)
         text = errors.shorten(messages.without_data(what, self._sources))
         place = _template_place(error.__traceback__, self.name_file) or self.name_file(name)
-        return errors.RenderError(text, place=place)
+        return errors.RenderError(text, place=place, pure=isinstance(error, _OF_TEMPLATES))
+
+
+_OF_TEMPLATES = (
+    jinja2.TemplateError, errors.RenderError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What a template raises by itself; anything else comes from a plug-in's filter, and may be another thing next time."""
 
 
 if TYPE_CHECKING:

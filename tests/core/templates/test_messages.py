@@ -146,3 +146,25 @@ def test_a_key_is_never_a_method(expression: str, expected: Any, tmp_path: Path)
         resource.data["spec"]["pages"][0]["items"] = []
     found = renderer.JinjaRenderer(tmp_path).render(resource, interfaces.Context())
     assert found.objects[0].data["v"] == expected
+
+
+@pytest.mark.parametrize(
+    ("failure", "retry"),
+    [
+        (ConnectionResetError("away"), errors.Retry.SLOWLY),
+        (ValueError("wrong"), errors.Retry.ON_CHANGE),
+        (errors.RenderError("wrong"), errors.Retry.ON_CHANGE),
+    ],
+)
+def test_what_is_no_function_of_the_resource_and_the_templates_is_tried_again(
+    failure: Exception, retry: errors.Retry, tmp_path: Path
+) -> None:
+    def ask(_value: object) -> str:
+        raise failure
+
+    (tmp_path / "a.yaml").write_text(HEAD + "data: {v: '{{ 1 | ask }}'}\n")
+    made = renderer.JinjaRenderer(tmp_path, filters={"ask": ask})
+    made.load()
+    with pytest.raises(errors.RenderError) as caught:
+        made.render(fakes.resource("web"), interfaces.Context())
+    assert caught.value.retry is retry
