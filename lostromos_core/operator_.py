@@ -34,6 +34,8 @@ MOST_WORKERS = 256
 RESTART_WATCH = 5.0
 """Seconds before a watcher that failed is started again."""
 
+Action = interfaces.Action
+_DONE = frozenset({Action.CREATED, Action.UPDATED, Action.PRUNED, Action.DELETED})
 Key: TypeAlias = tuple[str, str]
 """Controller name and resource key."""
 Queues: TypeAlias = "Mapping[str, workqueue.WorkQueue[str]]"
@@ -284,7 +286,7 @@ class Operator:
         if self._results is not None:
             before = self._results.get((parts.name, key))
             if before is None or before.report or result.resource:  # else it was seen going, and is gone now
-                self._results[parts.name, key] = result
+                self._results[parts.name, key] = _all_that_was_done(before, result)
         return result
 
     async def _shut_down(self, watches: Sequence[asyncio.Task[None]], workers: Sequence[asyncio.Task[None]]) -> None:
@@ -332,6 +334,18 @@ def _refuse_overlap(controllers: Sequence[controllers_.Controller]) -> None:
                 "it; give them different `namespaces`, `labels` (key=value) or `annotation` (key=value)"
             )
             raise errors.ConfigError(msg)
+
+
+def _all_that_was_done(before: reconcile.Result | None, now: reconcile.Result) -> reconcile.Result:
+    """The result of a resource that was reconciled more than once, with what the earlier times did."""
+    if before is None or before.report is None or now.report is None:
+        return now
+    done = {one.ref: one for one in before.report.objects if one.action in _DONE}
+    objects = [done.get(one.ref, one) if one.action is Action.UNCHANGED else one for one in now.report.objects]
+    there = {one.ref for one in objects}
+    pruned = [one for one in done.values() if one.action is Action.PRUNED and one.ref not in there]
+    report = dataclasses.replace(now.report, objects=(*objects, *pruned))
+    return dataclasses.replace(now, report=report)
 
 
 async def _join(queues: Queues) -> None:

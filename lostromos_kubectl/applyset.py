@@ -214,7 +214,7 @@ class ApplySets:
         Until all could be looked at, each reconcile looks again: what an earlier process applied would never be pruned.
         """
         asked = str((owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
-        owned = self._known.of(owner)
+        owned = None if self._kube.dry_run else self._known.of(owner)  # what a dry run did has not been done
         if owned is None or owned.unseen:
             known, unseen = await self._finder.find(owner)
             if owned is None:

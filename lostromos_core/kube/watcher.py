@@ -94,9 +94,11 @@ class KubernetesWatcher:
     async def _look_around(self, waiting: set[str], bell: interfaces.Doorbell) -> None:
         """When all is known: say which status fields are missing, and find what left the selection unnoticed."""
         while waiting:  # noqa: ASYNC110 - it is emptied by the watches
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(0.02)
         if self.namespaces or self._labels:
-            await self._until(functools.partial(self._look_for_left, bell), "resources that left the selection")
+            look = functools.partial(self._look_for_left, bell)
+            await self._until(look, "resources that left the selection", meanwhile=bell.synced)
+        bell.synced()
         if await self._until(self._reporter.check, "the status of the kind"):
             return
         while not await self._until(self._reporter.check, "the status of the kind"):  # noqa: ASYNC110 - a definition
@@ -104,8 +106,10 @@ class KubernetesWatcher:
         for key in self._store:  # the status that could not be written before
             bell.ring(key)
 
-    async def _until(self, look: Callable[[], Awaitable[bool]], what: str) -> bool:
-        """Look until that works, in longer and longer intervals; return what was found."""
+    async def _until(
+        self, look: Callable[[], Awaitable[bool]], what: str, *, meanwhile: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Look until that works, in longer and longer intervals; return what was found. ``meanwhile``: if it fails."""
         pause, said = LOOK_AGAIN, ""
         while True:
             try:
@@ -114,6 +118,7 @@ class KubernetesWatcher:
                 if str(error) != said:
                     said = str(error)
                     _log.warning("cannot be looked for now, it will be tried again", what=what, reason=said)
+                meanwhile()
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load, guards nothing
             pause = min(LAST_LOOK, pause * 2)
 
@@ -304,9 +309,7 @@ class _Sink:
 
     def synced(self) -> None:
         self._watcher._scopes.add(self._namespace)  # noqa: SLF001 - the watcher's other half
-        self._waiting.discard(self._namespace)
-        if not self._waiting:
-            self._bell.synced()
+        self._waiting.discard(self._namespace)  # when all are there, the watcher looks around, and says so
 
     def trouble(self, error: errors.ApiError | None) -> None:
         if error is not None and error.status == watching.NOT_FOUND:

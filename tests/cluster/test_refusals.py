@@ -51,6 +51,10 @@ def made(folder: Path, kind: crds_.CustomKind, applier: str) -> operators.Projec
     return project
 
 
+SOME = ("401", "404", "409", "503", "unreadable", "reset")
+"""For the appliers that have most of their way in common with the first, but take a process for each write."""
+
+
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("applier", ["server-side", "kubectl", "helm-3"])
 def test_no_edit_is_lost_whatever_is_answered_meanwhile(
@@ -73,7 +77,8 @@ def test_no_edit_is_lost_whatever_is_answered_meanwhile(
         with operators.Operator(project, chaos.kubeconfig) as operator:
             waiting.wait_until(lambda: settled("start"), timeout=120)
             lost: dict[str, Any] = {}
-            for failure, action in FAILURES.items():
+            chosen = FAILURES if applier == "server-side" else {name: FAILURES[name] for name in SOME}
+            for failure, action in chosen.items():
                 with chaos.add(action, predicate=lambda record: "/leases/" not in record.path):
                     for name in names:
                         api.patch(kind.path(namespace, name), {"spec": {"text": failure}})

