@@ -167,7 +167,7 @@ def test_helm_release_holds_on_a_cluster(
         assert api.get(f"{deployments}/shop-books")["spec"]["replicas"] == 3, "an autoscaler may change them"
         assert release()["revision"] == 1
         api.patch(f"{path}/books", {"spec": {"greeting": "x" * 150}})
-        says = "values.greeting: breaks the rule maxLength: 100 (from resource.spec.greeting"
+        says = "values.greeting: string length must be less than or equal to 100 (from resource.spec.greeting"
         waiting.wait_until(lambda: says in operators.condition(api.get(f"{path}/books"))["message"], timeout=30)
         api.patch(f"{path}/books", {"spec": {"greeting": "hello", "size": "large"}})
         waiting.wait_until(lambda: release().get("revision") == 2, timeout=30)
