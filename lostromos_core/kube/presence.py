@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, identity
-from lostromos_core.kube import lease
+from lostromos_core.kube import lease, requests
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,7 +41,6 @@ BLIND: Final = 10.0
 """Seconds between two looks after which what happened meanwhile is not known."""
 NO_ACCESS: Final = frozenset({403, 404, 405})
 """The operator may not have Leases, or their namespace does not exist: then it works without."""
-CONFLICT: Final = 409
 
 
 class Life(enum.Enum):
@@ -178,7 +177,7 @@ class Presence:
                     self._go_without(error)
                     break
                 self._tell("the Lease cannot be taken, it will be tried again", error)
-                if not wait and error.status != CONFLICT:
+                if not wait and error.status != requests.CONFLICT:
                     return
             else:
                 if found is not None:
@@ -245,7 +244,10 @@ class Presence:
                 self._held = await lease.write(self._kube, self._own, self._me, self._held)
                 self._pause, self._said = RENEW, ""
             except errors.LostromosError as error:
-                if not isinstance(error, errors.ApiError) or error.status not in {CONFLICT, 404}:
+                if not isinstance(error, errors.ApiError) or error.status not in {
+                    requests.CONFLICT,
+                    requests.NOT_FOUND,
+                }:
                     self._tell("the Lease could not be renewed, it will be tried again", error)
                 elif not await self._still_ours():
                     return

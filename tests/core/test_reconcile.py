@@ -237,7 +237,8 @@ async def test_a_renderer_may_be_asynchronous(world: World) -> None:
     assert "late" in world.applier.world
 
 
-async def test_an_interrupted_reconcile_says_so(world: World) -> None:
+async def applying(world: World) -> asyncio.Task[reconcile.Result]:
+    """A reconcile that has begun to apply, and does not end by itself."""
     started = asyncio.Event()
 
     async def apply(_owner: object, _rendered: object) -> interfaces.Applied:
@@ -248,6 +249,11 @@ async def test_an_interrupted_reconcile_says_so(world: World) -> None:
     world.applier.apply = apply  # type: ignore[method-assign, assignment]
     task = asyncio.create_task(world.reconcile())
     await started.wait()
+    return task
+
+
+async def test_an_interrupted_reconcile_says_so(world: World) -> None:
+    task = await applying(world)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -255,16 +261,7 @@ async def test_an_interrupted_reconcile_says_so(world: World) -> None:
 
 
 async def test_who_lost_the_work_to_another_operator_writes_nothing(world: World) -> None:
-    started = asyncio.Event()
-
-    async def apply(_owner: object, _rendered: object) -> interfaces.Applied:
-        started.set()
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    world.applier.apply = apply  # type: ignore[method-assign, assignment]
-    task = asyncio.create_task(world.reconcile())
-    await started.wait()
+    task = await applying(world)
     task.cancel(reconcile.TAKEN_OVER)
     with pytest.raises(asyncio.CancelledError):
         await task
