@@ -184,7 +184,9 @@ class ApplySets:
             ref = manifest.ref
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
-                item = desired_.prepare(manifest, name, owner, kind, can_own=self._inventory.of_kubernetes)
+                keys = await self._kube.list_keys.of(kind, manifest.data)
+                can_own = self._inventory.of_kubernetes
+                item = desired_.prepare(manifest, name, owner, kind, can_own=can_own, keys=keys)
             except errors.RenderError:
                 raise
             except errors.LostromosError as error:

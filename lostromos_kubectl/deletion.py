@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, requests
+from lostromos_core.kube import client, marks, removal, requests
 from lostromos_kubectl import desired, sending
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Deleter:
                 return None
             answer = await requests.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
         except errors.ApiError as error:
+            if requests.lacks_kind(error) and await self._is_removed(child):
+                return None
             if error.status == sending.CONFLICT:  # a namespace says so when it is being deleted already
                 there = await requests.read(self._kube, child.path, str(child.ref))
                 if there is None or "deletionTimestamp" in there or there.get("uid") != child.uid:
@@ -52,6 +54,11 @@ class Deleter:
             return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
         why = self._why_not_gone(child, answer)
         return interfaces.ObjectResult(child.ref, Action.WAITING, why) if why else None
+
+    async def _is_removed(self, child: members.Child) -> bool:
+        """Return whether a kind that is not served as we knew it has been removed, with all of its objects."""
+        self._kube.discovery.forget(child.kind.api_version, child.kind.name)
+        return await removal.is_removed(self._kube, *child.key[:2])
 
     def _why_not_gone(self, child: members.Child, answer: Mapping[str, Any] | None) -> str:
         """Return why an object whose deletion was answered may still be there; nothing if it is gone."""
@@ -75,7 +82,7 @@ class Deleter:
 
     async def let_go(self, child: members.Child) -> None:
         """Take our marks off an object, and leave it where it is; raises ApiError."""
-        own = {marks.OWNER: None, marks.HASH: None, marks.UNIT: None}
+        own = dict.fromkeys((marks.OWNER, marks.HASH, marks.FIELDS, marks.UNIT))
         metadata = {"uid": child.uid, "labels": {marks.PART_OF: None}, "annotations": own}
         try:
             await self._kube.request_bytes(

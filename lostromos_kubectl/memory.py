@@ -22,8 +22,9 @@ class Entry:
     ``digest`` is what we made of it, empty if that has to be found out. ``touched``: somebody changed or removed
     something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
     write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
-    ours after our last write: whoever has one of them now has taken it from us. ``ready_at`` is the version in which it
-    was seen to be ready last.
+    ours after our last write: whoever has one of them now has taken it from us. ``others`` are the items of lists that
+    other managers had then (None: not known), ``contested`` are fields that were taken back from somebody.
+    ``ready_at`` is the version in which it was seen to be ready last.
     """
 
     uid: str = ""
@@ -36,6 +37,8 @@ class Entry:
     held: tuple[tuple[members.Child | None, members.Child | None], ...] = ()
     fight: fights.Fight | None = None
     held_fields: members.Shape | None = None
+    others: frozenset[tuple[str, ...]] | None = None
+    contested: frozenset[tuple[str, ...]] = frozenset()
     ready_at: int = 0
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import client, fields, marks
+from lostromos_core.kube import client, fields, marks, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,10 +48,13 @@ class Write:
     def body(self) -> dict[str, Any]:
         """What is sent."""
         body = self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
-        if self.yielded:
-            body["metadata"]["annotations"] = {**body["metadata"]["annotations"], marks.HASH: self.digest}
         found: dict[str, Any] = fields.without(body, (*self.without, *self.yielded))
-        return found
+        metadata = found["metadata"]
+        annotations = {**metadata["annotations"], marks.HASH: self.digest}
+        applied = remembered.of(found)
+        if applied:
+            annotations[marks.FIELDS] = applied
+        return {**found, "metadata": {**metadata, "annotations": annotations}}
 
 
 @final

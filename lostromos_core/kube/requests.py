@@ -33,11 +33,11 @@ def lacks_kind(error: errors.ApiError) -> bool:
 
 
 async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
-    """The live metadata of an object, None if it is gone."""
+    """The live metadata of an object, None if it is gone; raises ApiError, also if its kind is not served (404)."""
     try:
         answer = await kube.request("GET", path, action=f"read {what}", accept=media.METADATA_ONLY)
     except errors.ApiError as error:
-        if error.status == NOT_FOUND:
+        if error.status == NOT_FOUND and not lacks_kind(error):
             return None
         raise
     found: Mapping[str, Any] = answer["metadata"]
@@ -83,7 +83,7 @@ async def is_gone(kube: client.Kube, path: str, uid: str, error: errors.ApiError
     """Return whether the object of this uid is gone, after a write failed; raises ApiError.
 
     A 404 alone does not prove it: a proxy, a webhook or a server that is still starting may have answered. Since
-    what is gone is forgotten, and never looked at again, a read has to confirm it.
+    what is gone is forgotten, and never looked at again, a read has to confirm it, by the object's name.
     """
     if error.reason == answers.UID_MISMATCH:
         return True
