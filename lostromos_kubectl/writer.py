@@ -9,7 +9,6 @@ has taken from us is taken back, for the rest the policy for conflicts decides.
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -18,18 +17,13 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import client, fields, fights, inventory, marks, members, paths, requests
 from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import memory, sending
+from lostromos_kubectl import memory, recreation, references, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-INVALID: Final = 422
 ROUNDS: Final = 4
 """How often an object is tried in one reconcile when each answer teaches us something."""
-_IMMUTABLE: Final = re.compile(
-    r"immutable|may not change once set|can ?not be changed|may not be changed in an update"
-    r"|updates to \w+ spec for fields other|updates may not change fields other"
-)
 _MOVING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
 _log = structlog.get_logger("lostromos.applier")
 
@@ -74,6 +68,8 @@ class Writer:
         self._known = known
         self._policy = policy
         self._clock = clock
+        self._recreation = recreation.Recreation(kube, manager)
+        self._blocks = True
 
     def is_settled(self, item: desired_.Desired, entry: memory.Entry | None) -> bool:
         """Whether an object is as it shall be, as far as its metadata tells; then there is nothing to write."""
@@ -161,9 +157,10 @@ class Writer:
         """The next write of an object."""
         entry, item = one.entry, one.item
         if not entry.uid or (item.said.create_only and not entry.adopted):
-            return sending.Write(item, force=self._conflicts(item) == "force")
+            return sending.Write(item, force=self._conflicts(item) == "force", blocks=self._blocks)
         force = one.force or entry.adopted or self._conflicts(item) == "force"
-        return sending.Write(item, entry.uid, force, tuple(self._ignored(item, entry.child)), one.yielded)
+        without = tuple(self._ignored(item, entry.child))
+        return sending.Write(item, entry.uid, force, without, one.yielded, self._blocks)
 
     def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
         return item.said.conflicts or self._policy.conflicts
@@ -195,7 +192,10 @@ class Writer:
             if write.uid and answer.causes:
                 return self._contested(one, answer)
             return await self._another_object(one, write, owner)
-        if isinstance(answer, errors.ApiError) and answer.status == INVALID and _is_immutable(answer):
+        if references.are_refused(write, answer):
+            self._blocks = False
+            return None
+        if await self._recreation.would_help(write, answer):
             return await self._immutable(one, answer)
         if isinstance(answer, errors.ApiError) and requests.lacks_kind(answer):
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
@@ -326,7 +326,7 @@ class Writer:
         found: Mapping[str, Any] = answer["metadata"]
         return found
 
-    async def _immutable(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult:
+    async def _immutable(self, one: _Try, answer: errors.LostromosError) -> interfaces.ObjectResult:
         """A field has changed that cannot be: delete the object and create it again, if the template says so."""
         item, entry = one.item, one.entry
         if not item.said.recreate:
@@ -354,8 +354,3 @@ def _contents(item: Mapping[str, Any], manager: str) -> Mapping[str, Any]:
         if entry.get("manager") == manager
     ]
     return {**item, "status": None, "metadata": metadata | {"managedFields": managed}}
-
-
-def _is_immutable(error: errors.ApiError) -> bool:
-    said = [cause.message for cause in error.causes] or [str(error)]
-    return all(map(_IMMUTABLE.search, said))
