@@ -70,7 +70,7 @@ class Recreation:
                 accept=media.METADATA_ONLY,
             )
         except errors.ApiError as error:
-            return _is_in_its_own_way(error) or (_is_unsure(error) and _says(_IMMUTABLE, answer))
+            return _is_in_its_own_way(error) or (_is_unsure(error) and _is_known(answer))
         return True
 
 
@@ -79,7 +79,8 @@ def _may_be_immutable(error: errors.ApiError) -> bool:
     if error.status not in {INVALID, FORBIDDEN, BAD_REQUEST} or any(cause.who for cause in error.causes):
         return False
     if answers.is_denial(error.message):
-        return _says(_UNCHANGEABLE, error) and not _FOR_NOW.search(error.message)
+        said = answers.reason_of_denial(error.message)
+        return bool(_UNCHANGEABLE.search(said)) and not _FOR_NOW.search(said)
     return error.status == INVALID
 
 
@@ -95,9 +96,10 @@ def _is_unsure(error: errors.ApiError) -> bool:
     return error.status == BAD_REQUEST and bool(_NO_DRY_RUN.search(error.message))
 
 
-def _says(words: re.Pattern[str], error: errors.ApiError) -> bool:
+def _is_known(error: errors.ApiError) -> bool:
+    """Return whether the API server's own words say that a field cannot be changed."""
     said = [cause.message for cause in error.causes] or [error.message]
-    return all(map(words.search, said))
+    return all(map(_IMMUTABLE.search, said))
 
 
 def _another_name(name: str) -> str:

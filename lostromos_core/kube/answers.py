@@ -71,6 +71,12 @@ def is_denial(message: str) -> bool:
     return _DENIED.search(message) is not None
 
 
+def reason_of_denial(message: str) -> str:
+    """Return what a policy or a webhook says, without the names that stand before it."""
+    found = _DENIED.search(message)
+    return message[found.end() :] if found else ""
+
+
 def _is_another_object(status: int, message: str, causes: Sequence[errors.Cause]) -> bool:
     """Return whether a request named a uid that the live object does not have.
 
