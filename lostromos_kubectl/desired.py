@@ -14,6 +14,7 @@ import orjson
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import fields, list_keys, marks, members, paths
+from lostromos_kubectl import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +133,7 @@ def prepare(  # noqa: PLR0913 - what an object is made from
     encoded = _encode(body, ref)
     digest = hashlib.blake2b(encoded, digest_size=12).hexdigest()
     body["metadata"]["annotations"][marks.HASH] = digest
+    _hold_back(body["metadata"], owner)  # not in the digest: whether it may is the cluster's to say
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
     return Desired(ref, kind, body, path, digest, manifest, unit, said, keys)
 
@@ -209,6 +211,13 @@ def _metadata(
         }
         metadata["ownerReferences"] = [*(written.get("ownerReferences") or ()), {**reference, "controller": True}]
     return metadata
+
+
+def _hold_back(metadata: Mapping[str, Any], owner: interfaces.Resource) -> None:
+    """Let a foreground deletion of the owner wait for the object."""
+    for reference in metadata.get("ownerReferences") or ():
+        if reference.get("uid") == owner.uid and reference.get("controller"):
+            reference[references.BLOCKS] = True
 
 
 def _mapping(written: Mapping[str, Any], field: str, ref: interfaces.ObjectRef) -> Mapping[str, Any]:

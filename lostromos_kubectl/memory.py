@@ -50,7 +50,7 @@ class Owned:
     ``asked`` is the last request to apply everything again, ``pruned`` are the uids that the watch may still list.
     ``leaving``: the owner is going, so each object that goes is worth a look. ``watches_status``: so is each change.
     ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
-    there.
+    there. ``granted`` are the uids that may be pruned, ``going`` those that were deleted and that something holds.
     """
 
     uid: str
@@ -60,6 +60,8 @@ class Owned:
     watches_status: bool = False
     unseen: frozenset[tuple[str, str]] = frozenset()
     leaving: bool = False
+    granted: set[str] = dataclasses.field(default_factory=set)
+    going: dict[str, interfaces.ObjectRef] = dataclasses.field(default_factory=dict)
 
     def is_ready(self, key: members.Key) -> bool:
         """Return whether an object is ready for certain: as it always is, or it has not changed since it was."""
@@ -127,6 +129,11 @@ class Memory:
             entry.touched, entry.child, entry.digest = True, now, ""
             self._ring(key)
         elif owned.watches_status and not readiness.at_once(*child.key[:2]):
+            self._ring(key)
+
+    def moved(self, key: str) -> None:
+        """The version in which an owner's objects were seen is not served any more."""
+        if key in self._owned:
             self._ring(key)
 
     def answered(self, key: str, entry: Entry) -> None:

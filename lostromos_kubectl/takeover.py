@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import answers, fields, fieldsets, fights, marks, members, remembered, requests
 from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import places
+from lostromos_kubectl import places, recreation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lostromos_kubectl import memory, ownership
 
 _Result = TypeVar("_Result")
+INVALID: Final = recreation.INVALID
 TRIES: Final = 5
 """How often an object that changes meanwhile is looked at again."""
 SCALE: Final = ("f:spec", "f:replicas")
@@ -121,14 +122,14 @@ class TakeOver:
 
         Returns whether there was any, so that it is worth to write the object again. Raises ApiError.
         """
-        if self._kube.dry_run:
-            return False
         refused = [cause.field for cause in answer.causes if cause.field]
+        if self._kube.dry_run or answer.status != INVALID or not refused or recreation.is_known(answer):
+            return False
 
         async def take(live: Mapping[str, Any]) -> bool:
-            if refused and await self._take_replaced(item, entry, live, frozenset(), refused):
+            if await self._take_replaced(item, entry, live, frozenset(), refused):
                 return True
-            metadata = await self._ownership.take_defaults(item, live, refused or [""])
+            metadata = await self._ownership.take_defaults(item, live, refused)
             if metadata is not None:
                 self._look(item, entry, metadata)
             return metadata is not None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import re
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -19,18 +18,13 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import client, fields, fights, marks, members, remembered, requests
 from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import memory, ownership, sending, takeover, taking
+from lostromos_kubectl import memory, ownership, recreation, references, sending, takeover, taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-INVALID: Final = 422
 ROUNDS: Final = 4
 """How often an object is tried in one reconcile when each answer teaches us something."""
-_IMMUTABLE: Final = re.compile(
-    r"immutable|may not change once set|can ?not be changed|may not be changed in an update"
-    r"|updates to \w+ spec for fields other|updates may not change fields other"
-)
 _MOVING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
 _log = structlog.get_logger("lostromos.applier")
 
@@ -79,6 +73,8 @@ class Writer:
         self._takers = taking.TakeUp(kube, manager, self._ownership)
         self._takeover = takeover.TakeOver(kube, manager, self._ownership)
         self._clock = clock
+        self._recreation = recreation.Recreation(kube, manager)
+        self._blocks = True
 
     def is_settled(self, item: desired_.Desired, entry: memory.Entry | None) -> bool:
         """Whether an object is as it shall be, as far as its metadata tells; then there is nothing to write."""
@@ -169,10 +165,10 @@ class Writer:
         """The next write of an object."""
         entry, item = one.entry, one.item
         if not entry.uid or (item.said.create_only and not entry.adopted):
-            return sending.Write(item, force=self._conflicts(item) == "force")
+            return sending.Write(item, force=self._conflicts(item) == "force", blocks=self._blocks)
         force = one.force or entry.adopted or self._conflicts(item) == "force"
         left_out = [*self._ignored(item, entry.child), *(fields.nulls(item.body) if one.took_over else ())]
-        return sending.Write(item, entry.uid, force, tuple(left_out), one.yielded)
+        return sending.Write(item, entry.uid, force, tuple(left_out), one.yielded, self._blocks)
 
     def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
         return item.said.conflicts or self._policy.conflicts
@@ -204,22 +200,27 @@ class Writer:
             if write.uid and answer.causes:
                 return await self._contested(one, answer)
             return await self._another_object(one, write, owner)
-        if isinstance(answer, errors.ApiError) and answer.status == INVALID and _is_immutable(answer):
+        return await self._refused(one, write, answer)
+
+    async def _refused(
+        self, one: _Try, write: sending.Write, answer: errors.LostromosError
+    ) -> interfaces.ObjectResult | None:
+        """What can be done about a refusal; None means: try again at once."""
+        if references.are_refused(write, answer):
+            self._blocks = False
+            return None
+        if isinstance(answer, errors.ApiError) and write.uid and not one.took_over:
+            try:
+                one.took_over = await self._takeover.after_refusal(one.item, one.entry, answer)
+            except errors.LostromosError as error:
+                return desired_.explain(one.item, error)
+            if one.took_over:
+                return None
+        if await self._recreation.would_help(write, answer):
             return await self._immutable(one, answer)
-        if isinstance(answer, errors.ApiError) and answer.status == INVALID and write.uid and not one.took_over:
-            return await self._refused(one, answer)
         if isinstance(answer, errors.ApiError) and requests.lacks_kind(answer):
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
         return desired_.explain(one.item, answer)
-
-    async def _refused(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
-        """What we set is valid, and does not go with what is there: once, see whether that can be removed."""
-        one.took_over = True
-        try:
-            found = await self._takeover.after_refusal(one.item, one.entry, answer)
-        except errors.LostromosError as error:
-            return desired_.explain(one.item, error)
-        return None if found else desired_.explain(one.item, answer)
 
     async def _arrived(
         self, one: _Try, write: sending.Write, answer: sending.Sent, owner: interfaces.Resource
@@ -307,7 +308,7 @@ class Writer:
             return interfaces.ObjectResult(one.item.ref, interfaces.Action.UNCHANGED)
         return None
 
-    async def _immutable(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult:
+    async def _immutable(self, one: _Try, answer: errors.LostromosError) -> interfaces.ObjectResult:
         """A field has changed that cannot be: delete the object and create it again, if the template says so."""
         item, entry = one.item, one.entry
         if not item.said.recreate:
@@ -335,8 +336,3 @@ def _contents(item: Mapping[str, Any], manager: str) -> Mapping[str, Any]:
         if entry.get("manager") == manager
     ]
     return {**item, "status": None, "metadata": metadata | {"managedFields": managed}}
-
-
-def _is_immutable(error: errors.ApiError) -> bool:
-    said = [cause.message for cause in error.causes] or [str(error)]
-    return all(map(_IMMUTABLE.search, said))
