@@ -24,7 +24,7 @@ from lostromos_core.kube import (
     readiness,
     requests,
 )
-from lostromos_kubectl import census, deletion, finding, memory, prune, sending, writer
+from lostromos_kubectl import census, deletion, expiring, finding, memory, prune, sending, writer
 from lostromos_kubectl import desired as desired_
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class ApplySets:
         self._budget = prune.Budget(limits, runtime.ring)
         self._census = census.Census()
         self._deleter = deletion.Deleter(self._kube)
+        self._expiring = expiring.Expiring(inventory_)
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
             looking = functools.partial(
@@ -93,12 +94,15 @@ class ApplySets:
             namespaces |= self._inventory.hints(owner).namespaces
         beyond = any(owner.ref.namespace not in {"", key[2]} for key in keys)
         await self._inventory.claim(owner, kinds, namespaces, finalizer=beyond)
-        results.update(await self._apply_waves(objects, owned, owner))
+        active, gone = self._expiring.split(objects, owned)
+        results.update(gone)
+        results.update(await self._apply_waves(active, owned, owner))
+        await self._expiring.remember(owner, objects, owned, results)
         if all(result.action in _DONE for result in results.values()):
             units = {unit.name: bool(unit.waiting) for unit in rendered.units}
             results.update(await self._prune(objects, owned, owner, units))
         if self._wait and all(result.action in _DONE for result in results.values()):
-            results.update(await self._unready(objects, owned))
+            results.update(await self._unready(active, owned))
         return interfaces.Applied(tuple(results.values()))
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
@@ -220,6 +224,7 @@ class ApplySets:
             if owned is None:
                 owned = self._known.begin(owner)
                 owned.asked = asked
+                self._expiring.recall(owner, owned)
             owned.unseen = frozenset(unseen)
             if unseen:
                 asyncio.get_running_loop().call_later(LOOK_AGAIN, self._runtime.ring, owner.key)
@@ -234,6 +239,7 @@ class ApplySets:
             owned.asked = asked
             for entry in owned.entries.values():
                 entry.digest, entry.due, entry.fight = "", True, None
+            self._expiring.forget(owned)
         return owned, known
 
     async def _apply_waves(

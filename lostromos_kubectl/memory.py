@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, final
 
-from lostromos_core.kube import readiness
+from lostromos_core.kube import expiry, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ class Entry:
     something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
     write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
     ours after our last write: whoever has one of them now has taken it from us. ``ready_at`` is the version in which it
-    was seen to be ready last.
+    was seen to be ready last. ``ended``: the digest of a Job that is gone, and how it had ended.
     """
 
     uid: str = ""
@@ -37,6 +37,7 @@ class Entry:
     fight: fights.Fight | None = None
     held_fields: members.Shape | None = None
     ready_at: int = 0
+    ended: tuple[str, expiry.End] = ("", expiry.End.NONE)
 
 
 @final
@@ -47,7 +48,7 @@ class Owned:
     ``asked`` is the last request to apply everything again, ``pruned`` are the uids that the watch may still list.
     ``leaving``: the owner is going, so each object that goes is worth a look. ``watches_status``: so is each change.
     ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
-    there.
+    there. ``ran``: Jobs that were made once, see ``expiring``.
     """
 
     uid: str
@@ -56,6 +57,7 @@ class Owned:
     pruned: set[str] = dataclasses.field(default_factory=set)
     watches_status: bool = False
     unseen: frozenset[tuple[str, str]] = frozenset()
+    ran: set[str] = dataclasses.field(default_factory=set)
     leaving: bool = False
 
     def is_ready(self, key: members.Key) -> bool:
@@ -138,6 +140,7 @@ class Memory:
         if entry is None:
             self._ring(key)
         elif entry.uid == child.uid:
+            entry.ended = child.digest, child.end
             entry.touched, entry.child, entry.digest = True, None, ""
             self._ring(key)
 

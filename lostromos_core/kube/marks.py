@@ -37,13 +37,15 @@ OPERATOR: Final = "lostromos.dev/operator"
 FINALIZER: Final = "lostromos.dev/cleanup"
 UNIT: Final = "lostromos.dev/unit"
 """Annotation of a child: the template file that made it."""
+RAN: Final = "lostromos.dev/ran"
+"""Annotation of a parent: Jobs that were made once, since they remove themselves when they have ended."""
 MANAGER: Final = "lostromos/"
 """Begins the names of our field managers; the controller's name follows."""
 MARKING: Final = "/marks"
 """Ends the name of the field manager that marks resources: what it owns of an object is nothing that we applied."""
 
 OWN_KEYS: Final = frozenset({
-    PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, CONTROLLER, OPERATOR, UNIT,
+    PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, CONTROLLER, OPERATOR, UNIT, RAN,
 })  # fmt: skip
 
 ADOPT: Final = "lostromos.dev/adopt"
