@@ -39,6 +39,8 @@ OPERATOR: Final = "lostromos.dev/operator"
 FINALIZER: Final = "lostromos.dev/cleanup"
 UNIT: Final = "lostromos.dev/unit"
 """Annotation of a child: the template file that made it."""
+RAN: Final = "lostromos.dev/ran"
+"""Annotation of a parent: Jobs that were made once, since they remove themselves when they have ended."""
 MANAGER: Final = "lostromos/"
 """Begins the names of our field managers; the controller's name follows."""
 MARKING: Final = "/marks"
@@ -47,7 +49,7 @@ LEFT: Final = "/left"
 """Ends the name of the field manager of fields that no template sets any more, and that keep their value."""
 
 OWN_KEYS: Final = frozenset({
-    PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, FIELDS, CONTROLLER, OPERATOR, UNIT,
+    PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, FIELDS, CONTROLLER, OPERATOR, UNIT, RAN,
 })  # fmt: skip
 
 ADOPT: Final = "lostromos.dev/adopt"
