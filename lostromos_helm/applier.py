@@ -21,6 +21,7 @@ from lostromos_helm import (
     charts,
     content,
     hiding,
+    leftovers,
     lookafter,
     making,
     naming,
@@ -71,6 +72,7 @@ class HelmApplier:
         self._operations: operations.Operations
         self._inventory: inventory.Inventory
         self._owners: owners.Owners
+        self._leftovers: leftovers.Leftovers
 
     @property
     def longest(self) -> float:
@@ -101,6 +103,7 @@ class HelmApplier:
         self._inventory = config_maps.choose(runtime, namespace=options.inventory_namespace, finalizer="auto")
         self._claims = claims.Claims(kube, runtime.controller, runtime.operator)
         self._owners = owners.Owners(self._releases, self._inventory)
+        self._leftovers = leftovers.Leftovers(kube, self._inventory, options, runtime.namespaces)
         self._maker = making.Maker(
             kube, runtime.controller, options, known=self._releases, run=self._operations, care=self._care,
             remove=self._removal, seal=seal, whose=self._owners, fitting=fitting,
@@ -124,7 +127,7 @@ class HelmApplier:
         known = self._remember(owner, order)
         elsewhere = await self._elsewhere(order, known)
         spaces = {order.place[0], *(one.namespace for one in elsewhere)}
-        await self._inventory.claim(owner, (), spaces, finalizer=True)
+        await self._inventory.claim(owner, known.beyond, spaces, finalizer=True)
         self._busy.add(order.place)
         try:
             found, results = await self._make(order, known)
@@ -138,6 +141,7 @@ class HelmApplier:
         finally:
             self._busy.discard(order.place)
         known.failed = None
+        self._learn(known, results, owner.key)
         applied = interfaces.Applied(tuple(results), status={"release": found.status})
         if not applied.failed and not applied.waiting and not self._kube.dry_run:
             for one in elsewhere:
@@ -146,6 +150,16 @@ class HelmApplier:
                 await self._removal.uninstall(place, None, order.secrets)
                 await self._releases.refresh(place)
         return applied
+
+    def _learn(self, known: making.Known, results: Sequence[interfaces.ObjectResult], key: str) -> None:
+        """Know the kinds of objects that do not go with the namespace; the next reconcile writes them on the owner.
+
+        Not this one: until the owner is read again, a second write of its marks would be refused as a conflict.
+        """
+        beyond = leftovers.kinds_beyond(results, known.place[0])
+        if not beyond <= known.beyond:
+            known.beyond |= beyond
+            self._runtime.ring(key)
 
     async def _make(
         self, order: operations.Order, known: making.Known
@@ -197,6 +211,9 @@ class HelmApplier:
         results: list[interfaces.ObjectResult] = []
         for revision in mine:
             results += await self._remove(revision, owner, known)
+        if not results and owner is not None:
+            places = {self._place(owner.ref), *([known.place] if known else [])}
+            results += await self._leftovers.remove(owner, places, known.content if known else None)
         if not results:
             if owner is not None:
                 await self._inventory.release(owner)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import enum
 import os
 import pathlib
 import re
@@ -46,11 +47,20 @@ class Version:
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
+class Wait(enum.Enum):
+    """How long a command may last."""
+
+    NONE = "it waits for nothing on the cluster"
+    COMING = "an install or an upgrade that may wait: for hooks, definitions, or objects to be ready"
+    LEAVING = "an uninstall that may wait: for hooks, or objects to be gone"
+
+
 @final
 class Helm:
     """Runs Helm. ``processes`` at the same time; ``timeout``: seconds that one operation may take.
 
-    Operations that wait for objects leave one place to the others, if there are two.
+    What may wait leaves one place to what does not, and installs and upgrades that may wait leave another one to
+    uninstalls that may, as far as there are so many.
     """
 
     def __init__(  # noqa: PLR0913 - what a process needs
@@ -70,6 +80,7 @@ class Helm:
         self._run = run
         self._places = asyncio.Semaphore(processes)
         self._patient = asyncio.Semaphore(max(1, processes - 1))
+        self._coming = asyncio.Semaphore(max(1, processes - 2))
         self._binary = ""
         self.version = Version(0, 0, 0)
 
@@ -100,15 +111,21 @@ class Helm:
             raise errors.ConfigError(msg)
 
     async def run(
-        self, *arguments: str, stdin: bytes = b"", offline: bool = False, patient: bool = False
+        self, *arguments: str, stdin: bytes = b"", offline: bool = False, wait: Wait = Wait.NONE, zone: str = ""
     ) -> process.Completed:
         """Run one command to its end; raises ProcessError if it cannot be started, or takes too long.
 
-        ``offline``: it needs no cluster. ``patient``: it waits for objects to be ready.
+        ``offline``: it needs no cluster. ``zone``: the time zone that charts see, if not this machine's.
         """
+        environment = {**self._environment(), **({"TZ": zone} if zone else {})}
         command = [self._binary, *arguments, *([] if offline else self._access())]
-        async with self._patient if patient else contextlib.nullcontext(), self._places:
-            return await self._run(command, stdin=stdin, environment=self._environment(), timeout=self._timeout + GRACE)
+        async with contextlib.AsyncExitStack() as places:
+            if wait is Wait.COMING:
+                await places.enter_async_context(self._coming)
+            if wait is not Wait.NONE:
+                await places.enter_async_context(self._patient)
+            await places.enter_async_context(self._places)
+            return await self._run(command, stdin=stdin, environment=environment, timeout=self._timeout + GRACE)
 
     def limits(self) -> list[str]:
         """The flag for the time that one operation may take."""

@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 50_000_000
 """Bytes of one chart."""
+_VERSION_CONTROL: Final = frozenset({".git", ".hg", ".svn", ".bzr"})
 _DEEPEST: Final = 5
 """Archives in archives."""
 
 
-def of(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield all files below a folder, but hidden folders: version control, and the doubles of a mounted ConfigMap."""
+def of(folder: pathlib.Path, without: pathlib.Path | None = None) -> Iterator[pathlib.Path]:
+    """Yield all files below a folder, hidden ones too, as Helm takes them, but for one folder in it.
+
+    Left out are what version control keeps, and the doubles of a mounted ConfigMap (``..data``).
+    """
+    skipped = without.resolve() if without else None
     for root, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        found = (name for name in folders if name not in _VERSION_CONTROL and not name.startswith(".."))
+        folders[:] = [name for name in found if skipped is None or pathlib.Path(root, name).resolve() != skipped]
         yield from (pathlib.Path(root, name) for name in files)
 
 
@@ -37,11 +43,11 @@ def read(path: pathlib.Path) -> bytes:
     return content
 
 
-def read_all(folder: pathlib.Path) -> dict[str, bytes]:
-    """Read all files of a folder, by their names below it; raises ConfigError."""
+def read_all(folder: pathlib.Path, without: pathlib.Path | None = None) -> dict[str, bytes]:
+    """Read all files of a folder, by their names below it, but for one folder in it; raises ConfigError."""
     found: dict[str, bytes] = {}
     size = 0
-    for file in of(folder):
+    for file in of(folder, without):
         content = found[file.relative_to(folder).as_posix()] = read(file)
         size += len(content)
         if size > LARGEST:

@@ -32,6 +32,8 @@ LOOK: Final = 2.0
 KEPT: Final = 1000
 """Charts that are known without reading them again."""
 _ARCHIVE: Final = "chart.tgz"
+_FOLDER: Final = "chart"
+"""A chart's folder in the cache. The one that was given need not have a name (``.``), and Helm does not look at it."""
 _SCHEMA: Final = "values.schema.json"
 _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
 
@@ -80,6 +82,7 @@ class Charts:
     def __init__(self, helm: binary.Helm, cache: pathlib.Path, access: Access, changed: Callable[[], None]) -> None:
         self._helm = helm
         self._store = store.Store(cache)
+        self._home = cache.parent
         self._access = access
         self._changed = changed
         self._known: collections.OrderedDict[references.Reference, tuple[object, Chart]] = collections.OrderedDict()
@@ -93,7 +96,7 @@ class Charts:
         async with lock:
             if chart := self._at_hand(reference):
                 return chart
-            signature = _signature(reference.path) if reference.path else None
+            signature = self._signature(reference.path) if reference.path else None
             chart = self._take(reference.path) if reference.path else await self._fetch(reference)
             self._known[reference] = signature, chart
             while len(self._known) > KEPT:
@@ -118,7 +121,7 @@ class Charts:
                     self._changed()
 
     def _is_new(self, path: pathlib.Path, signature: object, chart: Chart, reference: references.Reference) -> bool:
-        now = _signature(path)
+        now = self._signature(path)
         if now == signature:
             return False
         try:
@@ -129,10 +132,18 @@ class Charts:
         self._known[reference] = now, read
         return read.digest != chart.digest
 
+    def _signature(self, path: pathlib.Path) -> object:
+        """What changes when a chart does, without reading it. The cache may lie in the chart's own folder (``.``)."""
+        files = chartfiles.of(path, self._home) if path.is_dir() else [path]
+        try:
+            return sorted((str(file), (at := file.stat()).st_mtime_ns, at.st_size, at.st_ino) for file in files)
+        except OSError:
+            return time.monotonic()
+
     def _take(self, path: pathlib.Path) -> Chart:
         """A chart of this machine, copied by its digest: what is kept is what the digest was made of."""
         if path.is_dir():
-            files = chartfiles.read_all(path)
+            files = chartfiles.read_all(path, self._home)
             if "Chart.yaml" not in files:
                 msg = f"chart: the folder {path} holds no Chart.yaml; name a chart's folder, or a .tgz file"
                 raise errors.ConfigError(msg)
@@ -140,7 +151,7 @@ class Charts:
             for name, content in sorted(files.items()):
                 summed.update(f"{len(name)} {name} {len(content)} ".encode() + content)
             digest = summed.hexdigest()
-            kept = {f"{path.name}/{name}": content for name, content in files.items()}
+            kept = {f"{_FOLDER}/{name}": content for name, content in files.items()}
             return _describe(self._store.keep(digest, kept), digest)
         if not path.is_file():
             msg = f"chart: {path} does not exist; create it, or correct the path (relative to the configuration file)"
@@ -226,12 +237,3 @@ def _mapping(text: str, where: str) -> Mapping[str, Any]:
     if data is not None and not isinstance(data, dict):
         raise errors.ConfigError(f"chart: {where}: must be a mapping")
     return data or {}
-
-
-def _signature(path: pathlib.Path) -> object:
-    """What changes when a chart does, without reading it."""
-    files = chartfiles.of(path) if path.is_dir() else [path]
-    try:
-        return sorted((str(file), (found := file.stat()).st_mtime_ns, found.st_size, found.st_ino) for file in files)
-    except OSError:
-        return time.monotonic()

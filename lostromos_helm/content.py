@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
+from lostromos_core.kube import expiry
 from lostromos_core.kube import status as statuses
 from lostromos_helm import hiding, manifest, seals, storage
 
@@ -31,11 +32,15 @@ _OF_CHART: Final = ("chart", "version", "appVersion", "notes")
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checked:
-    """An object when it was compared: who else had written on it, what Helm owned, and what differed and was left."""
+    """An object when it was compared: who else had written on it, what Helm owned, and what differed and was left.
+
+    ``end``: how it had ended before it removed itself.
+    """
 
     writers: str = ""
     held: str = ""
     left: str = ""
+    end: expiry.End = expiry.End.NONE
 
 
 @final
@@ -233,6 +238,7 @@ def _status(
     info = _mapping(release.get("info"))
     about = _mapping(_mapping(release.get("chart")).get("metadata"))
     description = str(info.get("description") or "")
+    installed = number == 1 or info.get("first_deployed") == info.get("last_deployed")
     rolled_back = description.startswith("Rollback to")
     found = {
         "name": place[1],
@@ -242,7 +248,7 @@ def _status(
         "chart": str(about.get("name") or ""),
         "version": str(about.get("version") or ""),
         "appVersion": str(about.get("appVersion") or ""),
-        "action": "rolled back" if rolled_back else "installed" if number == 1 else "upgraded",
+        "action": "rolled back" if rolled_back else "installed" if installed else "upgraded",
         "notes": secrets.hide(str(info.get("notes") or "").strip())[:NOTES],
     }
     return {key: value for key, value in found.items() if value != ""}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from lostromos_core import errors
 from lostromos_core.kube import client as clients
 from lostromos_core.kube import discovery, fields, paths, requests
-from lostromos_helm import live
+from lostromos_helm import live, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,7 +104,7 @@ class Drift:
         """
         ref = item.ref
         try:
-            kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+            kind = await versions.served(self._kube, ref.api_version, ref.kind)
         except discovery.NoSuchKindError:
             return
         adopt = self._adopt and (proven or (kind.namespaced and ref.namespace == place[0]))
@@ -121,6 +121,9 @@ class Drift:
         try:
             found: Mapping[str, Any] = await self._kube.request("GET", path, action=f"read {item.ref}")
         except errors.ApiError as error:
+            if requests.lacks_kind(error):
+                self._kube.discovery.look_again()
+                raise
             if error.status == requests.NOT_FOUND:
                 return None
             raise
@@ -128,8 +131,8 @@ class Drift:
 
     async def _path(self, item: manifest.Item) -> str:
         ref = item.ref
-        kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
-        return paths.item(ref.api_version, kind.plural, ref.namespace if kind.namespaced else "", ref.name)
+        kind = await versions.served(self._kube, ref.api_version, ref.kind)
+        return paths.item(kind.api_version, kind.plural, ref.namespace if kind.namespaced else "", ref.name)
 
     async def _apply(
         self,
@@ -141,7 +144,8 @@ class Drift:
         dry_run: bool,
     ) -> Any:  # noqa: ANN401 - an API answer
         query = {"fieldManager": live.MANAGER, "force": "true"}
-        body = self._body(item, place, there)
+        kind = await versions.served(self._kube, item.ref.api_version, item.ref.kind)
+        body = {**self._body(item, place, there), "apiVersion": kind.api_version}
         if not dry_run:
             # What somebody makes, deletes or makes anew meanwhile is not touched.
             body["metadata"] |= _as_seen(there, ignoring=item.ref.kind in self._ignore)

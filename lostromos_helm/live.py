@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import orjson
 
-from lostromos_core.kube import arrival, media, members, readiness, watch
+from lostromos_core.kube import arrival, expiry, media, members, readiness, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +31,8 @@ MANAGER: Final = "helm"
 """Helm's name as a field manager."""
 _MOMENT: Final = 2.0
 """Seconds for the watch to bring what Helm has just applied."""
+REMEMBERED: Final = 10_000
+"""Jobs that are gone of which is remembered how they ended."""
 _SOON: Final = 0.7
 """Seconds for it to become ready, before anybody is told that it is not."""
 
@@ -40,7 +42,8 @@ _SOON: Final = 0.7
 class Seen:
     """One object. ``why_not``: why it is not ready. ``writers``: who else wrote what, empty if nobody.
 
-    ``held`` is a digest of what Helm owns of it: who only removes a field of Helm's owns nothing himself.
+    ``held`` is a digest of what Helm owns of it: who only removes a field of Helm's owns nothing himself. ``end``: how
+    it has ended, if it is a Job.
     """
 
     uid: str
@@ -49,6 +52,7 @@ class Seen:
     why_not: str
     writers: str
     held: str
+    end: expiry.End = expiry.End.NONE
 
 
 @final
@@ -60,6 +64,7 @@ class Live:
         self._changed = changed
         self._sinks: dict[tuple[str, str, str], _Sink] = {}
         self._seen: dict[members.Key, Seen] = {}
+        self._went: dict[members.Key, expiry.End] = {}
         self._news = asyncio.Event()
 
     async def ensure(self, kind: discovery.Kind, namespace: str) -> None:
@@ -74,6 +79,10 @@ class Live:
     def get(self, key: members.Key) -> Seen | None:
         """An object, if it is there and carries Helm's label."""
         return self._seen.get(key)
+
+    def end(self, key: members.Key) -> expiry.End | None:
+        """Return how a Job that is gone had ended; None if it went before anybody looked."""
+        return self._went.get(key)
 
     async def settle(self, keys: Sequence[members.Key]) -> None:
         """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
@@ -106,6 +115,7 @@ class Live:
         """Keep the newest state of an object, and tell, if all that there was at the start is ``known``."""
         before = self._seen.get(key)
         self._seen[key] = seen
+        self._went.pop(key, None)
         self._news.set()
         if not known:
             return  # who needs it waits for the whole list
@@ -117,6 +127,10 @@ class Live:
     def _drop(self, key: members.Key) -> None:
         seen = self._seen.pop(key, None)
         if seen is not None:
+            if key[:2] == expiry.JOB:
+                self._went[key] = seen.end
+                while len(self._went) > REMEMBERED:
+                    del self._went[next(iter(self._went))]
             self._changed(seen.place)
 
 
@@ -137,6 +151,7 @@ class _Sink:
         if RELEASE not in annotations:
             self._live._drop(key)  # noqa: SLF001 - its other half
             return
+        group = self._kind.api_version.rpartition("/")[0]
         item = {**item, "apiVersion": self._kind.api_version, "kind": self._kind.name}
         seen = Seen(
             uid=metadata.get("uid", ""),
@@ -145,6 +160,7 @@ class _Sink:
             why_not=readiness.why_not(item),
             writers=_writers(item),
             held=held_of(item),
+            end=expiry.by_status(item) if (group, self._kind.name) == expiry.JOB else expiry.End.NONE,
         )
         self._live._put(key, seen, known=self.arrival.complete)  # noqa: SLF001 - as above
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import discovery, fights
-from lostromos_helm import content, drift, live, removal, storage
+from lostromos_core.kube import discovery, expiry, fights
+from lostromos_helm import content, drift, live, removal, storage, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,7 +156,7 @@ class Care:
     async def _watched(self, ref: interfaces.ObjectRef) -> tuple[interfaces.ObjectRef, bool]:
         """An object with the namespace that it really is in, and whether we see it."""
         try:
-            kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+            kind = await versions.served(self._kube, ref.api_version, ref.kind)
         except discovery.NoSuchKindError:
             return ref, False
         if not kind.namespaced:
@@ -169,6 +169,8 @@ class Care:
     async def _fares(self, case: _Case, action: interfaces.Action) -> interfaces.ObjectResult:
         seen, checked = self._live.get(case.ref.key), case.found.checked
         before = checked.setdefault(case.key, content.Checked(held=seen.held if seen else ""))
+        if seen is None and case.key[:2] == expiry.JOB and (end := await self._ended(case, before)):
+            return case.result(action) if end is expiry.End.COMPLETE else case.result(Action.WAITING, end.value)
         if self._mode != "off" and (seen is None or _is_touched(seen, before)):
             result, held = await self._compare(case)
             left = result.message if result and result.action is Action.DRIFTED else ""
@@ -188,12 +190,38 @@ class Care:
             return case.result(Action.WAITING, errors.shorten(seen.why_not, 300))
         return case.result(action)
 
+    async def _ended(self, case: _Case, before: content.Checked) -> expiry.End:
+        """How a Job had ended before it removed itself, so that it is not run again for the same revision.
+
+        Helm has made it. So if it went while nobody looked, it went because it had ended.
+        """
+        if before.end:
+            return before.end
+        seen = self._live.end(case.ref.key)
+        if seen is expiry.End.NONE:
+            return expiry.End.NONE
+        try:
+            await self._load(case)
+            if case.item is None or not expiry.goes_by_itself(case.item.data):
+                return expiry.End.NONE
+            if not (await self._drift.find(case.item, case.place)).missing:
+                return expiry.End.NONE  # the watch has not brought it yet
+        except errors.LostromosError:
+            return expiry.End.NONE  # the comparison says why
+        end = seen or expiry.End.COMPLETE
+        case.found.checked[case.key] = content.Checked(end=end)
+        return end
+
+    async def _load(self, case: _Case) -> None:
+        """Know what Helm made of the release's objects; raises ApiError, RefusedError, RenderError."""
+        if case.found.items is None:
+            read = await content.read(self._kube, case.revision, seal=self._seals)
+            case.found.items, case.found.proven = read.items, read.proven
+
     async def _compare(self, case: _Case) -> tuple[interfaces.ObjectResult | None, str]:
         """What an object that somebody touched differs in, what is done about it, and what Helm holds of it then."""
         try:
-            if case.found.items is None:
-                read = await content.read(self._kube, case.revision, seal=self._seals)
-                case.found.items, case.found.proven = read.items, read.proven
+            await self._load(case)
             item = case.item
             if item is None:
                 return None, ""

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors
-from lostromos_helm import content, failures, hiding, holders, plan, storage
+from lostromos_core.kube import requests
+from lostromos_helm import content, failures, hiding, holders, plan, removal, storage, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core import interfaces
     from lostromos_core.kube import client
-    from lostromos_helm import attempts, lookafter, operations, owners, releases, removal, seals, settings
+    from lostromos_helm import attempts, lookafter, operations, owners, releases, seals, settings
 
 _log = structlog.get_logger("lostromos.helm")
 
@@ -29,7 +30,7 @@ class Known:
 
     ``asked`` is the last request to apply everything again. ``told`` are the places where its status said that its
     release is. ``pending``: a revision that somebody is at work on, and since when (monotonic) we have seen that.
-    ``secrets`` were hidden last.
+    ``secrets`` were hidden last. ``beyond`` are kinds of objects that the namespace does not take along.
     """
 
     owner: interfaces.ObjectRef
@@ -41,6 +42,7 @@ class Known:
     told: frozenset[releases.Place] = frozenset()
     pending: tuple[int, float] | None = None
     secrets: hiding.Hidden = hiding.NOTHING
+    beyond: frozenset[tuple[str, str]] = frozenset()
 
 
 @final
@@ -159,14 +161,34 @@ class Maker:
             if step is plan.Step.RECOVER:
                 await storage.mark_failed(self._kube, newest, "broken off; ended by Lostrómos")
                 _log.info("a release was left pending, it is recovered", release=order.name, revision=newest.number)
+                step = plan.goes_on(history)
             if step is plan.Step.REPLACE:
                 await self._removal.uninstall(order.place, None, order.secrets)
                 return await self._operations.install(order)
-            return await self._operations.upgrade(order, newest.number + 1, proven=not before.doubtful)
+            if step is plan.Step.INSTALL_AGAIN:
+                if not self._kube.dry_run:  # Helm limits the history at upgrades only
+                    await removal.forget(self._kube, history[: 1 - self._options.history or None])
+                return await self._operations.install(order, newest.number + 1)
+            return await self._upgrade(order, history, proven=not before.doubtful)
         except errors.LostromosError:
             with contextlib.suppress(errors.LostromosError):  # what Helm says counts
                 await self._releases.refresh(order.place)
             raise
+
+    async def _upgrade(
+        self, order: operations.Order, history: Sequence[storage.Revision], *, proven: bool
+    ) -> Mapping[str, Any]:
+        """Upgrade, once more if the revision before names versions that the cluster does not serve any more."""
+        number = history[-1].number + 1
+        try:
+            return await self._operations.upgrade(order, number, proven=proven)
+        except errors.ApiError as error:
+            if error.status != requests.NOT_FOUND or self._kube.dry_run:
+                raise
+            history = await self._releases.refresh(order.place)
+            if history[-1].number >= number or not await versions.renew(self._kube, self._seals, history):
+                raise
+        return await self._operations.upgrade(order, number, proven=proven)
 
     async def _content(self, order: operations.Order, known: Known, revision: storage.Revision) -> content.Content:
         """What a release that is as it shall be consists of: remembered, told by the status, or read."""

@@ -12,7 +12,7 @@ import orjson
 
 from lostromos_core import errors
 from lostromos_core.kube import encoding
-from lostromos_helm import binary, failures, hiding, holders, misfits, storage, values
+from lostromos_helm import binary, failures, hiding, holders, misfits, storage, traits, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -66,11 +66,14 @@ class Operations:
         self._validated: collections.OrderedDict[_Shape, None] = collections.OrderedDict()
         self._validating: dict[_Shape, asyncio.Event] = {}
 
-    async def install(self, order: Order) -> Mapping[str, Any]:
-        """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure."""
+    async def install(self, order: Order, revision: int = 1) -> Mapping[str, Any]:
+        """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure.
+
+        A later ``revision`` replaces installs that failed: their objects are taken up, and install hooks run again.
+        """
         switches = [*(["create-namespace"] if self._options.create_namespace else []), *self._rollback(proven=True)]
-        switches += self._way_of_writing(order)
-        return await self._run("install", order, 1, switches)
+        switches += [*self._way_of_writing(order), *(["replace"] if revision > 1 else [])]
+        return await self._run("install", order, revision, switches)
 
     async def upgrade(self, order: Order, revision: int, *, proven: bool = True) -> Mapping[str, Any]:
         """Make ``revision`` of a release; as ``install``.
@@ -83,14 +86,20 @@ class Operations:
         switches = ["reset-values", *writing, *self._rollback(proven=proven)]
         return await self._run("upgrade", order, revision, switches, **{"history-max": str(self._options.history)})
 
-    async def uninstall(self, place: releases.Place, secrets: hiding.Hidden = hiding.NOTHING) -> None:
-        """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure."""
+    async def uninstall(
+        self, place: releases.Place, secrets: hiding.Hidden = hiding.NOTHING, *, hooks: bool = True
+    ) -> None:
+        """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure.
+
+        ``hooks``: it may have hooks that run then.
+        """
         namespace, name = place
         chosen = {"no-hooks": not self._options.hooks, "wait": self._options.wait, "dry-run": self._dry_run}
         switches = [name for name, wanted in chosen.items() if wanted]
+        waits = self._options.wait or (hooks and self._options.hooks)
         done = await self._helm.run(
             "uninstall", name, f"--namespace={namespace}", "--ignore-not-found", *self._helm.limits(),
-            *binary.flags({}, switches),
+            *binary.flags({}, switches), wait=binary.Wait.LEAVING if waits else binary.Wait.NONE,
         )  # fmt: skip
         if done.status:
             raise failures.explain(done, f"uninstall the release {namespace}/{name}", secrets)
@@ -112,7 +121,7 @@ class Operations:
         async with self._known(shape) as known:
             flags = binary.flags(named, [*switches, *self._switches(known=known, forces=forces)])
             command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
-            done = await self._helm.run(*command, stdin=order.input, patient=self._options.waits)
+            done = await self._helm.run(*command, stdin=order.input, wait=self._wait(order))
             if done.status:
                 raise self._failure(done, f"{verb} the {order.name}", order)
             self._validated[shape] = None
@@ -123,6 +132,12 @@ class Operations:
         except orjson.JSONDecodeError as error:
             raise errors.ProcessError(f"{verb} the {order.name}: helm's answer cannot be read") from error
         return found
+
+    def _wait(self, order: Order) -> binary.Wait:
+        """Whether an install or upgrade may wait: as the options say, or for what the chart has."""
+        chart = traits.of(order.chart.path)
+        waits = self._options.waits or chart.definitions or (chart.hooks and self._options.hooks)
+        return binary.Wait.COMING if waits else binary.Wait.NONE
 
     def _failure(self, done: process.Completed, action: str, order: Order) -> errors.LostromosError:
         error = failures.explain(done, action, order.secrets, order.rendered, order.chart.name, order.chart.keys)

@@ -17,8 +17,9 @@ class Step(enum.Enum):
 
     NOTHING = "it is as it shall be"
     INSTALL = "install"
+    INSTALL_AGAIN = "install again: no revision ever served, so install hooks have to run"
     UPGRADE = "upgrade"
-    RECOVER = "end what was broken off, and upgrade"
+    RECOVER = "end what was broken off, and go on from there"
     REPLACE = "finish the uninstall that was broken off, and install"
     WAIT = "somebody else is at work"
     REFUSE = "it is somebody else's"
@@ -34,7 +35,13 @@ class Decision:
     after: float | None = None
 
 
+_SERVED: Final = frozenset({storage.DEPLOYED, storage.SUPERSEDED})
 _ENDED: Final = frozenset({storage.UNINSTALLING, storage.UNINSTALLED})
+
+
+def goes_on(history: Sequence[storage.Revision]) -> Step:
+    """Return how to go on after a revision that failed; ``helm upgrade`` would skip what only an install does."""
+    return Step.UPGRADE if any(one.status in _SERVED for one in history) else Step.INSTALL_AGAIN
 
 
 def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it can be
@@ -76,4 +83,4 @@ def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it 
     same = newest.ours and newest.owner == owner and newest.digest == digest
     if newest.status == storage.DEPLOYED and same and not again:
         return Decision(Step.NOTHING)
-    return Decision(Step.UPGRADE)
+    return Decision(goes_on(history) if newest.status == storage.FAILED else Step.UPGRADE)

@@ -141,7 +141,9 @@ class HelmTemplateOptions(AccessOptions):
     prefix: str | None = pydantic.Field(
         default=None, description="Begins the names of releases; by default the controller's name. May be empty."
     )
-    hooks: bool = pydantic.Field(default=False, description="Whether hooks become objects like all others.")
+    hooks: bool = pydantic.Field(
+        default=False, description="Whether hooks of installs and upgrades become objects like all others."
+    )
 
     def build(self) -> template.HelmTemplateRenderer:
         """The renderer; raises ConfigError."""

@@ -14,7 +14,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery, paths, requests
-from lostromos_helm import content, hiding, live, manifest, seals, storage
+from lostromos_helm import content, hiding, live, manifest, seals, storage, versions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -115,11 +115,14 @@ class Removal:
         # What its author wrote is not known here, so no value is repeated if it is not known what is secret.
         hidden = hidden if hidden.hides else hiding.Hidden(interfaces.texts(held.release.get("config")))
         try:
-            await self._operations.uninstall(place, hidden)
+            await self._operations.uninstall(place, hidden, hooks=_has_delete_hooks(held))
         except errors.LostromosError as error:
             if not await self._lacks_a_kind(items):
                 raise RemovalError(error, await self._blame(items, hidden), hidden) from error
-            await self._by_hand(place, items, history)
+            if await versions.renew(self._kube, self._seals, history):
+                await self.uninstall(place, None, hidden)  # once more: none is renewed twice
+            else:
+                await self._by_hand(place, items, history)
 
     async def _history(self, place: releases.Place) -> tuple[list[storage.Revision], bool]:
         """The revisions of a release, oldest first, and whether Helm would read what it has not written."""
@@ -154,8 +157,7 @@ class Removal:
 
     def _warn(self, place: releases.Place, held: storage.Stored | None) -> None:
         """Say that delete hooks are not run."""
-        hooks = seals.hooks_of(held.release) if held else ()
-        if self._options.hooks and any("delete" in str(event) for hook in hooks for event in hook.get("events") or ()):
+        if self._options.hooks and held is not None and _has_delete_hooks(held):
             _log.warning(
                 "the delete hooks of a release are not run: it is not proven that they are the chart's (an operation "
                 "failed, an earlier version of the operator made the release, or somebody changed its Secret)",
@@ -164,11 +166,9 @@ class Removal:
 
     async def _lacks_a_kind(self, items: Collection[manifest.Item]) -> bool:
         """Whether the cluster does not serve a kind of a release any more, so that Helm cannot remove it."""
-        kinds = {(item.ref.api_version, item.ref.kind) for item in items}
-        for kind in kinds:
-            self._kube.discovery.forget(*kind)
+        await self._kube.discovery.everything(seconds=0)
         try:
-            for kind in kinds:
+            for kind in {(item.ref.api_version, item.ref.kind) for item in items}:
                 await self._kube.discovery.kind(*kind)
         except discovery.NoSuchKindError:
             return True
@@ -180,19 +180,14 @@ class Removal:
         """Delete the objects that name the release, the last first, and then the Secrets; raises ApiError."""
         if self._kube.dry_run:
             return
+        await self._kube.discovery.everything(seconds=0)  # a version that is gone would look like objects that are
         for item in reversed(items[:_MOST]):
             await delete(self._kube, item, place)
         for item in items[:_MOST] if self._options.wait else ():
             if await find(self._kube, item, place) is not None:
                 msg = f"remove the release {place[0]}/{place[1]}: {item.ref} is still there"
                 raise errors.ApiError(msg, status=0, retryable=True)
-        for revision in history:
-            path = paths.item("v1", "secrets", revision.namespace, revision.secret)
-            try:
-                await self._kube.request_bytes("DELETE", path, action=f"remove the release {place[0]}/{place[1]}")
-            except errors.ApiError as error:
-                if error.status != requests.NOT_FOUND:
-                    raise
+        await forget(self._kube, history)
 
     async def _blame(self, items: Sequence[manifest.Item], hidden: hiding.Hidden) -> list[interfaces.ObjectResult]:
         """The objects that the API server does not delete, and why, found by dry runs: Helm does not tell."""
@@ -218,6 +213,22 @@ class Removal:
                 raise
 
 
+async def forget(kube: client.Kube, history: Sequence[storage.Revision]) -> None:
+    """Delete the Secrets of revisions; raises ApiError."""
+    for revision in history:
+        path = paths.item("v1", "secrets", revision.namespace, revision.secret)
+        try:
+            await kube.request_bytes("DELETE", path, action=f"remove the release {revision.namespace}/{revision.name}")
+        except errors.ApiError as error:
+            if error.status != requests.NOT_FOUND:
+                raise
+
+
+def _has_delete_hooks(held: storage.Stored) -> bool:
+    """Whether Helm runs hooks before or after it deletes a release."""
+    return any("delete" in str(event) for hook in seals.hooks_of(held.release) for event in hook.get("events") or ())
+
+
 async def delete(kube: client.Kube, item: manifest.Item, place: releases.Place) -> None:
     """Delete an object, if it is a release's and need not be kept; raises ApiError."""
     there = await find(kube, item, place)
@@ -238,11 +249,11 @@ async def find(kube: client.Kube, item: manifest.Item, place: releases.Place) ->
 async def _path(kube: client.Kube, item: manifest.Item) -> str:
     """Where an object is at the API server; empty if its kind is not served."""
     try:
-        kind = await kube.discovery.kind(item.ref.api_version, item.ref.kind)
+        kind = await versions.served(kube, item.ref.api_version, item.ref.kind)
     except discovery.NoSuchKindError:
         return ""
     namespace = item.ref.namespace if kind.namespaced else ""
-    return paths.item(item.ref.api_version, kind.plural, namespace, item.ref.name)
+    return paths.item(kind.api_version, kind.plural, namespace, item.ref.name)
 
 
 async def _items(stored: Sequence[storage.Stored | None], place: releases.Place) -> list[manifest.Item]:

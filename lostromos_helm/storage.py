@@ -54,6 +54,7 @@ MOST: Final = 1_000_000
 """Lists and mappings in it."""
 
 DEPLOYED: Final = "deployed"
+SUPERSEDED: Final = "superseded"
 FAILED: Final = "failed"
 UNINSTALLING: Final = "uninstalling"
 UNINSTALLED: Final = "uninstalled"

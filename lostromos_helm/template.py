@@ -7,25 +7,40 @@ So what comes out is held against what the chart makes of its own defaults: see 
 from __future__ import annotations
 
 import asyncio
-import collections
 import dataclasses
 import inspect
 import pathlib
 from typing import TYPE_CHECKING, Any, Final, final
 
+import structlog
+
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery
-from lostromos_helm import binary as binary_
-from lostromos_helm import charts, confinement, failures, hiding, manifest, naming, orders, references, settings
-from lostromos_helm import values as values_
+from lostromos_helm import (
+    charts,
+    confinement,
+    definitions,
+    hiding,
+    keeping,
+    naming,
+    orders,
+    references,
+    rendering,
+    served,
+    settings,
+    traits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-KEPT: Final = 8 * 1024 * 1024
-"""Bytes of renderings that are kept in memory, so that a resource that did not change costs no process."""
+    from lostromos_helm import manifest
+
 DEFAULT: Final = "default"
 """The namespace that a chart is told for a resource that is in none."""
+SHOWN: Final = 5
+"""Places of a chart that are named."""
+_log = structlog.get_logger("lostromos.helm")
 
 
 @final
@@ -34,7 +49,8 @@ class HelmTemplateRenderer:
 
     ``chart`` is as for the applier ``helm``, ``values`` is a renderer that makes the values. ``kinds`` may be made
     beside those that the chart makes of its defaults: ``Deployment.apps``, or ``ConfigMap``. ``hooks``: whether hooks
-    become objects like all others; they are left out otherwise. The others: see ``settings.Settings``.
+    of installs and upgrades become objects like all others; they are left out otherwise. The others: see
+    ``settings.Settings``.
     """
 
     produces = interfaces.Manifests
@@ -62,30 +78,31 @@ class HelmTemplateRenderer:
         self._values = values
         self._kinds = frozenset((group, kind) for kind, _, group in (name.partition(".") for name in kinds))
         self._limits: dict[str, confinement.Limits] = {}
-        self._rendered = _Renderings(KEPT)
-        self._version: list[str] = []
+        self._warned: set[str] = set()
         self._keys: set[str] = set()
         self._lock = asyncio.Lock()
         self._runtime: interfaces.Runtime
-        self._helm: binary_.Helm
         self._charts: charts.Charts
+        self._templates: rendering.Templates
+        self._served: served.Served | None = None
+        self._definitions: definitions.Definitions | None = None
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Find Helm and read the chart; raises ConfigError."""
         if isinstance(self._values, interfaces.Startable):
             await self._values.start(runtime)
         self._runtime = runtime
-        self._helm, self._charts = await orders.open_charts(
-            runtime.kube, self._options, self._chart, changed=self._ring_all
-        )
+        helm, self._charts = await orders.open_charts(runtime.kube, self._options, self._chart, changed=self._ring_all)
+        self._templates = rendering.Templates(helm, hooks=self._options.hooks)
         if runtime.kube is not None:
             await runtime.kube.connect()
-            about = await runtime.kube.request("GET", "/version", action="read the cluster's version")
-            self._version = [f"--kube-version={about['gitVersion']}"]
+            self._served = served.Served(runtime.kube)
+            self._definitions = definitions.Definitions(runtime.kube)
+            await self._served.flags(traits.Traits())  # asks for the cluster's version: does it answer?
             runtime.kube.background(self._charts.look, name="look for changed charts")
 
     async def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
-        """The chart's objects for this resource; raises RenderError, RefusedError with the chart's file."""
+        """The chart's objects for this resource; raises RenderError, RefusedError with the chart's file, ApiError."""
         self._keys.add(resource.key)
         made: Any = interfaces.render(self._values, resource, context)
         rendered: interfaces.Values = await made if inspect.isawaitable(made) else made
@@ -97,16 +114,18 @@ class HelmTemplateRenderer:
         namespace = resource.ref.namespace or DEFAULT
         name = naming.release_name(prefix, resource, namespace)
         secrets = hiding.Hidden(rendered.hidden, resource.data)
-        items = await self._template(chart, name, namespace, rendered, secrets)
-        limits = await self._limit(chart)
-        confinement.refuse(items, limits)
-        cluster_scoped = await self._cluster_scoped(items)
-        if any(confinement.is_far(item, namespace, cluster_scoped) for item in items):
-            defaults = await self._defaults(chart, name, namespace)
-            confinement.refuse_far(items, defaults, limits, namespace, cluster_scoped)
+        task = rendering.Task(chart, name, namespace, rendered, secrets, await self._flags(chart))
+        task, result = await self._make(task)
+        limits = await self._limit(task)
+        confinement.refuse(result.items, limits)
+        cluster_scoped = await self._cluster_scoped(result.items)
+        if any(confinement.is_far(item, namespace, cluster_scoped) for item in result.items):
+            confinement.refuse_far(result.items, await self._defaults(task), limits, namespace, cluster_scoped)
+        items = await self._keep(task, result, resource)
         units: dict[str, list[interfaces.Manifest]] = {}
         for item in items:
-            units.setdefault(item.file, []).append(interfaces.Manifest(item.data, _File(item.file)))
+            data = rendering.as_applied(item, cluster_scoped)
+            units.setdefault(item.file, []).append(interfaces.Manifest(data, _File(item.file)))
         found = tuple(interfaces.Unit(file, tuple(manifests)) for file, manifests in units.items())
         return interfaces.Manifests(found, rendered.reads, rendered.status)
 
@@ -116,41 +135,69 @@ class HelmTemplateRenderer:
         for key in keys:
             self._runtime.ring(key)
 
-    async def _template(
-        self, chart: charts.Chart, name: str, namespace: str, rendered: interfaces.Values, secrets: hiding.Hidden
-    ) -> Sequence[manifest.Item]:
-        """What ``helm template`` makes, from memory if it was asked that before."""
-        encoded = values_.encode(rendered.values)
-        key = values_.digest(chart.digest.encode(), name.encode(), namespace.encode(), encoded)
-        known = self._rendered.get(key)
-        if known is not None:
-            return known
-        command = ["template", name, str(chart.path), f"--namespace={namespace}", "--values=-"]
-        command += ["--skip-tests", *([] if self._options.hooks else ["--no-hooks"]), *self._version]
-        done = await self._helm.run(*command, stdin=encoded, offline=True)
-        if done.status:
-            raise failures.explain(done, f"render the chart {chart.name}", secrets, rendered, chart.name, chart.keys)
-        try:
-            items = manifest.parse(done.output.decode(errors="replace"), namespace)
-        except errors.RenderError as error:
-            raise errors.RenderError(secrets.hide(error.message), place=error.place) from None
-        self._rendered.put(key, items, len(done.output))
-        return items
+    async def _flags(self, chart: charts.Chart) -> tuple[str, ...]:
+        """What the chart is told of the cluster; nothing without one."""
+        return tuple(await self._served.flags(traits.of(chart.path))) if self._served else ()
 
-    async def _defaults(self, chart: charts.Chart, name: str, namespace: str) -> Sequence[manifest.Item]:
-        """What the chart makes of its own defaults; nothing, if it needs values."""
+    async def _make(self, task: rendering.Task) -> tuple[rendering.Task, rendering.Rendering]:
+        """Render the chart when its definitions are there; with what the cluster serves then."""
+        made = await self._templates.make(task)
+        if self._definitions and await self._definitions.provide(made.definitions):
+            again = dataclasses.replace(task, flags=await self._flags(task.chart))
+            if again.flags != task.flags:  # the chart may make more, now that the cluster has its kinds
+                return await self._make(again)
+        return task, made
+
+    async def _keep(
+        self, task: rendering.Task, made: rendering.Rendering, resource: interfaces.Resource
+    ) -> Sequence[manifest.Item]:
+        """The chart's objects, with values that are kept if it makes others each time."""
+        chart = traits.of(task.chart.path)
+        if made.kept is not None or self._runtime.kube is None or not chart.changes(task.encoded):
+            return made.items if made.kept is None else made.kept
+        other = (await self._templates.make_again(task)).items
+        self._warn(task.chart, chart, keeping.compare(made.items, other))
+        keeper = keeping.Keeper(self._runtime.kube)
+        kept = await keeper.keep(resource.ref, made.items, other, made_of=task.made_of, looks=chart.looks)
+        self._templates.replace(task.key, dataclasses.replace(made, kept=kept))
+        return kept
+
+    def _warn(self, chart: charts.Chart, about: traits.Traits, found: keeping.Changing) -> None:
+        """Say once of a chart that it makes something else each time."""
+        if chart.digest in self._warned or not (found.leaves or found.nameless):
+            return
+        self._warned.add(chart.digest)
+        places = ", ".join(about.changing[:SHOWN]) + (" and more" if len(about.changing) > SHOWN else "")
+        if found.nameless:
+            _log.warning(
+                "the chart gives an object another name each time, so each start of the operator makes it anew, and "
+                "deletes the one before; set the value that its name is made of",
+                chart=chart.name, object=str(found.nameless[0].ref), file=found.nameless[0].file, places=places,
+            )  # fmt: skip
+        elif not about.looks:
+            _log.warning(
+                "the chart makes other values each time: those on the cluster are kept until the resource or the chart "
+                "changes, and are made anew then, as Helm does it at each upgrade; set them as values to choose them",
+                chart=chart.name, places=places,
+            )  # fmt: skip
+
+    async def _defaults(self, task: rendering.Task) -> Sequence[manifest.Item]:
+        """What the chart makes of its own defaults for this release; nothing, if it needs values."""
+        bare = dataclasses.replace(task, rendered=interfaces.Values({}), secrets=hiding.NOTHING)
         try:
-            return await self._template(chart, name, namespace, interfaces.Values({}), hiding.NOTHING)
+            return (await self._templates.make(bare)).items
         except errors.RenderError:
             return ()
 
-    async def _limit(self, chart: charts.Chart) -> confinement.Limits:
+    async def _limit(self, task: rendering.Task) -> confinement.Limits:
         """What the chart makes of its own defaults, and what the configuration adds."""
+        chart = task.chart
+        bare = rendering.Task(chart, "defaults", DEFAULT, interfaces.Values({}), hiding.NOTHING, task.flags)
         async with self._lock:
-            if chart.digest not in self._limits:
+            if bare.key not in self._limits:
                 items: Sequence[manifest.Item] = ()
                 try:
-                    items = await self._template(chart, "defaults", DEFAULT, interfaces.Values({}), hiding.NOTHING)
+                    items = (await self._templates.make(bare)).items
                 except errors.LostromosError as error:
                     if not self._kinds:
                         msg = (
@@ -158,8 +205,8 @@ class HelmTemplateRenderer:
                             f"kinds it may make; list them in the renderer's `kinds` ({error})"
                         )
                         raise errors.RefusedError(msg) from error
-                self._limits[chart.digest] = confinement.limits_of(items, self._kinds)
-            return self._limits[chart.digest]
+                self._limits[bare.key] = confinement.limits_of(items, self._kinds)
+            return self._limits[bare.key]
 
     async def _cluster_scoped(self, items: Sequence[manifest.Item]) -> frozenset[confinement.GroupKind]:
         """The kinds that are in no namespace, as far as the cluster has them; none without a cluster."""
@@ -174,33 +221,6 @@ class HelmTemplateRenderer:
             if not served.namespaced:
                 found.add((api_version.rpartition("/")[0], kind))
         return frozenset(found)
-
-
-@final
-class _Renderings:
-    """What was rendered, as much as the bytes of its text allow; what was not used for longest goes first."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = 0
-        self._kept: collections.OrderedDict[str, tuple[Sequence[manifest.Item], int]] = collections.OrderedDict()
-
-    def get(self, key: str) -> Sequence[manifest.Item] | None:
-        """Return a rendering; None if it is not kept."""
-        found = self._kept.get(key)
-        if found is None:
-            return None
-        self._kept.move_to_end(key)
-        return found[0]
-
-    def put(self, key: str, items: Sequence[manifest.Item], size: int) -> None:
-        """Keep a rendering whose text has so many bytes."""
-        _, before = self._kept.pop(key, ((), 0))
-        self._kept[key] = items, size
-        self._size += size - before
-        while self._size > self._most:
-            _, (_, gone) = self._kept.popitem(last=False)
-            self._size -= gone
 
 
 @final

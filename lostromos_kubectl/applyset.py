@@ -22,7 +22,7 @@ from lostromos_core.kube import (
     marks,
     members,
 )
-from lostromos_kubectl import census, deletion, finding, memory, needs, prune, pruning, sending, writer
+from lostromos_kubectl import census, deletion, expiring, finding, memory, needs, prune, pruning, sending, writer
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import unready as unready_
 
@@ -67,6 +67,7 @@ class ApplySets:
         self._deleter = deletion.Deleter(self._kube)
         self._pruner = pruning.Pruner(runtime, self._deleter, self._budget, self._census)
         self._readiness = unready_.Readiness(self._kube)
+        self._expiring = expiring.Expiring(inventory_)
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
             looking = functools.partial(
@@ -89,12 +90,15 @@ class ApplySets:
             namespaces |= self._inventory.hints(owner).namespaces
         beyond = any(owner.ref.namespace not in {"", key[2]} for key in keys)
         await self._inventory.claim(owner, kinds, namespaces, finalizer=beyond)
-        results.update(await self._apply_waves(objects, owned, owner))
+        active, gone = self._expiring.split(objects, owned)
+        results.update(gone)
+        results.update(await self._apply_waves(active, owned, owner))
+        await self._expiring.remember(owner, objects, owned, results)
         if all(result.action in _DONE for result in results.values()):
             units = {unit.name: bool(unit.waiting) for unit in rendered.units}
             results.update(await self._pruner.delete_unwanted(owner, owned, {item.key for item in objects}, units))
         if self._wait and all(result.action in _DONE for result in results.values()):
-            results.update(await self._readiness.unready(objects, owned))
+            results.update(await self._readiness.unready(active, owned))
         return interfaces.Applied(tuple(results.values()))
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
@@ -180,7 +184,9 @@ class ApplySets:
             ref = manifest.ref
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
-                item = desired_.prepare(manifest, name, owner, kind, can_own=self._inventory.of_kubernetes)
+                keys = await self._kube.list_keys.of(kind, manifest.data)
+                can_own = self._inventory.of_kubernetes
+                item = desired_.prepare(manifest, name, owner, kind, can_own=can_own, keys=keys)
             except errors.RenderError:
                 raise
             except errors.LostromosError as error:
@@ -216,6 +222,7 @@ class ApplySets:
             if owned is None:
                 owned = self._known.begin(owner)
                 owned.asked = asked
+                self._expiring.recall(owner, owned)
             owned.unseen = frozenset(unseen)
             if unseen:
                 asyncio.get_running_loop().call_later(LOOK_AGAIN, self._runtime.ring, owner.key)
@@ -230,6 +237,7 @@ class ApplySets:
             owned.asked = asked
             for entry in owned.entries.values():
                 entry.digest, entry.due, entry.fight = "", True, None
+            self._expiring.forget(owned)
         return owned, known
 
     async def _apply_waves(

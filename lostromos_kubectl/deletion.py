@@ -101,7 +101,7 @@ class Deleter:
         await self._wherever(child, self._let_go)
 
     async def _let_go(self, child: members.Child) -> None:
-        own = {marks.OWNER: None, marks.HASH: None, marks.UNIT: None}
+        own = dict.fromkeys((marks.OWNER, marks.HASH, marks.FIELDS, marks.UNIT))
         metadata = {"uid": child.uid, "labels": {marks.PART_OF: None}, "annotations": own}
         try:
             await self._kube.request_bytes(

@@ -193,7 +193,7 @@ class _Sender:
             shape is not None
             and (metadata.get("annotations") or {}).get(marks.HASH) == write.digest
             and write.uid in {"", metadata["uid"]}
-            and fields.owns_all(shape.fields, write.body)
+            and fields.owns_all(shape.fields, write.body, item.list_keys)
         )
         return sending.Sent(metadata) if arrived else None
 

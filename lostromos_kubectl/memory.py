@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, final
 
-from lostromos_core.kube import readiness
+from lostromos_core.kube import expiry, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,10 @@ class Entry:
     ``digest`` is what we made of it, empty if that has to be found out. ``touched``: somebody changed or removed
     something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
     write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
-    ours after our last write: whoever has one of them now has taken it from us. ``ready_at`` is the version in which it
-    was seen to be ready last.
+    ours after our last write: whoever has one of them now has taken it from us. ``others`` are the items of lists that
+    other managers had then (None: not known), ``contested`` are fields that were taken back from somebody.
+    ``ready_at`` is the version in which it was seen to be ready last. ``ended``: the digest of a Job that is gone, and
+    how it had ended.
     """
 
     uid: str = ""
@@ -36,7 +38,10 @@ class Entry:
     held: tuple[tuple[members.Child | None, members.Child | None], ...] = ()
     fight: fights.Fight | None = None
     held_fields: members.Shape | None = None
+    others: frozenset[tuple[str, ...]] | None = None
+    contested: frozenset[tuple[str, ...]] = frozenset()
     ready_at: int = 0
+    ended: tuple[str, expiry.End] = ("", expiry.End.NONE)
 
 
 @final
@@ -48,6 +53,7 @@ class Owned:
     ``leaving``: the owner is going, so each object that goes is worth a look. ``watches_status``: so is each change.
     ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
     there. ``granted`` are the uids that may be pruned, ``going`` those that were deleted and that something holds.
+    ``ran``: Jobs that were made once, see ``expiring``.
     """
 
     uid: str
@@ -56,6 +62,7 @@ class Owned:
     pruned: set[str] = dataclasses.field(default_factory=set)
     watches_status: bool = False
     unseen: frozenset[tuple[str, str]] = frozenset()
+    ran: set[str] = dataclasses.field(default_factory=set)
     leaving: bool = False
     granted: set[str] = dataclasses.field(default_factory=set)
     going: dict[str, interfaces.ObjectRef] = dataclasses.field(default_factory=dict)
@@ -145,6 +152,7 @@ class Memory:
         if entry is None:
             self._ring(key)
         elif entry.uid == child.uid:
+            entry.ended = child.digest, child.end
             entry.touched, entry.child, entry.digest = True, None, ""
             self._ring(key)
 

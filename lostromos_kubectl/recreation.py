@@ -70,7 +70,7 @@ class Recreation:
                 accept=media.METADATA_ONLY,
             )
         except errors.ApiError as error:
-            return _is_in_its_own_way(error) or (_is_unsure(error) and _is_known(answer))
+            return _is_in_its_own_way(error) or (_is_unsure(error) and is_known(answer))
         return True
 
 
@@ -96,7 +96,7 @@ def _is_unsure(error: errors.ApiError) -> bool:
     return error.status == BAD_REQUEST and bool(_NO_DRY_RUN.search(error.message))
 
 
-def _is_known(error: errors.ApiError) -> bool:
+def is_known(error: errors.ApiError) -> bool:
     """Return whether the API server's own words say that a field cannot be changed."""
     said = [cause.message for cause in error.causes] or [error.message]
     return all(map(_IMMUTABLE.search, said))

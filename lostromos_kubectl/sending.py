@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import client, fields, marks
+from lostromos_core.kube import client, fields, marks, remembered
 from lostromos_kubectl import references
 
 if TYPE_CHECKING:
@@ -52,10 +52,13 @@ class Write:
         body = self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
         if not self.blocks and "ownerReferences" in body["metadata"]:
             body["metadata"] = references.without_blocking(body["metadata"])
-        if self.yielded:
-            body["metadata"]["annotations"] = {**body["metadata"]["annotations"], marks.HASH: self.digest}
         found: dict[str, Any] = fields.without(body, (*self.without, *self.yielded))
-        return found
+        metadata = found["metadata"]
+        annotations = {**metadata["annotations"], marks.HASH: self.digest}
+        applied = remembered.of(found)
+        if applied:
+            annotations[marks.FIELDS] = applied
+        return {**found, "metadata": {**metadata, "annotations": annotations}}
 
 
 @final

@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, client, inventory, marks, paths, requests, watch
+from lostromos_core.kube import claims, client, inventory, marks, paths, requests, runs, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -145,6 +145,18 @@ class ConfigMapInventory:
     def forget(self, key: str) -> None:
         """Keep nothing in memory."""
         self._seen.pop(key, None)
+
+    def ran(self, owner: interfaces.Resource) -> Collection[str]:
+        """The annotation of the ConfigMap, if it has been read or written."""
+        return runs.read(self._seen.get(owner.key) or {})
+
+    async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
+        """Write on the ConfigMap, if it is there."""
+        there = await self._metadata(owner.key)
+        if there is not None:
+            about = {"name": self._name(owner.key), "uid": there["uid"]}
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about}
+            self._seen[owner.key] = await runs.write(self._kube, self._path(owner.key), body, names, self._controller)
 
     async def _metadata(self, key: str) -> Mapping[str, Any] | None:
         if key not in self._seen:

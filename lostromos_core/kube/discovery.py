@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 from lostromos_core import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from lostromos_core.kube import client
 
@@ -114,6 +114,20 @@ class Discovery:
         if (group, kind) in self._by_group:
             return 0.0
         return self._clock() - self._missing.setdefault((group, kind), self._clock())
+
+    async def everything(self, *, seconds: float) -> tuple[Sequence[Kind], frozenset[str]]:
+        """Return all kinds as they were within the last seconds, and the groups whose server does not answer.
+
+        Raises ApiError.
+        """
+        async with self._reading:
+            if self._clock() - self._read_at > seconds:
+                await self._read()
+        return list(self._kinds.values()), self._stale
+
+    def look_again(self) -> None:
+        """Ask the cluster the next time: it serves more kinds now."""
+        self._read_at = float("-inf")
 
     def _refuse_stale(self, group: str, kind: str) -> None:
         """Raise ApiError if the group's server does not answer: what kinds it has is not known then."""

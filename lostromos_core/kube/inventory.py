@@ -17,7 +17,19 @@ import orjson
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, marks, media, members, outdated, paths, releasing, removal, requests
+from lostromos_core.kube import (
+    claims,
+    client,
+    marks,
+    media,
+    members,
+    outdated,
+    paths,
+    releasing,
+    removal,
+    requests,
+    runs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -91,6 +103,12 @@ class Inventory(Protocol):
 
     def forget(self, key: str) -> None:
         """The resource is gone: keep nothing in memory."""
+
+    def ran(self, owner: interfaces.Resource) -> Collection[str]:
+        """Return what stands for the Jobs that were made once, see ``runs``."""
+
+    async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
+        """Remember that Jobs were made; raises ApiError."""
 
 
 async def ring_for_forgotten(
@@ -182,6 +200,19 @@ class ParentInventory:
     def forget(self, key: str) -> None:
         """The resource is gone."""
         self._written.pop(key, None)
+
+    def ran(self, owner: interfaces.Resource) -> Collection[str]:
+        """The annotation."""
+        return runs.read(owner.metadata)
+
+    async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
+        """One patch."""
+        ref = owner.ref
+        kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        about = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {}), "uid": owner.uid}
+        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
+        body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": about}
+        await runs.write(self._kube, path, body, names, self._controller)
 
     def _marks(
         self, owner: interfaces.Resource, kinds: Iterable[GroupKind], namespaces: set[str], *, finalizer: bool

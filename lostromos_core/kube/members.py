@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
 import orjson
 
 from lostromos_core import interfaces
-from lostromos_core.kube import marks, paths, requests
+from lostromos_core.kube import expiry, marks, paths, requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,8 +63,8 @@ class Shape:
 class Child:
     """An object that carries the marks of an owner. ``applied`` are the managers of ours that applied it.
 
-    ``owner_uid`` is the uid of its controlling owner reference, ``writer`` another manager that wrote last, ``key`` its
-    identity.
+    ``owner_uid`` is the uid of its controlling owner reference, ``writer`` another manager that wrote last, ``end`` how
+    it has ended, if it is a Job, ``key`` its identity.
     """
 
     kind: discovery.Kind
@@ -81,6 +81,7 @@ class Child:
     owner_uid: str
     applied: tuple[tuple[str, str, Shape], ...]
     writer: str
+    end: expiry.End = expiry.End.NONE
     key: Key = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -157,6 +158,7 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owne
         owner_uid=owner_uid(metadata.get("ownerReferences") or ()),
         applied=applied,
         writer=writer,
+        end=expiry.by_managers(kind.api_version.rpartition("/")[0], kind.name, metadata.get("managedFields") or ()),
     )
     return child, Owner(key, (owner.group, owner.kind))
 
@@ -186,7 +188,7 @@ def _managers(entries: Any) -> tuple[tuple[tuple[str, str, Shape], ...], str]:  
     applied, writer, written = [], "", ""
     for entry in entries:
         name, time = sys.intern(str(entry.get("manager", ""))), sys.intern(str(entry.get("time", "")))
-        if name.endswith(marks.MARKING) and name.startswith(marks.MANAGER):
+        if name.startswith(marks.MANAGER) and name.endswith((marks.MARKING, marks.LEFT)):
             continue
         if name.startswith(marks.MANAGER) and entry.get("operation") == "Apply" and not entry.get("subresource"):
             applied.append((name, time, Shape.of(entry.get("fieldsV1") or {})))

@@ -98,15 +98,22 @@ def required(declared: Mapping[str, Any]) -> list[str]:
 
 async def status_schema(kube: client.Kube, api_version: str, kind: str) -> Mapping[str, Any] | None:
     """Return the schema of a kind's ``status``, None if it declares none; raises ApiError."""
+    schema = await schema_of(kube, api_version, kind)
+    if schema.get(_OPEN):
+        return {_OPEN: True}
+    status: Mapping[str, Any] | None = (schema.get("properties") or {}).get("status")
+    return status
+
+
+async def schema_of(kube: client.Kube, api_version: str, kind: str) -> Mapping[str, Any]:
+    """Return the OpenAPI schema of a kind; raises ApiError, also if it is not there yet."""
     path = paths.prefix(api_version).removeprefix("/")
     document = await kube.request("GET", f"/openapi/v3/{path}", action=f"read the schema of {kind}")
     group, _, version = api_version.rpartition("/")
     wanted = {"group": group, "version": version, "kind": kind}
     for schema in (document.get("components", {}).get("schemas") or {}).values():
         if wanted in (schema.get("x-kubernetes-group-version-kind") or ()):
-            if schema.get(_OPEN):
-                return {_OPEN: True}
-            status: Mapping[str, Any] | None = (schema.get("properties") or {}).get("status")
-            return status
+            found: Mapping[str, Any] = schema
+            return found
     msg = f"the schema of {kind} in {api_version} is not there yet"
     raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)

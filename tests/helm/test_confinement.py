@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm import confinement, manifest, template
+from lostromos_helm import confinement, manifest, rendering
 
 RBAC = "rbac.authorization.k8s.io"
 EVERYWHERE = frozenset({(RBAC, "ClusterRole"), (RBAC, "ClusterRoleBinding"), ("", "Namespace")})
@@ -83,12 +83,12 @@ def test_no_list_of_kinds_opens_another_namespace() -> None:
 
 
 def test_renderings_are_kept_as_far_as_their_size_allows() -> None:
-    kept = template._Renderings(100)
+    kept = rendering.Renderings(100)
     for name in ("one", "two", "three"):
-        kept.put(name, parse(MAP % (name, "b")), 40)
+        kept.put(name, rendering.Rendering(parse(MAP % (name, "b"))), 40)
         kept.get("one")
     assert [kept.get(name) is not None for name in ("one", "two", "three")] == [True, False, True]
-    kept.put("one", [], 60)
+    kept.put("one", rendering.Rendering([]), 60)
     assert kept.get("three") is not None
-    kept.put("large", [], 101)
+    kept.put("large", rendering.Rendering([]), 101)
     assert [kept.get(name) for name in ("one", "three", "large")] == [None] * 3

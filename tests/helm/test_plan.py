@@ -54,7 +54,7 @@ CASES: dict[str, tuple[storage.Revision, dict[str, bool], plan.Step]] = {
     ),
     "made by hand": (revision("deployed", owner=NOBODY), {}, Step.REFUSE),
     "made by hand, adopted": (revision("deployed", owner=NOBODY, ours=False, digest=""), {"adopt": True}, Step.UPGRADE),
-    "failed": (revision("failed"), {}, Step.UPGRADE),
+    "failed, and nothing ever served": (revision("failed"), {}, Step.INSTALL_AGAIN),
     "failed, of another resource": (revision("failed", owner=THEM), {}, Step.REFUSE),
     "superseded by what is gone": (revision("superseded"), {}, Step.UPGRADE),
     "unknown": (revision("unknown"), {}, Step.UPGRADE),

@@ -1,0 +1,39 @@
+"""Jobs that were run once for a resource and removed themselves: an annotation on it, or on what remembers it.
+
+Whoever may edit the resource can change that: then its own Jobs run again, or not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lostromos_core.kube import client, marks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+def read(metadata: Mapping[str, Any]) -> Collection[str]:
+    """Return what stands for the Jobs."""
+    return marks.split((metadata.get("annotations") or {}).get(marks.RAN))
+
+
+async def write(
+    kube: client.Kube, path: str, about: Mapping[str, Any], names: Collection[str], controller: str
+) -> Mapping[str, Any]:
+    """Write what stands for the Jobs on an object, and return its metadata; raises ApiError.
+
+    ``about``: apiVersion, kind and metadata with the object's name, namespace and uid, so that none is created.
+    """
+    metadata = {**about["metadata"], "annotations": {marks.RAN: ",".join(sorted(names))}}
+    answer = await kube.request(
+        "PATCH",
+        path,
+        action="remember which Jobs have run",
+        query={"fieldManager": f"{marks.MANAGER}{controller}/runs{marks.MARKING}", "force": "true"},
+        body={**about, "metadata": metadata},
+        content_type=client.APPLY,
+        accept=client.METADATA_ONLY,
+    )
+    found: Mapping[str, Any] = answer["metadata"]
+    return found

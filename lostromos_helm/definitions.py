@@ -1,0 +1,127 @@
+"""The definitions in a chart's folder ``crds/``: created if the cluster lacks them, and left alone ever after.
+
+That is what Helm does with them at an install: they are nobody's, for several releases need the same ones.
+Source: https://helm.sh/docs/chart_best_practices/custom_resource_definitions/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from typing import TYPE_CHECKING, Any, Final, final
+
+import structlog
+
+from lostromos_core import errors
+from lostromos_core.kube import paths, readiness, requests
+from lostromos_helm import manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_core.kube import client
+
+_log = structlog.get_logger("lostromos.helm")
+KIND: Final = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
+PATIENCE: Final = 60.0
+"""Seconds for a definition to be established, as long as Helm waits."""
+_PAUSE: Final = 0.2
+_FORBIDDEN: Final = 403
+_SEPARATOR: Final = re.compile(r"^---[ \t]*$", re.MULTILINE)
+_SOURCE: Final = re.compile(r"# Source: [^/\n]+(?:/charts/[^/\n]+)*/crds/")
+
+
+def take_out(text: str) -> tuple[str, str]:
+    """Split what ``helm template --include-crds`` makes: the files of ``crds/``, which come first, and the rest."""
+    end = 0
+    for part in _parts(text):
+        begins = text[part[0] : part[1]].lstrip()
+        if begins.startswith("# Source: ") and not _SOURCE.match(begins):
+            break
+        end = part[1]
+    return text[:end], text[end:]
+
+
+def _parts(text: str) -> Sequence[tuple[int, int]]:
+    """Where the documents of a text begin and end."""
+    cuts = [(found.start(), found.end()) for found in _SEPARATOR.finditer(text)]
+    starts = [0, *(end for _, end in cuts)]
+    return list(zip(starts, [*(start for start, _ in cuts), len(text)], strict=True))
+
+
+@final
+class Definitions:
+    """Creates definitions on one cluster."""
+
+    def __init__(self, kube: client.Kube) -> None:
+        self._kube = kube
+        self._read: dict[bytes, Sequence[manifest.Item]] = {}
+        self._lock = asyncio.Lock()
+
+    async def provide(self, text: str) -> bool:
+        """Create what the cluster lacks of some definitions, and return whether that was any.
+
+        Raises RenderError for what cannot be read, ApiError.
+        """
+        if not text:
+            return False
+        async with self._lock:
+            lacking = [item for item in await self._items(text) if await self._is_lacking(item.data)]
+            for item in lacking:
+                await self._create(item)
+            if lacking and not self._kube.dry_run:
+                await self._await(lacking)
+            return bool(lacking)
+
+    async def _items(self, text: str) -> Sequence[manifest.Item]:
+        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        if digest not in self._read:
+            found = await asyncio.to_thread(manifest.parse, text, "")
+            self._read[digest] = [item for item in found if item.ref.kind == "CustomResourceDefinition"]
+        return self._read[digest]
+
+    async def _is_lacking(self, definition: Mapping[str, Any]) -> bool:
+        group, kind = _serves(definition)
+        return await self._kube.discovery.by_group_kind(group, kind) is None
+
+    async def _create(self, item: manifest.Item) -> None:
+        name = item.ref.name
+        try:
+            await self._kube.request(
+                "POST",
+                paths.collection(*KIND, ""),
+                action=f"create {name} of the chart's folder crds/",
+                query={"fieldManager": "helm"},
+                body=dict(item.data),
+            )
+        except errors.ApiError as error:
+            if error.status == requests.CONFLICT:
+                return
+            if error.status == _FORBIDDEN:
+                needs = "give the operator the verbs create and get on customresourcedefinitions, or apply it yourself"
+                raise errors.ApiError(f"{error}; {needs}", status=_FORBIDDEN, retryable=True) from error
+            raise
+        _log.info("a definition of the chart's folder crds/ was created", name=name, file=item.file)
+
+    async def _await(self, created: Sequence[manifest.Item]) -> None:
+        """Wait until definitions are established; raises ApiError."""
+        deadline = time.monotonic() + PATIENCE
+        for item in created:
+            path = paths.item(*KIND, "", item.ref.name)
+            while why := readiness.why_not(await self._kube.request("GET", path, action=f"read {item.ref.name}")):
+                if time.monotonic() > deadline:
+                    raise errors.ApiError(
+                        f"{item.ref.name} of the chart's folder crds/: {why}", status=0, retryable=True
+                    )
+                await asyncio.sleep(_PAUSE)
+        self._kube.discovery.look_again()
+
+
+def _serves(definition: Mapping[str, Any]) -> tuple[str, str]:
+    """The group and the kind that a definition is about."""
+    spec = definition.get("spec")
+    spec = spec if isinstance(spec, dict) else {}
+    names = spec.get("names")
+    return str(spec.get("group") or ""), str((names if isinstance(names, dict) else {}).get("kind") or "")

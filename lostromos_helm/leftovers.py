@@ -1,0 +1,132 @@
+"""What a release made and left when its Secrets went before it: with their namespace, or by somebody's hand.
+
+The resource remembers kinds, and each object names its release. Whoever may edit the resource can add kinds, so they
+say where to look, and never what is the release's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import inventory, paths, removal, requests
+from lostromos_helm import live, manifest, storage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from lostromos_core.kube import client, discovery
+    from lostromos_helm import content, releases, settings
+
+Action = interfaces.Action
+_log = structlog.get_logger("lostromos.helm")
+_NO_ACCESS: Final = frozenset({403, 404, 405})
+LOOK_AGAIN: Final = 5.0
+"""Seconds after which is looked whether objects that were deleted are gone."""
+
+
+def kinds_beyond(results: Iterable[interfaces.ObjectResult], namespace: str) -> set[inventory.GroupKind]:
+    """Return the kinds of a release's objects that its namespace does not take along."""
+    whole = ("helm.sh", "Release")
+    found = {(one.ref.group, one.ref.kind) for one in results if one.ref.namespace != namespace}
+    return found - {whole}
+
+
+@final
+class Leftovers:
+    """Finds and deletes what releases of one controller have left. ``namespaces``: those it is limited to, if any."""
+
+    def __init__(
+        self,
+        kube: client.Kube,
+        inventory_: inventory.Inventory,
+        options: settings.Settings,
+        namespaces: Collection[str],
+    ) -> None:
+        self._kube = kube
+        self._inventory = inventory_
+        self._options = options
+        self._namespaces = namespaces
+
+    async def remove(
+        self, owner: interfaces.Resource, places: Collection[releases.Place], known: content.Content | None
+    ) -> list[interfaces.ObjectResult]:
+        """Delete the objects of an owner's releases that have no Secret any more; return what is in the way.
+
+        ``places`` are where the releases were, ``known`` is what they consisted of as far as we remember.
+        Raises ApiError.
+        """
+        if self._options.on_delete == "orphan":
+            return []
+        hints = self._inventory.hints(owner)
+        refs = known.refs if known else ()
+        kinds = {*hints.kinds, *((ref.group, ref.kind) for ref in refs)}
+        spaces = {*hints.namespaces, *(ref.namespace for ref in refs), *(place[0] for place in places)} - {""}
+        gone = {place for place in places if not await self._is_there(place)}
+        if not gone or not kinds:
+            return []
+        found = []
+        for group_kind in sorted(kinds)[: inventory.MOST_HINTS]:
+            kind = await self._served(owner, group_kind)
+            if kind is None:
+                continue
+            async for metadata in self._carrying(owner, kind, sorted(spaces)[: inventory.MOST_HINTS]):
+                annotations = metadata.get("annotations") or {}
+                place = annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)
+                if place in gone and not manifest.is_kept(annotations):
+                    found += await self._delete(kind, metadata)
+        return found
+
+    async def _is_there(self, place: releases.Place) -> bool:
+        """Whether there is a release, whosever it is."""
+        async for _ in storage.secrets_of(self._kube, *place):
+            return True
+        return False
+
+    async def _served(self, owner: interfaces.Resource, group_kind: inventory.GroupKind) -> discovery.Kind | None:
+        """How a kind is served; None if it is gone with all its objects, or was never one of ours. Raises ApiError."""
+        found = await self._kube.discovery.by_group_kind(*group_kind)
+        if found is not None:
+            return found if {"list", "delete"} <= found.verbs else None
+        ours = (await self._inventory.written(owner)).lead_to(group_kind, "")
+        if ours and not await removal.is_removed(self._kube, *group_kind):
+            msg = f"{owner.ref}: objects of kind {group_kind[1]} may be left, and the cluster does not serve it now"
+            raise errors.ApiError(msg, status=503, retryable=True)
+        return None
+
+    async def _carrying(
+        self, owner: interfaces.Resource, kind: discovery.Kind, spaces: Sequence[str]
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """The metadata of objects of a kind that carry Helm's label, where they can be; raises ApiError."""
+        labels = ",".join(f"{key}={value}" for key, value in live.LABELS.items())
+        for space in spaces if kind.namespaced and self._namespaces else [""]:
+            try:
+                path = paths.collection(kind.api_version, kind.plural, space)
+                action = f"look for what releases left of {kind.plural}"
+                async for metadata in requests.pages(self._kube, path, action=action, labels=labels):
+                    yield metadata
+            except (errors.RefusedError, errors.ApiError) as error:
+                if isinstance(error, errors.ApiError) and error.status not in _NO_ACCESS:
+                    raise
+                group = kind.api_version.rpartition("/")[0]
+                if (await self._inventory.written(owner)).lead_to((group, kind.name), space):
+                    raise
+                _log.warning("an inventory hint cannot be followed", resource=owner.key, kind=kind.name)
+
+    async def _delete(self, kind: discovery.Kind, metadata: Mapping[str, Any]) -> list[interfaces.ObjectResult]:
+        """Delete one object; what is in the way, if somebody waits for it to be gone."""
+        namespace, name = metadata.get("namespace") or "", metadata["name"]
+        ref = interfaces.ObjectRef(kind.api_version, kind.name, namespace, name)
+        path = paths.item(kind.api_version, kind.plural, namespace, name)
+        try:
+            answer = await requests.delete(self._kube, path, metadata["uid"], action=f"delete {ref}")
+        except errors.ApiError as error:
+            return [interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)]
+        _log.info("an object was deleted whose release had lost its Secret", object=str(ref))
+        going = answer is not None and "deletionTimestamp" in (answer.get("metadata") or {})
+        if not (going and self._options.wait):
+            return []
+        return [interfaces.ObjectResult(ref, Action.WAITING, "its own finalizers hold it", after=LOOK_AGAIN)]

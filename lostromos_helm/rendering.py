@@ -1,0 +1,179 @@
+"""Runs ``helm template``, and remembers what it made, so that a resource that did not change costs no process."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import marks
+from lostromos_helm import definitions, failures, hiding, manifest, traits
+from lostromos_helm import values as values_
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_helm import binary, charts
+
+KEPT: Final = 8 * 1024 * 1024
+"""Bytes of renderings that are kept in memory."""
+_LATER: Final = 1.0
+"""Seconds after which whatever shows the time shows another one."""
+_ZONES: Final = {"Etc/GMT-14": 14, "Etc/GMT+12": -12}
+"""Time zones, and how many hours they are before UTC; the names say the opposite. In one of them it is another day."""
+_HOOK: Final = "helm.sh/hook"
+_EVENTS: Final = frozenset({"pre-install", "post-install", "pre-upgrade", "post-upgrade"})
+"""Events of hooks that come. Source: https://helm.sh/docs/topics/charts_hooks/"""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """What is rendered: a chart for a release, with values.
+
+    ``flags`` say what the cluster serves.
+    """
+
+    chart: charts.Chart
+    name: str
+    namespace: str
+    rendered: interfaces.Values
+    secrets: hiding.Hidden
+    flags: tuple[str, ...]
+
+    @property
+    def encoded(self) -> bytes:
+        """The values as Helm gets them; raises RenderError."""
+        return values_.encode(self.rendered.values)
+
+    @property
+    def made_of(self) -> str:
+        """The digest of the chart, the release and the values."""
+        return values_.digest(self.chart.digest.encode(), self.name.encode(), self.namespace.encode(), self.encoded)
+
+    @property
+    def key(self) -> str:
+        """The digest of all that the rendering is made of."""
+        return values_.digest(self.made_of.encode(), *map(str.encode, self.flags))
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rendering:
+    """The objects of a chart, and the text of the definitions in its folder ``crds/``.
+
+    ``kept`` are the objects with the values that they have on the cluster, if that was asked for.
+    """
+
+    items: Sequence[manifest.Item]
+    definitions: str = ""
+    kept: Sequence[manifest.Item] | None = None
+
+
+@final
+class Templates:
+    """Renders charts. ``hooks``: whether hooks become objects, as far as their event comes."""
+
+    def __init__(self, helm: binary.Helm, *, hooks: bool, most: int = KEPT) -> None:
+        self._helm = helm
+        self._hooks = hooks
+        self._kept = Renderings(most)
+
+    def replace(self, key: str, made: Rendering) -> None:
+        """Remember another rendering instead of the one that was made."""
+        self._kept.replace(key, made)
+
+    async def make(self, task: Task) -> Rendering:
+        """Render, or remember; raises the error that explains a failure."""
+        if (known := self._kept.get(task.key)) is not None:
+            return known
+        made, size = await self._run(task)
+        self._kept.put(task.key, made, size)
+        return made
+
+    async def make_again(self, task: Task) -> Rendering:
+        """Render the same at another time, and on another day; raises as above."""
+        if not traits.of(task.chart.path).timed:
+            return (await self._run(task))[0]
+        await asyncio.sleep(_LATER)
+        now = dt.datetime.now(dt.UTC)
+        others = (zone for zone, hours in _ZONES.items() if (now + dt.timedelta(hours=hours)).date() != _today(now))
+        return (await self._run(task, zone=next(others)))[0]
+
+    async def _run(self, task: Task, zone: str = "") -> tuple[Rendering, int]:
+        """A rendering, and how large it is."""
+        chart = task.chart
+        command = ["template", task.name, str(chart.path), f"--namespace={task.namespace}", "--values=-"]
+        command += ["--skip-tests", *([] if self._hooks else ["--no-hooks"]), *task.flags]
+        command += ["--include-crds"] if traits.of(chart.path).definitions else []
+        done = await self._helm.run(*command, stdin=task.encoded, offline=True, zone=zone)
+        if done.status:
+            action = f"render the chart {chart.name}"
+            raise failures.explain(done, action, task.secrets, task.rendered, chart.name, chart.keys)
+        crds, text = definitions.take_out(done.output.decode(errors="replace"))
+        try:
+            items = [item for item in manifest.parse(text, task.namespace) if _comes(item.data)]
+        except errors.RenderError as error:
+            raise errors.RenderError(task.secrets.hide(error.message), place=error.place) from None
+        return Rendering(items, crds), len(text)
+
+
+def _today(now: dt.datetime) -> dt.date:
+    """The date on this machine."""
+    return now.astimezone().date()
+
+
+def _comes(data: Mapping[str, Any]) -> bool:
+    """Whether an object is no hook, or one whose event comes: nobody uninstalls or rolls back what is rendered."""
+    annotations = data["metadata"].get("annotations")
+    hook = annotations.get(_HOOK) if isinstance(annotations, dict) else None
+    return hook is None or any(event.strip() in _EVENTS for event in str(hook).split(","))
+
+
+def as_applied(item: manifest.Item, cluster_scoped: frozenset[tuple[str, str]]) -> Mapping[str, Any]:
+    """Return an object as the appliers take it.
+
+    What Helm keeps stays when it is no longer wanted, and what is in no namespace names none, which Helm ignores.
+    """
+    metadata = dict(item.data["metadata"])
+    annotations = metadata.get("annotations")
+    if item.kept and isinstance(annotations, dict) and marks.ON_DELETE not in annotations:
+        metadata["annotations"] = {**annotations, marks.ON_DELETE: "orphan"}
+    if (item.ref.group, item.ref.kind) in cluster_scoped:
+        metadata.pop("namespace", None)
+    return {**item.data, "metadata": metadata}
+
+
+@final
+class Renderings:
+    """What was rendered, as much as the bytes of its text allow; what was not used for longest goes first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._kept: collections.OrderedDict[str, tuple[Rendering, int]] = collections.OrderedDict()
+
+    def get(self, key: str) -> Rendering | None:
+        """Return a rendering; None if it is not kept."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
+
+    def put(self, key: str, made: Rendering, size: int) -> None:
+        """Keep a rendering whose text has so many bytes."""
+        _, before = self._kept.pop(key, (None, 0))
+        self._kept[key] = made, size
+        self._size += size - before
+        while self._size > self._most:
+            _, (_, gone) = self._kept.popitem(last=False)
+            self._size -= gone
+
+    def replace(self, key: str, made: Rendering) -> None:
+        """Keep another rendering of the same size, if there is one."""
+        if key in self._kept:
+            self._kept[key] = made, self._kept[key][1]

@@ -1,0 +1,105 @@
+"""Jobs that removed themselves after they had ended: they were made once, and are not run again for the same template.
+
+That a Job was made is written on its owner, since nothing is left of it. If it is gone, and nobody saw that it had not
+ended, it has done its work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, final
+
+import orjson
+
+from lostromos_core import interfaces
+from lostromos_core.kube import expiry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lostromos_core.kube import inventory, members
+    from lostromos_kubectl import desired, memory
+
+Action = interfaces.Action
+Results = dict["members.Key", interfaces.ObjectResult]
+MOST: Final = 100
+"""Jobs of one owner that are remembered."""
+
+
+@final
+class Expiring:
+    """Knows which Jobs of an owner have gone by themselves."""
+
+    def __init__(self, inventory_: inventory.Inventory) -> None:
+        self._inventory = inventory_
+
+    def recall(self, owner: interfaces.Resource, owned: memory.Owned) -> None:
+        """Know what an earlier process made."""
+        owned.ran |= set(self._inventory.ran(owner))
+
+    @staticmethod
+    def forget(owned: memory.Owned) -> None:
+        """Everything is to be applied again: Jobs run once more."""
+        owned.ran.clear()
+        for entry in owned.entries.values():
+            entry.ended = "", expiry.End.NONE
+
+    def split(
+        self, objects: Sequence[desired.Desired], owned: memory.Owned
+    ) -> tuple[Sequence[desired.Desired], Results]:
+        """Return the objects to look after, and a result for those that keep later waves from beginning.
+
+        What has gone by itself, complete, is left out of both: it is as rendered.
+        """
+        ends = {item.key: end for item in objects if (end := _end(item, owned))}
+        if not ends:
+            return objects, {}
+        failed = [item for item in objects if ends.get(item.key) is expiry.End.FAILED]
+        first = min((item.said.wave for item in failed), default=None)
+        results = {item.key: _waits(item, expiry.End.FAILED.value) for item in failed}
+        later = [item for item in objects if first is not None and item.said.wave > first and item.key not in ends]
+        results |= {
+            item.key: _waits(item, f"wave {first} has failed") for item in later if item.key not in owned.entries
+        }
+        return [item for item in objects if item.key not in ends and item.key not in results], results
+
+    async def remember(
+        self,
+        owner: interfaces.Resource,
+        objects: Iterable[desired.Desired],
+        owned: memory.Owned,
+        results: Mapping[members.Key, interfaces.ObjectResult],
+    ) -> None:
+        """Write on the owner which Jobs were made; raises ApiError."""
+        going = {_name(item): item for item in objects if expiry.goes_by_itself(item.body)}
+        made = {name for name, item in going.items() if _was_made(results.get(item.key))}
+        if made <= owned.ran:
+            return
+        owned.ran = {name for name in going if name in owned.ran or name in made}
+        await self._inventory.remember_ran(owner, sorted(owned.ran)[:MOST])
+
+
+def _end(item: desired.Desired, owned: memory.Owned) -> expiry.End:
+    """How a Job has ended that is gone, or about to go."""
+    if not expiry.goes_by_itself(item.body):
+        return expiry.End.NONE
+    entry = owned.entries.get(item.key)
+    if entry is None:
+        return expiry.End.COMPLETE if _name(item) in owned.ran else expiry.End.NONE
+    child = entry.child
+    if child is None:
+        return entry.ended[1] if entry.ended[0] == item.digest else expiry.End.NONE
+    return child.end if child.deleting and child.digest == item.digest else expiry.End.NONE
+
+
+def _was_made(result: interfaces.ObjectResult | None) -> bool:
+    return result is not None and result.action in {Action.CREATED, Action.UPDATED, Action.UNCHANGED}
+
+
+def _name(item: desired.Desired) -> str:
+    """What stands for a Job as it is rendered."""
+    return hashlib.blake2b(orjson.dumps([*item.key, item.digest]), digest_size=6).hexdigest()
+
+
+def _waits(item: desired.Desired, why: str) -> interfaces.ObjectResult:
+    return interfaces.ObjectResult(item.ref, Action.WAITING, why)
