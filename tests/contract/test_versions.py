@@ -108,8 +108,11 @@ async def deleted(applier: interfaces.Applier, target: test_appliers.ClusterTarg
             await asyncio.sleep(0.2)
 
 
-@pytest.mark.parametrize("namespaced", [True, False], ids=["namespaced", "cluster-scoped"])
-@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize(
+    ("target", "namespaced", "restarted"),
+    [("server-side", True, False), ("server-side", False, True), ("kubectl", False, False), ("kubectl", True, True)],
+    indirect=["target"],
+)
 async def test_objects_go_though_their_version_is_not_served_any_more(
     target: test_appliers.ClusterTarget, make_crd: MakeCrd, namespaced: bool, restarted: bool
 ) -> None:
