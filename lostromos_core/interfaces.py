@@ -88,6 +88,12 @@ class Resource:
         found: Mapping[str, Json] = self.data.get("metadata") or {}
         return found
 
+    @property
+    def status(self) -> Mapping[str, Json]:
+        """Return the ``status`` of ``data``; empty if there is none, or if it is no mapping: others may write it."""
+        found = self.data.get("status")
+        return found if isinstance(found, dict) else {}
+
 
 CONTROL_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
 """Begin the labels and annotations that tell the operator what to do, and those that it writes itself."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.operator")
 
-GRACE = 15.0
+GRACE = 14.0
 """Seconds that running reconciles get to finish after a signal; the whole shutdown stays under 20."""
 CANCEL = 4.0
 """Seconds that what was cancelled gets to clean up."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lostromos_core import interfaces, process
 
 _LONGEST: Final = 256 * 1024
+_BEGIN: Final = re.compile(rb"^Error: ", re.MULTILINE)
 """Bytes of what Helm says that are looked at."""
 _PREFIX: Final = re.compile(r"^Error:\s*", re.MULTILINE)
 _STAGE: Final = re.compile(r"^Error:\s*(?:INSTALLATION|UPGRADE|UNINSTALL|ROLLBACK) FAILED:?\s*", re.MULTILINE)
@@ -70,7 +71,7 @@ def explain(  # noqa: PLR0913, PLR0917 - what an explanation is made of
     schema knows these ``keys``.
     """
     hidden = hiding.of(secrets)
-    said = _error(done.errors[-_LONGEST:].decode(errors="replace"))
+    said = _error(_cut(done.errors))
     if hidden.withholds:
         return _withheld(_explained(said, done.status, action, rendered, chart, keys), action)
     return _explained(hidden.hide(said), done.status, action, rendered, chart, keys)
@@ -103,7 +104,7 @@ def _withheld(error: errors.LostromosError, action: str) -> errors.LostromosErro
 
 def is_misfit(done: process.Completed) -> bool:
     """Return whether Helm refused values that do not fit the chart's schema."""
-    return misfits.are_meant(_error(done.errors[-_LONGEST:].decode(errors="replace")))
+    return misfits.are_meant(_error(_cut(done.errors)))
 
 
 def hide(text: str, secrets: hiding.Hidden | Mapping[str, str]) -> str:
@@ -114,6 +115,15 @@ def hide(text: str, secrets: hiding.Hidden | Mapping[str, str]) -> str:
 def secrets_of(hidden: Iterable[str], written: Any) -> hiding.Hidden:  # noqa: ANN401 - any JSON value
     """Return the hidden texts that the resource's author has not written."""
     return hiding.Hidden(hidden, written)
+
+
+def _cut(printed: bytes) -> str:
+    """As much of what Helm has printed as is looked at: the error itself, or else the end."""
+    at = max(0, len(printed) - _LONGEST)
+    found = _BEGIN.search(printed)
+    if found is not None:
+        at = min(at, found.start())
+    return printed[at : at + _LONGEST].decode(errors="replace")
 
 
 def _error(text: str) -> str:

@@ -29,7 +29,7 @@ MOST: Final = 256 * 1024
 """Characters of hidden texts."""
 MOST_LINES: Final = 4096
 """Lines of hidden texts. If there are more of either, a message is withheld as a whole."""
-WITHHELD: Final = "(withheld: there is too much that must not be shown)"
+WITHHELD: Final = "(withheld: there is too much that must not be shown; `helm template` with the same values shows it)"
 _WORK: Final = 20_000_000
 """What may be spent on one message, in comparisons of characters; if that is not enough, it is withheld too."""
 _WRITTEN: Final = 256 * 1024

@@ -36,7 +36,7 @@ NAME: Final = "lostromos-helm"
 _FIELD: Final = "key"
 _SIZE: Final = 32
 AGAIN: Final = 600.0
-"""Seconds until sealing is tried again that was forbidden."""
+"""Seconds until sealing is tried again that was forbidden, and the key is looked for again that could not be had."""
 _FORBIDDEN: Final = 403
 _HOOK: Final = ("name", "kind", "path", "manifest", "events", "weight", "delete_policies")
 """What Helm keeps of a hook, but for how it went."""
@@ -81,7 +81,8 @@ class Seals:
         self._folder = folder
         self._namespace = namespace
         self._key: bytes | None = None
-        self._looked = False
+        self._look_at = 0.0
+        self._warned = False
         self._denied = 0.0
         self._lock = asyncio.Lock()
 
@@ -123,9 +124,9 @@ class Seals:
 
     async def _find_key(self) -> bytes | None:
         async with self._lock:
-            if not self._looked:
+            if self._key is None and time.monotonic() >= self._look_at:
                 self._key = await self._in_secret(self._namespace) if self._namespace else self._in_file()
-                self._looked = True
+                self._look_at = time.monotonic() + AGAIN
             return self._key
 
     async def _in_secret(self, namespace: str) -> bytes | None:
@@ -143,8 +144,9 @@ class Seals:
         except errors.ApiError as error:
             if error.status not in _GIVEN_UP:
                 raise
-            if self._kube.dry_run:
+            if self._kube.dry_run or self._warned:
                 return None
+            self._warned = True
             _log.warning(
                 "releases cannot be sealed, so after a restart their delete hooks are not run; give the operator the "
                 f"verbs get and create on secrets in its namespace {namespace}",

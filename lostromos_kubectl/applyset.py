@@ -21,14 +21,13 @@ from lostromos_core.kube import (
     inventory,
     marks,
     members,
-    readiness,
-    requests,
 )
-from lostromos_kubectl import census, deletion, expiring, finding, memory, prune, sending, writer
+from lostromos_kubectl import census, deletion, expiring, finding, memory, needs, prune, pruning, sending, writer
 from lostromos_kubectl import desired as desired_
+from lostromos_kubectl import unready as unready_
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.applier")
@@ -36,11 +35,6 @@ SWEEP: Final = 20.0
 """Seconds after the start until owners are looked for that vanished while nobody watched."""
 LOOK_AGAIN: Final = 300.0
 """Seconds after which a kind that could not be looked at is looked at again."""
-NOT_THERE: Final = "it is not there yet"
-NOT_THERE_AGAIN: Final = 10.0
-"""Seconds after which an object that was not found is looked for again: the answer may have been wrong."""
-CONFIRM: Final = 10.0
-"""Seconds after which an object that was pruned has to be gone, or going."""
 BREATH: Final = 100
 """Objects of one resource that are prepared in one go: then others have their turn."""
 Results = dict[members.Key, interfaces.ObjectResult]
@@ -71,6 +65,8 @@ class ApplySets:
         self._budget = prune.Budget(limits, runtime.ring)
         self._census = census.Census()
         self._deleter = deletion.Deleter(self._kube)
+        self._pruner = pruning.Pruner(runtime, self._deleter, self._budget, self._census)
+        self._readiness = unready_.Readiness(self._kube)
         self._expiring = expiring.Expiring(inventory_)
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
@@ -100,9 +96,9 @@ class ApplySets:
         await self._expiring.remember(owner, objects, owned, results)
         if all(result.action in _DONE for result in results.values()):
             units = {unit.name: bool(unit.waiting) for unit in rendered.units}
-            results.update(await self._prune(objects, owned, owner, units))
+            results.update(await self._pruner.delete_unwanted(owner, owned, {item.key for item in objects}, units))
         if self._wait and all(result.action in _DONE for result in results.values()):
-            results.update(await self._unready(active, owned))
+            results.update(await self._readiness.unready(active, owned))
         return interfaces.Applied(tuple(results.values()))
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
@@ -155,7 +151,7 @@ class ApplySets:
         kind = ref.group, ref.kind
         if kind not in self._listening:
             self._listening.add(kind)
-            self._kube.children.listen(*kind, self._known.notice)
+            self._kube.children.listen(*kind, self._known.notice, moved=self._known.moved)
             self._kube.children.listen(*kind, self._census.notice)
             self._kube.background(functools.partial(self._look_for_orphans, *kind), name=f"sweep {ref.kind}")
 
@@ -188,7 +184,9 @@ class ApplySets:
             ref = manifest.ref
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
-                item = desired_.prepare(manifest, name, owner, kind, can_own=self._inventory.of_kubernetes)
+                keys = await self._kube.list_keys.of(kind, manifest.data)
+                can_own = self._inventory.of_kubernetes
+                item = desired_.prepare(manifest, name, owner, kind, can_own=can_own, keys=keys)
             except errors.RenderError:
                 raise
             except errors.LostromosError as error:
@@ -254,88 +252,22 @@ class ApplySets:
             items = list(group)
             here = [item for item in items if item.key in due]
             if here and earlier:
-                unready = await self._unready(earlier, owned)
+                unready = await self._readiness.unready(earlier, owned)
                 if unready:
-                    first = next(iter(unready.values()))
+                    key, first = next(iter(unready.items()))
                     why = f"wave {wave} waits for {first.ref}: {first.message}"
+                    why += next(needs.from_later(item, objects) for item in earlier if item.key == key)
                     later = [item for item in objects if item.said.wave >= wave and item.key in due]
-                    results.update({item.key: _waits(item, why, after=first.after) for item in later})
+                    results.update({item.key: unready_.waits(item, why, after=first.after) for item in later})
                     break
             for _, rank in itertools.groupby(here, key=lambda item: item.rank):
                 results.update(await self._writer.write(list(rank), owned, owner))
             if any(result.action not in _DONE for result in results.values()):
                 later = [item for item in objects if item.said.wave > wave and item.key in due]
-                results.update({item.key: _waits(item, f"wave {wave} has failed") for item in later})
+                results.update({item.key: unready_.waits(item, f"wave {wave} has failed") for item in later})
                 break
             earlier += items
         return results
-
-    async def _unready(self, objects: Iterable[desired_.Desired], owned: memory.Owned) -> Results:
-        """The objects that are not ready, and why; from now on their status is listened to.
-
-        Only those are read that have changed since they were ready.
-        """
-        owned.watches_status = True
-        asked = [item for item in objects if not owned.is_ready(item.key)]
-        answers = await asyncio.gather(*(self._why_not_ready(item, owned) for item in asked))
-        return {item.key: _waits(item, why) for item, why in zip(asked, answers, strict=True) if why}
-
-    async def _why_not_ready(self, item: desired_.Desired, owned: memory.Owned) -> str:
-        try:
-            live = await requests.read_outline(self._kube, item.path, action=f"read {item.ref}")
-        except errors.ApiError as error:
-            if error.status == sending.GONE:
-                return NOT_THERE
-            raise
-        why = errors.shorten(readiness.why_not(live), 300)
-        if not why and item.key in owned.entries:
-            owned.entries[item.key].ready_at = members.number(live["metadata"].get("resourceVersion"))
-        return why
-
-    async def _prune(
-        self,
-        objects: Sequence[desired_.Desired],
-        owned: memory.Owned,
-        owner: interfaces.Resource,
-        units: Mapping[str, bool],
-    ) -> Results:
-        """Delete what is no longer rendered, within the budget."""
-        wanted = {item.key for item in objects}
-        there = {key: entry.child for key, entry in owned.entries.items() if entry.child is not None}
-        doomed = prune.unwanted(there.values(), wanted, units)
-        if not doomed:
-            self._budget.settled(owner.key)
-            return {}
-        look = self._runtime.first_look
-        everything = self._census.total if look.over else self._kube.children.count(owner.ref.group, owner.ref.kind)
-        objection = self._budget.objection(owner, len(doomed), len(there), everything=everything, look=look)
-        if objection:
-            return {
-                child.key: interfaces.ObjectResult(child.ref, Action.WAITING, objection.why, after=objection.after)
-                for child in doomed
-            }
-        results = {}
-        for child in deletion.last_first(doomed):
-            owned.pruned.add(child.uid)  # before the request: the watch may be quicker than the answer
-            result = await self._deleter.delete(child)
-            if result is None or result.action is Action.WAITING:
-                owned.entries.pop(child.key, None)
-                if result is not None:
-                    asyncio.get_running_loop().call_later(CONFIRM, self._confirm, owner, child)
-                result = interfaces.ObjectResult(child.ref, Action.PRUNED)
-            else:
-                owned.pruned.discard(child.uid)
-            results[child.key] = result
-        self._budget.settled(owner.key, len(doomed))
-        return results
-
-    def _confirm(self, owner: interfaces.Resource, child: members.Child) -> None:
-        """Look whether an object that was pruned is going; if not, the answer was wrong, and it is done once more."""
-        owned = self._known.of(owner)
-        left = next((one for one in self._kube.children.of(owner.ref) if one.uid == child.uid), None)
-        if owned is not None and left is not None and not left.deleting:
-            owned.pruned.discard(child.uid)
-            self._runtime.ring(owner.key)
 
     async def _sweep(self, key: str) -> interfaces.Applied:
         """An owner is gone, and we knew nothing of it: delete what it left behind, if it really is gone."""
@@ -355,7 +287,3 @@ _DONE: Final = frozenset({Action.CREATED, Action.UPDATED, Action.UNCHANGED, Acti
 
 def _order(item: desired_.Desired) -> tuple[int, int]:
     return item.said.wave, item.rank
-
-
-def _waits(item: desired_.Desired, why: str, *, after: float | None = None) -> interfaces.ObjectResult:
-    return interfaces.ObjectResult(item.ref, Action.WAITING, why, after=NOT_THERE_AGAIN if why == NOT_THERE else after)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks, requests
+from lostromos_core.kube import client, discovery, marks, requests, versions
 from lostromos_kubectl import desired, sending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from lostromos_core.kube import members
 
 Action = interfaces.Action
+Answer = TypeVar("Answer")
 HELD: Final = "its own finalizers hold it"
+GOING: Final = "it is about to go"
 NOT_FOUND: Final = "the API server does not find it, and the watch still lists it"
 
 
@@ -38,18 +41,35 @@ class Deleter:
     async def delete(self, child: members.Child) -> interfaces.ObjectResult | None:
         """Delete one object, and only this one, or let go of it; None when that is done."""
         try:
-            if child.deleting:
-                return await self._leaving(child)
-            if child.orphan:
+            if child.orphan and not child.deleting:
                 await self.let_go(child)
                 return None
+            return await self._wherever(child, self._leaving if child.deleting else self._delete)
+        except errors.ApiError as error:
+            if error.reason == discovery.UNAVAILABLE and self._kube.children.is_live(child):
+                return interfaces.ObjectResult(child.ref, Action.WAITING, NOT_FOUND)
+            return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
+
+    async def _wherever(self, child: members.Child, act: Callable[[members.Child], Awaitable[Answer]]) -> Answer | None:
+        """Act on an object in the version in which it is served; None if its kind was removed. Raises ApiError."""
+        try:
+            return await act(child)
+        except errors.ApiError as error:
+            if not requests.lacks_kind(error):
+                raise
+        kind = await versions.elsewhere(self._kube, child.kind)
+        return await act(dataclasses.replace(child, kind=kind)) if kind else None
+
+    async def _delete(self, child: members.Child) -> interfaces.ObjectResult | None:
+        """Delete an object; None if it is gone already. Raises ApiError."""
+        try:
             answer = await requests.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
         except errors.ApiError as error:
             if error.status == sending.CONFLICT:  # a namespace says so when it is being deleted already
-                there = await requests.read(self._kube, child.path, str(child.ref))
+                there = await requests.find(self._kube, child.path, str(child.ref))
                 if there is None or "deletionTimestamp" in there or there.get("uid") != child.uid:
                     return self._waits(child, there)
-            return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
+            raise
         why = self._why_not_gone(child, answer)
         return interfaces.ObjectResult(child.ref, Action.WAITING, why) if why else None
 
@@ -59,13 +79,16 @@ class Deleter:
             return ""
         if answer is None:  # a server that is starting says 404 of what it has
             return NOT_FOUND if self._kube.children.is_live(child) else ""
-        return HELD if "deletionTimestamp" in (answer.get("metadata") or {}) else ""
+        metadata = answer.get("metadata") or {}
+        if "deletionTimestamp" not in metadata:
+            return ""
+        return HELD if metadata.get("finalizers") else GOING
 
     async def _leaving(self, child: members.Child) -> interfaces.ObjectResult | None:
         """Return a result for an object that is being deleted; ask only if no watch would tell that it is gone."""
         if self._kube.children.is_live(child):
             return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
-        return self._waits(child, await requests.read(self._kube, child.path, str(child.ref)))
+        return self._waits(child, await requests.find(self._kube, child.path, str(child.ref)))
 
     @staticmethod
     def _waits(child: members.Child, there: Mapping[str, Any] | None) -> interfaces.ObjectResult | None:
@@ -75,7 +98,10 @@ class Deleter:
 
     async def let_go(self, child: members.Child) -> None:
         """Take our marks off an object, and leave it where it is; raises ApiError."""
-        own = {marks.OWNER: None, marks.HASH: None, marks.UNIT: None}
+        await self._wherever(child, self._let_go)
+
+    async def _let_go(self, child: members.Child) -> None:
+        own = dict.fromkeys((marks.OWNER, marks.HASH, marks.FIELDS, marks.UNIT))
         metadata = {"uid": child.uid, "labels": {marks.PART_OF: None}, "annotations": own}
         try:
             await self._kube.request_bytes(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import fields, marks, members, paths
+from lostromos_core.kube import fields, list_keys, marks, members, paths
+from lostromos_kubectl import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1_500_000
 """What etcd takes in one request by default; larger objects are refused before they are sent."""
+
+LONGEST_NAME: Final = 253
+"""Characters of a name. Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"""
 
 RANKS: Final = {
     kind: rank
@@ -64,7 +68,7 @@ class Desired:
     """One object as it shall be. ``body`` is what is sent, without the conditions of one request (uid, version).
 
     ``path`` is where it lives at the API server, ``unit`` the template file that made it, ``said`` what its
-    annotations say about how it is to be treated.
+    annotations say about how it is to be treated, ``list_keys`` the defaults of the keys of its list items.
     """
 
     ref: interfaces.ObjectRef
@@ -75,6 +79,7 @@ class Desired:
     manifest: interfaces.Manifest
     unit: str
     said: Said
+    list_keys: list_keys.Defaults = list_keys.BUILT_IN
 
     @property
     def key(self) -> members.Key:
@@ -96,19 +101,25 @@ def rank(kind: str) -> int:
     return RANKS.get(kind, LAST_RANK)
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - what an object is made from
     manifest: interfaces.Manifest,
     unit: str,
     owner: interfaces.Resource,
     kind: discovery.Kind,
     *,
     can_own: bool = True,
+    keys: list_keys.Defaults = list_keys.BUILT_IN,
 ) -> Desired:
     """The object that a manifest stands for; raises RefusedError if it cannot be applied for this owner.
+
+    Raises RenderError for a name that is too long: it would not even fit into the report.
 
     ``can_own``: the owner is a Kubernetes object, that owner references can name.
     """
     written = manifest.ref
+    if len(written.name) > LONGEST_NAME:
+        msg = f"metadata.name has {len(written.name):,} characters, and the name of an object at most {LONGEST_NAME}"
+        raise errors.RenderError(msg, place=str(manifest.locate(("metadata", "name")) or ""))
     namespace = _namespace(written, owner, kind)
     ref = interfaces.ObjectRef(written.api_version, written.kind, namespace, written.name)
     said = _said(manifest, ref)
@@ -122,8 +133,9 @@ def prepare(
     encoded = _encode(body, ref)
     digest = hashlib.blake2b(encoded, digest_size=12).hexdigest()
     body["metadata"]["annotations"][marks.HASH] = digest
+    _hold_back(body["metadata"], owner)  # not in the digest: whether it may is the cluster's to say
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
-    return Desired(ref, kind, body, path, digest, manifest, unit, said)
+    return Desired(ref, kind, body, path, digest, manifest, unit, said, keys)
 
 
 def _said(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Said:
@@ -199,6 +211,13 @@ def _metadata(
         }
         metadata["ownerReferences"] = [*(written.get("ownerReferences") or ()), {**reference, "controller": True}]
     return metadata
+
+
+def _hold_back(metadata: Mapping[str, Any], owner: interfaces.Resource) -> None:
+    """Let a foreground deletion of the owner wait for the object."""
+    for reference in metadata.get("ownerReferences") or ():
+        if reference.get("uid") == owner.uid and reference.get("controller"):
+            reference[references.BLOCKS] = True
 
 
 def _mapping(written: Mapping[str, Any], field: str, ref: interfaces.ObjectRef) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import client, encoding, fields, marks, members, requests, unreadable
+from lostromos_core.kube import client, encoding, fields, marks, members, outdated, requests, unreadable
 from lostromos_kubectl import sending, server_side, settings
 
 if TYPE_CHECKING:
@@ -160,13 +160,25 @@ class _Sender:
                 accept=sending.accepted(self._kube),
             )
         except errors.LostromosError as error:
-            return error
+            return await self._mend(write, error)
         if self._kube.dry_run:
             return sending.sent(answer)
         msg = (
             f"apply {write.desired.ref}: kubectl ended with status {status}, though the API server finds nothing wrong"
         )
         return errors.ProcessError(msg)
+
+    async def _mend(self, write: sending.Write, error: errors.LostromosError) -> sending.Answer:
+        """Return the error, unless the object can be applied after a repair of its managed fields."""
+        item = write.desired
+        if isinstance(error, errors.ApiError):
+            try:
+                action = f"apply {item.ref}"
+                if await outdated.is_mended(self._kube, item.path, error, item.ref.api_version, action=action):
+                    return (await self._direct.send([write]))[0]
+            except errors.ApiError as failure:
+                return failure
+        return error
 
     async def _arrived(self, write: sending.Write) -> sending.Sent | None:
         """The object, if it is as it was sent."""
@@ -180,7 +192,7 @@ class _Sender:
             shape is not None
             and (metadata.get("annotations") or {}).get(marks.HASH) == write.digest
             and write.uid in {"", metadata["uid"]}
-            and fields.owns_all(shape.fields, write.body)
+            and fields.owns_all(shape.fields, write.body, item.list_keys)
         )
         return sending.Sent(metadata) if arrived else None
 

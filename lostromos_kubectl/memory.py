@@ -22,8 +22,10 @@ class Entry:
     ``digest`` is what we made of it, empty if that has to be found out. ``touched``: somebody changed or removed
     something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
     write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
-    ours after our last write: whoever has one of them now has taken it from us. ``ready_at`` is the version in which it
-    was seen to be ready last. ``ended``: the digest of a Job that is gone, and how it had ended.
+    ours after our last write: whoever has one of them now has taken it from us. ``others`` are the items of lists that
+    other managers had then (None: not known), ``contested`` are fields that were taken back from somebody.
+    ``ready_at`` is the version in which it was seen to be ready last. ``ended``: the digest of a Job that is gone, and
+    how it had ended.
     """
 
     uid: str = ""
@@ -36,6 +38,8 @@ class Entry:
     held: tuple[tuple[members.Child | None, members.Child | None], ...] = ()
     fight: fights.Fight | None = None
     held_fields: members.Shape | None = None
+    others: frozenset[tuple[str, ...]] | None = None
+    contested: frozenset[tuple[str, ...]] = frozenset()
     ready_at: int = 0
     ended: tuple[str, expiry.End] = ("", expiry.End.NONE)
 
@@ -48,7 +52,8 @@ class Owned:
     ``asked`` is the last request to apply everything again, ``pruned`` are the uids that the watch may still list.
     ``leaving``: the owner is going, so each object that goes is worth a look. ``watches_status``: so is each change.
     ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
-    there. ``ran``: Jobs that were made once, see ``expiring``.
+    there. ``granted`` are the uids that may be pruned, ``going`` those that were deleted and that something holds.
+    ``ran``: Jobs that were made once, see ``expiring``.
     """
 
     uid: str
@@ -59,6 +64,8 @@ class Owned:
     unseen: frozenset[tuple[str, str]] = frozenset()
     ran: set[str] = dataclasses.field(default_factory=set)
     leaving: bool = False
+    granted: set[str] = dataclasses.field(default_factory=set)
+    going: dict[str, interfaces.ObjectRef] = dataclasses.field(default_factory=dict)
 
     def is_ready(self, key: members.Key) -> bool:
         """Return whether an object is ready for certain: as it always is, or it has not changed since it was."""
@@ -126,6 +133,11 @@ class Memory:
             entry.touched, entry.child, entry.digest = True, now, ""
             self._ring(key)
         elif owned.watches_status and not readiness.at_once(*child.key[:2]):
+            self._ring(key)
+
+    def moved(self, key: str) -> None:
+        """The version in which an owner's objects were seen is not served any more."""
+        if key in self._owned:
             self._ring(key)
 
     def answered(self, key: str, entry: Entry) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, final
 from lostromos_core.kube import marks, members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from lostromos_core import firstlook, interfaces
 
@@ -46,12 +46,23 @@ def unwanted(
     What a waiting one applied earlier stays, and what a vanished one did, since it may have moved to one that waits;
     so do copies.
     """
+    return [child for child in _unwanted(known, wanted, units) if not child.deleting]
+
+
+def leaving(
+    known: Iterable[members.Child], wanted: Collection[members.Key], units: Mapping[str, bool]
+) -> list[members.Child]:
+    """Return the objects that no template makes any more, and that are on their way out; see ``unwanted``."""
+    return [child for child in _unwanted(known, wanted, units) if child.deleting]
+
+
+def _unwanted(
+    known: Iterable[members.Child], wanted: Collection[members.Key], units: Mapping[str, bool]
+) -> Iterator[members.Child]:
     some_wait = any(units.values())
-    return [
-        child
-        for child in known
-        if child.key not in wanted and not units.get(child.unit, some_wait) and not child.deleting and child.ours
-    ]
+    for child in known:
+        if child.key not in wanted and not units.get(child.unit, some_wait) and child.ours:
+            yield child
 
 
 @final
@@ -154,5 +165,5 @@ def _consent(owner: interfaces.Resource) -> int:
 
 def _is_news(owner: interfaces.Resource) -> bool:
     """Whether the author changed the resource since it was reconciled last."""
-    seen = (owner.data.get("status") or {}).get("observedGeneration")
+    seen = owner.status.get("observedGeneration")
     return bool(owner.generation) and seen != owner.generation

@@ -6,7 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import client, fields, marks
+from lostromos_core.kube import client, fields, marks, remembered
+from lostromos_kubectl import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ class Write:
     """One object to send, with the uid it must have; without one, it is only created.
 
     ``force`` takes fields over that other managers own; ``without`` are fields that are left to them, ``yielded``
-    those that were never ours.
+    those that were never ours. ``blocks``: the owner is held back by it in a foreground deletion.
     """
 
     desired: desired_.Desired
@@ -38,6 +39,7 @@ class Write:
     force: bool = False
     without: tuple[Path, ...] = ()
     yielded: tuple[Path, ...] = ()
+    blocks: bool = True
 
     @property
     def digest(self) -> str:
@@ -48,10 +50,15 @@ class Write:
     def body(self) -> dict[str, Any]:
         """What is sent."""
         body = self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
-        if self.yielded:
-            body["metadata"]["annotations"] = {**body["metadata"]["annotations"], marks.HASH: self.digest}
+        if not self.blocks and "ownerReferences" in body["metadata"]:
+            body["metadata"] = references.without_blocking(body["metadata"])
         found: dict[str, Any] = fields.without(body, (*self.without, *self.yielded))
-        return found
+        metadata = found["metadata"]
+        annotations = {**metadata["annotations"], marks.HASH: self.digest}
+        applied = remembered.of(found)
+        if applied:
+            annotations[marks.FIELDS] = applied
+        return {**found, "metadata": {**metadata, "annotations": annotations}}
 
 
 @final

@@ -6,12 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Unpack, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, marks
+from lostromos_core.kube import marks, outdated
 from lostromos_kubectl import sending, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lostromos_core.kube import client
     from lostromos_kubectl import applyset
 
 
@@ -62,13 +63,12 @@ class Sender:
 
     async def _send(self, write: sending.Write) -> sending.Answer:
         try:
-            answer = await self._kube.request(
-                "PATCH",
+            answer = await outdated.apply(
+                self._kube,
                 write.desired.path,
                 action=f"apply {write.desired.ref}",
                 query=self._query[write.force],
                 body=write.body,
-                content_type=client.APPLY,
                 accept=self._accepted,
             )
         except errors.LostromosError as error:

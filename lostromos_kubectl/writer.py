@@ -8,28 +8,23 @@ has taken from us is taken back, for the rest the policy for conflicts decides.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import re
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, fields, fights, inventory, marks, members, paths, requests
+from lostromos_core.kube import client, fields, fights, marks, members, remembered, requests
 from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import memory, sending
+from lostromos_kubectl import memory, ownership, recreation, references, sending, takeover, taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-INVALID: Final = 422
 ROUNDS: Final = 4
 """How often an object is tried in one reconcile when each answer teaches us something."""
-_IMMUTABLE: Final = re.compile(
-    r"immutable|may not change once set|can ?not be changed|may not be changed in an update"
-    r"|updates to \w+ spec for fields other|updates may not change fields other"
-)
 _MOVING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
 _log = structlog.get_logger("lostromos.applier")
 
@@ -52,6 +47,7 @@ class _Try:
     entry: memory.Entry
     force: bool = False
     yielded: tuple[sending.Path, ...] = ()
+    took_over: bool = False
 
 
 @final
@@ -73,7 +69,12 @@ class Writer:
         self._sender = sender
         self._known = known
         self._policy = policy
+        self._ownership = ownership.Ownership(kube, manager)
+        self._takers = taking.TakeUp(kube, manager, self._ownership)
+        self._takeover = takeover.TakeOver(kube, manager, self._ownership)
         self._clock = clock
+        self._recreation = recreation.Recreation(kube, manager)
+        self._blocks = True
 
     def is_settled(self, item: desired_.Desired, entry: memory.Entry | None) -> bool:
         """Whether an object is as it shall be, as far as its metadata tells; then there is nothing to write."""
@@ -122,13 +123,16 @@ class Writer:
         self, tries: list[_Try], results: dict[members.Key, interfaces.ObjectResult], owner: interfaces.Resource
     ) -> list[_Try]:
         """Send all, and judge the answers; those to send again."""
-        writes = [self._write(one) for one in tries]
         for one in tries:
             one.entry.sending = True
+        again: list[_Try] = []
         try:
+            found = await asyncio.gather(*(self._takeover.before(one.item, one.entry) for one in tries))
+            results.update({one.item.key: result for one, result in zip(tries, found, strict=True) if result})
+            sent = [one for one, result in zip(tries, found, strict=True) if result is None]
+            writes = [self._write(one) for one in sent]
             answers = await self._sender.send(writes)
-            again = []
-            for one, write, answer in zip(tries, writes, answers, strict=True):
+            for one, write, answer in zip(sent, writes, answers, strict=True):
                 result = await self._judge(one, write, answer, owner)
                 if result is None:
                     again.append(one)
@@ -161,9 +165,10 @@ class Writer:
         """The next write of an object."""
         entry, item = one.entry, one.item
         if not entry.uid or (item.said.create_only and not entry.adopted):
-            return sending.Write(item, force=self._conflicts(item) == "force")
+            return sending.Write(item, force=self._conflicts(item) == "force", blocks=self._blocks)
         force = one.force or entry.adopted or self._conflicts(item) == "force"
-        return sending.Write(item, entry.uid, force, tuple(self._ignored(item, entry.child)), one.yielded)
+        left_out = [*self._ignored(item, entry.child), *(fields.nulls(item.body) if one.took_over else ())]
+        return sending.Write(item, entry.uid, force, tuple(left_out), one.yielded, self._blocks)
 
     def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
         return item.said.conflicts or self._policy.conflicts
@@ -174,7 +179,7 @@ class Writer:
         if shape is None:
             return []
         found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
-        return [lost for path in found if path for lost in fields.lost(shape.fields, item.body, path)]
+        return [lost for path in found if path for lost in fields.lost(shape.fields, item.body, path, item.list_keys)]
 
     def _owns_all(self, item: desired_.Desired, child: members.Child) -> bool:
         shape = child.shape(self._manager)
@@ -183,7 +188,7 @@ class Writer:
             return False
         if self._conflicts(item) == "yield":
             return True
-        return fields.owns_all(shape.fields, fields.without(item.body, self._ignored(item, child)))
+        return fields.owns_all(shape.fields, fields.without(item.body, self._ignored(item, child)), item.list_keys)
 
     async def _judge(
         self, one: _Try, write: sending.Write, answer: sending.Answer, owner: interfaces.Resource
@@ -193,9 +198,25 @@ class Writer:
             return await self._arrived(one, write, answer, owner)
         if isinstance(answer, errors.ApiError) and answer.status == sending.CONFLICT:
             if write.uid and answer.causes:
-                return self._contested(one, answer)
+                return await self._contested(one, answer)
             return await self._another_object(one, write, owner)
-        if isinstance(answer, errors.ApiError) and answer.status == INVALID and _is_immutable(answer):
+        return await self._refused(one, write, answer)
+
+    async def _refused(
+        self, one: _Try, write: sending.Write, answer: errors.LostromosError
+    ) -> interfaces.ObjectResult | None:
+        """What can be done about a refusal; None means: try again at once."""
+        if references.are_refused(write, answer):
+            self._blocks = False
+            return None
+        if isinstance(answer, errors.ApiError) and write.uid and not one.took_over:
+            try:
+                one.took_over = await self._takeover.after_refusal(one.item, one.entry, answer)
+            except errors.LostromosError as error:
+                return desired_.explain(one.item, error)
+            if one.took_over:
+                return None
+        if await self._recreation.would_help(write, answer):
             return await self._immutable(one, answer)
         if isinstance(answer, errors.ApiError) and requests.lacks_kind(answer):
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
@@ -216,6 +237,7 @@ class Writer:
         entry.child = found[0] if found else None
         entry.uid, entry.digest = str(answer.metadata.get("uid", "")), item.digest
         entry.held_fields = entry.child.shape(self._manager) if entry.child else None
+        entry.others = self._ownership.items_of_others(answer.metadata)
         entry.touched = entry.adopted = entry.due = False
         if not write.uid:
             return interfaces.ObjectResult(item.ref, interfaces.Action.CREATED)
@@ -234,7 +256,7 @@ class Writer:
         live = await self._kube.request("GET", item.path, action=f"read {item.ref}")
         return _contents(live, self._manager) != _contents(answered, self._manager)
 
-    def _contested(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
+    async def _contested(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
         """Other managers own fields that we set: drift is repaired, for the rest the policy decides."""
         entry, item = one.entry, one.item
         if entry.fight and answer.causes:
@@ -242,20 +264,33 @@ class Writer:
         if self._conflicts(item) == "yield":
             one.yielded = (*one.yielded, *(fields.parse(cause.field, item.body) for cause in answer.causes))
             return None
-        if not one.force and self._were_ours(item, entry, answer):
-            one.force = True
-            return None
+        try:
+            if not one.force and await self._were_ours(item, entry, answer):
+                one.force = True
+                return None
+        except errors.LostromosError as error:
+            return desired_.explain(item, error)
         return desired_.explain(item, answer)
 
-    def _were_ours(self, item: desired_.Desired, entry: memory.Entry, answer: errors.ApiError) -> bool:
-        """Whether all contested fields were ours after our last write: then somebody took them, and that is drift."""
+    async def _were_ours(self, item: desired_.Desired, entry: memory.Entry, answer: errors.ApiError) -> bool:
+        """Whether all contested fields were ours after our last write: then somebody took them, and that is drift.
+
+        After a restart, with another template, only the object itself remembers that. Raises ApiError.
+        """
+        paths = [fields.parse(cause.field, item.body) for cause in answer.causes]
+        if entry.held_fields is not None:
+            held = entry.held_fields.fields
+            steps = [fields.steps(held, item.body, path, item.list_keys) for path in paths]
+            entry.contested |= {found for found in steps if found}
+            if all(found is not None for found in steps):
+                return True
         if entry.child is not None and entry.child.digest == item.digest:
             return True
-        if entry.held_fields is None:
-            return False
-        held = entry.held_fields.fields
-        paths = [fields.parse(cause.field, item.body) for cause in answer.causes]
-        return all(fields.owns(held, item.body, path) for path in paths)
+        if self._ownership.has_left(cause.who for cause in answer.causes):
+            return True
+        metadata = await requests.read(self._kube, item.path, str(item.ref))
+        applied = ((metadata or {}).get("annotations") or {}).get(marks.FIELDS, "")
+        return all(remembered.holds(applied, item.body, path) for path in paths)
 
     async def _another_object(
         self, one: _Try, write: sending.Write, owner: interfaces.Resource
@@ -265,7 +300,7 @@ class Writer:
         if write.uid:
             return None
         try:
-            await self._take_up(one, owner)
+            await self._takers.take_up(one.item, one.entry, owner)
         except errors.LostromosError as error:
             return desired_.explain(one.item, error)
         if one.item.said.create_only and one.entry.uid and not one.entry.adopted:
@@ -273,60 +308,7 @@ class Writer:
             return interfaces.ObjectResult(one.item.ref, interfaces.Action.UNCHANGED)
         return None
 
-    async def _take_up(self, one: _Try, owner: interfaces.Resource) -> None:
-        """Know an object that exists already, if it is ours, or the template adopts it; raises RefusedError."""
-        item = one.item
-        metadata = await requests.read(self._kube, item.path, str(item.ref))
-        if metadata is None:
-            return
-        if "deletionTimestamp" in metadata:
-            msg = f"{item.ref} is being deleted; it will be created again when it is gone"
-            raise errors.ApiError(msg, status=sending.CONFLICT, retryable=True)
-        if not inventory.belongs_to(metadata, owner.ref):
-            await self._refuse_foreign(item, metadata, owner)
-        elif item.said.create_only:
-            metadata = await self._mark(item, metadata)
-        found = members.read(item.kind, metadata)
-        one.entry.uid, one.entry.child = metadata["uid"], found[0] if found else None
-        one.entry.adopted = found is None or not found[0].ours
-
-    async def _refuse_foreign(
-        self, item: desired_.Desired, metadata: Mapping[str, Any], owner: interfaces.Resource
-    ) -> None:
-        """An object is not the owner's: raise RefusedError, unless the template adopts it, and nobody else has it."""
-        if not item.said.adopt:
-            msg = (
-                f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing "
-                f'object, or let the template take it over with the annotation {marks.ADOPT}: "true"'
-            )
-            raise errors.RefusedError(msg)
-        written = marks.read_owner((metadata.get("annotations") or {}).get(marks.OWNER, ""))
-        if written is not None and inventory.belongs_to(metadata, written[0]):
-            other = written[0]
-            kind = await self._kube.discovery.by_group_kind(other.group, other.kind)
-            path = kind and paths.item(kind.api_version, kind.plural, other.namespace, other.name)
-            if path and await requests.read(self._kube, path, str(other)) is not None:
-                msg = f"{item.ref} belongs to {other} already, and cannot be adopted by {owner.ref} as well; rename it"
-                raise errors.RefusedError(msg)
-
-    async def _mark(self, item: desired_.Desired, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Put our marks back on an object that is ours and is never written again; its metadata after that."""
-        if members.read(item.kind, metadata) is not None:
-            return metadata
-        own = item.body["metadata"]
-        answer = await self._kube.request(
-            "PATCH",
-            item.path,
-            action=f"mark {item.ref}",
-            query={"fieldManager": self._manager},
-            body={"metadata": {"uid": metadata["uid"], "labels": {marks.PART_OF: own["labels"][marks.PART_OF]}}},
-            content_type=client.MERGE,
-            accept=client.METADATA_ONLY,
-        )
-        found: Mapping[str, Any] = answer["metadata"]
-        return found
-
-    async def _immutable(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult:
+    async def _immutable(self, one: _Try, answer: errors.LostromosError) -> interfaces.ObjectResult:
         """A field has changed that cannot be: delete the object and create it again, if the template says so."""
         item, entry = one.item, one.entry
         if not item.said.recreate:
@@ -354,8 +336,3 @@ def _contents(item: Mapping[str, Any], manager: str) -> Mapping[str, Any]:
         if entry.get("manager") == manager
     ]
     return {**item, "status": None, "metadata": metadata | {"managedFields": managed}}
-
-
-def _is_immutable(error: errors.ApiError) -> bool:
-    said = [cause.message for cause in error.causes] or [str(error)]
-    return all(map(_IMMUTABLE.search, said))

@@ -28,6 +28,13 @@ _EXPECTED = re.compile(r"(?P<expected>expected [^,]*), got .*", re.DOTALL)
 _MANAGER = re.compile(r'conflict with ("[^"]*"(?: with subresource "[^"]*")?)')
 _BEFORE_VALUE = re.compile(r"(Invalid value|Unsupported value|Duplicate value|Not found): ")
 _VALUE = re.compile(r'"(?:[^"\\]|\\.)*"|[-+.\w/%]+(?=: |, |\]|$)')
+_TEXT = re.compile(
+    r"""(?!(?:true|false|null|nil|NaN|Inf)(?:[:,\]]|$))[^\W\d_][^\s:{}()\[\]&"<]*(?=[\s:,\]]|$)"""
+    r"""|['`]|"(?:[^"\\]|\\.)*"(?=\ [^\W\d])|\d[\w.%]*(?=\ [^\W\d])"""
+)
+"""Begins a sentence: values are quoted, or are numbers, JSON or Go's own notation."""
+_DENIED = re.compile(r"\bdenied (?:the )?request\b")
+"""What policies and webhooks say, whatever the HTTP status: both can change at any time."""
 _OTHER_UID = re.compile(r"uid mismatch|UID in (?:the )?precondition")
 UID_MISMATCH = "UidMismatch"
 """The reason of the error when a request named the uid of an object that is gone."""
@@ -55,8 +62,19 @@ def error(status: int, headers: Mapping[str, str], body: bytes, action: str) -> 
         reason=str(answer.get("reason") or ""),
         causes=causes,
         retry_after=_retry_after(headers, answer),
-        retryable=False if any(cause.who for cause in causes) else None,
+        retryable=False if any(cause.who for cause in causes) else is_denial(message) or None,
     )
+
+
+def is_denial(message: str) -> bool:
+    """Return whether a policy or a webhook refused the request, and not the API server itself."""
+    return _DENIED.search(message) is not None
+
+
+def reason_of_denial(message: str) -> str:
+    """Return what a policy or a webhook says, without the names that stand before it."""
+    found = _DENIED.search(message)
+    return message[found.end() :] if found else ""
 
 
 def _is_another_object(status: int, message: str, causes: Sequence[errors.Cause]) -> bool:
@@ -108,7 +126,12 @@ def without_values(message: str) -> str:
 
 
 def _after_value(text: str) -> str:
-    """What follows a value: ``: why it is wrong``; nothing, if where it ends cannot be told."""
+    """What follows a value: ``: why it is wrong``; nothing, if where it ends cannot be told.
+
+    Validation rules (CEL) of custom kinds leave the value out since Kubernetes 1.34: all that follows is the reason.
+    """
+    if _TEXT.match(text):
+        return f": {text}"
     found = _VALUE.match(text)
     if found:
         return text[found.end() :]

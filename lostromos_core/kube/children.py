@@ -9,7 +9,7 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
-from lostromos_core.kube import arrival, marks, media, members, tracked, watch
+from lostromos_core.kube import arrival, marks, media, members, paths, tracked, versions, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -40,10 +40,13 @@ class Children:
         self._sinks: dict[tuple[str, str], dict[str, list[_Sink]]] = {}
         self._index = tracked.Index()
         self._listeners: dict[tuple[str, str], list[Listener]] = {}
+        self._bells: dict[tuple[str, str], list[Callable[[str], None]]] = {}
 
-    def listen(self, group: str, kind: str, listener: Listener) -> None:
-        """Tell about the children of all owners of a kind."""
+    def listen(self, group: str, kind: str, listener: Listener, *, moved: Callable[[str], None] | None = None) -> None:
+        """Tell about the children of all owners of a kind; ``moved``: whose children's version is not served now."""
         self._listeners.setdefault((group, kind), []).append(listener)
+        if moved is not None:
+            self._bells.setdefault((group, kind), []).append(moved)
 
     async def ensure(self, kind: discovery.Kind, namespace: str = "") -> None:
         """Watch a kind, in one namespace or (empty) everywhere, and wait until all there is is known.
@@ -140,7 +143,13 @@ class Children:
             del places[sink.namespace]
 
     def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
-        path = watch.collection_of(self._kube, kind, namespace)
+
+        async def path() -> str:
+            found = await versions.served(self._kube, kind)
+            if sink.moves(found):
+                self._tell_moved(sink)
+            return paths.collection(found.api_version, found.plural, namespace if found.namespaced else "")
+
         what = f"{kind.plural} of resources in {namespace or 'all namespaces'}"
         return watch.Watch(
             self._kube,
@@ -151,6 +160,13 @@ class Children:
             accept=(media.METADATA_ONLY, media.METADATA_LIST),
             place=self._kube.openings.place(),
         )
+
+    def _tell_moved(self, sink: _Sink) -> None:
+        """Tell whose children are seen in another version from now on: what applies them may have to change."""
+        known = [child for child in sink.children if self._index.get(child.owner, child.key)]
+        for owner in {self._index.owner(child.owner) for child in known}:
+            for bell in self._bells.get(owner.kind, ()):
+                bell(owner.key)
 
     def _put(self, child: members.Child, owner: members.Owner) -> None:
         """Keep the newest state of a child, and tell; two watches may bring the same, also in two versions."""
@@ -189,7 +205,7 @@ class _Sink:
         self.waiting = 0
         self._troubled = False
         self._children = children
-        self._kind = kind
+        self._asked, self._kind = kind, kind
         self._known: dict[members.Key, members.Child] = {}
 
     @property
@@ -198,8 +214,18 @@ class _Sink:
         return self.arrival.complete and not self._troubled
 
     def serves(self, kind: discovery.Kind) -> bool:
-        """Return whether the kind is watched in this version."""
-        return (self._kind.api_version, self._kind.plural) == (kind.api_version, kind.plural)
+        """Return whether the watch began for the kind in this version; it goes on in another if that is gone."""
+        return (self._asked.api_version, self._asked.plural) == (kind.api_version, kind.plural)
+
+    def moves(self, kind: discovery.Kind) -> bool:
+        """Speak a version from now on; return whether it is another one than before."""
+        before, self._kind = self._kind, kind
+        return before.api_version != kind.api_version
+
+    @property
+    def children(self) -> list[members.Child]:
+        """What it knows."""
+        return list(self._known.values())
 
     def is_needed(self) -> bool:
         """Return whether the watch has a use still, or had one since the last question."""

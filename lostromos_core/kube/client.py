@@ -26,6 +26,7 @@ from lostromos_core.kube import (
     discovery,
     encoding,
     limiter,
+    list_keys,
     media,
     objects,
     openings,
@@ -65,6 +66,7 @@ class Kube:
         self.context = context
         self.limiter = limiter.Limiter(time.monotonic)
         self.discovery = discovery.Discovery(self, time.monotonic)
+        self.list_keys = list_keys.ListKeys(self, time.monotonic)
         self._credentials = credentials.Credentials(kubeconfig, context=context)
         self.openings = openings.Openings()
         self.children = children.Children(self)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import hashlib
 import logging
 import os
 import pathlib
@@ -20,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import kubeconfigs
+from lostromos_core.kube import hanging, kubeconfigs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _IN_CLUSTER = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _log = structlog.get_logger("lostromos.kube")
@@ -62,6 +63,7 @@ class Credentials:
         self._context = context or None
         self._configuration: Any = None
         self._ssl: ssl.SSLContext | bool = True
+        self._trust: Sequence[object] = ()
         self._clock = clock
         self._now = now
         self._due = float("inf")
@@ -102,7 +104,10 @@ class Credentials:
         """Read the configuration again: token files and exec plug-ins may have a new token. Raises ConfigError."""
         with tempfile.TemporaryDirectory(prefix="lostromos-") as private:
             self._configuration, lasts = await self._load(private)
-            self._ssl = _ssl_context(self._configuration, _source(self._find()))
+            trust = _fingerprint(self._configuration)
+            if trust != self._trust:  # connections are kept for one context: a new one would open all of them again
+                self._ssl = _ssl_context(self._configuration, _source(self._find()))
+                self._trust = trust
         self._due = self._clock() + lasts
 
     async def current(self) -> str:
@@ -181,8 +186,12 @@ class Credentials:
                         temp_file_path=private,
                     )
         except TimeoutError as error:
+            hanging.end_plugins()
             msg = f"{_source(path)} cannot be used: its exec plug-in has not answered for {LONGEST:.0f} seconds"
             raise errors.ConfigError(msg) from error
+        except asyncio.CancelledError:
+            hanging.end_plugins()
+            raise
         except Exception as error:
             msg = f"{_source(path)} cannot be used: {_reason(error)}"
             raise errors.ConfigError(msg) from error
@@ -264,6 +273,16 @@ def _forget_temporary_files() -> None:
 
     with contextlib.suppress(AttributeError):
         kube_config._temp_files.clear()  # noqa: SLF001 - there is no public way
+
+
+def _fingerprint(configuration: Any) -> Sequence[object]:  # noqa: ANN401 - the official client is untyped
+    """Return what the TLS settings are made of; equal for equal settings."""
+    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    contents = []
+    for name in files:
+        with contextlib.suppress(OSError):  # whoever reads it next says why not
+            contents.append(hashlib.sha256(pathlib.Path(name).read_bytes()).digest() if name else b"")
+    return (configuration.host, configuration.verify_ssl, *contents)
 
 
 def _ssl_context(configuration: Any, source: str) -> ssl.SSLContext | bool:  # noqa: ANN401 - the official client is untyped

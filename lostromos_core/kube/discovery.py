@@ -52,8 +52,9 @@ class Kind:
 class NoSuchKindError(errors.ApiError):
     """The cluster does not serve this kind, now."""
 
-    def __init__(self, api_version: str, kind: str) -> None:
+    def __init__(self, api_version: str, kind: str, other: str = "") -> None:
         hint = "apply its CustomResourceDefinition" if "/" in api_version else "check the spelling"
+        hint = f"it has one in {other}: write that instead" if other else hint
         super().__init__(
             f"the cluster has no kind {kind} in {api_version}; {hint}", status=404, reason="NoSuchKind", retryable=True
         )
@@ -82,8 +83,9 @@ class Discovery:
                     await self._read()
             found = self._kinds.get((api_version, kind))
         if found is None:
-            self._refuse_stale(api_version.rpartition("/")[0], kind)
-            raise NoSuchKindError(api_version, kind)
+            self._refuse_stale(_group(api_version), kind)
+            other = self._by_group.get((_group(api_version), kind))
+            raise NoSuchKindError(api_version, kind, other.api_version if other else "")
         return found
 
     def known(self, api_version: str, kind: str) -> Kind | None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, final
 
 from lostromos_core import errors
 from lostromos_core.kube import paths
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lostromos_core import interfaces
     from lostromos_core.kube import client
 
@@ -57,3 +59,27 @@ async def write(  # noqa: PLR0913 - the parts of an Event
     except errors.ApiError:
         return False
     return True
+
+
+@final
+class SpamFilter:
+    """Lets a few Events about a resource pass, and then one a minute."""
+
+    BURST = 10.0
+    REFILL = 1 / 60
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def allows(self, key: str) -> bool:
+        """Whether one more may be written now."""
+        now = self._clock()
+        left, at = self._left.get(key, (self.BURST, now))
+        left = min(self.BURST, left + (now - at) * self.REFILL)
+        self._left[key] = (max(0.0, left - 1), now)
+        return left >= 1
+
+    def forget(self, key: str) -> None:
+        """The resource is gone."""
+        self._left.pop(key, None)

@@ -9,6 +9,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from lostromos_core.kube import list_keys
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,27 +20,50 @@ _IDENTITY: Final = frozenset({"apiVersion", "kind", "status"})
 _NAMES: Final = frozenset({"name", "namespace", "uid", "resourceVersion", "ownerReferences"})
 
 
-def owns_all(fields: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-    """Whether a manager owns every field of a body. What nobody can own (its name) does not count."""
+def owns_all(
+    fields: Mapping[str, Any], body: Mapping[str, Any], defaults: list_keys.Defaults = list_keys.BUILT_IN
+) -> bool:
+    """Whether a manager owns every field of a body. What nobody can own (its name) does not count.
+
+    ``defaults`` are those of the keys of list items.
+    """
     metadata = {key: value for key, value in body["metadata"].items() if key not in _NAMES}
     wanted = {key: value for key, value in body.items() if key not in _IDENTITY} | {"metadata": metadata}
-    return _covers(fields, wanted)
+    return _covers(fields, wanted, defaults)
 
 
-def owns(fields: Mapping[str, Any], body: Any, path: Sequence[str | int]) -> bool:  # noqa: ANN401 - any JSON value
+def owns(
+    fields: Mapping[str, Any],
+    body: Any,  # noqa: ANN401 - any JSON value
+    path: Sequence[str | int],
+    defaults: list_keys.Defaults = list_keys.BUILT_IN,
+) -> bool:
     """Whether a manager owns the field at a path into a body."""
+    return steps(fields, body, path, defaults) is not None
+
+
+def steps(
+    fields: Mapping[str, Any],
+    body: Any,  # noqa: ANN401 - any JSON value
+    path: Sequence[str | int],
+    defaults: list_keys.Defaults = list_keys.BUILT_IN,
+) -> tuple[str, ...] | None:
+    """Return the steps by which a set names the field at a path into a body; None if the field is not in the set."""
+    found: list[str] = []
     for step in path:
         if not fields:
-            return True
+            break
         try:
             body = body[step]
         except (KeyError, IndexError, TypeError):
-            return False
-        below = _item(fields, body) if isinstance(step, int) else fields.get(f"f:{step}")
-        if below is None:
-            return False
-        fields = below
-    return True
+            return None
+        name = find_step(fields, body, defaults.keys) if isinstance(step, int) else f"f:{step}"
+        if name is None or name not in fields:
+            return None
+        found.append(name)
+        fields = fields[name]
+        defaults = defaults.in_items() if isinstance(step, int) else defaults.at(str(step))
+    return tuple(found)
 
 
 def parse(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON value
@@ -70,26 +95,35 @@ def _key(field: str, data: Any) -> str:  # noqa: ANN401 - any JSON value
     return max(fitting, key=len, default="")
 
 
-def lost(fields: Mapping[str, Any], body: Any, path: Sequence[str | int]) -> list[list[str | int]]:  # noqa: ANN401 - any JSON value
+def lost(
+    fields: Mapping[str, Any],
+    body: Any,  # noqa: ANN401 - any JSON value
+    path: Sequence[str | int],
+    defaults: list_keys.Defaults = list_keys.BUILT_IN,
+) -> list[list[str | int]]:
     """Ways to what a manager does not own of a body, at and below a path; the path itself, if it owns nothing there."""
-    if not owns(fields, body, path):
+    if not owns(fields, body, path, defaults):
         return [list(path)]
     for step in path:
-        fields = (_item(fields, body[step]) if isinstance(step, int) else fields.get(f"f:{step}")) or {}
+        if isinstance(step, int):
+            fields, defaults = find_item(fields, body[step], defaults.keys) or {}, defaults.in_items()
+        else:
+            fields, defaults = fields.get(f"f:{step}") or {}, defaults.at(step)
         body = body[step]
-    return [[*path, *below] for below in _lost_below(fields, body)]
+    return [[*path, *below] for below in _lost_below(fields, body, defaults)]
 
 
-def _lost_below(fields: Mapping[str, Any], body: Any) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON value
+def _lost_below(fields: Mapping[str, Any], body: Any, defaults: list_keys.Defaults) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON value
     """Ways below a field, of which a manager owns something, to what it does not own."""
     if not fields or not isinstance(body, dict | list):
         return
     for step, value in body.items() if isinstance(body, dict) else enumerate(body):
-        below = fields.get(f"f:{step}") if isinstance(body, dict) else _item(fields, value)
+        is_item = isinstance(step, int)
+        below = find_item(fields, value, defaults.keys) if is_item else fields.get(f"f:{step}")
         if below is None:
             yield [step]
         else:
-            for deeper in _lost_below(below, value):
+            for deeper in _lost_below(below, value, defaults.in_items() if is_item else defaults.at(str(step))):
                 yield [step, *deeper]
 
 
@@ -107,6 +141,19 @@ def point(pointer: str, data: Any) -> list[str | int] | None:  # noqa: ANN401 - 
     return path
 
 
+def nulls(body: Any) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON value
+    """Yield the paths to what is null in the mappings of a body: an apply keeps what is there in its place."""
+    if isinstance(body, dict):
+        for name, value in body.items():
+            if value is None:
+                yield [name]
+            else:
+                yield from ([name, *deeper] for deeper in nulls(value))
+    elif isinstance(body, list):
+        for index, item in enumerate(body):
+            yield from ([index, *deeper] for deeper in nulls(item))
+
+
 def without(body: Any, paths: Sequence[Sequence[str | int]]) -> Any:  # noqa: ANN401 - any JSON value
     """A body without the fields at some paths; what is not touched is shared with the body."""
     if not paths:
@@ -120,37 +167,52 @@ def without(body: Any, paths: Sequence[Sequence[str | int]]) -> Any:  # noqa: AN
     return body
 
 
-def _covers(fields: Mapping[str, Any], wanted: Any) -> bool:  # noqa: ANN401 - any JSON value
+def _covers(fields: Mapping[str, Any], wanted: Any, defaults: list_keys.Defaults) -> bool:  # noqa: ANN401 - any JSON value
     if not fields:  # a leaf, or a list or mapping that is owned as a whole
         return True
     if isinstance(wanted, dict):
         return all(
-            value is None or ((below := fields.get(f"f:{key}")) is not None and _covers(below, value))
+            value is None or ((below := fields.get(f"f:{key}")) is not None and _covers(below, value, defaults.at(key)))
             for key, value in wanted.items()
         )
     if isinstance(wanted, list):
-        return all((below := _item(fields, item)) is not None and _covers(below, item) for item in wanted)
+        deeper = defaults.in_items()
+        return all(
+            (below := find_item(fields, item, defaults.keys)) is not None and _covers(below, item, deeper)
+            for item in wanted
+        )
     return True
 
 
-def _item(fields: Mapping[str, Any], item: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - any JSON value
-    """The entry of a list's item; its keys may be more than ours, for the server adds those that have defaults."""
+def find_item(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any]) -> Mapping[str, Any] | None:  # noqa: ANN401 - any JSON value
+    """Return the set of a list's item, None if there is none; ``defaults`` are those of its keys.
+
+    A key that the item does not have, and that has no default that we know of, fits whatever it is.
+    """
+    step = find_step(fields, item, defaults)
+    return None if step is None else fields[step]
+
+
+def find_step(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any]) -> str | None:  # noqa: ANN401 - any JSON value
+    """Return how a set names a list's item (``k:{...}`` or ``v:...``); see ``find_item``."""
     if isinstance(item, dict):
-        for name, below in fields.items():
-            if name.startswith("k:") and all(
-                item.get(key, value) == value for key, value in json.loads(name[2:]).items()
-            ):
-                found: Mapping[str, Any] = below
-                return found
+        for name in fields:
+            if name.startswith("k:") and fits(item, json.loads(name[2:]), defaults):
+                return name
         return None
-    written: Mapping[str, Any] | None = fields.get("v:" + json.dumps(item, separators=(",", ":"), ensure_ascii=False))
-    if written is not None:
+    written = "v:" + json.dumps(item, separators=(",", ":"), ensure_ascii=False)
+    if written in fields:
         return written
     # Go writes some characters and numbers in another way.
-    values = ((json.loads(name[2:]), below) for name, below in fields.items() if name.startswith("v:"))
+    values = ((json.loads(name[2:]), name) for name in fields if name.startswith("v:"))
     return next(
-        (below for value, below in values if value == item and isinstance(value, bool) == isinstance(item, bool)), None
+        (name for value, name in values if value == item and isinstance(value, bool) == isinstance(item, bool)), None
     )
+
+
+def fits(item: Mapping[str, Any], keys: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+    """Return whether a list's item is the one with these keys."""
+    return all(item.get(key, defaults.get(key, value)) == value for key, value in keys.items())
 
 
 def _step(bracket: str, data: Any) -> str | int:  # noqa: ANN401 - any JSON value
@@ -160,7 +222,9 @@ def _step(bracket: str, data: Any) -> str | int:  # noqa: ANN401 - any JSON valu
     wanted = [(key, quoted or bare) for key, quoted, bare in _SELECTOR.findall(bracket)]
     if not wanted or not isinstance(data, list):
         return bracket
-    for index, item in enumerate(data):
-        if isinstance(item, dict) and all(str(item.get(key, value)) == value for key, value in wanted):
-            return index
-    return bracket
+    fitting = [
+        (-sum(key in item for key, _ in wanted), index)
+        for index, item in enumerate(data)
+        if isinstance(item, dict) and all(str(item.get(key, value)) == value for key, value in wanted)
+    ]
+    return min(fitting)[1] if fitting else bracket  # the one that says most of it itself

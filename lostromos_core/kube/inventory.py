@@ -17,11 +17,24 @@ import orjson
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, client, marks, members, paths, releasing, removal, requests, runs
+from lostromos_core.kube import (
+    claims,
+    client,
+    marks,
+    media,
+    members,
+    outdated,
+    paths,
+    releasing,
+    removal,
+    requests,
+    runs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from lostromos_core.kube import client
 
 Finalizer = Literal["auto", "always", "never"]
 GroupKind = tuple[str, str]
@@ -182,7 +195,7 @@ class ParentInventory:
             return await removal.is_removed(self._kube, group, kind)
         namespace, _, name = key.rpartition("/")
         path = paths.item(found.api_version, found.plural, namespace, name)
-        return await requests.read(self._kube, path, f"{kind} {key}") is None
+        return await requests.find(self._kube, path, f"{kind} {key}") is None
 
     def forget(self, key: str) -> None:
         """The resource is gone."""
@@ -220,14 +233,13 @@ class ParentInventory:
             metadata["resourceVersion"] = owner.metadata["resourceVersion"]
         if ref.namespace:
             metadata["namespace"] = ref.namespace
-        answer = await self._kube.request(
-            "PATCH",
+        answer = await outdated.apply(
+            self._kube,
             paths.item(ref.api_version, kind.plural, ref.namespace, ref.name),
             action=f"mark {ref}",
             query={"fieldManager": f"{marks.MANAGER}{self._controller}{marks.MARKING}", "force": "true"},
             body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata},
-            content_type=client.APPLY,
-            accept=client.METADATA_ONLY,
+            accept=media.METADATA_ONLY,
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found
@@ -236,7 +248,7 @@ class ParentInventory:
 def hints_of(owner: interfaces.Resource) -> Hints:
     """The annotations, and the objects that the status lists: not everybody who may edit one may edit the other."""
     annotations = owner.metadata.get("annotations") or {}
-    listed = (owner.data.get("status") or {}).get("resources")
+    listed = owner.status.get("resources")
     objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     kinds = set(marks.group_kinds(annotations.get(marks.GROUP_KINDS)))
     kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
@@ -247,7 +259,7 @@ def hints_of(owner: interfaces.Resource) -> Hints:
 
 def _hints_of_managers(owner: interfaces.Resource, metadata: Mapping[str, Any], manager: str) -> Hints:
     """The hints that our field managers own: annotations, and the list in the status."""
-    annotations, status = metadata.get("annotations") or {}, owner.data.get("status")
+    annotations, status = metadata.get("annotations") or {}, owner.status
     trusted: dict[str, str] = {}
     in_status = False
     for entry in metadata.get("managedFields") or ():

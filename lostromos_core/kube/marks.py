@@ -30,6 +30,8 @@ OWNER: Final = "lostromos.dev/owner"
 """Annotation of a child: who its owner is, as JSON."""
 HASH: Final = "lostromos.dev/desired"
 """Annotation of a child: the digest of what it shall be, without our marks."""
+FIELDS: Final = "lostromos.dev/applied-fields"
+"""Annotation of a child: which fields were applied last; see ``remembered``."""
 CONTROLLER: Final = "lostromos.dev/controller"
 """Annotation of a parent: the controller that looks after it."""
 OPERATOR: Final = "lostromos.dev/operator"
@@ -43,9 +45,11 @@ MANAGER: Final = "lostromos/"
 """Begins the names of our field managers; the controller's name follows."""
 MARKING: Final = "/marks"
 """Ends the name of the field manager that marks resources: what it owns of an object is nothing that we applied."""
+LEFT: Final = "/left"
+"""Ends the name of the field manager of fields that no template sets any more, and that keep their value."""
 
 OWN_KEYS: Final = frozenset({
-    PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, CONTROLLER, OPERATOR, UNIT, RAN,
+    PART_OF, SET_ID, TOOLING, GROUP_KINDS, NAMESPACES, OWNER, HASH, FIELDS, CONTROLLER, OPERATOR, UNIT, RAN,
 })  # fmt: skip
 
 ADOPT: Final = "lostromos.dev/adopt"

@@ -188,7 +188,7 @@ def _managers(entries: Any) -> tuple[tuple[tuple[str, str, Shape], ...], str]:  
     applied, writer, written = [], "", ""
     for entry in entries:
         name, time = sys.intern(str(entry.get("manager", ""))), sys.intern(str(entry.get("time", "")))
-        if name.endswith(marks.MARKING) and name.startswith(marks.MANAGER):
+        if name.startswith(marks.MANAGER) and name.endswith((marks.MARKING, marks.LEFT)):
             continue
         if name.startswith(marks.MANAGER) and entry.get("operation") == "Apply" and not entry.get("subresource"):
             applied.append((name, time, Shape.of(entry.get("fieldsV1") or {})))

@@ -29,24 +29,31 @@ def at_once(group: str, kind: str) -> bool:
 
 def why_not(item: Json) -> str:
     """Why an object is not ready, in a few words; empty if it is."""
-    metadata, status = item.get("metadata") or {}, item.get("status") or {}
+    metadata, status = item.get("metadata") or {}, _status(item)
     if "deletionTimestamp" in metadata:
         return "it is being deleted"
     seen = status.get("observedGeneration")
     if isinstance(seen, int) and seen < int(metadata.get("generation") or 0):
         return "its controller has not seen the last change yet"
-    if (said := _condition(item, "Stalled")) and said["status"] == "True":
+    if (said := _condition(item, "Stalled")) and said.get("status") == "True":
         return _message(said, "it is stalled")
-    if (said := _condition(item, "Reconciling")) and said["status"] == "True":
+    if (said := _condition(item, "Reconciling")) and said.get("status") == "True":
         return _message(said, "it is reconciling")
     group = str(item.get("apiVersion", "")).rpartition("/")[0]
     rule = _RULES.get((group, str(item.get("kind"))))
     return rule(item, item.get("spec") or {}, status) if rule else _by_ready(item)
 
 
+def _status(item: Json) -> Json:
+    """Return an object's status; custom kinds may have one that is no mapping, which says nothing."""
+    found = item.get("status")
+    return found if isinstance(found, dict) else {}
+
+
 def _condition(item: Json, kind: str) -> Json | None:
-    conditions = (item.get("status") or {}).get("conditions") or ()
-    return next((one for one in conditions if isinstance(one, dict) and one.get("type") == kind), None)
+    conditions = _status(item).get("conditions")
+    listed = conditions if isinstance(conditions, list) else ()
+    return next((one for one in listed if isinstance(one, dict) and one.get("type") == kind), None)
 
 
 def _message(condition: Json, otherwise: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
-from lostromos_core.kube import claims, marks, paths, requests
+from lostromos_core.kube import claims, marks, paths, removal, requests
 from lostromos_core.kube import client as clients
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metada
         except errors.ApiError as error:
             if await requests.is_gone(kube, path, uid, error):
                 return
+            if requests.lacks_kind(error):
+                kube.discovery.forget(ref.api_version, ref.kind)
+                if await removal.is_removed(kube, ref.group, ref.kind):
+                    return
             if error.status != requests.CONFLICT or attempt == _TRIES - 1:
                 raise
             live = await requests.read(kube, path, str(ref))

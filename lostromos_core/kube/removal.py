@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube import client
 
 DEFINITIONS: Final = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
+API_SERVICES: Final = ("apiregistration.k8s.io/v1", "apiservices")
 LONG_ENOUGH: Final = 60.0
 """Seconds that discovery has to miss a kind where we may not read the definitions themselves."""
 
@@ -24,7 +25,7 @@ async def is_removed(kube: client.Kube, group: str, kind: str) -> bool:
     if await kube.discovery.by_group_kind(group, kind) is not None:
         return False
     try:
-        return not await _is_defined(kube, group, kind)
+        return not await _is_defined(kube, group, kind) and not await _may_be_aggregated(kube, group, kind)
     except errors.ApiError as error:
         if error.status != 403:  # noqa: PLR2004 - HTTP
             raise
@@ -47,3 +48,28 @@ async def _is_defined(kube: client.Kube, group: str, kind: str) -> bool:
         if found["spec"]["group"] == group and found["spec"]["names"]["kind"] == kind:
             return True
     return False
+
+
+async def _may_be_aggregated(kube: client.Kube, group: str, kind: str) -> bool:
+    """Return whether another API server serves a group, and does not say that it lacks the kind. Raises ApiError.
+
+    What is aggregated is asked for by the API server itself, now and then: until then it is not listed.
+    """
+    async for metadata in requests.pages(kube, paths.collection(*API_SERVICES), action="look for aggregated APIs"):
+        name = metadata["name"]
+        if name.partition(".")[2] == group and await _is_silent(kube, name, kind):
+            return True
+    return False
+
+
+async def _is_silent(kube: client.Kube, name: str, kind: str) -> bool:
+    """Return whether an APIService is another server's that does not answer, or that has the kind. Raises ApiError."""
+    try:
+        found = await kube.request("GET", paths.item(*API_SERVICES, "", name), action=f"read APIService {name}")
+        if not found["spec"].get("service"):
+            return False
+        place = paths.prefix(f"{found['spec']['group']}/{found['spec']['version']}")
+        served = await kube.request("GET", place, action=f"read the kinds of {name}")
+    except errors.ApiError as error:
+        return error.status != requests.NOT_FOUND
+    return any(one.get("kind") == kind for one in served.get("resources") or ())

@@ -10,7 +10,18 @@ import orjson
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, events, members, paths, requests, schema, status
+from lostromos_core.kube import (
+    client,
+    events,
+    fitting,
+    marks,
+    members,
+    paths,
+    requests,
+    schema,
+    status,
+    status_writer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +32,7 @@ LOOK_AGAIN = 60.0
 """Seconds until a kind that declares no status is looked at again: somebody may have followed our advice."""
 READ_AGAIN = 600.0
 """Seconds until the schema of a kind is read again, when there is a status to write: it may declare more now."""
+ODD = "the kind's status is no mapping, so that none can be written; Events tell what is wrong"
 _UNFIT = frozenset({422, 500})
 """What the API server answers to a status that does not fit the schema."""
 
@@ -53,7 +65,10 @@ class Reporter:
         self._schema: Mapping[str, Any] | None = None
         self._last: dict[str, tuple[str, int, bytes]] = {}
         self._said: tuple[bool, tuple[str, ...], tuple[str, ...]] | None = None
-        self._spam = _SpamFilter(clock)
+        self._spam = events.SpamFilter(clock)
+        self._writer = status_writer.StatusWriter(kube, f"{marks.MANAGER}{controller}/status")
+        self._told: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self._is_odd = False
 
     def seen(self, key: str, version: int) -> None:
         """The watch has brought this version of a resource: what we wrote before it need not be kept."""
@@ -64,38 +79,65 @@ class Reporter:
     def forget(self, key: str) -> None:
         """The resource is gone."""
         self._last.pop(key, None)
+        self._told.pop(key, None)
         self._spam.forget(key)
+        self._writer.forget(key)
 
     async def write(self, resource: interfaces.Resource, report: interfaces.Report) -> bool:
         """Write what a report says, if it says something new; return whether the resource exists. Raises ApiError."""
         if not await self._can_write():
+            await self._tell_only(resource, report)
             return True
         current = self._current(resource)
         wanted = status.desired(report, current, generation=resource.generation, now=self._now())
-        declared = schema.keep_declared(wanted, self._schema or {})
-        conditions: list[dict[str, Any]] = declared.get("conditions") or []
-        if not conditions or "type" not in conditions[0]:
-            declared.pop("conditions", None)  # nothing would tell them apart
+        declared = self._fitting(resource, wanted)
         if not declared or not status.differs(declared, current):
             return True
+        kind = await self._kube.discovery.kind(self._api_version, self._kind)
+        keeps = report.status is None and bool(current.keys() - status.OWN)
         try:
-            version = await self._send(resource, declared)
+            version, draft = await self._writer.write(resource, kind, declared, self._schema or {}, keeps=keeps)
         except errors.ApiError as error:
-            if error.status in _UNFIT and self._spam.allows(resource.key):
-                await self._write_event(resource, "Warning", "StatusNotWritten", str(error))
+            self._schema = None if error.reason == "SchemaError" else self._schema
+            if error.status in _UNFIT:
+                await self._tell(resource, "Warning", "StatusNotWritten", str(error))
             raise
         if not version:
             return False
-        self._last[resource.key] = resource.uid, version, orjson.dumps(declared)
-        news = status.news(report, current)
-        if news and self._spam.allows(resource.key):
-            await self._write_event(resource, *news)
+        self._last[resource.key] = (
+            resource.uid,
+            version,
+            orjson.dumps({**current, **draft.body} if keeps else draft.body),
+        )
+        if draft.said:
+            await self._tell(resource, "Warning", "StatusNotWritten", "; ".join(draft.said))
+        if news := status.news(report, current):
+            await self._tell(resource, *news)
         return True
+
+    def _fitting(self, resource: interfaces.Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return as much of a status as the kind takes."""
+        declared = self._writer.possible(resource, fitting.fields(wanted, self._schema or {}))
+        conditions: list[dict[str, Any]] = declared.get("conditions") or []
+        if not conditions or "type" not in conditions[0]:
+            declared.pop("conditions", None)  # nothing would tell them apart
+        return declared
+
+    async def _tell_only(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
+        """Tell in Events what a status would say, of a kind that has none that we could write."""
+        uid, said = self._told.get(resource.key, ("", {}))
+        before = said if uid == resource.uid else {}
+        if self._is_odd and not before:
+            await self._tell(resource, "Warning", "StatusNotWritten", ODD)
+        if news := status.news(report, before):
+            await self._tell(resource, *news)
+        ready = {"type": "Ready", "status": str(report.ready), "reason": report.reason}
+        self._told[resource.key] = resource.uid, {"conditions": [{**ready, "message": errors.shorten(report.message)}]}
 
     async def clear(self, resource: interfaces.Resource) -> None:
         """Take back all that we said on a resource; raises ApiError."""
         self.forget(resource.key)
-        said = status.OWN & set(resource.data.get("status") or {})
+        said = status.OWN & resource.status.keys()
         if not said or not await self._can_write():
             return
         ref = resource.ref
@@ -121,7 +163,7 @@ class Reporter:
     def _current(self, resource: interfaces.Resource) -> Mapping[str, Any]:
         """What the status says: what we wrote last, since the watch may not have brought it back yet."""
         uid, version, last = self._last.get(resource.key, ("", 0, b""))
-        seen: Mapping[str, Any] = resource.data.get("status") or {}
+        seen: Mapping[str, Any] = resource.status
         if uid != resource.uid or members.number(resource.metadata.get("resourceVersion")) >= version:
             self._last.pop(resource.key, None)
             return seen
@@ -139,13 +181,15 @@ class Reporter:
                 kind = await self._kube.discovery.kind(self._api_version, self._kind)
             declared = await schema.status_schema(self._kube, self._api_version, self._kind)
             self._schema, self._read_at = schema.usable(declared), self._clock()
+            self._is_odd = bool(declared) and not self._schema
+            self._writer.forget_all()
             self._say_what_is_missing(has_subresource="status" in kind.subresources)
         return "status" in kind.subresources and bool(self._schema)
 
     def _say_what_is_missing(self, *, has_subresource: bool) -> None:
         """Log what the definition lacks, once for each thing that it lacks."""
         known = self._schema or {}
-        missing = schema.missing(known)
+        missing = schema.missing(known) + [f"{name} (declared for something else)" for name in schema.unfit(known)]
         said = (has_subresource, tuple(missing), tuple(schema.required(known)))
         if said == self._said:
             return
@@ -159,40 +203,18 @@ class Reporter:
             )
         if has_subresource and said[2]:
             advice = (
-                "the kind requires status fields that are not ours, so that no status can be written without them; "
-                "make them optional in its definition, or render them with a template for the status"
+                "the kind requires status fields that are not ours; until somebody writes them, there will be the "
+                "smallest values that fit, or no status at all where none does; make them optional in its definition, "
+                "or render them with a template for the status"
             )
             _log.warning(advice, kind=self._kind, required=said[2])
 
-    async def _send(self, resource: interfaces.Resource, declared: Mapping[str, Any]) -> int:
-        """Write a status; return the resource's version after it, 0 if it is gone. Raises ApiError."""
-        ref = resource.ref
-        kind = await self._kube.discovery.kind(self._api_version, self._kind)
-        metadata = {"name": ref.name, "uid": resource.uid}
-        if ref.namespace:
-            metadata["namespace"] = ref.namespace
-        body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata, "status": declared}
-        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status")
-        try:
-            answer = await self._kube.request(
-                "PATCH",
-                path,
-                action=f"report on {ref}",
-                query={"fieldManager": f"lostromos/{self._controller}/status", "force": "true"},
-                body=body,
-                content_type=client.APPLY,
-                accept=client.METADATA_ONLY,
-            )
-        except errors.ApiError as error:
-            if await requests.is_gone(self._kube, path.removesuffix("/status"), resource.uid, error):
-                return 0
-            self._schema = None if error.reason == "SchemaError" else self._schema
-            raise
-        return members.number(answer["metadata"].get("resourceVersion"))
-
-    async def _write_event(
+    async def _tell(
         self, resource: interfaces.Resource, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
+        """Write an Event, unless there were many of late."""
+        if not self._spam.allows(resource.key):
+            return
         await events.write(
             self._kube,
             resource.ref,
@@ -202,27 +224,3 @@ class Reporter:
             message=message,
             controller=self._controller,
         )
-
-
-@final
-class _SpamFilter:
-    """Lets a few Events about a resource pass, and then one a minute."""
-
-    BURST = 10.0
-    REFILL = 1 / 60
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._left: dict[str, tuple[float, float]] = {}
-
-    def allows(self, key: str) -> bool:
-        """Whether one more may be written now."""
-        now = self._clock()
-        left, at = self._left.get(key, (self.BURST, now))
-        left = min(self.BURST, left + (now - at) * self.REFILL)
-        self._left[key] = (max(0.0, left - 1), now)
-        return left >= 1
-
-    def forget(self, key: str) -> None:
-        """The resource is gone."""
-        self._left.pop(key, None)

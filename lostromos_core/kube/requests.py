@@ -33,11 +33,21 @@ def lacks_kind(error: errors.ApiError) -> bool:
 
 
 async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
-    """The live metadata of an object, None if it is gone."""
+    """Return the live metadata of an object, None if it is not found."""
+    try:
+        return await find(kube, path, what)
+    except errors.ApiError as error:
+        if error.status == NOT_FOUND:
+            return None
+        raise
+
+
+async def find(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
+    """Return the live metadata of an object, None if it is gone. Raises ApiError, also if the path is not served."""
     try:
         answer = await kube.request("GET", path, action=f"read {what}", accept=media.METADATA_ONLY)
     except errors.ApiError as error:
-        if error.status == NOT_FOUND:
+        if error.status == NOT_FOUND and not lacks_kind(error):
             return None
         raise
     found: Mapping[str, Any] = answer["metadata"]
@@ -83,13 +93,19 @@ async def is_gone(kube: client.Kube, path: str, uid: str, error: errors.ApiError
     """Return whether the object of this uid is gone, after a write failed; raises ApiError.
 
     A 404 alone does not prove it: a proxy, a webhook or a server that is still starting may have answered. Since
-    what is gone is forgotten, and never looked at again, a read has to confirm it.
+    what is gone is forgotten, and never looked at again, a read has to confirm it. A path that is not served proves
+    nothing: the object may live on in another version of its kind.
     """
     if error.reason == answers.UID_MISMATCH:
         return True
     if error.status != NOT_FOUND:
         return False
-    live = await read(kube, path, "the object that was not found")
+    try:
+        live = await find(kube, path, "the object that was not found")
+    except errors.ApiError as failure:
+        if lacks_kind(failure):
+            return False
+        raise
     return live is None or live.get("uid") != uid
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
-from lostromos_core.kube import paths
+from lostromos_core.kube import fitting, paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,13 @@ status:
 
 
 _CONDITION: Final = ("type", "status", "reason", "message", "observedGeneration", "lastTransitionTime")
-_OPEN: Final = "x-kubernetes-preserve-unknown-fields"
+_OPEN: Final = fitting.OPEN
+_SAMPLES: Final[Mapping[str, Any]] = {
+    "observedGeneration": 1,
+    "conditions": [dict.fromkeys(_CONDITION[:4], "Ready")],
+    "resources": [dict.fromkeys(("apiVersion", "kind", "namespace", "name", "action", "message"), "Thing")],
+}
+"""What our fields look like."""
 
 
 def usable(declared: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -72,40 +78,42 @@ def missing(declared: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def unfit(declared: Mapping[str, Any]) -> list[str]:
+    """Return the fields of ours whose names a status schema uses for something else."""
+    properties = declared.get("properties") or {}
+    found = [name for name in _SAMPLES if name in properties]
+    if any(field.startswith("conditions[") for field in missing(declared)) and _is_list(properties["conditions"]):
+        found.remove("conditions")  # it is told what they lack
+    return [name for name in found if fitting.fit(_SAMPLES[name], properties[name]) is fitting.UNFIT]
+
+
+def _is_list(declared: Mapping[str, Any]) -> bool:
+    return declared.get("type") == "array" and (declared.get("items") or {}).get("type", "object") == "object"
+
+
 def required(declared: Mapping[str, Any]) -> list[str]:
-    """Return the fields that a status schema requires and that we do not write: only its templates may."""
+    """Return the fields that a status schema requires and that are not ours."""
     return sorted(set(declared.get("required") or ()) - set(STATUS_FIELDS))
 
 
 async def status_schema(kube: client.Kube, api_version: str, kind: str) -> Mapping[str, Any] | None:
     """Return the schema of a kind's ``status``, None if it declares none; raises ApiError."""
+    schema = await schema_of(kube, api_version, kind)
+    if schema.get(_OPEN):
+        return {_OPEN: True}
+    status: Mapping[str, Any] | None = (schema.get("properties") or {}).get("status")
+    return status
+
+
+async def schema_of(kube: client.Kube, api_version: str, kind: str) -> Mapping[str, Any]:
+    """Return the OpenAPI schema of a kind; raises ApiError, also if it is not there yet."""
     path = paths.prefix(api_version).removeprefix("/")
     document = await kube.request("GET", f"/openapi/v3/{path}", action=f"read the schema of {kind}")
     group, _, version = api_version.rpartition("/")
     wanted = {"group": group, "version": version, "kind": kind}
     for schema in (document.get("components", {}).get("schemas") or {}).values():
         if wanted in (schema.get("x-kubernetes-group-version-kind") or ()):
-            if schema.get(_OPEN):
-                return {_OPEN: True}
-            status: Mapping[str, Any] | None = (schema.get("properties") or {}).get("status")
-            return status
+            found: Mapping[str, Any] = schema
+            return found
     msg = f"the schema of {kind} in {api_version} is not there yet"
     raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)
-
-
-def keep_declared(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a value without the fields that its schema does not declare; a list keeps no items that lost all."""
-    if schema.get(_OPEN):
-        return value
-    if isinstance(value, dict):
-        properties = schema.get("properties") or {}
-        extra = schema.get("additionalProperties")
-        return {
-            key: keep_declared(item, below)
-            for key, item in value.items()
-            if isinstance(below := properties.get(key, extra), dict)
-        }
-    if isinstance(value, list):
-        items = schema.get("items") or {}
-        return [kept for item in value if (kept := keep_declared(item, items)) != {}]
-    return value

@@ -23,12 +23,13 @@ MAX_OBJECTS = 500
 def desired(
     report: interfaces.Report, current: Mapping[str, Any], *, generation: int, now: dt.datetime
 ) -> dict[str, Any]:
-    """The whole status that a report amounts to; what has not changed keeps its time and its last action."""
-    authors = (
-        {key: value for key, value in current.items() if key not in OWN} if report.status is None else report.status
-    )
+    """Return the status that a report amounts to; what has not changed keeps its time and its last action.
+
+    Of the fields that are not ours, it has those that the report tells. If it tells none, those that were written
+    earlier have to be kept by whoever writes it: others have fields there, too.
+    """
     return {
-        **authors,
+        **(report.status or {}),
         "observedGeneration": generation,
         "conditions": _conditions(report, current, generation, now),
         "resources": _objects(report, current, generation),
@@ -40,7 +41,7 @@ def news(report: interfaces.Report, current: Mapping[str, Any]) -> tuple[Literal
 
     Success at the first try is what everybody expects, and costs no Event.
     """
-    conditions = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
+    conditions = _by_type(current)
     before = conditions.get("Ready") or {}
     pruned = [result for result in report.objects if result.action is interfaces.Action.PRUNED]
     if not report.ready:
@@ -61,7 +62,7 @@ def news(report: interfaces.Report, current: Mapping[str, Any]) -> tuple[Literal
 
 def _newly_drifted(report: interfaces.Report, current: Mapping[str, Any]) -> list[interfaces.ObjectResult]:
     """What somebody changed since the last report, and what is left so."""
-    known = {(_key(item), item.get("message")) for item in current.get("resources") or [] if isinstance(item, dict)}
+    known = {(_key(item), str(item.get("message") or "")) for item in _listed(current, "resources")}
     return [
         result
         for result in report.objects
@@ -71,9 +72,9 @@ def _newly_drifted(report: interfaces.Report, current: Mapping[str, Any]) -> lis
 
 def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
     """Whether a wanted status says anything that the current one does not."""
-    conditions = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
+    conditions = _by_type(current)
     for condition in wanted.get("conditions") or []:
-        there = conditions.get(condition.get("type"), {})
+        there = conditions.get(str(condition.get("type")), {})
         if any(there.get(key) != value for key, value in condition.items()):
             return True
     return any(current.get(key) != value for key, value in wanted.items() if key != "conditions")
@@ -82,7 +83,7 @@ def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
 def _conditions(
     report: interfaces.Report, current: Mapping[str, Any], generation: int, now: dt.datetime
 ) -> list[dict[str, Any]]:
-    before = {item.get("type"): item for item in current.get("conditions") or [] if isinstance(item, dict)}
+    before = _by_type(current)
     states = {
         "Ready": None if report.paused else report.ready,
         "Reconciling": not report.paused and not report.ready and report.retrying,
@@ -113,7 +114,7 @@ def _condition(  # noqa: PLR0913, PLR0917 - the parts of a condition
 
 
 def _objects(report: interfaces.Report, current: Mapping[str, Any], generation: int) -> list[dict[str, Any]]:
-    before = {_key(item): item for item in current.get("resources") or [] if isinstance(item, dict)}
+    before = {_key(item): item for item in _listed(current, "resources")}
     failed_first = sorted(report.objects, key=lambda result: result.action is not interfaces.Action.FAILED)
     shown = report.objects if len(report.objects) <= MAX_OBJECTS else failed_first[:MAX_OBJECTS]
     entries = [_object(result, before) for result in shown]
@@ -144,6 +145,16 @@ def _object(result: interfaces.ObjectResult, before: Mapping[tuple[str, ...], Ma
     if result.message:
         entry["message"] = errors.shorten(f"{result.place}: {result.message}" if result.place else result.message)
     return entry
+
+
+def _by_type(current: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(item.get("type")): item for item in _listed(current, "conditions")}
+
+
+def _listed(current: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
+    """Return the mappings of a list in a status that anybody may have written."""
+    found = current.get(field)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[str, ...]:

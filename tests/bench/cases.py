@@ -23,6 +23,8 @@ SECRETS: Final = f"/api/v1/namespaces/{SPACE}/secrets"
 TRIALS: Final = 10
 SETTLE: Final = 15.0
 """Seconds after the last deletion has begun, until what they cost is measured."""
+A_FILE: Final = 1_000
+"""Documents that one template may make."""
 FINALIZER: Final = "example.com/hold"
 
 OBJECT: Final = 'apiVersion: v1\nkind: {kind}\nmetadata: {{name: "{{{{ resource.metadata.name }}}}"}}\n'
@@ -31,7 +33,7 @@ HELD: Final = {
     "held.yaml": OBJECT.format(kind="ConfigMap").replace('}}"}', f'}}}}", finalizers: [{FINALIZER}]}}'),
 }
 WIDE: Final = """\
-{% for number in range(SIZE) %}
+{% for number in range(FIRST, LAST) %}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -139,7 +141,12 @@ def doomed(bench: Bench, size: int) -> Figures:
 
 def wide(bench: Bench, size: int) -> Figures:
     """One resource has all objects."""
-    project = bench.project({"wide.yaml": WIDE.replace("SIZE", str(size))})
+    starts = range(0, size, A_FILE)
+    files = {
+        f"wide-{first}.yaml": WIDE.replace("FIRST", str(first)).replace("LAST", str(min(size, first + A_FILE)))
+        for first in starts
+    }
+    project = bench.project(files)
     names = bench.create(1)
     with bench.operator(project) as operator:
         made = bench.settle(operator, size)

@@ -54,7 +54,7 @@ async def world(
 
 
 async def until(predicate: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not predicate():
             await asyncio.sleep(0.02)
 

@@ -133,7 +133,7 @@ def test_deletions_that_wait_cost_nothing_and_end_when_the_last_object_goes(tmp_
         for name in world.names:
             release(world, name)
             path = world.crd.path(world.namespace, name)
-            waiting.wait_until(lambda path=path: not world.api.exists(path), timeout=3)  # type: ignore[misc]
+            waiting.wait_until(lambda path=path: not world.api.exists(path), timeout=15)  # type: ignore[misc]
 
 
 def test_a_deletion_that_a_restart_found_ends_when_the_last_object_goes(tmp_path: Path, world: World) -> None:
@@ -150,7 +150,7 @@ def test_a_deletion_that_a_restart_found_ends_when_the_last_object_goes(tmp_path
         for name in world.names:
             release(world, name)
             path = world.crd.path(world.namespace, name)
-            waiting.wait_until(lambda path=path: not world.api.exists(path), timeout=3)  # type: ignore[misc]
+            waiting.wait_until(lambda path=path: not world.api.exists(path), timeout=15)  # type: ignore[misc]
 
 
 def test_a_run_once_prunes_when_all_have_been_looked_at(tmp_path: Path, world: World) -> None:
@@ -236,7 +236,7 @@ def test_a_template_that_dooms_an_object_of_each_deletes_none_though_some_cannot
     made.template("b.yaml", "{# nothing #}\n")
     with operators.Operator(made, world.chaos.kubeconfig):
         waiting.wait_until(lambda: world.reasons() == {"Waiting", "Paused"}, timeout=30)
-        waiting.wait_until(lambda: not any("have been looked at" in one for one in world.messages()), timeout=10)
+        waiting.wait_until(lambda: not any("have been looked at" in one for one in world.messages()))
         assert sum("makes 11 of 2" in one for one in world.messages()) == MANY - 1
         assert world.objects("secrets") == MANY
 
@@ -256,5 +256,5 @@ def test_what_is_within_the_limits_goes_when_all_were_looked_at_also_with_one_th
     started = time.monotonic()
     with operators.Operator(made, world.chaos.kubeconfig):
         waiting.wait_until(lambda: world.objects("secrets") == 1, timeout=60)
-        assert time.monotonic() - started < 25, "it is not a clock that decides"
-        waiting.wait_until(lambda: world.reasons() == {"Applied", "Paused"}, timeout=10)
+        assert time.monotonic() - started < 50, "it is not a clock that decides"
+        waiting.wait_until(lambda: world.reasons() == {"Applied", "Paused"})

@@ -182,7 +182,7 @@ def test_an_operator_that_was_killed_is_followed_at_once(
         operator.stop(signal.SIGKILL)
         api.patch(crd.path(namespace, "web"), {"spec": {"text": "two"}})
         operator.start()
-        waiting.wait_until(lambda: text_of(api, namespace, "web") == "two", timeout=10)
+        waiting.wait_until(lambda: text_of(api, namespace, "web") == "two")
         assert "waiting for another operator" not in operator.log
 
 

@@ -66,11 +66,11 @@ def test_poison_before_the_start_and_later_does_not_stop_its_neighbours(
     for number in range(NORMAL):
         api.create(crd.path(namespace), crd.manifest(f"normal-{number}", spec={"text": "fine"}))
     with operators.Operator(made, control_plane.kubeconfig) as operator:
-        waiting.wait_until(lambda: count_children(api, namespace, "normal-") == NORMAL, timeout=10)
+        waiting.wait_until(lambda: count_children(api, namespace, "normal-") == NORMAL)
         names += create_all(api, crd, namespace, "late")
         for number in range(NORMAL):
             api.create(crd.path(namespace), crd.manifest(f"after-{number}", spec={"text": "fine"}))
-        waiting.wait_until(lambda: count_children(api, namespace, "after-") == NORMAL, timeout=10)
+        waiting.wait_until(lambda: count_children(api, namespace, "after-") == NORMAL)
         for name in names:
             waiting.wait_until(lambda name=name: verdict(api, crd, namespace, name), message=name)  # type: ignore[misc]
         for prefix in ("early", "late"):

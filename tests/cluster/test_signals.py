@@ -58,7 +58,7 @@ def test_whatever_ends_the_operator_at_work_the_next_start_converges(
             time.sleep(0.05)
             started = time.monotonic()
             status = operator.stop(number)
-            assert time.monotonic() - started < 20
+            assert time.monotonic() - started < 40
             assert status == (0 if number == signal.SIGTERM else -signal.SIGKILL)
         assert "a bug" not in operator.log
     with operators.Operator(made, control_plane.kubeconfig):
@@ -91,7 +91,7 @@ def test_a_signal_that_comes_during_the_start_ends_the_operator_in_order(
             waiting.wait_until(lambda: any("/secrets/" in r.path for r in chaos.requests))
             started = time.monotonic()
             assert operator.stop() == 0
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < 40
             assert "stopping" in operator.log
 
 
@@ -108,7 +108,7 @@ def test_an_api_server_that_hangs_does_not_keep_the_operator_from_ending(
             waiting.wait_until(lambda: any("/configmaps/" in r.path for r in chaos.writes()))
             started = time.monotonic()
             assert operator.stop() == 0
-            assert time.monotonic() - started < 20
+            assert time.monotonic() - started < 40
             assert "not everything could be finished in time" in operator.log
     reconciling = operators.condition(api.get(crd.path(namespace, "web")), "Reconciling")
     assert (reconciling["status"], reconciling["reason"]) == ("True", "Interrupted")

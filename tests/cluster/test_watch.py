@@ -94,7 +94,7 @@ def test_an_expired_version_is_followed_by_a_new_list(
             with chaos.add(refusal, query="resourceVersion=[1-9]"):
                 chaos.close_connections()
                 api.create(crd.path(namespace), crd.manifest("web", spec={"text": "1"}))
-                waiting.wait_until(lambda: text_of(api, namespace, "web") == "1", timeout=15)
+                waiting.wait_until(lambda: text_of(api, namespace, "web") == "1")
             lists = [r for r in chaos.requests if "sendInitialEvents" in r.query and crd.plural in r.path]
             assert len(lists) == 2
 

@@ -66,6 +66,6 @@ async def test_an_operator_tells_when_all_have_been_looked_at_also_those_that_fa
         watcher.put(item)
     one = controller.Controller("app", watch=watcher, render=fakes.FakeRenderer(), apply=Applier())
     operator = operator_.Operator([one], kube=client.Kube("/nowhere"), registry=plugins.load(), workers=1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await operator.once()
     assert seen == [(False, False), (True, False)]

@@ -45,7 +45,7 @@ def make(watcher: Any = None, applier: Any = None, **options: Any) -> operator_.
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -141,7 +141,7 @@ async def test_work_that_takes_too_long_is_cancelled_at_the_end(monkeypatch: pyt
     serving = asyncio.create_task(operator.serve())
     await Slow.started.wait()
     operator.stop()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await serving
     assert watcher.reports["ns/a"].reason == "Interrupted"
 
@@ -232,7 +232,7 @@ async def test_once_ends_though_a_watcher_does(end: BaseException | None) -> Non
             if end is not None:
                 raise end
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         summary = await make(Broken()).once()
     assert not summary.ready
     assert "the watcher" in summary.troubles["app"]
@@ -348,7 +348,7 @@ async def test_a_start_that_takes_for_ever_can_be_stopped(once: bool) -> None:
     await started.wait()
     with structlog.testing.capture_logs() as logs:
         operator.stop()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             summary = await running
     assert ended.is_set()
     assert watcher.bell is None, "nothing was watched"
@@ -383,7 +383,7 @@ async def test_a_start_that_cannot_be_cancelled_is_left_behind(monkeypatch: pyte
     await asyncio.sleep(0.01)
     with structlog.testing.capture_logs() as logs:
         operator.stop()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await running
     assert ("a plug-in does not let itself be cancelled", "start") in [(log["event"], log.get("task")) for log in logs]
     release.set()

@@ -206,7 +206,7 @@ async def test_a_delayed_key_comes_by_itself() -> None:
     made.let_go("a", interfaces.Outcome.again(0.02))
     started = time.monotonic()
     assert await made.take() == "a"
-    assert 0.01 < time.monotonic() - started < 1
+    assert time.monotonic() - started > 0.01
 
 
 async def test_join_waits_for_a_key_whose_time_came_when_nothing_else_was_ready() -> None:
@@ -281,7 +281,7 @@ async def test_who_is_cancelled_when_woken_leaves_the_key_to_another() -> None:
     await asyncio.sleep(0)
     made.add("key")
     first.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         assert await second == "key"
     made.add("next")
     assert await made.take() == "next"

@@ -90,7 +90,7 @@ async def test_one_that_hangs_is_refused(tmp_path: Path) -> None:
     before = time.monotonic()
     with pytest.raises(errors.ConfigError, match="took longer than 1 s"):
         await started(tmp_path, fake(tmp_path, "exec sleep 60"), timeout=1)
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 40
 
 
 @pytest.mark.parametrize("mode", [None, 0o644])
@@ -183,7 +183,7 @@ async def test_those_that_wait_leave_a_place_to_the_others(tmp_path: Path) -> No
         for _ in range(3):
             group.create_task(made.run("long", offline=True, wait=binary.Wait.COMING))
         await asyncio.sleep(0.1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await made.run("short", offline=True)
         (tmp_path / "end").touch()
 

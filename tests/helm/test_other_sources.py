@@ -65,7 +65,7 @@ async def test_a_site_that_vanished_while_nobody_watched_is_rung_for(
     rung: list[str] = []
     async with target.applier(ring=rung.append, **options(target)) as applier:
         await applier.inner._releases.ready(target.namespace)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "gone" not in rung:
                 await asyncio.sleep(0.02)
         await applier.delete("gone", None)

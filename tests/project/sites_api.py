@@ -171,13 +171,13 @@ class Server:
         return text[: text.rfind("\n") + 1].splitlines()
 
     def put(self, name: str, **item: Any) -> None:
-        requests.put(f"{self.url}/sites/{name}", json=item, timeout=10).raise_for_status()
+        requests.put(f"{self.url}/sites/{name}", json=item, timeout=60).raise_for_status()
 
     def delete(self, name: str) -> None:
-        requests.delete(f"{self.url}/sites/{name}", timeout=10).raise_for_status()
+        requests.delete(f"{self.url}/sites/{name}", timeout=60).raise_for_status()
 
     def status(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = requests.get(f"{self.url}/sites/{name}/status", timeout=10).json()
+        found: dict[str, Any] = requests.get(f"{self.url}/sites/{name}/status", timeout=60).json()
         return found
 
     def is_ready(self, name: str, revision: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import pathlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +13,14 @@ import yaml
 
 from lostromos_core import errors
 from lostromos_core.kube import credentials
+from tests.controlplane import certificates
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 API = "client.authentication.k8s.io/v1"
+LOCAL: dict[str, Any] = {"server": "http://127.0.0.1:1"}
 
 
 class Plugin:
@@ -44,10 +47,10 @@ class Plugin:
         self._answer.unlink()
 
 
-def kubeconfig(folder: Path, user: dict[str, Any]) -> str:
+def kubeconfig(folder: Path, user: dict[str, Any], server: dict[str, Any] = LOCAL) -> str:
     path = folder / "kubeconfig"
     content = {
-        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "clusters": [{"name": "c", "cluster": server}],
         "users": [{"name": "u", "user": user}],
         "contexts": [{"name": "one", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "one",
@@ -61,8 +64,10 @@ def plugin(tmp_path: Path) -> Plugin:
     return Plugin(tmp_path)
 
 
-def made(folder: Path, user: dict[str, Any], clock: list[float]) -> credentials.Credentials:
-    return credentials.Credentials(kubeconfig(folder, user), clock=lambda: clock[0], now=lambda: NOW)
+def made(
+    folder: Path, user: dict[str, Any], clock: list[float], server: dict[str, Any] = LOCAL
+) -> credentials.Credentials:
+    return credentials.Credentials(kubeconfig(folder, user, server), clock=lambda: clock[0], now=lambda: NOW)
 
 
 def execs(plugin: Plugin) -> dict[str, Any]:
@@ -79,6 +84,20 @@ async def test_a_token_file_is_read_again_each_minute(tmp_path: Path) -> None:
     assert await own.current() == "Bearer one"
     clock[0] = 60.0
     assert await own.current() == "Bearer two"
+
+
+async def test_connections_are_kept_until_the_trust_changes(tmp_path: Path) -> None:
+    authority = certificates.write(tmp_path).authority
+    server = {"server": "https://127.0.0.1:1", "certificate-authority": str(authority)}
+    own = made(tmp_path, {"token": "one"}, [0.0], server)
+    await own.refresh()
+    before = own.ssl
+    kubeconfig(tmp_path, {"token": "two"}, server)
+    await own.refresh()
+    assert (own.authorization, own.ssl) == ("Bearer two", before)
+    certificates.write(tmp_path)
+    await own.refresh()
+    assert own.ssl is not before
 
 
 async def test_a_token_is_renewed_before_it_runs_out(tmp_path: Path, plugin: Plugin) -> None:
@@ -156,3 +175,24 @@ async def test_what_is_refused_and_cannot_change_is_looked_at_now_and_then(tmp_p
 async def test_a_plug_in_that_fails_at_the_start_is_named(tmp_path: Path, plugin: Plugin) -> None:
     with pytest.raises(errors.ConfigError, match="its exec plug-in failed: process returned 3"):
         await made(tmp_path, execs(plugin), [0.0]).refresh()
+
+
+@pytest.mark.parametrize("way", ["time", "cancellation"])
+async def test_a_plug_in_that_hangs_is_ended(
+    way: str, tmp_path: Path, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    plugin.command.write_text(f"#!/bin/sh\necho $$ > {started}.new && mv {started}.new {started}\nexec sleep 600\n")
+    monkeypatch.setattr(credentials, "LONGEST", 2.0 if way == "time" else 60.0)
+    refreshing = asyncio.create_task(made(tmp_path, execs(plugin), [0.0]).refresh())
+    async with asyncio.timeout(30):
+        while not started.exists():
+            await asyncio.sleep(0.01)
+    if way == "cancellation":
+        refreshing.cancel()
+    with pytest.raises(asyncio.CancelledError if way == "cancellation" else errors.ConfigError):
+        await refreshing
+    process = f"/proc/{started.read_text().strip()}"
+    async with asyncio.timeout(30):
+        while pathlib.Path(process).exists():
+            await asyncio.sleep(0.01)

@@ -183,7 +183,7 @@ async def test_a_watch_goes_on_from_its_version_after_what_is_no_event(line: byt
         await asyncio.sleep(0)
 
     running = asyncio.create_task(watch.Watch(kube, path, sink, what="Pods", sleep=sleep).run())  # type: ignore[arg-type]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "b" not in sink.there:
             await asyncio.sleep(0)
     running.cancel()

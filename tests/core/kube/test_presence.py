@@ -76,7 +76,7 @@ def own(room: Room, lost: list[str] | None = None) -> presence.Presence:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
 

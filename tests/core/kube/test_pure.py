@@ -17,11 +17,11 @@ from lostromos_core.kube import (
     children,
     discovery,
     fields,
+    fitting,
     limiter,
     marks,
     members,
     paths,
-    schema,
     status,
     store,
 )
@@ -195,7 +195,7 @@ def test_only_declared_fields_are_kept() -> None:
         }
     }
     value = {"a": {"b": 1, "c": 2}, "l": [{"x": 1, "y": 2}], "free": {"k": "v"}, "any": {"z": [1]}, "gone": 1}
-    assert schema.keep_declared(value, declared) == {
+    assert fitting.fields(value, declared) == {
         "a": {"b": 1},
         "l": [{"x": 1}],
         "free": {"k": "v"},

@@ -81,3 +81,25 @@ def test_ready(ready: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("unready", "says"), NOT_READY, ids=lambda one: one if isinstance(one, str) else one["kind"])
 def test_not_ready(unready: dict[str, Any], says: str) -> None:
     assert says in readiness.why_not(unready)
+
+
+ODD = [
+    "Ready", ["Ready"], 7, True, None, {"conditions": {"Ready": "True"}}, {"conditions": ["Ready"]}, {"conditions": "Ready"},
+    {"conditions": [{"type": "Stalled"}]}, {"conditions": [{"type": "Reconciling", "status": None}]}, {"conditions": None},
+    {"observedGeneration": "7"}, {"conditions": [{"type": ["Ready"]}]}, {"conditions": [{"status": "True"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ODD, ids=str)
+def test_a_status_of_an_odd_shape_says_nothing(status: Any) -> None:
+    thing = {
+        "apiVersion": "example.com/v1",
+        "kind": "Thing",
+        "metadata": {"name": "a", "generation": 1},
+        "status": status,
+    }
+    assert not readiness.why_not(thing)
+
+
+def test_a_condition_without_a_status_is_not_true() -> None:
+    assert readiness.why_not(item("Thing", "example.com/v1", status={"conditions": [{"type": "Ready"}]}))

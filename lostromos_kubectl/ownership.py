@@ -1,0 +1,290 @@
+"""Moves fields from one field manager to another, by writing ``managedFields``, so that the next apply removes them.
+
+An apply removes what its manager owned and does not send any more, unless somebody else owns it as well. What nobody
+owns (a default), or somebody else (an item put in the place of ours), it cannot remove. No value is changed here.
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields, and client-go's
+``csaupgrade``, which moves fields in this way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core.kube import client, fields, fieldsets, marks, media
+from lostromos_kubectl import places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from lostromos_core.kube import list_keys
+    from lostromos_kubectl import desired as desired_
+
+Entry = dict[str, Any]
+"""An entry of ``managedFields``."""
+_CONTENTS: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
+
+
+@final
+class Ownership:
+    """Who owns what of the objects of one controller."""
+
+    def __init__(self, kube: client.Kube, manager: str) -> None:
+        self._kube = kube
+        self._manager = manager
+        self._left = f"{manager}{marks.LEFT}"
+
+    async def read(self, item: desired_.Desired) -> dict[str, Any]:
+        """Return the live object; raises ApiError."""
+        found: dict[str, Any] = await self._kube.request("GET", item.path, action=f"read {item.ref}")
+        return found
+
+    async def take_replaced(
+        self,
+        item: desired_.Desired,
+        live: Mapping[str, Any],
+        known: frozenset[places.Path] | None,
+        was_ours: Callable[[Sequence[str | int]], bool],
+    ) -> Mapping[str, Any] | None:
+        """Own the items of lists that somebody put in the place of ours; the metadata after that, None without any.
+
+        ``known`` and ``was_ours``: see ``places.replaced``. Raises ApiError.
+        """
+        entries = _entries(live)
+        others = [entry["fieldsV1"] for entry in entries if self._is_foreign(entry)]
+        body = {key: value for key, value in item.body.items() if key not in _CONTENTS}
+        view = places.View(body, self._own(entries), others, live, item.list_keys)
+        taken = [
+            path for place, missing in places.lost(view) for path in places.replaced(place, missing, known, was_ours)
+        ]
+        if not taken:
+            return None
+        kept = [
+            _changed(entry, _without_all(entry["fieldsV1"], taken)) if self._is_foreign(entry) else entry
+            for entry in entries
+        ]
+        return await self._write(item, live, self._with_own(kept, taken, item))
+
+    async def take_defaults(
+        self, item: desired_.Desired, live: Mapping[str, Any], refused: Iterable[str]
+    ) -> Mapping[str, Any] | None:
+        """Own what nobody owns beside and below refused fields; the metadata after that, None if there is nothing.
+
+        Those are defaults, which may contradict what is set now. When they are removed, the server sets them anew.
+        Raises ApiError.
+        """
+        entries = _entries(live)
+        owned: dict[str, Any] = {}
+        for entry in entries:
+            owned = fieldsets.union(owned, entry["fieldsV1"])
+        spot = _Spot(live, item.body, owned, item.list_keys)
+        found = [path for field in refused for path in _unowned(spot, fields.parse(field, live))]
+        if not found:
+            return None
+        return await self._write(item, live, self._with_own(entries, found, item))
+
+    async def take_shared(self, item: desired_.Desired, live: Mapping[str, Any]) -> None:
+        """Of an object that is adopted, own alone what we set; else it would stay when we set it no longer.
+
+        Raises ApiError.
+        """
+        query = {"fieldManager": self._manager, "force": "true", "dryRun": "All"}
+        applied = await self._kube.request(
+            "PATCH",
+            item.path,
+            action=f"adopt {item.ref}",
+            query=query,
+            body=item.under(uid=live["metadata"]["uid"]),
+            content_type=client.APPLY,
+            accept=client.METADATA_ONLY,
+        )
+        ours, entries = self._own(_entries(applied)) or {}, _entries(live)
+        kept = [
+            _changed(entry, fieldsets.minus(entry["fieldsV1"], ours)) if self._is_foreign(entry) else entry
+            for entry in entries
+        ]
+        if kept != entries:
+            await self._write(item, live, kept)
+
+    async def leave(self, item: desired_.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]) -> None:
+        """Give fields that are set no longer to a manager that keeps their values; raises ApiError.
+
+        Without that, an apply would bring the server's defaults: one replica, for one.
+        """
+        entries = _entries(live)
+        before: Mapping[str, Any] = next(
+            (entry["fieldsV1"] for entry in entries if entry.get("manager") == self._left), {}
+        )
+        wanted: dict[str, Any] = {}
+        for path in (*fieldsets.walk(before), *paths):
+            _put(wanted, live, path)
+        metadata = {
+            key: live["metadata"][key]
+            for key in ("name", "namespace", "uid", "resourceVersion")
+            if key in live["metadata"]
+        }
+        body = {"apiVersion": item.ref.api_version, "kind": item.ref.kind, "metadata": metadata, **wanted}
+        await self._kube.request(
+            "PATCH",
+            item.path,
+            action=f"leave fields of {item.ref} as they are",
+            query={"fieldManager": self._left, "force": "true"},
+            body=body,
+            content_type=client.APPLY,
+            accept=client.METADATA_ONLY,
+        )
+
+    def has_left(self, who: Iterable[str]) -> bool:
+        """Return whether all of some managers, as conflicts name them, are ours for what was left."""
+        return all(name.strip('"') == self._left for name in who)
+
+    def items_of_others(self, metadata: Mapping[str, Any]) -> frozenset[places.Path]:
+        """Return the items of lists with keys that other managers have."""
+        return frozenset(
+            path
+            for entry in metadata.get("managedFields") or ()
+            if self._is_foreign(entry)
+            for path in fieldsets.walk(entry.get("fieldsV1") or {})
+            if path and path[-1].startswith("k:")
+        )
+
+    def _is_foreign(self, entry: Entry) -> bool:
+        ours = entry.get("manager") == self._manager and entry.get("operation") == "Apply"
+        return not ours and entry.get("manager") != self._left and not entry.get("subresource")
+
+    def _own(self, entries: Iterable[Entry]) -> Mapping[str, Any] | None:
+        """What we own, None if nothing."""
+        for entry in entries:
+            if (
+                entry.get("manager") == self._manager
+                and entry.get("operation") == "Apply"
+                and not entry.get("subresource")
+            ):
+                found: Mapping[str, Any] = entry["fieldsV1"]
+                return found
+        return None
+
+    def _with_own(
+        self, entries: Sequence[Entry | None], taken: Iterable[places.Path], item: desired_.Desired
+    ) -> list[Entry]:
+        """The entries, with what we own, and some fields more."""
+        there = [entry for entry in entries if entry]
+        ours: Mapping[str, Any] = self._own(there) or {}
+        for path in taken:
+            ours = fieldsets.union(ours, fieldsets.of(path))
+        own = {
+            "manager": self._manager,
+            "operation": "Apply",
+            "apiVersion": item.ref.api_version,
+            "time": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "fieldsType": "FieldsV1",
+            "fieldsV1": ours,
+        }
+        return [own, *(entry for entry in there if self._own([entry]) is None)]
+
+    async def _write(
+        self, item: desired_.Desired, live: Mapping[str, Any], entries: Sequence[Entry | None]
+    ) -> Mapping[str, Any]:
+        """Write the entries, if the object is still the one that was read; the metadata after that. Raises ApiError."""
+        metadata = live["metadata"]
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": [entry for entry in entries if entry]},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+        ]
+        answer = await self._kube.request(
+            "PATCH",
+            item.path,
+            action=f"take over fields of {item.ref}",
+            query={"fieldManager": self._manager},
+            body=patch,
+            content_type=media.JSON_PATCH,
+            accept=client.METADATA_ONLY,
+        )
+        found: Mapping[str, Any] = answer["metadata"]
+        return found
+
+
+def _entries(item: Mapping[str, Any]) -> list[Entry]:
+    found = item["metadata"].get("managedFields") or ()
+    return [entry for entry in found if isinstance(entry.get("fieldsV1"), dict)]
+
+
+def _changed(entry: Entry, left: Mapping[str, Any] | None) -> Entry | None:
+    return None if left is None else {**entry, "fieldsV1": left}
+
+
+def _without_all(found: Mapping[str, Any], paths: Iterable[places.Path]) -> Mapping[str, Any] | None:
+    left: Mapping[str, Any] | None = found
+    for path in paths:
+        left = None if left is None else fieldsets.without(left, path)
+    return left
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Spot:
+    """One place of a live object: what is there, what we set, and who owns what (None: nobody owns anything)."""
+
+    live: Any
+    body: Any
+    owned: Mapping[str, Any] | None
+    defaults: list_keys.Defaults
+    path: places.Path = ()
+
+    def at(self, field: str) -> _Spot:
+        step = f"f:{field}"
+        body = self.body.get(field) if isinstance(self.body, dict) else None
+        owned = None if self.owned is None else self.owned.get(step)
+        return _Spot(self.live[field], body, owned, self.defaults.at(field), (*self.path, step))
+
+    def items(self) -> Iterator[_Spot]:
+        """The items of a list that somebody owns something of."""
+        wanted = self.body if isinstance(self.body, list) else ()
+        for item in self.live:
+            step = fields.find_step(self.owned or {}, item, {})
+            if step is not None and step.startswith("k:"):
+                keys = json.loads(step[2:])
+                fitting = (
+                    one for one in wanted if isinstance(one, dict) and fields.fits(one, keys, self.defaults.keys)
+                )
+                owned = (self.owned or {})[step]
+                yield _Spot(item, next(fitting, None), owned, self.defaults.in_items(), (*self.path, step))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether somebody owns it as a whole."""
+        return self.owned is not None and not self.owned
+
+
+def _unowned(spot: _Spot, way: Sequence[str | int]) -> Iterator[places.Path]:
+    """Ways to what nobody owns and we do not set: beside the field that a way leads to, in its mapping, and below."""
+    if spot.is_whole:
+        return
+    if isinstance(spot.live, list) and way:
+        for item in spot.items():
+            yield from _unowned(item, way[1:])
+    elif isinstance(spot.live, dict) and len(way) > 1:
+        if way[0] in spot.live:
+            yield from _unowned(spot.at(str(way[0])), way[1:])
+    elif isinstance(spot.live, dict):
+        for below in [spot.at(name) for name in spot.live if spot.path or name not in _CONTENTS]:
+            if below.owned is None and below.body is None:
+                yield below.path
+            elif not way or below.path[-1] == f"f:{way[0]}":
+                yield from _unowned(below, ())
+
+
+def _put(wanted: dict[str, Any], live: Any, path: places.Path) -> None:  # noqa: ANN401 - any JSON value
+    """Put the live value of a field into a body; one that is in a list, or is not there any more, is left out."""
+    at = wanted
+    for step in path[:-1]:
+        if not step.startswith("f:") or not isinstance(live, dict):
+            return
+        live = live.get(step[2:])
+        at = at.setdefault(step[2:], {})
+    name = path[-1][2:] if path else ""
+    if path and path[-1].startswith("f:") and isinstance(live, dict) and name in live:
+        at[name] = live[name]

@@ -1,0 +1,183 @@
+"""Where items of lists were put in the place of ours: somebody changed the key of an item, as with ``kubectl edit``.
+
+To the API server that is one item removed and another one added: an apply that puts ours back leaves the other one
+beside it. Here is decided which items are such others, and which are somebody's own (a sidecar, an injected variable).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+from lostromos_core.kube import fields, list_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+Path: TypeAlias = tuple[str, ...]
+"""Steps of ``managedFields`` to a field."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class View:
+    """One place of an object: as we want it, who owns what of it, and as it is.
+
+    ``ours`` is None where our manager owns nothing; ``others`` are the sets of the other managers; ``way`` leads
+    there in our body, ``path`` in the sets.
+    """
+
+    body: Any
+    ours: Mapping[str, Any] | None
+    others: Sequence[Mapping[str, Any]]
+    live: Any
+    defaults: list_keys.Defaults
+    way: tuple[str | int, ...] = ()
+    path: Path = ()
+
+    def at(self, field: str) -> View:
+        """Return the view of a field of a mapping."""
+        step = f"f:{field}"
+        return View(
+            self.body[field],
+            (self.ours or {}).get(step),
+            [other[step] for other in self.others if step in other],
+            self.live.get(field) if isinstance(self.live, dict) else None,
+            self.defaults.at(field),
+            (*self.way, field),
+            (*self.path, step),
+        )
+
+    def item(self, index: int, step: str) -> View:
+        """Return the view of an item of a list that a set names by a step."""
+        return View(
+            self.body[index],
+            (self.ours or {}).get(step),
+            [other[step] for other in self.others if step in other],
+            find(self.live, step),
+            self.defaults.in_items(),
+            (*self.way, index),
+            (*self.path, step),
+        )
+
+
+def lost(view: View) -> Iterator[tuple[View, list[int]]]:
+    """Yield the lists with keys of which our manager has lost items, and the indexes of these in our body."""
+    if isinstance(view.body, dict):
+        if view.ours is not None or view.others:
+            for field in view.body:
+                yield from lost(view.at(field))
+    elif isinstance(view.body, list) and any(step.startswith("k:") for step in _steps(view)):
+        missing = []
+        for index, item in enumerate(view.body):
+            step = fields.find_step(view.ours or {}, item, view.defaults.keys)
+            if step is None:
+                missing.append(index)
+            else:
+                yield from lost(view.item(index, step))
+        if missing:
+            yield view, missing
+
+
+def replaced(
+    view: View, missing: Sequence[int], known: frozenset[Path] | None, was_ours: Callable[[Sequence[str | int]], bool]
+) -> list[Path]:
+    """Return the items of a list that somebody put in the place of missing ones of ours.
+
+    ``known`` are the items of others that were there after our last write: those are their own. If that is not known
+    (None), an item must have at least half of what ours has. ``was_ours`` says whether a field was applied before.
+    """
+    theirs = [step for step in _steps(view) if step.startswith("k:") and step not in (view.ours or {})]
+    free = [step for step in theirs if not _is_wanted(view, step) and (*view.path, step) not in (known or ())]
+    found = []
+    for index in missing:
+        if not was_ours((*view.way, index)):
+            continue
+        scores = {step: _likeness(view.body[index], find(view.live, step), _keys(step)) for step in free}
+        best = max(free, key=lambda step: scores[step], default=None)
+        if best is not None and (known is not None or scores[best] >= 0.5):  # noqa: PLR2004 - half, as it says
+            free.remove(best)
+            found.append((*view.path, best))
+    return found
+
+
+def may_be_replaced(
+    body: Any,  # noqa: ANN401 - any JSON value
+    ours: Mapping[str, Any] | None,
+    held: Mapping[str, Any] | None,
+    defaults: list_keys.Defaults,
+) -> bool:
+    """Return whether items of lists are not ours that were, or may have been.
+
+    ``held`` is what was ours after our last write (None: not known).
+    """
+    if ours is not None and not ours:  # owned as a whole
+        return False
+    if isinstance(body, dict):
+        below = [
+            (value, f"f:{field}", defaults.at(field))
+            for field, value in body.items()
+            if isinstance(value, dict | list) and field != "metadata"
+        ]
+        return any(
+            may_be_replaced(value, (ours or {}).get(step), held and held[step], deeper)
+            for value, step, deeper in below
+            if held is None or step in held
+        )
+    return isinstance(body, list) and any(
+        _is_lost(item, ours or {}, held, defaults) for item in body if isinstance(item, dict)
+    )
+
+
+def _is_lost(
+    item: Mapping[str, Any], ours: Mapping[str, Any], held: Mapping[str, Any] | None, defaults: list_keys.Defaults
+) -> bool:
+    """Whether an item, or one below it, is not ours that was, or may have been."""
+    step = fields.find_step(ours, item, defaults.keys)
+    before = None if held is None else fields.find_step(held, item, defaults.keys)
+    if held is not None and before is None:
+        return False
+    if step is None:
+        return True
+    return may_be_replaced(item, ours[step], held[before] if held and before else None, defaults.in_items())
+
+
+def find(live: Any, step: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the item of a list that a set names by its keys; None if it is not there."""
+    keys = _keys(step)
+    items = live if isinstance(live, list) else ()
+    return next((item for item in items if isinstance(item, dict) and fields.fits(item, keys, {})), None)
+
+
+def _steps(view: View) -> list[str]:
+    """The steps that any manager has at a place, each once."""
+    return list(dict.fromkeys(step for one in ([view.ours] if view.ours else []) + [*view.others] for step in one))
+
+
+def _is_wanted(view: View, step: str) -> bool:
+    keys = _keys(step)
+    return any(isinstance(item, dict) and fields.fits(item, keys, view.defaults.keys) for item in view.body)
+
+
+def _keys(step: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(step[2:])
+    return found
+
+
+def _likeness(wanted: Mapping[str, Any], there: Any, keys: Mapping[str, Any]) -> float:  # noqa: ANN401 - any JSON value
+    """How much of an item, apart from its keys, another one has; 0 if there is nothing but keys."""
+    rest = [name for name in wanted if name not in keys]
+    if not rest or not isinstance(there, dict):
+        return 0.0
+    return sum(_is_like(wanted[name], there.get(name)) for name in rest) / len(rest)
+
+
+def _is_like(wanted: Any, there: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a value is there, but for what the server has added."""
+    if isinstance(wanted, dict):
+        return isinstance(there, dict) and all(_is_like(value, there.get(name)) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        same = isinstance(there, list) and len(there) == len(wanted)
+        return same and all(_is_like(one, other) for one, other in zip(wanted, there, strict=True))
+    return bool(wanted == there)

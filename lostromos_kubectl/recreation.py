@@ -1,0 +1,113 @@
+"""Whether an object that cannot be changed could be had as rendered by creating it again.
+
+Which fields cannot be changed is known to the API server only: to its own validation, to the rules of a custom kind, to
+policies and webhooks. So it is asked: what is refused as a change, and accepted as a new object (in a dry run, under
+another name), can be had by recreation, and nothing else is ever deleted for it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, final
+
+from lostromos_core import errors
+from lostromos_core.kube import answers, media, paths
+from lostromos_kubectl import sending
+
+if TYPE_CHECKING:
+    from lostromos_core.kube import client
+    from lostromos_kubectl import desired
+
+INVALID: Final = 422
+FORBIDDEN: Final = 403
+BAD_REQUEST: Final = 400
+_IMMUTABLE: Final = re.compile(
+    r"immutable|may not change once set|can ?not be changed|may not be changed in an update|cannot change"
+    r"|updates to \w+ spec for fields other|updates may not change fields other|updates to \w+ are forbidden"
+)
+_UNCHANGEABLE: Final = re.compile(
+    r"immutable|read.?only|unchangeable"
+    r"|(?:can ?not|can't|may not|must not|not allowed to|not|never) be (?:\w+ )?(?:chang|modif|updat|edit|alter)ed"
+    r"|(?:can ?not|can't|may not|must not|not allowed to|never) (?:change|modify|update|edit|alter)"
+    r"|(?:updat\w+|chang\w+|modif\w+) .{0,40}\b(?:spec|field|data|parameters)\b.{0,80}(?:forbidden|not \w+)"
+    r"|(?:after|once|since|at|on|upon) (?:its )?(?:creation|created|set\b)",
+    re.IGNORECASE,
+)
+_FOR_NOW: Final = re.compile(
+    r"freeze|frozen|until|during|window|currently|for now|right now|maintenance|lock|temporar|approv|weekend|day\b",
+    re.IGNORECASE,
+)
+"""What a policy says that forbids changes at this time: nothing is deleted for that."""
+_ITSELF: Final = re.compile(r"already allocated|exceeded quota|already in use|already marked as default|already exists")
+"""What stands in the way of a second object, and not of the same one created again."""
+_NO_DRY_RUN: Final = re.compile(r"dry ?run", re.IGNORECASE)
+
+
+@final
+class Recreation:
+    """Asks for one controller's objects."""
+
+    def __init__(self, kube: client.Kube, manager: str) -> None:
+        self._kube = kube
+        self._query = {**sending.query(manager, force=False), "dryRun": "All"}
+
+    async def would_help(self, write: sending.Write, answer: sending.Answer) -> TypeGuard[errors.ApiError]:
+        """Return whether an existing object was refused as a change, and would be accepted as a new object."""
+        if not write.uid or not isinstance(answer, errors.ApiError) or not _may_be_immutable(answer):
+            return False
+        item = write.desired
+        name = _another_name(item.ref.name)
+        path = paths.item(item.ref.api_version, item.kind.plural, item.ref.namespace, name)
+        try:
+            await self._kube.request_bytes(
+                "PATCH",
+                path,
+                action=f"try {item.ref} as a new object",
+                query=self._query,
+                body=_as_new(item, name, blocks=write.blocks),
+                content_type=media.APPLY,
+                accept=media.METADATA_ONLY,
+            )
+        except errors.ApiError as error:
+            return _is_in_its_own_way(error) or (_is_unsure(error) and is_known(answer))
+        return True
+
+
+def _may_be_immutable(error: errors.ApiError) -> bool:
+    """Return whether an answer may be about a change, and not about what was to become of the object."""
+    if error.status not in {INVALID, FORBIDDEN, BAD_REQUEST} or any(cause.who for cause in error.causes):
+        return False
+    if answers.is_denial(error.message):
+        said = answers.reason_of_denial(error.message)
+        return bool(_UNCHANGEABLE.search(said)) and not _FOR_NOW.search(said)
+    return error.status == INVALID
+
+
+def _is_in_its_own_way(error: errors.ApiError) -> bool:
+    """Return whether a second object was refused only because it has another name, or because of the first one."""
+    if not error.causes:
+        return bool(_ITSELF.search(error.message))
+    return all(cause.field == "metadata.name" or _ITSELF.search(cause.message) for cause in error.causes)
+
+
+def _is_unsure(error: errors.ApiError) -> bool:
+    """Return whether a trial says nothing: it could not be made."""
+    return error.status == BAD_REQUEST and bool(_NO_DRY_RUN.search(error.message))
+
+
+def is_known(error: errors.ApiError) -> bool:
+    """Return whether the API server's own words say that a field cannot be changed."""
+    said = [cause.message for cause in error.causes] or [error.message]
+    return all(map(_IMMUTABLE.search, said))
+
+
+def _another_name(name: str) -> str:
+    """Return a name that is free, and that begins as the given one: there may be rules for names, and their length."""
+    tail = secrets.token_hex(4)
+    return f"{name[: -len(tail)]}{tail}" if len(name) > 2 * len(tail) else f"{name}{tail}"
+
+
+def _as_new(item: desired.Desired, name: str, *, blocks: bool) -> dict[str, Any]:
+    body = sending.Write(item, blocks=blocks).body
+    return {**body, "metadata": {**body["metadata"], "name": name}}

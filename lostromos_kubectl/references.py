@@ -1,0 +1,45 @@
+"""Owner references that hold their owner back: what deletes it in the foreground waits for its objects.
+
+With the admission plug-in OwnerReferencesPermissionEnforcement (OpenShift has it on), setting ``blockOwnerDeletion``
+takes the right to set finalizers on the owner. Without it, the reference goes without that field.
+Source: https://kubernetes.io/docs/concepts/architecture/garbage-collection/#foreground-deletion
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_kubectl import sending
+
+BLOCKS: Final = "blockOwnerDeletion"
+_REFUSED: Final = re.compile(r"cannot set blockOwnerDeletion")
+_log = structlog.get_logger("lostromos.applier")
+
+
+def without_blocking(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata whose controlling owner reference does not hold the owner back."""
+    kept = [
+        {key: value for key, value in one.items() if key != BLOCKS} if one.get("controller") else one
+        for one in metadata["ownerReferences"]
+    ]
+    return {**metadata, "ownerReferences": kept}
+
+
+def are_refused(write: sending.Write, answer: sending.Answer) -> bool:
+    """Return whether a write would have been accepted without holding the owner back; tell it in the log."""
+    if not write.blocks or not isinstance(answer, errors.ApiError) or not _REFUSED.search(answer.message):
+        return False
+    _log.warning(
+        "`kubectl delete --cascade=foreground` will not wait for objects: give the operator the verb update on the "
+        "subresource finalizers of the resources that it looks after",
+        object=str(write.desired.ref),
+    )
+    return True

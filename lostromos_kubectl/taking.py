@@ -1,0 +1,92 @@
+"""Takes up objects that exist already: ours of an earlier time, and those of others that a template adopts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from lostromos_core import errors
+from lostromos_core.kube import client, inventory, marks, members, paths, requests
+from lostromos_kubectl import sending
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core import interfaces
+    from lostromos_kubectl import desired as desired_
+    from lostromos_kubectl import memory, ownership
+
+
+@final
+class TakeUp:
+    """Takes up objects for one controller."""
+
+    def __init__(self, kube: client.Kube, manager: str, ownership_: ownership.Ownership) -> None:
+        self._kube = kube
+        self._manager = manager
+        self._ownership = ownership_
+
+    async def take_up(self, item: desired_.Desired, entry: memory.Entry, owner: interfaces.Resource) -> None:
+        """Know an object that exists already, if it is ours, or the template adopts it.
+
+        Raises RefusedError, and ApiError, also if it is being deleted.
+        """
+        metadata = await requests.read(self._kube, item.path, str(item.ref))
+        if metadata is None:
+            return
+        if "deletionTimestamp" in metadata:
+            msg = f"{item.ref} is being deleted; it will be created again when it is gone"
+            raise errors.ApiError(msg, status=sending.CONFLICT, retryable=True)
+        if not inventory.belongs_to(metadata, owner.ref):
+            await self._refuse_foreign(item, metadata, owner)
+            await self._take_shared(item, metadata)
+        elif item.said.create_only:
+            metadata = await self._mark(item, metadata)
+        found = members.read(item.kind, metadata)
+        entry.uid, entry.child = metadata["uid"], found[0] if found else None
+        entry.adopted = found is None or not found[0].ours
+
+    async def _take_shared(self, item: desired_.Desired, metadata: Mapping[str, Any]) -> None:
+        """Own alone what we set of an object that is adopted; if that cannot be applied, the apply will say why."""
+        if self._kube.dry_run or item.said.create_only:
+            return
+        try:
+            await self._ownership.take_shared(item, {"metadata": metadata})
+        except errors.ApiError as error:
+            if error.retryable or error.status == requests.CONFLICT:
+                raise  # it changes all the time: the next try may find it at rest
+
+    async def _refuse_foreign(
+        self, item: desired_.Desired, metadata: Mapping[str, Any], owner: interfaces.Resource
+    ) -> None:
+        """An object is not the owner's: raise RefusedError, unless the template adopts it, and nobody else has it."""
+        if not item.said.adopt:
+            msg = (
+                f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing "
+                f'object, or let the template take it over with the annotation {marks.ADOPT}: "true"'
+            )
+            raise errors.RefusedError(msg)
+        written = marks.read_owner((metadata.get("annotations") or {}).get(marks.OWNER, ""))
+        if written is not None and inventory.belongs_to(metadata, written[0]):
+            other = written[0]
+            kind = await self._kube.discovery.by_group_kind(other.group, other.kind)
+            path = kind and paths.item(kind.api_version, kind.plural, other.namespace, other.name)
+            if path and await requests.read(self._kube, path, str(other)) is not None:
+                msg = f"{item.ref} belongs to {other} already, and cannot be adopted by {owner.ref} as well; rename it"
+                raise errors.RefusedError(msg)
+
+    async def _mark(self, item: desired_.Desired, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put our marks back on an object that is ours and is never written again; its metadata after that."""
+        if members.read(item.kind, metadata) is not None:
+            return metadata
+        own = item.body["metadata"]
+        answer = await self._kube.request(
+            "PATCH",
+            item.path,
+            action=f"mark {item.ref}",
+            query={"fieldManager": self._manager},
+            body={"metadata": {"uid": metadata["uid"], "labels": {marks.PART_OF: own["labels"][marks.PART_OF]}}},
+            content_type=client.MERGE,
+            accept=client.METADATA_ONLY,
+        )
+        found: Mapping[str, Any] = answer["metadata"]
+        return found
