@@ -19,7 +19,19 @@ import jinja2.runtime
 import jinja2.sandbox
 
 from lostromos_core import errors
-from lostromos_core.templates import budget, codegen, costs, filters, lines, live, slots, tokens, values
+from lostromos_core.templates import (
+    budget,
+    codegen,
+    costs,
+    familiar,
+    filters,
+    lines,
+    live,
+    marked,
+    slots,
+    tokens,
+    values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -60,6 +72,9 @@ def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can y
         kept.append(value if value.isascii() else values.check_text(value))
     elif kind is bool or value is None:
         kept.append(value)
+    elif kind is jinja2.Undefined or kind in _MARKED:
+        kept.marked = True
+        kept.append(_marked(value, kept))
     else:
         found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
         if isinstance(found, str | list | dict):
@@ -70,6 +85,18 @@ def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can y
         msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
         raise errors.RenderError(msg)
     return tokens.token(number - 1)
+
+
+_MARKED: Final = frozenset({marked.Text, marked.Nothing})
+
+
+def _marked(value: Any, kept: budget.Slots) -> Any:  # noqa: ANN401 - a marked value
+    """A value that is more than data, as it is kept; an undefined one is that of an inline if without an else."""
+    if isinstance(value, str):
+        kept.budget.write(len(value))
+        values.check_text(str.__str__(value))
+        return value
+    return value if isinstance(value, marked.Nothing) else marked.NO_ELSE
 
 
 _current: Final = budget.current.get
@@ -230,10 +257,12 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         for unwanted in filters.UNWANTED:
             del self.filters[unwanted]
         self.filters.update(filters.FILTERS)
+        self.filters.update(familiar.FILTERS)
         self.filters = {name: _guard(name, function) for name, function in self.filters.items()}
-        tests: Any = self.tests  # of any signature
+        tests: Any = {**self.tests, **familiar.TESTS}  # of any signature
         self.tests = {name: costs.guard_test(name, function) for name, function in tests.items()}
         self.globals["lookup"] = live.lookup
+        self.globals["omit"] = marked.OMIT
 
     def extend_with(
         self,
@@ -333,11 +362,13 @@ _COMPUTED = "there is no field of the name that the template computes; write | d
 
 
 def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    return costs.guard_filter(name, function, for_fragments=name in filters.FOR_FRAGMENTS)
+    return costs.guard_filter(name, function, for_fragments=name in familiar.FOR_FRAGMENTS)
 
 
 def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
     """An operand of ``~`` as text, as it would be written inside a string."""
+    if value.__class__ is jinja2.Undefined:
+        return ""
     if isinstance(value, jinja2.Undefined):
         str(value)
     return values.to_text(value)
