@@ -8,7 +8,6 @@ that templates of manifests have no use for.
 from __future__ import annotations
 
 import contextvars
-import itertools
 import operator
 import types
 from typing import TYPE_CHECKING, Any, Final, final
@@ -20,6 +19,7 @@ import jinja2.sandbox
 
 from lostromos_core import errors
 from lostromos_core.templates import (
+    absent,
     budget,
     codegen,
     costs,
@@ -120,8 +120,13 @@ _WHOLE: Final = 1 << 63
 _FIRST: Final = [tokens.token(number) for number in range(256)]
 
 
-def rounds(items: Any, cost: int) -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
-    """The items of a loop, each for so many steps."""
+def rounds(items: Any, cost: int, written: str = "") -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
+    """The items of a loop, each for so many steps; ``written`` is what the template loops over, for messages."""
+    if items is None or isinstance(items, bool | int | float):
+        origin = f" (from {written})" if written else ""
+        hint = "; write | default([], true)" if items is None else ""
+        msg = f"{values.kind_of(items)} cannot be looped over{origin}{hint}"
+        raise errors.RenderError(msg)
     return budget.current.get().rounds(items, cost)
 
 
@@ -177,51 +182,11 @@ def _emit_fragment(fragment: tokens.Fragment) -> str:
     return fragment.written()
 
 
-_MANY_KEYS: Final = 200
-_LONG_KEY: Final = 60
-"""Keys of a mapping, and characters of a key, that are looked at to say what is there instead."""
-
-
-class MissingField(jinja2.StrictUndefined):
-    """A name that is not there: using it raises, with what is there instead."""
-
-    __slots__ = ()
-
-    @property
-    def _undefined_message(self) -> str:
-        if self._undefined_hint:
-            return str(self._undefined_hint)
-        name, found = self._undefined_name, self._undefined_obj
-        if found is jinja2.utils.missing:
-            return f"there is no variable {name!r}; templates see resource, vars, and what they set themselves"
-        if isinstance(found, dict):
-            keys = sorted(str(key)[:_LONG_KEY] for key in itertools.islice(found, _MANY_KEYS))
-            there = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")  # noqa: PLR2004 - a readable list
-            guess = errors.nearest(str(name)[:_LONG_KEY], keys)
-            hint = f"there is: {there}" if keys else "the mapping is empty"
-            return f"there is no field {name!r} here ({hint}){guess}; write | default(...) if it may be absent"
-        if isinstance(found, list) and isinstance(name, int):
-            return f"there is no item {name} in a list of {len(found)}"
-        return f"{values.kind_of(found)} has no field {name!r}"
-
-
-@final
-class MissingMethod(live.Method, MissingField):
-    """A field that is not there, and whose name is that of a mapping's method: ``resource.spec.items()`` works."""
-
-    __slots__ = ()
-
-
 class _Template(jinja2.Template):
     """A template whose module is made anew for each rendering: a kept one would keep another resource's slots."""
 
     def _get_default_module(self, ctx: object = None) -> Any:  # noqa: ANN401, ARG002 - as Jinja2
         return self.make_module()
-
-
-def _missing(obj: Any, name: str) -> MissingField:  # noqa: ANN401 - a mapping
-    """What stands for a key that is not there."""
-    return (MissingMethod if name in live.MAPPING_METHODS else MissingField)(obj=obj, name=name)
 
 
 @final
@@ -236,7 +201,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def __init__(self, loader: jinja2.BaseLoader | None = None, *, name_file: Callable[[str], str] = str) -> None:
         super().__init__(
             loader=loader,
-            undefined=MissingField,
+            undefined=absent.MissingField,
             finalize=_finalize,
             extensions=["jinja2.ext.do"],
             keep_trailing_newline=True,
@@ -298,7 +263,11 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         if live.has(obj, argument):
             return live.below(obj, argument)
         if isinstance(obj, dict) and isinstance(argument, str):
-            return obj[argument] if argument in obj else _missing(obj, argument)
+            return obj[argument] if argument in obj else absent.missing(obj, argument)
+        if isinstance(obj, absent.MissingField):
+            absent.below(obj, argument)
+        if obj is None:
+            return absent.MissingField(obj=None, name=argument)
         return super().getitem(obj, argument)
 
     def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as getitem
@@ -306,8 +275,8 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         found = self.getitem(obj, costs.as_key(argument))
         if isinstance(found, live.NotYet):
             return live.not_yet("a field that the template computes is not there yet")
-        if isinstance(found, MissingField) and isinstance(argument, str):
-            return MissingField(hint=_COMPUTED)
+        if isinstance(found, absent.MissingField) and isinstance(argument, str):
+            return absent.MissingField(hint=absent.COMPUTED)
         return found
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
@@ -317,7 +286,9 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         if live.has(obj, attribute):
             return live.below(obj, attribute)
         if isinstance(obj, dict):
-            return obj[attribute] if attribute in obj else _missing(obj, attribute)
+            return obj[attribute] if attribute in obj else absent.missing(obj, attribute)
+        if isinstance(obj, absent.MissingField):
+            absent.below(obj, attribute)
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
@@ -356,9 +327,6 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
                 costs.refuse_size("~")
             budget.now().make(length if all(map(str.isascii, parts)) else 4 * length)
         return "".join(parts)
-
-
-_COMPUTED = "there is no field of the name that the template computes; write | default(...) if it may be absent"
 
 
 def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
