@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 CONTROLPLANE := $(BIN)/python -m tests.controlplane
 JOBS ?= 2
 
-.PHONY: help setup demo demo-picture test test-fast lint bench docs clean
+.PHONY: help setup demo demo-picture test test-fast lint bench charts docs clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ lint: setup  ## Check style, types and layers.
 
 bench: compile  ## Measure costs beside the raw floor of the same run.
 	$(BIN)/python -m tests.bench $(ARGS)
+
+charts: compile  ## Make the charts in DIR by hand, as releases and rendered, and print what differs.
+	$(BIN)/python -m tests.charts $(DIR) $(ARGS)
 
 docs: setup  ## Build the site into site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

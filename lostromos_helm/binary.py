@@ -59,8 +59,8 @@ class Wait(enum.Enum):
 class Helm:
     """Runs Helm. ``processes`` at the same time; ``timeout``: seconds that one operation may take.
 
-    What may wait leaves one place to what does not, and installs and upgrades that may wait leave another one to
-    uninstalls that may, as far as there are so many.
+    Installs and upgrades that may wait leave one place to uninstalls that may, and both leave another one to what does
+    not wait; of two places, uninstalls have the second one too.
     """
 
     def __init__(  # noqa: PLR0913 - what a process needs
@@ -79,7 +79,7 @@ class Helm:
         self._timeout = timeout
         self._run = run
         self._places = asyncio.Semaphore(processes)
-        self._patient = asyncio.Semaphore(max(1, processes - 1))
+        self._patient = asyncio.Semaphore(max(2, processes - 1))
         self._coming = asyncio.Semaphore(max(1, processes - 2))
         self._binary = ""
         self.version = Version(0, 0, 0)

@@ -189,6 +189,14 @@ _PATTERNS: Final[tuple[tuple[str, Callable[[str], errors.LostromosError]], ...]]
         r"chart requires kubeVersion|^cannot load \S+:|^validation: chart\.",
         lambda text: errors.RefusedError(f"{text}; this chart cannot be used here as it is"),
     ),
+    (
+        r'\w+ "[^"]+" already exists',
+        lambda text: errors.ApiError(
+            f"{text}; unless somebody else has just made it, the chart makes it twice: look for it in two of its files",
+            status=409,
+            retryable=True,
+        ),
+    ),
     (r"error validating data|ValidationError|strict decoding error", _api(422, retryable=False)),
     (r"(?:is|are) forbidden", _api(403, retryable=True)),
     (r"Apply failed with \d+ conflict|the object has been modified", _api(409, retryable=True)),

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import marks
-from lostromos_helm import definitions, failures, hiding, manifest, traits
+from lostromos_helm import content, definitions, failures, hiding, traits
 from lostromos_helm import values as values_
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lostromos_helm import binary, charts
+    from lostromos_core.kube import members
+    from lostromos_helm import binary, charts, manifest
 
 KEPT: Final = 8 * 1024 * 1024
 """Bytes of renderings that are kept in memory."""
@@ -115,7 +116,8 @@ class Templates:
             raise failures.explain(done, action, task.secrets, task.rendered, chart.name, chart.keys)
         crds, text = definitions.take_out(done.output.decode(errors="replace"))
         try:
-            items = [item for item in manifest.parse(text, task.namespace) if _comes(item.data)]
+            items = [item for item in await content.parse(text, task.namespace) if _comes(item.data)]
+            _refuse_doubles(items)
         except errors.RenderError as error:
             raise errors.RenderError(task.secrets.hide(error.message), place=error.place) from None
         return Rendering(items, crds), len(text)
@@ -124,6 +126,16 @@ class Templates:
 def _today(now: dt.datetime) -> dt.date:
     """The date on this machine."""
     return now.astimezone().date()
+
+
+def _refuse_doubles(items: Sequence[manifest.Item]) -> None:
+    """Raise RenderError if an object comes twice: Helm 3 refuses it at an install, and later it is what comes last."""
+    first: dict[members.Key, manifest.Item] = {}
+    for item in items:
+        other = first.setdefault(item.ref.key, item)
+        if other is not item:
+            msg = f"{item.ref} is made twice, here and in {other.file}; take it out of one of them"
+            raise errors.RenderError(msg, place=item.file)
 
 
 def _comes(data: Mapping[str, Any]) -> bool:

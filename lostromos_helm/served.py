@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
+from lostromos_core.kube import paths, removal, requests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from lostromos_core.kube import client
     from lostromos_helm import traits
 
 LOOK: Final = 300.0
 """Seconds after which it is read again, when something is rendered."""
+_NO_ACCESS: Final = frozenset({403, 404, 405})
+_Name = tuple[str, str]
+"""An apiVersion and a kind."""
 
 
 @final
 class Served:
-    """The version of a cluster and its kinds."""
+    """The version of a cluster and its kinds.
 
-    def __init__(self, kube: client.Kube) -> None:
+    Guarantees: what the cluster has is never told to be missing because an API server does not answer, or has just
+    started and does not list it yet. A chart would make less then, and that would be deleted.
+    """
+
+    def __init__(self, kube: client.Kube, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
+        self._clock = clock
         self._version = ""
-        self._groups: dict[str, frozenset[str]] = {}
+        self._kinds: set[_Name] = set()
+        self._absent: dict[str, float] = {}
 
     async def flags(self, chart: traits.Traits) -> Sequence[str]:
         """Return the arguments for a chart; the kinds only if it asks for them. Raises ApiError."""
@@ -36,19 +47,46 @@ class Served:
         return found
 
     async def _names(self, chart: traits.Traits) -> Sequence[str]:
-        """Groups with versions, and with kinds, as Helm names them; of a group that is away, as they were.
+        """Groups with versions, and with kinds, as Helm names them.
 
         Source: https://github.com/helm/helm/blob/main/pkg/action/action.go, GetVersionSet
         """
-        kinds, away = await self._kube.discovery.everything(seconds=LOOK)
-        groups: dict[str, set[str]] = {}
-        for kind in kinds:
-            names = groups.setdefault(kind.api_version.rpartition("/")[0], set())
-            names |= {kind.api_version, f"{kind.api_version}/{kind.name}"}
-        for group in away:
-            if group not in self._groups and group in chart.groups:
-                msg = f"the chart asks for the API group {group}, and its server does not answer"
+        listed, away = await self._kube.discovery.everything(seconds=LOOK)
+        kinds = {(one.api_version, one.name) for one in listed}
+        kinds |= {name for name in self._kinds - kinds if await self._is_there(name, kinds, away)}
+        for group in chart.groups - {_group(api_version) for api_version, _ in kinds}:
+            if group in away or await self._is_registered(group):
+                self._kube.discovery.look_again()
+                msg = f"the chart asks for the API group {group}, which the cluster has and does not serve now"
                 raise errors.ApiError(msg, status=503, retryable=True)
-            groups[group] = {*groups.get(group, ()), *self._groups.get(group, ())}
-        self._groups = {group: frozenset(names) for group, names in groups.items()}
-        return sorted({name for names in groups.values() for name in names})
+        self._kinds = kinds
+        return sorted({name for api_version, kind in kinds for name in (api_version, f"{api_version}/{kind}")})
+
+    async def _is_there(self, name: _Name, listed: Collection[_Name], away: Collection[str]) -> bool:
+        """Whether the cluster still has a kind that it lists no more; raises ApiError."""
+        group = _group(name[0])
+        if group in away:
+            return True
+        if any(kind == name[1] and _group(api_version) == group for api_version, kind in listed):
+            return False  # in another version
+        return not await removal.is_removed(self._kube, group, name[1])
+
+    async def _is_registered(self, group: str) -> bool:
+        """Whether the API server knows a group, listed or not; asked once in a while. Raises ApiError."""
+        if self._clock() - self._absent.get(group, float("-inf")) < LOOK:
+            return False
+        try:
+            path = paths.collection("apiregistration.k8s.io/v1", "apiservices")
+            found = [one["name"] async for one in requests.pages(self._kube, path, action="look for API groups")]
+        except errors.ApiError as error:
+            if error.status not in _NO_ACCESS:
+                raise
+            found = []
+        if any(name.partition(".")[2] == group for name in found):
+            return True
+        self._absent[group] = self._clock()
+        return False
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]

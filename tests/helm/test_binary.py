@@ -190,7 +190,17 @@ async def test_those_that_wait_leave_a_place_to_the_others(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("processes", "coming", "leaving", "running"),
-    [(1, 3, 0, 1), (2, 3, 0, 1), (2, 0, 3, 1), (3, 3, 0, 1), (3, 3, 3, 2), (4, 5, 0, 2), (4, 5, 5, 3), (4, 0, 5, 3)],
+    [
+        (1, 3, 0, 1),
+        (2, 3, 0, 1),
+        (2, 3, 3, 2),
+        (2, 0, 3, 2),
+        (3, 3, 0, 1),
+        (3, 3, 3, 2),
+        (4, 5, 0, 2),
+        (4, 5, 5, 3),
+        (4, 0, 5, 3),
+    ],
 )
 async def test_what_may_wait_leaves_places_to_uninstalls_and_to_what_does_not(
     tmp_path: Path, processes: int, coming: int, leaving: int, running: int

@@ -293,3 +293,28 @@ def test_values_that_are_made_anew_each_time_are_kept(world: World) -> None:
 def _decoded(text: str) -> str:
 
     return base64.b64decode(text).decode()
+
+
+def test_a_group_whose_server_does_not_answer_is_not_taken_for_missing(world: World) -> None:
+    group = f"meters.{world.crd.group}"
+    text = (
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "{{ .Release.Name }}"}\ndata:\n'
+        f'  served: "{{{{ .Capabilities.APIVersions.Has "{group}/v1" }}}}"\n'
+    )
+    services = "/apis/apiregistration.k8s.io/v1/apiservices"
+    about = {"name": "nothing", "namespace": world.namespace, "port": 443}
+    spec = {
+        "group": group, "version": "v1", "service": about, "groupPriorityMinimum": 100, "versionPriority": 100,
+        "insecureSkipTLSVerify": True,
+    }  # fmt: skip
+    world.api.create(services, {"metadata": {"name": f"v1.{group}"}, "spec": spec})
+    try:
+        with operators.Operator(test_template.project(world, text), world.plane.kubeconfig):
+            world.create("one")
+            waiting.wait_until(lambda: "which the cluster has and does not serve now" in world.message("one"))
+            assert world.data("app-one") is None
+            world.api.delete(f"{services}/v1.{group}")
+            waiting.wait_until(lambda: world.data("app-one") == {"served": "false"}, timeout=60)
+    finally:
+        with contextlib.suppress(errors.ApiError):
+            world.api.delete(f"{services}/v1.{group}")
