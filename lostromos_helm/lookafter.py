@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, final
@@ -10,7 +11,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery, expiry, fights
-from lostromos_helm import content, drift, live, removal, storage, versions
+from lostromos_helm import content, drift, live, removal, storage, traits, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,6 +90,12 @@ class Care:
             action = actions.get(case.key, Action.UNCHANGED)
             results.append(await self._fares(case, action) if is_watched else case.result(action))
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
+
+    async def expect(self, order: operations.Order) -> None:
+        """Watch Jobs before the first is made, if some remove themselves: so it is seen whether they had ended."""
+        if traits.of(order.chart.path).expires or expiry.TTL.encode() in order.input:
+            with contextlib.suppress(errors.LostromosError):  # it will be said when the objects are looked at
+                await self._watched(interfaces.ObjectRef("batch/v1", "Job", order.place[0], ""))
 
     async def settle(self, found: content.Content) -> None:
         """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
