@@ -174,7 +174,8 @@ class _Sender:
         if isinstance(error, errors.ApiError):
             try:
                 action = f"apply {item.ref}"
-                if await outdated.is_mended(self._kube, item.path, error, item.ref.api_version, action=action):
+                spoken = item.ref.api_version, item.ref.kind
+                if await outdated.is_mended(self._kube, item.path, error, *spoken, action=action):
                     return (await self._direct.send([write]))[0]
             except errors.ApiError as failure:
                 return failure

@@ -29,7 +29,7 @@ def from_later(item: desired.Desired, objects: Iterable[desired.Desired]) -> str
     """Return what an object needs that only a later wave brings, as the end of a message; empty if nothing does."""
     wanted = set(_needed(item))
     for other in objects:
-        near = other.ref.namespace in {"", item.ref.namespace}
+        near = other.ref.namespace in {"", item.ref.namespace or _service(item).get("namespace")}
         if other.said.wave > item.said.wave and near and (other.ref.kind, other.ref.name) in wanted:
             wave = other.said.wave
             return f"; it needs {other.ref}, which only wave {wave} brings: give that wave {item.said.wave} or earlier"
@@ -46,7 +46,12 @@ def _needed(item: desired.Desired) -> Iterator[Needed]:
         yield "PersistentVolume", str(spec.get("volumeName"))
         yield "StorageClass", str(spec.get("storageClassName"))
     elif item.ref.kind == "APIService":
-        yield "Service", str(_mapping(spec.get("service")).get("name"))
+        yield "Service", str(_service(item).get("name"))
+
+
+def _service(item: desired.Desired) -> Mapping[str, Any]:
+    """Return the Service that an APIService names, which lives in a namespace of its own."""
+    return _mapping(_mapping(item.body.get("spec")).get("service"))
 
 
 def _of_pod(spec: Mapping[str, Any]) -> Iterator[Needed]:

@@ -16,6 +16,7 @@ from lostromos_core.kube import (
     fitting,
     marks,
     members,
+    owned_fields,
     paths,
     requests,
     schema,
@@ -66,7 +67,8 @@ class Reporter:
         self._last: dict[str, tuple[str, int, bytes]] = {}
         self._said: tuple[bool, tuple[str, ...], tuple[str, ...]] | None = None
         self._spam = events.SpamFilter(clock)
-        self._writer = status_writer.StatusWriter(kube, f"{marks.MANAGER}{controller}/status")
+        self._manager = f"{marks.MANAGER}{controller}/status"
+        self._writer = status_writer.StatusWriter(kube, self._manager)
         self._told: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._is_odd = False
 
@@ -135,26 +137,46 @@ class Reporter:
         self._told[resource.key] = resource.uid, {"conditions": [{**ready, "message": errors.shorten(report.message)}]}
 
     async def clear(self, resource: interfaces.Resource) -> None:
-        """Take back all that we said on a resource; raises ApiError."""
+        """Take back what we said on a resource, and what another controller has not said since; raises ApiError."""
         self.forget(resource.key)
-        said = status.OWN & resource.status.keys()
-        if not said or not await self._can_write():
+        if not status.OWN & resource.status.keys() or not await self._can_write():
             return
         ref = resource.ref
         kind = await self._kube.discovery.kind(self._api_version, self._kind)
         path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status")
+        live = await requests.read(self._kube, path.removesuffix("/status"), str(ref)) or {}
+        owned = owned_fields.of(live.get("managedFields"), self._manager, "status").get("f:status") or {}
+        said = {field for field in status.OWN & resource.status.keys() if f"f:{field}" in owned}
+        if not said or live.get("uid") != resource.uid:
+            return
+        body: dict[str, Any] = {"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)}
+        content_type, query = client.MERGE, {}
+        if self._others_report(live):  # an apply of nothing removes what is ours alone
+            identity = {"name": ref.name, "uid": resource.uid} | ({"namespace": ref.namespace} if ref.namespace else {})
+            body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": identity}
+            content_type, query = client.APPLY, {"fieldManager": self._manager}
         try:
             await self._kube.request_bytes(
                 "PATCH",
                 path,
                 action=f"clear the status of {ref}",
-                body={"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)},
-                content_type=client.MERGE,
+                query=query,
+                body=body,
+                content_type=content_type,
                 accept=client.METADATA_ONLY,
             )
         except errors.ApiError as error:
             if not await requests.is_gone(self._kube, path.removesuffix("/status"), resource.uid, error):
                 raise
+
+    def _others_report(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether another controller has written to the status."""
+        return any(
+            str(entry.get("manager")).startswith(marks.MANAGER)
+            and entry.get("manager") != self._manager
+            and entry.get("subresource") == "status"
+            for entry in metadata.get("managedFields") or ()
+        )
 
     async def check(self) -> bool:
         """Say which status fields the kind does not declare, once; whether there is any. Raises ApiError."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import yaml
 
-from lostromos_core.templates import memo, program, tokens
+from lostromos_core.templates import compiler, memo, program, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,7 +236,7 @@ def _read_line(shape: str) -> Line:
     expressions = {int(slot): int(place) for place, slot in _EXPRESSION.findall(marked)}
     try:
         events = list(yaml.parse(text, yaml.CSafeLoader))[2:-2]
-        return _line_of(events, program.Compiler(text, numbers, expressions), slots, whole="\n" in text)
+        return _line_of(events, compiler.Compiler(text, numbers, expressions), slots, whole="\n" in text)
     except (yaml.YAMLError, program.Misplaced):
         return Line(_Kind.OTHER, slots)
 
@@ -255,31 +255,31 @@ def _column(event: Any) -> int:  # noqa: ANN401 - PyYAML is untyped
     return int(event.start_mark.column)
 
 
-def _line_of(events: list[Any], compiler: program.Compiler, slots: int, *, whole: bool) -> Line:
+def _line_of(events: list[Any], reader: compiler.Compiler, slots: int, *, whole: bool) -> Line:
     """What the events of one line say, or of a ``whole`` block scalar with its lines."""
     columns = []
     while isinstance(events[0], yaml.SequenceStartEvent) and not events[0].flow_style:
         columns.append(_column(events[0]))
-        compiler.check(events[0])
+        reader.check(events[0])
         events = events[1:-1]
     key = None
     if isinstance(events[0], yaml.MappingStartEvent) and not events[0].flow_style:
         columns.append(_column(events[0]))
-        compiler.check(events[0])
-        key = compiler.key(events[1]) if isinstance(events[1], yaml.ScalarEvent) else None
+        reader.check(events[0])
+        key = reader.key(events[1]) if isinstance(events[1], yaml.ScalarEvent) else None
         if key is None:
             return Line(_Kind.OTHER, slots)
         events = events[2:-1]
     if not columns:
         return Line(_Kind.OTHER, slots)
-    first, place = events[0], compiler.place_of(events[0])
+    first, place = events[0], reader.place_of(events[0])
     if place is None:
         return Line(_Kind.OTHER, slots)
     if isinstance(first, yaml.ScalarEvent) and first.style in {"|", ">"} and not whole:
         return Line(_Kind.HEADER, slots, tuple(columns))
-    compiler.check(first)
+    reader.check(first)
     empty = isinstance(first, yaml.ScalarEvent) and first.implicit[0] and not first.value and not first.tag
-    value = compiler.value(events)
+    value = reader.value(events)
     constant = isinstance(value, program.Constant | program.Fixed)
     return Line(
         _Kind.ENTRY,

@@ -113,17 +113,19 @@ _TOO_MUCH = (
 
 @final
 class Slots(list[Any]):
-    """The values that one file has written, and the budget of the rendering."""
+    """The values that one file has written, and the budget of the rendering; ``marked`` if some are not plain data."""
 
-    __slots__ = ("budget",)
+    __slots__ = ("budget", "marked")
 
     def __init__(self, budget: Budget | None = None) -> None:
         super().__init__()
         self.budget = Budget() if budget is None else budget
+        self.marked = False
 
     def part(self, numbers: Iterable[int]) -> Slots:
         """Some of the values, in this order."""
         found = Slots(self.budget)
+        found.marked = self.marked
         found.extend([self[number] for number in numbers])
         return found
 

@@ -50,6 +50,17 @@ def _cost(node: nodes.Node) -> int:
     return own + sum(map(_cost, node.iter_child_nodes(exclude=apart)))
 
 
+def _written(node: nodes.Node) -> str:
+    """An expression as its template has it, if it is a name or a field of one; else empty."""
+    if isinstance(node, nodes.Name):
+        return node.name
+    if isinstance(node, nodes.Getattr) and (below := _written(node.node)):
+        return f"{below}.{node.attr}"
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and (below := _written(node.node)):
+        return f"{below}[{node.arg.value!r}]"
+    return ""
+
+
 @final
 class CodeGenerator(jinja2.compiler.CodeGenerator):
     """Marks what includes write, and sends blocks' output and ``~`` through the environment's checks."""
@@ -130,7 +141,8 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
         cost = nodes.Const(ROUND + cost_of(node.body) + (0 if node.test is None else cost_of([node.test])))
         if node.recursive:  # what is inside is looped over by a call
             node.body.insert(0, self._charge(node))
-        counted = nodes.Call(nodes.EnvironmentAttribute(_ROUNDS), [node.iter, cost], [], None, None)
+        written = nodes.Const(_written(node.iter))
+        counted = nodes.Call(nodes.EnvironmentAttribute(_ROUNDS), [node.iter, cost, written], [], None, None)
         node.iter = counted.set_lineno(node.lineno).set_environment(self.environment)
         super().visit_For(node, frame)
 

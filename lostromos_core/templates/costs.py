@@ -45,6 +45,8 @@ _TEXT: Final = Cost(deep=True)
 FILTERS: Final = {
     **dict.fromkeys(("length", "count", "first", "last", "default", "d", "abs", "int", "float", "round", "attr"), FREE),
     **dict.fromkeys(("items", "replace", "join", "sum", "to_yaml", "to_json", "tojson", "to_toml", "sha256"), FREE),
+    **dict.fromkeys(("to_nice_yaml", "to_nice_json", "sha1", "checksum", "hash", "from_yaml", "from_json"), FREE),
+    **dict.fromkeys(("bool", "ternary", "quote", "combine", "zip", "dict2items", "items2dict"), FREE),
     **dict.fromkeys(("indent", "string", "b64encode", "b64decode"), Cost(0, 1)),
     **dict.fromkeys(("capitalize", "lower", "upper", "trim", "truncate", "e", "escape", "forceescape", "safe"), _TEXT),
     **dict.fromkeys(("map", "select", "reject", "selectattr", "rejectattr"), Cost(30, 8)),

@@ -46,4 +46,4 @@ class EmbeddedDocument(jinja2.ext.Extension):
         if len(documents) != 1:
             msg = f"{{% {tag} %}} takes one document, and this is {len(documents)}"
             raise errors.RenderError(msg)
-        return _WRITERS[tag](documents[0].data)
+        return str.__str__(_WRITERS[tag](documents[0].data))

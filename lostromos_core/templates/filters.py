@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -13,7 +12,7 @@ import tomli_w
 import yaml
 
 from lostromos_core import errors, scalars
-from lostromos_core.templates import budget, costs, tokens, values
+from lostromos_core.templates import budget, costs, marked, tokens, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,29 +34,45 @@ def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def to_yaml(value: Any, indent: int = 2) -> str:  # noqa: ANN401 - any JSON value
-    """A value as a YAML document, block style, keys in their order."""
-    text: str = yaml.dump(
-        _data(value, item=250), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=indent
-    )
-    return text.removesuffix("...\n")
+def to_yaml(value: Any, indent: int = 2, **_: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A value as a YAML document, block style, keys in their order; other arguments of Ansible's are ignored."""
+    return _yaml(value, "to_yaml", indent)
 
 
-def to_json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
-    """A value as JSON, on one line unless an indentation is given."""
+def to_nice_yaml(value: Any, indent: int = 4, **_: Any) -> str:  # noqa: ANN401 - any JSON value
+    """As ``to_yaml``."""
+    return _yaml(value, "to_nice_yaml", indent)
+
+
+def _yaml(value: Any, maker: str, indent: int) -> str:  # noqa: ANN401 - any JSON value
+    data = plain_data(value, item=250)
+    indent = limited(maker, indent, 100)
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=indent)
+    return marked.made(text.removesuffix("...\n"), maker, data)
+
+
+def to_json(value: Any, indent: int | None = None, **_: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A value as JSON, on one line unless an indentation is given; other arguments of Ansible's are ignored."""
+    return _json(value, "to_json", indent)
+
+
+def to_nice_json(value: Any, indent: int = 4, **_: Any) -> str:  # noqa: ANN401 - any JSON value
+    """As ``to_json``, on many lines."""
+    return _json(value, "to_nice_json", indent)
+
+
+def _json(value: Any, maker: str, indent: int | None) -> str:  # noqa: ANN401 - any JSON value
+    if indent is not None:
+        limited(maker, indent, 100)
     separators = (",", ": ") if indent else (", ", ": ")
-    return json.dumps(
-        _data(value, item=1 if indent is None else 20),
-        indent=indent,
-        ensure_ascii=False,
-        allow_nan=False,
-        separators=separators,
-    )
+    data = plain_data(value, item=1 if indent is None else 20)
+    text = json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
+    return marked.made(text, maker, data)
 
 
 def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
     """A mapping as a TOML document; TOML has no null."""
-    data = _data(value, item=60)
+    data = plain_data(value, item=60)
     budget.now().spend(2 * budget.weigh(data))
     if not isinstance(data, dict):
         msg = f"to_toml takes a mapping, and this is {values.kind_of(data)}"
@@ -71,48 +86,55 @@ def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
 
 def b64encode(value: object) -> str:
     """The UTF-8 bytes of a text in base64, as the ``data`` of a Secret wants them."""
-    return base64.b64encode(_bytes(value, "b64encode")).decode()
+    return base64.b64encode(utf8(value, "b64encode")).decode()
 
 
 def b64decode(value: object) -> str:
     """The text whose UTF-8 bytes these are in base64."""
     try:
-        return base64.b64decode(_bytes(value, "b64decode"), validate=True).decode()
+        return base64.b64decode(utf8(value, "b64decode"), validate=True).decode()
     except ValueError as error:
         msg = "b64decode takes base64 of a text in UTF-8, and this is not"
         raise errors.RenderError(msg) from error
 
 
-def sha256(value: object) -> str:
-    """The SHA-256 of a text's UTF-8 bytes, 64 hexadecimal digits; of other values, of their JSON with sorted keys."""
-    if isinstance(value, str):
-        return hashlib.sha256(_bytes(value, "sha256")).hexdigest()
-    return hashlib.sha256(json.dumps(_data(value, item=2), sort_keys=True).encode()).hexdigest()
-
-
 def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: ANN401, FBT001, FBT002 - Jinja2's signature
     """As Jinja2's; a fragment keeps its lines together by itself, and is moved by spaces only: it is YAML."""
-    by = len(width) if isinstance(width, str) else _limited("indent", width, 100_000)
+    by = len(width) if isinstance(width, str) else limited("indent", width, 100_000)
     if isinstance(value, tokens.Fragment):
         if isinstance(width, str) and width.strip(" "):
             msg = "the output of a macro, include, call or set block is indented by a number of spaces, and by no text"
             raise errors.RenderError(msg)
-        return value.indented(_limited("indent", by, 1_000), first=first)
+        return value.indented(limited("indent", by, 1_000), first=first)
     lines = values.to_text(value).split("\n")
-    _check_length("indent", sum(map(len, lines)) + len(lines) * by)
+    check_length("indent", sum(map(len, lines)) + len(lines) * by)
     space = width if isinstance(width, str) else " " * width
     moved = [space + line if line or blank else line for line in lines]
-    return "\n".join(moved if first else [lines[0], *moved[1:]])
+    text = "\n".join(moved if first else [lines[0], *moved[1:]])
+    if len(lines) == 1 or space.strip(" "):
+        return text
+    laid = text if first else marked.laid(value)
+    return value.with_text(text, laid) if isinstance(value, marked.Text) else marked.made(text, "indent", None, laid)
+
+
+def trim(value: Any, chars: str | None = None) -> str:  # noqa: ANN401 - as Jinja2
+    """As Jinja2's; a fragment loses the blank lines around it, and a text that a filter made stays one."""
+    if isinstance(value, tokens.Fragment):
+        return value.strip(chars)
+    text = values.to_text(value)
+    if isinstance(value, marked.Text):
+        return value.with_text(str.__str__(value).strip(chars), value.laid.strip(chars))
+    return text.strip(chars)
 
 
 def center(value: object, width: int = 80) -> str:
     """As Jinja2's, up to a width of 1,000 characters."""
-    return values.to_text(value).center(_limited("center", width, 1_000))
+    return values.to_text(value).center(limited("center", width, 1_000))
 
 
 def string(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """A scalar as text, as it would be written inside a string: ``true``, not ``True``."""
-    return value if isinstance(value, tokens.Fragment) else values.to_text(value)
+    return value if isinstance(value, tokens.Fragment) else str.__str__(values.to_text(value))
 
 
 @jinja2.pass_environment
@@ -122,7 +144,7 @@ def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: st
     parts = [string(item) for item in _each(environment, value, attribute, now)]
     if any(isinstance(part, tokens.Fragment) for part in parts):
         tokens.refuse("joined")
-    _check_length("join", sum(map(len, parts)) + len(values.to_text(d)) * len(parts))
+    check_length("join", sum(map(len, parts)) + len(values.to_text(d)) * len(parts))
     return values.to_text(d).join(parts)
 
 
@@ -154,7 +176,7 @@ def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  #
         tokens.refuse("taken apart")
     budget.now().at_once(len(text) >> 3)
     found = text.count(old) if count is None else min(text.count(old), count)
-    _check_length("replace", len(text) + found * len(new))
+    check_length("replace", len(text) + found * len(new))
     return text.replace(old, new, -1 if count is None else count)
 
 
@@ -174,20 +196,20 @@ def as_int(value: Any, default: int = 0, base: int = 10) -> int:  # noqa: ANN401
 
 def rounded(value: float, precision: int = 0, method: Literal["common", "ceil", "floor"] = "common") -> float:
     """As Jinja2's, up to a precision of 300 digits."""
-    return jinja2.filters.do_round(value, _limited("round", precision, 300), method)
+    return jinja2.filters.do_round(value, limited("round", precision, 300), method)
 
 
 def batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - as Jinja2
     """As Jinja2's, up to 10,000 items in a batch."""
-    return jinja2.filters.do_batch(value, _limited("batch", linecount, 10_000), fill_with)
+    return jinja2.filters.do_batch(value, limited("batch", linecount, 10_000), fill_with)
 
 
 def slices(value: Iterable[Any], slices: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - as Jinja2
     """As Jinja2's, up to 10,000 slices."""
-    return jinja2.filters.sync_do_slice(value, _limited("slice", slices, 10_000), fill_with)  # type: ignore[arg-type]
+    return jinja2.filters.sync_do_slice(value, limited("slice", slices, 10_000), fill_with)  # type: ignore[arg-type]
 
 
-def _limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - what a template gives
+def limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - what a template gives
     """A number that says how much a filter does; raises RenderError if it is none, or too large."""
     if isinstance(value, bool) or not isinstance(value, int) or not -most <= value <= most:
         found = "another one" if isinstance(value, int) and not isinstance(value, bool) else values.kind_of(value)
@@ -196,18 +218,19 @@ def _limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - what a 
     return value
 
 
-def _data(value: Any, *, item: int) -> Any:  # noqa: ANN401 - any JSON value
+def plain_data(value: Any, *, item: int) -> Any:  # noqa: ANN401 - any JSON value
     """A value as plain data, about to be made a text of, at so many steps an item."""
     data = values.plain(value)
     now, weight = budget.now(), budget.weigh(data)
     if isinstance(data, list | dict):
         budget.walk(data, now, item)
-    _check_length("the filter", weight)
+    check_length("the filter", weight)
     now.write(weight)
     return data
 
 
-def _check_length(name: str, length: int) -> None:
+def check_length(name: str, length: int) -> None:
+    """Charge for a text that is about to be made; raises RenderError if it would be too large."""
     if length > values.MAX_STRING:
         costs.refuse_size(name)
     if length > budget.SHORT:
@@ -216,7 +239,8 @@ def _check_length(name: str, length: int) -> None:
         now.make(length * 2)
 
 
-def _bytes(value: object, name: str) -> bytes:
+def utf8(value: object, name: str) -> bytes:
+    """The UTF-8 bytes of a text; raises RenderError if it is none."""
     if isinstance(value, tokens.Fragment) or not isinstance(value, str):
         what = "the output of a fragment" if isinstance(value, tokens.Fragment) else values.kind_of(value)
         msg = f"{name} takes a string, and this is {what}"
@@ -229,17 +253,17 @@ _DIGITS: Final = 4_300
 """More than that Python refuses to read as a number: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits"""
 UNWANTED: Final = frozenset({"random"})
 """Filters of Jinja2 that a pure rendering has no use for."""
-FOR_FRAGMENTS: Final = frozenset({"indent", "trim", "default", "d", "string"})
-"""Filters that may be given the output of a macro, include, call or set block."""
 FILTERS = {
     "to_yaml": to_yaml,
+    "to_nice_yaml": to_nice_yaml,
     "to_json": to_json,
+    "to_nice_json": to_nice_json,
     "tojson": to_json,
     "to_toml": to_toml,
     "b64encode": b64encode,
     "b64decode": b64decode,
-    "sha256": sha256,
     "indent": indent,
+    "trim": trim,
     "center": center,
     "int": as_int,
     "round": rounded,

@@ -137,7 +137,7 @@ class _Layout:
     def _end_line(self) -> None:
         line = tokens.visible(self._line)
         if not self._in_block(line):
-            self._block_indent = _block_indent(line)
+            self._block_indent = begins_block(line)
         self._lines.append(self._line)
 
     def _in_block(self, line: str) -> bool:
@@ -151,7 +151,7 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
 
 
-def _block_indent(line: str) -> int | None:
+def begins_block(line: str) -> int | None:
     """If a line begins a block scalar: the column that the scalar's lines lie beyond."""
     found = _BLOCK_SCALAR.fullmatch(line)
     if not found:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import jinja2
 import jinja2.meta
+import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import embed, messages, sandbox
+from lostromos_core.templates import checks, embed, messages, sandbox
+from lostromos_core.templates import folder as folder_
 
 if TYPE_CHECKING:
-    import pathlib
     import types
     from collections.abc import Callable, Iterator
 
     from lostromos_core.templates import budget, slots
 
-SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2", ".json")
+_log = structlog.get_logger("lostromos.templates")
 OWN_STATUS = frozenset({"conditions", "observedGeneration", "resources"})
 """Fields of the status that the operator writes itself."""
 _HIDDEN = frozenset({"resourceVersion", "managedFields", "generation", "selfLink", "finalizers"})
@@ -32,7 +35,9 @@ class Library:
     def __init__(self, folder: pathlib.Path, *extras: Extras) -> None:
         self._folder = folder
         self._files: dict[str, str] = {}
-        self._sources = _read(folder)
+        self._used: dict[str, set[str]] = {}
+        self._read = folder_.read(folder)
+        self._sources = self._read.sources
         environment = sandbox.Environment(jinja2.DictLoader(self._sources), name_file=self.name_file)
         environment.add_extension(embed.EmbeddedDocument)
         for filters, tests, functions in extras:
@@ -41,8 +46,11 @@ class Library:
 
     @property
     def names(self) -> list[str]:
-        """All templates, in order."""
-        return self._environment.list_templates()
+        """All templates, in order; what is only there to be included has another ending."""
+        return [name for name in sorted(self._sources) if folder_.is_template(name) or self._is_bare(name)]
+
+    def _is_bare(self, name: str) -> bool:
+        return folder_.is_bare(name, self._sources[name])
 
     def name_file(self, name: str) -> str:
         """The path of a template, for people."""
@@ -51,16 +59,27 @@ class Library:
         return self._files[name]
 
     def compile(self, name: str) -> jinja2.Template:
-        """A template; raises ConfigError with the line if its syntax is wrong."""
+        """A template; raises ConfigError with the line if its syntax is wrong, or a filter or test is not there."""
         try:
+            self._check(name)
             return self._environment.get_template(name)
         except jinja2.TemplateSyntaxError as error:
-            place = f"{self.name_file(error.name or name)}:{error.lineno}"
-            msg = f"{place}: not a valid template: {error.message}"
+            line, message = checks.syntax(error, self._sources.get(error.name or name, ""))
+            msg = f"{self.name_file(error.name or name)}:{line}: not a valid template: {message}"
             raise errors.ConfigError(msg) from error
         except (SyntaxError, RecursionError, ValueError) as error:  # of the Python that Jinja2 makes of it
             msg = f"{self.name_file(name)}: not a valid template: {errors.shorten(str(error))}"
             raise errors.ConfigError(msg) from error
+
+    def _check(self, name: str) -> None:
+        """Raise ConfigError for names that are not there; note which templates are used, and say what is of no use."""
+        if name in self._used or name not in self._sources:
+            return
+        tree = self._environment.parse(self._sources[name], name)
+        checks.refuse(checks.names(tree, self._environment), self.name_file(name))
+        self._used[name] = {one for one in jinja2.meta.find_referenced_templates(tree) if one in self._sources}
+        for line, note in itertools.islice(checks.notes(tree), 1):
+            _log.warning(note, place=f"{self.name_file(name)}:{line}")
 
     def compile_used(self, name: str) -> None:
         """A template, and all that it names, as far as the names are written in it; raises ConfigError."""
@@ -68,15 +87,29 @@ class Library:
         while pending:
             template = pending.pop()
             self.compile(template)
-            source = self._sources[template]
-            used = jinja2.meta.find_referenced_templates(self._environment.parse(source, template))
-            new = {one for one in used if one in self._sources} - done
+            new = self._used[template] - done
             pending += new
             done |= new
 
     def compile_all(self) -> dict[str, jinja2.Template]:
-        """All templates, partials too, by name; raises ConfigError."""
-        return {name: self.compile(name) for name in self.names}
+        """All templates, partials too, by name; raises ConfigError, and says which files are of no use."""
+        compiled = {name: self.compile(name) for name in self.names}
+        for name in self.names:
+            self.compile_used(name)
+        included = self._included
+        for name in (*self._sources, *self._read.others):
+            if name not in compiled and name not in included:
+                _log.warning("a file of the templates' folder is not used", file=self.name_file(name), hint=_NOT_USED)
+        return compiled
+
+    @property
+    def _included(self) -> set[str]:
+        """The templates that others include, as far as their names are written there."""
+        return {one for used in self._used.values() for one in used}
+
+    def is_partial(self, name: str) -> bool:
+        """Whether a template makes no objects: it begins with ``_``, or is included and has the ending for both."""
+        return pathlib.PurePath(name).name.startswith("_") or (self._is_bare(name) and name in self._included)
 
     def fill(
         self,
@@ -127,16 +160,28 @@ class Library:
         if isinstance(error, errors.RenderError) and error.place:
             return error
         if isinstance(error, jinja2.TemplateNotFound):
-            what = f"there is no template {error.name!r} (there is: {', '.join(self.names)})"
+            what = folder_.absent(str(error.name or ""), self._read)
         elif isinstance(error, errors.RenderError):
             what = error.message
         else:
             what = messages.of(error)
-        text = errors.shorten(messages.without_data(what, self._sources))
         place = _template_place(error.__traceback__, self.name_file) or self.name_file(name)
+        text = errors.shorten(messages.without_data(what, self._sources) + self._hyphen(error, place))
         return errors.RenderError(text, place=place, pure=isinstance(error, _OF_TEMPLATES))
 
+    def _hyphen(self, error: Exception, place: str) -> str:
+        """A hint if what is not there is a part of a name with a hyphen."""
+        missing = messages.NOT_THERE.match(str(error))
+        file, _, line = place.rpartition(":")
+        name = next((one for one in self._sources if self.name_file(one) == file), None)
+        if not missing or name is None or not line.isdecimal():
+            return ""
+        return checks.hyphen(missing[1], "".join(self._sources[name].splitlines()[int(line) - 1 : int(line)]))
 
+
+_NOT_USED = (
+    f"the name of a template ends in {folder_.ENDINGS}; one that ends in .j2 alone makes objects if it has a kind"
+)
 _OF_TEMPLATES = (
     jinja2.TemplateError, errors.RenderError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
     ValueError,
@@ -161,24 +206,6 @@ def author_view(resource: interfaces.Resource) -> dict[str, Any]:
                 if not key.startswith(interfaces.CONTROL_PREFIXES) and key != _LAST_APPLIED
             }
     return view
-
-
-def _read(folder: pathlib.Path) -> dict[str, str]:
-    if not folder.is_dir():
-        what = "is a file, and must be a folder" if folder.exists() else "does not exist"
-        way_out = "create it, or correct the path (relative to the configuration file)"
-        msg = f"templates: the folder {folder} {what}; {way_out}"
-        raise errors.ConfigError(msg)
-    sources = {}  # without hidden folders: a volume made of a ConfigMap has every file twice, once in ..data
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and path.name.endswith(SUFFIXES) and not hidden:
-            try:
-                sources[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8-sig")
-            except (OSError, UnicodeDecodeError) as error:
-                msg = f"templates: cannot read {path}: {error}"
-                raise errors.ConfigError(msg) from error
-    return sources
 
 
 def _template_place(traceback: types.TracebackType | None, name_file: Callable[[str], str]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import jinja2
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import budget, tokens
+from lostromos_core.templates import advice, budget, tokens
 
 MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
 """Methods of mappings that templates may call; a key of that name comes first."""
@@ -55,15 +55,17 @@ def reading(what: Reading) -> Iterator[Reading]:
         _reading.reset(reset)
 
 
-def lookup(apiVersion: str, kind: str, name: str, namespace: str | None = None) -> Any:  # noqa: ANN401, N803 - as in YAML
+def lookup(apiVersion: Any = "", kind: Any = None, name: Any = None, namespace: Any = None, **others: Any) -> Any:  # noqa: ANN401, N803 - as in YAML
     """An object of the cluster, in the resource's own namespace if none is given."""
+    of_ansible = advice.of_lookup(apiVersion)
+    if of_ansible or others:
+        raise errors.RenderError(of_ansible or advice.TAKES)
     parts = [apiVersion, kind, name, *([] if namespace is None else [namespace])]
     for part in parts:
         if isinstance(part, jinja2.Undefined):
             str(part)
         if isinstance(part, tokens.Fragment) or not isinstance(part, str):
-            msg = "lookup takes strings: lookup(apiVersion, kind, name, namespace=...)"
-            raise errors.RenderError(msg)
+            raise errors.RenderError(advice.TAKES)
     now = _reading.get()
     ref = interfaces.ObjectRef(apiVersion, kind, now.namespace if namespace is None else namespace, name)
     if now.find is None:

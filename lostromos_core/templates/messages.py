@@ -25,6 +25,7 @@ _RECURSION: Final = (
     "macros, includes or loops call each other without an end, or a value is nested too deeply to be worked with; end "
     "the recursion, or limit the nesting in the resource's schema"
 )
+NOT_THERE: Final = re.compile(r"there is no (?:variable|field) '([^']+)'")
 _TYPES: Final = frozenset(
     {"NoneType", "Undefined", "MissingField", "MissingMethod", "generator", "function", "method", "Namespace", "Macro"}
 )
@@ -38,8 +39,22 @@ def of(error: Exception) -> str:
         return error.message
     name = type(error).__name__
     if isinstance(error, errors.LostromosError) or (isinstance(error, _TOLD) and _is_ours(error)):
-        return f"{name}: {error}"
+        return f"{name}: {error}{_remedy(error)}"
     return f"{name} (what it says may repeat data, so it is left out)"
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about an error of Python's that is common; empty for others."""
+    said = str(error)
+    if "NoneType" in said and "iterable" in said:
+        return "; null cannot be looped over or searched: write | default([], true)"
+    if "NoneType" in said:
+        return "; a value is null: write | default(..., true)"
+    if "concatenate str" in said or "for +: " in said:
+        return "; to join texts and numbers, write ~ instead of +"
+    if "not supported between" in said:
+        return "; compare values of one type: | int makes a number of a text"
+    return "; only functions, macros and methods can be called" if "is not callable" in said else ""
 
 
 def _is_ours(error: Exception) -> bool:

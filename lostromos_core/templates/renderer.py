@@ -93,7 +93,7 @@ class JinjaRenderer:
         return await turns.render(self.render, resource, context)
 
     def _is_partial(self, name: str) -> bool:
-        return pathlib.PurePath(name).name.startswith("_") or name == self._status_name
+        return self._library.is_partial(name) or name == self._status_name
 
     def _render_unit(
         self, template: jinja2.Template, names: dict[str, Any], blocked: list[cycles.Blocked]

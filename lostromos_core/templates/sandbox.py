@@ -8,7 +8,6 @@ that templates of manifests have no use for.
 from __future__ import annotations
 
 import contextvars
-import itertools
 import operator
 import types
 from typing import TYPE_CHECKING, Any, Final, final
@@ -19,7 +18,20 @@ import jinja2.runtime
 import jinja2.sandbox
 
 from lostromos_core import errors
-from lostromos_core.templates import budget, codegen, costs, filters, lines, live, slots, tokens, values
+from lostromos_core.templates import (
+    absent,
+    budget,
+    codegen,
+    costs,
+    familiar,
+    filters,
+    lines,
+    live,
+    marked,
+    slots,
+    tokens,
+    values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -60,6 +72,9 @@ def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can y
         kept.append(value if value.isascii() else values.check_text(value))
     elif kind is bool or value is None:
         kept.append(value)
+    elif kind is jinja2.Undefined or kind in _MARKED:
+        kept.marked = True
+        kept.append(_marked(value, kept))
     else:
         found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
         if isinstance(found, str | list | dict):
@@ -70,6 +85,18 @@ def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can y
         msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
         raise errors.RenderError(msg)
     return tokens.token(number - 1)
+
+
+_MARKED: Final = frozenset({marked.Text, marked.Nothing})
+
+
+def _marked(value: Any, kept: budget.Slots) -> Any:  # noqa: ANN401 - a marked value
+    """A value that is more than data, as it is kept; an undefined one is that of an inline if without an else."""
+    if isinstance(value, str):
+        kept.budget.write(len(value))
+        values.check_text(str.__str__(value))
+        return value
+    return value if isinstance(value, marked.Nothing) else marked.NO_ELSE
 
 
 _current: Final = budget.current.get
@@ -93,8 +120,13 @@ _WHOLE: Final = 1 << 63
 _FIRST: Final = [tokens.token(number) for number in range(256)]
 
 
-def rounds(items: Any, cost: int) -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
-    """The items of a loop, each for so many steps."""
+def rounds(items: Any, cost: int, written: str = "") -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
+    """The items of a loop, each for so many steps; ``written`` is what the template loops over, for messages."""
+    if items is None or isinstance(items, bool | int | float):
+        origin = f" (from {written})" if written else ""
+        hint = "; write | default([], true)" if items is None else ""
+        msg = f"{values.kind_of(items)} cannot be looped over{origin}{hint}"
+        raise errors.RenderError(msg)
     return budget.current.get().rounds(items, cost)
 
 
@@ -150,51 +182,11 @@ def _emit_fragment(fragment: tokens.Fragment) -> str:
     return fragment.written()
 
 
-_MANY_KEYS: Final = 200
-_LONG_KEY: Final = 60
-"""Keys of a mapping, and characters of a key, that are looked at to say what is there instead."""
-
-
-class MissingField(jinja2.StrictUndefined):
-    """A name that is not there: using it raises, with what is there instead."""
-
-    __slots__ = ()
-
-    @property
-    def _undefined_message(self) -> str:
-        if self._undefined_hint:
-            return str(self._undefined_hint)
-        name, found = self._undefined_name, self._undefined_obj
-        if found is jinja2.utils.missing:
-            return f"there is no variable {name!r}; templates see resource, vars, and what they set themselves"
-        if isinstance(found, dict):
-            keys = sorted(str(key)[:_LONG_KEY] for key in itertools.islice(found, _MANY_KEYS))
-            there = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")  # noqa: PLR2004 - a readable list
-            guess = errors.nearest(str(name)[:_LONG_KEY], keys)
-            hint = f"there is: {there}" if keys else "the mapping is empty"
-            return f"there is no field {name!r} here ({hint}){guess}; write | default(...) if it may be absent"
-        if isinstance(found, list) and isinstance(name, int):
-            return f"there is no item {name} in a list of {len(found)}"
-        return f"{values.kind_of(found)} has no field {name!r}"
-
-
-@final
-class MissingMethod(live.Method, MissingField):
-    """A field that is not there, and whose name is that of a mapping's method: ``resource.spec.items()`` works."""
-
-    __slots__ = ()
-
-
 class _Template(jinja2.Template):
     """A template whose module is made anew for each rendering: a kept one would keep another resource's slots."""
 
     def _get_default_module(self, ctx: object = None) -> Any:  # noqa: ANN401, ARG002 - as Jinja2
         return self.make_module()
-
-
-def _missing(obj: Any, name: str) -> MissingField:  # noqa: ANN401 - a mapping
-    """What stands for a key that is not there."""
-    return (MissingMethod if name in live.MAPPING_METHODS else MissingField)(obj=obj, name=name)
 
 
 @final
@@ -209,7 +201,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def __init__(self, loader: jinja2.BaseLoader | None = None, *, name_file: Callable[[str], str] = str) -> None:
         super().__init__(
             loader=loader,
-            undefined=MissingField,
+            undefined=absent.MissingField,
             finalize=_finalize,
             extensions=["jinja2.ext.do"],
             keep_trailing_newline=True,
@@ -230,10 +222,12 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         for unwanted in filters.UNWANTED:
             del self.filters[unwanted]
         self.filters.update(filters.FILTERS)
+        self.filters.update(familiar.FILTERS)
         self.filters = {name: _guard(name, function) for name, function in self.filters.items()}
-        tests: Any = self.tests  # of any signature
+        tests: Any = {**self.tests, **familiar.TESTS}  # of any signature
         self.tests = {name: costs.guard_test(name, function) for name, function in tests.items()}
         self.globals["lookup"] = live.lookup
+        self.globals["omit"] = marked.OMIT
 
     def extend_with(
         self,
@@ -269,7 +263,11 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         if live.has(obj, argument):
             return live.below(obj, argument)
         if isinstance(obj, dict) and isinstance(argument, str):
-            return obj[argument] if argument in obj else _missing(obj, argument)
+            return obj[argument] if argument in obj else absent.missing(obj, argument)
+        if isinstance(obj, absent.MissingField):
+            absent.below(obj, argument)
+        if obj is None:
+            return absent.MissingField(obj=None, name=argument)
         return super().getitem(obj, argument)
 
     def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as getitem
@@ -277,8 +275,8 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         found = self.getitem(obj, costs.as_key(argument))
         if isinstance(found, live.NotYet):
             return live.not_yet("a field that the template computes is not there yet")
-        if isinstance(found, MissingField) and isinstance(argument, str):
-            return MissingField(hint=_COMPUTED)
+        if isinstance(found, absent.MissingField) and isinstance(argument, str):
+            return absent.MissingField(hint=absent.COMPUTED)
         return found
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
@@ -288,7 +286,9 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         if live.has(obj, attribute):
             return live.below(obj, attribute)
         if isinstance(obj, dict):
-            return obj[attribute] if attribute in obj else _missing(obj, attribute)
+            return obj[attribute] if attribute in obj else absent.missing(obj, attribute)
+        if isinstance(obj, absent.MissingField):
+            absent.below(obj, attribute)
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
@@ -329,15 +329,14 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return "".join(parts)
 
 
-_COMPUTED = "there is no field of the name that the template computes; write | default(...) if it may be absent"
-
-
 def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    return costs.guard_filter(name, function, for_fragments=name in filters.FOR_FRAGMENTS)
+    return costs.guard_filter(name, function, for_fragments=name in familiar.FOR_FRAGMENTS)
 
 
 def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
     """An operand of ``~`` as text, as it would be written inside a string."""
+    if value.__class__ is jinja2.Undefined:
+        return ""
     if isinstance(value, jinja2.Undefined):
         str(value)
     return values.to_text(value)

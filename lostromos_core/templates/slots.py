@@ -6,13 +6,14 @@ be a node's value, typed, or a part of a string.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import sys
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces, yamlfile
-from lostromos_core.templates import blocks, fragments, memo, program, tokens
+from lostromos_core.templates import blocks, compiler, fragments, marked, memo, program, splices, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ class Programs:
             begin += one.slots
             if len(found) + len(one.nodes) > program.MAX_DOCUMENTS:
                 raise program.Misplaced(_TOO_MANY, one.nodes[0].place)
-            found += [Document(node.fill(own), node, own, self._places) for node in one.nodes]
+            found += [Document(_filled(node, own), node, own, self._places) for node in one.nodes]
         return found
 
     def _with_place(self, error: program.Misplaced) -> errors.RenderError:
@@ -113,11 +114,26 @@ class Programs:
         if len(shape) > MAX_TEXT:
             raise errors.RenderError(TOO_LONG)
         now.make(6 * len(shape))
-        laid_out = fragments.lay_out(shape)
-        parts = _split(laid_out)
-        made = tuple([self._parse_part(one, now) for one in parts]) if len(parts) > 1 else (self._read(laid_out, now),)
+        made = self._parse_spliced(fragments.lay_out(shape), now)
         self._keep(shape, made)
         return made
+
+    def _parse_spliced(self, text: str, now: budget.Budget) -> tuple[_Program, ...]:
+        """The documents, with expressions among keys and items; a text that YAML has a word for keeps its meaning."""
+        written = splices.write(text)
+        if written is text:
+            return self._parse_parts(text, now)
+        now.spend(len(text))
+        try:
+            return self._parse_parts(written, now)
+        except program.Misplaced:
+            with contextlib.suppress(program.Misplaced):
+                return self._parse_parts(text, now)
+            raise
+
+    def _parse_parts(self, text: str, now: budget.Budget) -> tuple[_Program, ...]:
+        parts = _split(text)
+        return tuple([self._parse_part(one, now) for one in parts]) if len(parts) > 1 else (self._read(text, now),)
 
     def _keep(self, shape: str, made: tuple[_Program, ...]) -> None:
         """Keep what comes again, and of that only some if there is more than can be kept: it would only take time."""
@@ -147,6 +163,19 @@ class Programs:
         return _Program((quick[0],), shape.count(tokens.HOLE), quick[1])
 
 
+def _filled(node: program.Node, own: budget.Slots) -> Any:  # noqa: ANN401 - any JSON value
+    """The data of a document; raises Misplaced."""
+    data = node.fill(own)
+    if not own.marked:
+        return data
+    try:
+        return marked.settle(data, own.budget)
+    except marked.RefusedError as error:
+        refused = program.Misplaced(error.message, program.locate(node, own, error.path))
+        refused.path = list(error.path)
+        raise refused from error
+
+
 def _split(text: str) -> Sequence[str]:
     """The documents of a text, if their borders are sure; else the whole text."""
     if "---" not in text or _UNSURE.search(text):
@@ -169,10 +198,10 @@ def _compile(shape: str) -> _Program:
         last = start.group(1) if start else None
         numbers.append(int(last) if last else (numbers[-1] if numbers else None))
     expressions = {int(slot): int(place) for place, slot in _EXPRESSION.findall(text)}
-    compiler = program.Compiler(tokens.visible(text), numbers, expressions)
+    reader = compiler.Compiler(tokens.visible(text), numbers, expressions)
     nodes: list[program.Node] = []
-    for node in compiler.documents():
+    for node in reader.documents():
         if len(nodes) >= program.MAX_DOCUMENTS:
             raise program.Misplaced(_TOO_MANY, node.place)
         nodes.append(node)
-    return _Program(tuple(nodes), shape.count(tokens.HOLE), compiler.count)
+    return _Program(tuple(nodes), shape.count(tokens.HOLE), reader.count)

@@ -10,10 +10,9 @@ from typing import Any, Final
 import jinja2
 
 from lostromos_core import errors
-from lostromos_core.templates import budget, tokens
+from lostromos_core.templates import budget, marked, tokens
 
-MAX_STRING = 4 << 20
-"""Characters that one operation may produce: more than any Kubernetes object can hold."""
+MAX_STRING = marked.MAX_STRING
 
 _NO_TEXT = re.compile(f"[\ud800-\udfff{tokens.FIRST}-{tokens.LAST}]")
 _SIZED = (list, tuple, set, frozenset, range, KeysView, ValuesView, ItemsView)
@@ -51,10 +50,10 @@ def _plain(value: Any, depth: int, now: budget.Budget) -> Any:  # noqa: ANN401, 
         return _number(value)
     if isinstance(value, Mapping):
         _charge(len(value), _ENTRY, now)
-        return {_key(key): _plain(item, depth + 1, now) for key, item in value.items()}
+        return {_key(key): _plain(item, depth + 1, now) for key, item in value.items() if item is not marked.OMIT}
     if isinstance(value, _SIZED):
         _charge(len(value), _ITEM, now)
-        return [_plain(item, depth + 1, now) for item in value]
+        return [_plain(item, depth + 1, now) for item in value if item is not marked.OMIT]
     if isinstance(value, Iterator):
         return [_plain(item, depth + 1, now) for item in _charged(value, now)]
     return _odd(value)
@@ -85,6 +84,10 @@ def to_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
+    if value is marked.NO_ELSE:
+        return ""
+    if value is marked.OMIT:
+        marked.refuse(marked.OMIT)
     hint = (
         "use | default(..., true)"
         if value is None
@@ -129,6 +132,10 @@ def _key(key: object) -> str:
 
 def _odd(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Subclasses of plain types, and what is an error."""
+    if value.__class__ is jinja2.Undefined:
+        marked.refuse(marked.NO_ELSE)
+    if isinstance(value, marked.Nothing):
+        marked.refuse(value)
     if isinstance(value, jinja2.Undefined):
         str(value)
     if isinstance(value, tokens.Fragment):

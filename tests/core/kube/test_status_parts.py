@@ -119,7 +119,7 @@ def test_entries_of_a_version_that_is_gone_become_entries_of_another_one() -> No
         entry("ours", "v1alpha1", {"f:spec": {}}, operation="Apply"),
         entry("other", "v1beta1", {"f:spec": {}}),
     ]
-    assert outdated.rewrite(before, "a.b/v1alpha1", "a.b/v1") == [
+    assert outdated.rewrite(before, {"a.b/v1alpha1"}, "a.b/v1") == [
         entry("kubectl", "v1", {"f:spec": {"f:a": {}, "f:b": {}}}),
         entry("kubectl", "v1", {"f:status": {}}, subresource="status"),
         entry("ours", "v1", {"f:spec": {}}, operation="Apply"),

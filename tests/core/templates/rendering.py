@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from lostromos_core import errors
 from lostromos_core.templates import embed, sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lostromos_core.templates import slots
 
@@ -35,3 +36,12 @@ def one(text: str, names: Mapping[str, Any] | None = None, *, within: sandbox.En
     """The data of the only document."""
     (document,) = documents(text, names or {}, within=within)
     return document.data
+
+
+def refusal(run: Callable[[], object]) -> str | None:
+    """What the RenderError says that ``run`` raises, None if it raises none."""
+    try:
+        run()
+    except errors.RenderError as error:
+        return error.message
+    return None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lostromos_core.templates import blocks, budget, memo, program, slots, tokens
+from lostromos_core.templates import blocks, budget, memo, program, slots, splices, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,16 +38,19 @@ def parsed(text: str) -> tuple[program.Node, ...] | None:
 
 
 @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(LINES, st.booleans())
-def test_what_is_read_line_by_line_is_what_the_yaml_parser_reads(lines: Sequence[tuple[int, str]], ends: bool) -> None:
+@given(LINES, st.booleans(), st.booleans())
+def test_what_is_read_line_by_line_is_what_the_yaml_parser_reads(
+    lines: Sequence[tuple[int, str]], ends: bool, spliced: bool
+) -> None:
     text = shape(lines, ends=ends)
+    text = splices.write(text) if spliced else text
     if slots._split(text) != (text,):
         return  # its documents are read one by one
     found = READER.read(text, budget.Budget())
     if found is not None:
         expected = parsed(text)
         if expected is None:  # a key comes twice, which is found out when it is filled
-            with pytest.raises(program.Misplaced, match="twice"):
+            with pytest.raises(program.Misplaced, match=r"twice|must be"):
                 found[0].fill(VALUES)
         else:
             assert (absolute(found[0]),) == expected
@@ -79,7 +82,9 @@ def absolute(node: Any) -> Any:
     """The node with texts whose slots are numbered from 0, as the YAML parser makes them."""
     if isinstance(node, program.Text):
         return program.Text(
-            tuple(part + node.base if isinstance(part, int) else part for part in node.parts), node.places
+            tuple(part + node.base if isinstance(part, int) else part for part in node.parts),
+            node.places,
+            columns=node.columns,
         )
     if isinstance(node, program.Items):
         return program.Items(tuple(map(absolute, node.nodes)), node.place)
@@ -90,7 +95,7 @@ def absolute(node: Any) -> Any:
 
 def data(node: program.Node) -> Any:
     """The node without the numbers of its slots, which are those of its part."""
-    if isinstance(node, program.Typed):
+    if isinstance(node, program.Typed | program.Spread):
         return node.place
     if isinstance(node, program.Text):
         return [part for part in node.parts if isinstance(part, str)]

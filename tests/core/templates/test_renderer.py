@@ -143,8 +143,8 @@ def test_a_field_is_found_back_in_the_template(tmp_path: Path) -> None:
      ("[1, 2] | map('string') | join('-')", "1-2")],
 )  # fmt: skip
 def test_expressions_and_filters(expression: str, value: Any, tmp_path: Path) -> None:
-    (found,) = render(tmp_path, HEAD + f"v: {{{{ {expression} }}}}\n", fakes.resource("web", items=[1]))
-    assert found["v"] == value
+    (found,) = render(tmp_path, HEAD + f"data:\n  v: {{{{ {expression} }}}}\n", fakes.resource("web", items=[1]))
+    assert found["data"]["v"] == value
 
 
 @pytest.mark.parametrize(

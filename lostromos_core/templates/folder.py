@@ -1,0 +1,86 @@
+"""The files of a folder of templates: which of them make objects, which can be included, and which are neither."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Final, final
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    import pathlib
+
+_JINJA: Final = r"(?:j2|jinja2|jinja|tpl)"
+_TEMPLATE: Final = re.compile(rf".*\.(?:yaml|yml|json)(?:\.{_JINJA})?")
+_BARE: Final = re.compile(rf"[^.]+\.{_JINJA}")
+_PART: Final = re.compile(rf".+\.{_JINJA}")
+_OBJECT: Final = re.compile(r"(?m)^[ \t]*(?:-[ \t]+)?[\"']?kind[\"']?[ \t]*:")
+_DOCUMENTATION: Final = re.compile(r".*\.(?:md|rst)|LICENSE.*|README.*", re.IGNORECASE)
+ENDINGS: Final = ".yaml, .yml or .json, each also with .j2, .jinja2, .jinja or .tpl behind it, or in these alone"
+"""What the names of templates end in, for messages."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Files:
+    """The text of each file that may be included, by its path in the folder, and the paths of all others."""
+
+    sources: dict[str, str]
+    others: tuple[str, ...]
+
+
+def is_template(name: str) -> bool:
+    """Whether a file makes objects by its name, unless it begins with ``_``."""
+    return _TEMPLATE.fullmatch(_last(name)) is not None
+
+
+def is_bare(name: str, source: str) -> bool:
+    """Whether a file is a template that makes objects unless another one includes it: ``service.j2``, with a kind."""
+    return _BARE.fullmatch(_last(name)) is not None and _OBJECT.search(source) is not None
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def read(folder: pathlib.Path) -> Files:
+    """The files of a folder and below it, in order; raises ConfigError if it cannot be read."""
+    if not folder.is_dir():
+        what = "is a file, and must be a folder" if folder.exists() else "does not exist"
+        way_out = "create it, or correct the path (relative to the configuration file)"
+        msg = f"templates: the folder {folder} {what}; {way_out}"
+        raise errors.ConfigError(msg)
+    sources: dict[str, str] = {}
+    others: list[str] = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        # Hidden: a volume made of a ConfigMap has every file twice, once in ..data.
+        if any(part.startswith(".") for part in name.split("/")) or not path.is_file():
+            continue
+        if is_template(name) or _PART.fullmatch(_last(name)):
+            sources[name] = _text(path)
+        elif not _DOCUMENTATION.fullmatch(_last(name)):
+            others.append(name)
+    return Files(sources, tuple(others))
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"templates: cannot read {path}: {error}"
+        raise errors.ConfigError(msg) from error
+
+
+def absent(name: str, files: Files) -> str:
+    """What to say of a template that is not there."""
+    same = [one for one in files.others if one == name or _last(one) == _last(name)]
+    if same:
+        return f"there is no template {name!r}: the file {same[0]} is none, since the name of one ends in {ENDINGS}"
+    there = sorted(files.sources)
+    shown = ", ".join(there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
+    return f"there is no template {name!r} (there is: {shown}){errors.nearest(name, there)}"
+
+
+_SHOWN: Final = 30
