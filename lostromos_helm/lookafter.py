@@ -23,6 +23,8 @@ Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 REFUSED_AGAIN: Final = 60.0
 """Seconds until somebody else's object in the place of ours is looked at again: it is not watched."""
+_CHANGED: Final = "Leave the field out of the chart, or `ignore` it"
+_NOT_THERE: Final = "Find out who deletes it, or leave it out of the chart"
 _NEEDED: Final = frozenset({"list", "watch"})
 
 
@@ -263,7 +265,7 @@ class Care:
         if pause > 0:
             message = (
                 f"somebody changes it again and again ({fight.repairs} repairs; {what}); next repair in {pause:.0f} s. "
-                "Leave the field out of the chart, or `ignore` it"
+                f"{_NOT_THERE if what == drift.DELETED else _CHANGED}"
             )
             return case.result(Action.FAILED, message, retryable=True, after=pause), ""
         held = await self._drift.repair(item, case.place)
