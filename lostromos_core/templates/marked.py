@@ -135,6 +135,14 @@ def _settled(value: Any, path: interfaces.Path) -> Any:  # noqa: ANN401 - a plai
     return str.__str__(value)
 
 
+MOVED: Final = "the text is moved by | indent, which moves no structure; write the expression in the column of the"
+
+
+def is_moved(value: object) -> bool:
+    """Whether the first line of a text was moved, too: then the expression stands in another column than its text."""
+    return isinstance(value, Text) and value.startswith(" ")
+
+
 def structure(value: Any) -> Any:  # noqa: ANN401 - what was written among keys or items
     """What is put among other keys or items: a text of ``to_yaml`` stands for what it was made of."""
     if isinstance(value, Nothing):

@@ -123,6 +123,8 @@ class Spread:
         return found
 
     def _checked(self, slots: Slots, kind: type[dict[str, Any] | list[Any]], name: str, among: str) -> Any:  # noqa: ANN401 - of this kind
+        if marked.is_moved(slots[self.slot]):
+            raise Misplaced(f"{marked.MOVED} {among} around it, without | indent", self.place)
         found = values.plain(self.fill(slots))
         if isinstance(found, kind):
             slots.budget.make(40 * len(found))
