@@ -18,7 +18,10 @@ TEXTS: Final = frozenset({"annotations", "data", "stringData"})
 """Fields whose values are strings in every kind of object: a text is meant there."""
 MAX_STRING: Final = 4 << 20
 """Characters that one operation may produce: more than any Kubernetes object can hold."""
-_TOO_LONG: Final = "a text of so many lines, so far to the right, would be too large for any Kubernetes object"
+_TOO_LONG: Final = (
+    "a text of so many lines, so far to the right, would be too large for any Kubernetes object; limit the field's "
+    "length in the resource's schema"
+)
 NO_ELSE_HINT: Final = 'an inline if without an else gave no value; write one: {{ a if b else "" }}'
 OMIT_HINT: Final = "omit leaves a field or an item out; it has no place inside a string or an expression"
 
