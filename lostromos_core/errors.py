@@ -76,6 +76,13 @@ class RenderError(LostromosError):
         self.place = place
         self.pure = pure
 
+    @classmethod
+    def of_all(cls, failed: Sequence[RenderError]) -> RenderError:
+        """One error that says all of several, each with its place; the place is that of the first."""
+        first, *others = failed
+        message = "; ".join([first.message, *map(str, others)])
+        return cls(message, place=first.place, pure=all(one.pure for one in failed))
+
     @property
     def retry(self) -> Retry:
         """Rendering is pure: the same resource and templates fail in the same way."""

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import rich.markup
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.cli import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lostromos_core import interfaces, operator_, reconcile
+    from lostromos_core import operator_, reconcile
 
+LONG = 20_000
+"""Characters of a message: it names every file that cannot be rendered."""
 DRY = "Dry run: nothing was kept."
 
 
@@ -25,6 +27,8 @@ def show_table(summary: operator_.Summary, controllers: Sequence[str], *, dry_ru
     rows = [_row(controller, key, result) for (controller, key), result in sorted(summary.results.items())]
     if rows:
         console.print(tables.of(("Controller", "Resource", "Ready", "Reason", "Message"), rows))
+    for line in _failures(summary):
+        console.print(rich.markup.escape(line), soft_wrap=True)
     busy = {controller for controller, _ in summary.results}
     idle = [name for name in controllers if name not in busy and name not in summary.troubles]
     if idle:
@@ -47,6 +51,23 @@ def show_json(summary: operator_.Summary, *, dry_run: bool) -> None:
     click.echo(json.dumps(data, indent=2))
 
 
+def _failures(summary: operator_.Summary) -> Iterator[str]:
+    """A line for each object that failed, where its resource has several: the table has room for one."""
+    for (_, key), result in sorted(summary.results.items()):
+        failed = [one for one in _objects_of(result) if one.action is interfaces.Action.FAILED]
+        if len(failed) > 1:
+            yield from (f"{key}: {one.ref}: {_said(one)}" for one in failed)
+
+
+def _said(result: interfaces.ObjectResult) -> str:
+    """What there is to say of an object, with the template's file and line."""
+    return f"{result.place}: {result.message}" if result.place else result.message
+
+
+def _objects_of(result: reconcile.Result) -> Sequence[interfaces.ObjectResult]:
+    return result.report.objects if result.report is not None else ()
+
+
 def _row(controller: str, key: str, result: reconcile.Result) -> Sequence[str]:
     ready, reason, message = _fate(result)
     colour = {True: "green", False: "red", None: "dim"}[ready]
@@ -57,7 +78,7 @@ def _row(controller: str, key: str, result: reconcile.Result) -> Sequence[str]:
 def _fate(result: reconcile.Result) -> tuple[bool | None, str, str]:
     """Whether it is ready (None: it is gone), the reason, and the message."""
     if result.report is not None:
-        return result.report.ready, result.report.reason, errors.shorten(result.report.message)
+        return result.report.ready, result.report.reason, errors.shorten(result.report.message, LONG)
     if result.resource is not None and "deletionTimestamp" not in result.resource.metadata:
         return None, "Released", "it left the selection; what was made for it is gone"
     return None, "Deleted", "what was made for it is gone"
@@ -74,4 +95,4 @@ def _objects(report: interfaces.Report) -> Iterator[dict[str, str]]:
     for result in report.objects:
         ref = result.ref
         named = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
-        yield {**named, "action": result.action.value, "message": result.message}
+        yield {**named, "action": result.action.value, "message": _said(result), "place": result.place}

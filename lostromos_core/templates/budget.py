@@ -75,6 +75,11 @@ class Budget:
             self._pause()
         self._next = min(self._steps + self._every, MAX_STEPS)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more can be done with it."""
+        return self._steps > MAX_STEPS or self._made > MAX_MADE or self._written > MAX_CHARACTERS
+
     def at_once(self, steps: int) -> None:
         """As ``spend``, for an operation that nothing can interrupt."""
         if steps > AT_ONCE:

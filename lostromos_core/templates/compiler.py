@@ -171,7 +171,8 @@ class Compiler:
         return program.Text(parts, places, columns=columns)
 
     def _yaml_error(self, error: Any) -> program.Misplaced:  # noqa: ANN401 - PyYAML is untyped
-        mark = error.problem_mark or error.context_mark
+        is_key = error.context == "while scanning a simple key"  # which is where the trouble is, and not behind it
+        mark = (error.context_mark if is_key else None) or error.problem_mark or error.context_mark
         number = self._lines[min(mark.line, len(self._lines) - 1)] if mark and self._lines else None
         if "maximum nesting depth" in str(error.problem):  # libyaml has a limit of its own since 0.2.5
             return program.Misplaced(f"nested deeper than {program.MAX_DEPTH} levels", number)

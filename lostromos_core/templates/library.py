@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import jinja2
 import jinja2.meta
+import jinja2.nodes
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import checks, embed, messages, sandbox
+from lostromos_core.templates import checks, embed, messages, sandbox, written
 from lostromos_core.templates import folder as folder_
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Library:
         for filters, tests, functions in extras:
             environment.extend_with(filters=filters, tests=tests, functions=functions)
         self._environment = environment
+        self.words = written.Words(environment.parse, self._tree_of)
+        """What expressions can yield whose words stand in the templates."""
 
     @property
     def names(self) -> list[str]:
@@ -57,6 +60,14 @@ class Library:
         if name not in self._files:
             self._files[name] = str(self._folder / name)
         return self._files[name]
+
+    def _tree_of(self, file: str) -> jinja2.nodes.Template | None:
+        name = self._name_of(file)
+        return None if name is None else self._environment.parse(self._sources[name], name)
+
+    def _name_of(self, file: str) -> str | None:
+        """The template whose path for people this is."""
+        return next((one for one in self._sources if self.name_file(one) == file), None)
 
     def compile(self, name: str) -> jinja2.Template:
         """A template; raises ConfigError with the line if its syntax is wrong, or a filter or test is not there."""
@@ -173,7 +184,7 @@ class Library:
         """A hint if what is not there is a part of a name with a hyphen."""
         missing = messages.NOT_THERE.match(str(error))
         file, _, line = place.rpartition(":")
-        name = next((one for one in self._sources if self.name_file(one) == file), None)
+        name = self._name_of(file)
         if not missing or name is None or not line.isdecimal():
             return ""
         return checks.hyphen(missing[1], "".join(self._sources[name].splitlines()[int(line) - 1 : int(line)]))

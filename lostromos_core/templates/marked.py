@@ -18,7 +18,10 @@ TEXTS: Final = frozenset({"annotations", "data", "stringData"})
 """Fields whose values are strings in every kind of object: a text is meant there."""
 MAX_STRING: Final = 4 << 20
 """Characters that one operation may produce: more than any Kubernetes object can hold."""
-_TOO_LONG: Final = "a text of so many lines, so far to the right, would be too large for any Kubernetes object"
+_TOO_LONG: Final = (
+    "a text of so many lines, so far to the right, would be too large for any Kubernetes object; limit the field's "
+    "length in the resource's schema"
+)
 NO_ELSE_HINT: Final = 'an inline if without an else gave no value; write one: {{ a if b else "" }}'
 OMIT_HINT: Final = "omit leaves a field or an item out; it has no place inside a string or an expression"
 
@@ -133,6 +136,14 @@ def _settled(value: Any, path: interfaces.Path) -> Any:  # noqa: ANN401 - a plai
         )
         raise RefusedError(msg, path)
     return str.__str__(value)
+
+
+MOVED: Final = "the text is moved by | indent, which moves no structure; write the expression in the column of the"
+
+
+def is_moved(value: object) -> bool:
+    """Whether the first line of a text was moved, too: then the expression stands in another column than its text."""
+    return isinstance(value, Text) and value.startswith(" ")
 
 
 def structure(value: Any) -> Any:  # noqa: ANN401 - what was written among keys or items

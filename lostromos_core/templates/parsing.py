@@ -39,8 +39,8 @@ def from_yaml(value: Any) -> Any:  # noqa: ANN401 - any value; any JSON value
 
 
 _NO_YAML: Final = (
-    "from_yaml: the text is no YAML that all readers read alike; it must have no aliases, no tags and no key twice, "
-    "and words such as yes, no, on, off, 0400 or 12:30 in quotes"
+    "from_yaml: the text is no YAML that all readers read alike; it must have no aliases, no tags and no key twice; "
+    "write words such as yes, no, on, off, 0400 or 12:30 in quotes"
 )
 
 
@@ -56,7 +56,8 @@ def from_json(value: Any) -> Any:  # noqa: ANN401 - any value; any JSON value
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else None
         where = f" (line {line} of the text)" if line is not None else ""
-        raise errors.RenderError(f"from_json: the text is no JSON, or has a key twice{where}") from error
+        msg = f"from_json: the text is no JSON, or has a key twice{where}; write | from_yaml if it is YAML"
+        raise errors.RenderError(msg) from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

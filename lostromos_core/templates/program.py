@@ -110,7 +110,7 @@ class Spread:
     def fill(self, slots: Slots) -> Any:  # noqa: ANN401 - any JSON value
         """The value whose parts are put there; empty if it is nothing."""
         found = slots[self.slot]
-        return marked.structure(found) if found.__class__ in _MARKED else found
+        return values.plain(marked.structure(found)) if found.__class__ in _MARKED else found
 
     def keys(self, slots: Slots) -> dict[str, Any]:
         """The keys to put in, with their values; raises Misplaced."""
@@ -123,7 +123,9 @@ class Spread:
         return found
 
     def _checked(self, slots: Slots, kind: type[dict[str, Any] | list[Any]], name: str, among: str) -> Any:  # noqa: ANN401 - of this kind
-        found = values.plain(self.fill(slots))
+        if marked.is_moved(slots[self.slot]):
+            raise Misplaced(f"{marked.MOVED} {among} around it, without | indent", self.place)
+        found = self.fill(slots)
         if isinstance(found, kind):
             slots.budget.make(40 * len(found))
             slots.budget.spend(5 * len(found))
@@ -213,7 +215,7 @@ class Fields:
 
 def _put(found: dict[str, Any], filled: dict[str, Any], node: Spread) -> None:
     """Put the keys of a value among others; raises Misplaced for one that is there already."""
-    if not found.keys().isdisjoint(filled):
+    if not filled.keys().isdisjoint(found):  # which looks at each key of the new ones only
         msg = "the expression brings a key that comes twice in this mapping; leave it out of the one or of the other"
         raise Misplaced(msg, node.place)
     filled.update(found)

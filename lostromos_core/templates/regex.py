@@ -25,13 +25,13 @@ _parser: Any = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 - the pa
 
 MAX_PATTERN: Final = 500
 """Characters of a pattern."""
-MAX_PROGRAM: Final = 2_000
+MAX_PROGRAM: Final = 1_000
 """Instructions of a pattern, with its repetitions written out."""
-_READ: Final = 30
+_READ: Final = 60
 """Steps of reading a character of a pattern, and of writing an instruction; also if they were kept."""
 _SEEN: Final = 100
 """Bytes by which a visited pair is remembered."""
-_KNOWN: Final = re.IGNORECASE | re.MULTILINE | re.DOTALL | re.ASCII | re.UNICODE | re.VERBOSE
+_KNOWN: Final = int(re.IGNORECASE | re.MULTILINE | re.DOTALL | re.ASCII | re.UNICODE | re.VERBOSE)
 
 Move: TypeAlias = "Callable[[str, int], int]"
 Test: TypeAlias = "Callable[[str], bool]"
@@ -83,7 +83,7 @@ class Pattern:
         try:
             end = writer.add(_Step([]))
             last = writer.add(_Step([end], slot=1))
-            self._start = writer.add(_Step([writer.sequence(tree, tree.state.flags, last)], slot=0))
+            self._start = writer.add(_Step([writer.sequence(tree, int(tree.state.flags), last)], slot=0))
         except RecursionError as error:
             raise errors.RenderError("not a valid regular expression: it is too complex") from error
         self._steps = writer.steps
@@ -91,8 +91,15 @@ class Pattern:
 
     def find(self, text: str, start: int = 0, *, only_here: bool = False, advance: bool = False) -> Match | None:
         """The first match from ``start`` on, with ``advance`` none that is empty there; raises RenderError."""
-        now, seen = budget.now(), set[int]()
-        for begin in range(start, (start if only_here else len(text)) + 1):
+        seen = set[int]()
+        try:
+            return self._find(text, start, start + 1 if only_here else len(text) + 1, advance, seen)
+        finally:
+            seen.clear()  # here, and not where somebody drops the error that remembers this call
+
+    def _find(self, text: str, start: int, end: int, advance: bool, seen: set[int]) -> Match | None:  # noqa: FBT001 - as find
+        now = budget.now()
+        for begin in range(start, end):
             now.spend(self.groups)
             before = len(seen)
             found = self._run(text, begin, seen, now, longer_than=start if advance else -1)
@@ -163,6 +170,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.steps: list[_Step] = []
+        self._moves: dict[tuple[str, int, int], Move] = {}
 
     def add(self, step: _Step) -> int:
         """The number of a new instruction."""
@@ -181,15 +189,18 @@ class _Writer:
 
     def _item(self, kind: str, argument: Any, flags: int, then: int) -> int:  # noqa: ANN401 - of Python's parser
         if kind in _CHARACTERS:
+            key = kind, argument if isinstance(argument, int) else id(argument), flags
+            if key not in self._moves:
+                self._moves[key] = _move(_test(kind, argument, flags))
             cost = 16 + 4 * len(argument) if kind == "IN" else 16
-            return self.add(_Step([then], move=_move(_test(kind, argument, flags)), cost=cost))
+            return self.add(_Step([then], move=self._moves[key], cost=cost))
         if kind == "AT":
             return self.add(_Step([then], move=_stay(_check(str(argument), flags))))
         if kind == "BRANCH":
             return self.add(_Step([self.sequence(one, flags, then) for one in argument[1]]))
         if kind == "SUBPATTERN":
             group, added, removed, inner = argument
-            own = (flags | added) & ~removed
+            own = (flags | int(added)) & ~int(removed)
             if group is None:
                 return self.sequence(inner, own, then)
             end = self.add(_Step([then], slot=2 * group + 1))
@@ -232,13 +243,13 @@ def _stay(check: Callable[[str, int], bool]) -> Move:
 def _test(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - of Python's parser
     """A test of one character."""
     if kind == "ANY":
-        return (lambda _: True) if flags & re.DOTALL else (lambda character: character != "\n")
+        return (lambda _: True) if flags & int(re.DOTALL) else (lambda character: character != "\n")
     items = argument if kind == "IN" else [("LITERAL", argument)]
     negated = kind == "NOT_LITERAL" or str(items[0][0]) == "NEGATE"
     tests = [_member(str(one), what, flags) for one, what in items if str(one) != "NEGATE"]
 
     def is_in(character: str) -> bool:
-        forms = _forms(character) if flags & re.IGNORECASE else (character,)
+        forms = _forms(character) if flags & int(re.IGNORECASE) else (character,)
         for form in forms:
             if any(test(form) for test in tests):
                 return not negated
@@ -260,7 +271,7 @@ def _member(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - of 
     if kind == "RANGE":
         first, last = map(chr, argument)
         return lambda character: first <= character <= last
-    own = re.compile(_CATEGORIES[str(argument)], flags & re.ASCII)
+    own = re.compile(_CATEGORIES[str(argument)], flags & int(re.ASCII))
     return lambda character: own.match(character) is not None
 
 
@@ -272,8 +283,8 @@ _CATEGORIES: Final = {
 
 def _check(kind: str, flags: int) -> Callable[[str, int], bool]:
     """A check of a position: it takes no character, and the same time at each."""
-    many = bool(flags & re.MULTILINE)
-    word = re.compile(r"\w", flags & re.ASCII)
+    many = bool(flags & int(re.MULTILINE))
+    word = re.compile(r"\w", flags & int(re.ASCII))
 
     def edge(text: str, at: int) -> bool:
         before = at > 0 and word.match(text[at - 1]) is not None

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import budget, cycles, library, live, program, sandbox, slots, turns, values
+from lostromos_core.templates import budget, cycles, library, live, manifests, sandbox, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     import jinja2
+
+    from lostromos_core.templates import slots
 
 
 @final
@@ -77,9 +78,9 @@ class JinjaRenderer:
         blocked: list[cycles.Blocked] = []
         read = live.Reading(context.lookup, resource.ref.namespace)
         with budget.rendering(), live.reading(read) as reading:
-            units = tuple(self._render_unit(template, names, blocked) for template in self._units or ())
+            units = self._render_units(names, blocked)
             status = self._library.fill_status(self._status_name, names)
-        _refuse_twins(units)
+        manifests.refuse_twins(units)
         stuck = cycles.find(blocked, resource.ref.namespace) if blocked else {}
         if stuck:
             units = tuple(
@@ -95,6 +96,22 @@ class JinjaRenderer:
     def _is_partial(self, name: str) -> bool:
         return self._library.is_partial(name) or name == self._status_name
 
+    def _render_units(self, names: dict[str, Any], blocked: list[cycles.Blocked]) -> tuple[interfaces.Unit, ...]:
+        """All files; raises RenderError that names each that fails."""
+        units, failed = list[interfaces.Unit](), list[errors.RenderError]()
+        for template in self._units or ():
+            try:
+                units.append(self._render_unit(template, names, blocked))
+            except errors.RenderError as error:
+                failed.append(error)
+                if budget.now().exhausted:
+                    break
+        if len(failed) == 1:
+            raise failed[0]
+        if failed:
+            raise errors.RenderError.of_all(failed)
+        return tuple(units)
+
     def _render_unit(
         self, template: jinja2.Template, names: dict[str, Any], blocked: list[cycles.Blocked]
     ) -> interfaces.Unit:
@@ -107,96 +124,18 @@ class JinjaRenderer:
             return interfaces.Unit(name, waiting=error.message)
         except Exception as error:
             raise self._library.explain(error, name) from error
-        return interfaces.Unit(
-            name, tuple(_manifest(document, self._library.name_file(name)) for document in documents)
-        )
+        return interfaces.Unit(name, tuple(self._manifests(documents, self._library.name_file(name))))
+
+    def _manifests(self, documents: list[slots.Document], file: str) -> Iterator[interfaces.Manifest]:
+        for document in documents:
+            yield from manifests.of(document, file, self._library.words)
 
     def _guess(self, template: jinja2.Template, names: dict[str, Any]) -> set[cycles.Identity]:
         """Which objects a unit that has to wait would make, as far as that can be known."""
         namespace = names["resource"]["metadata"].get("namespace") or ""
         try:
             documents = self._library.fill(template, names, sandbox.guess)
-            made = [_manifest(document, "") for document in documents]
+            made = list(self._manifests(documents, ""))
         except Exception:  # noqa: BLE001 - what cannot be guessed is not known
             return set()
         return {cycles.identity(manifest.ref, namespace) for manifest in made}
-
-
-def _manifest(document: slots.Document, file: str) -> interfaces.Manifest:
-    """A document as a manifest; raises RenderError if it is no Kubernetes object."""
-    data, node = document.data, program.unfixed(document.node)
-    if not isinstance(node, program.Fields):
-        raise _no_object(
-            document,
-            (),
-            f"a document must be a mapping written in the template, and this is {_what(data, node)}",
-            file,
-        )
-    for key in ("apiVersion", "kind"):
-        written = node.child(key)
-        if not isinstance(written, program.Constant) or not isinstance(written.value, str) or not written.value:
-            raise _no_object(
-                document, (key,), f"{key} must be written in the template, not made by an expression", file
-            )
-    if data["kind"].endswith("List") and "items" in data:
-        raise _no_object(document, (), "lists of objects are not supported; write each as a document of its own", file)
-    metadata = data.get("metadata")
-    if not isinstance(metadata, Mapping):
-        raise _no_object(document, ("metadata",), "metadata must be a mapping with a name", file)
-    name = metadata.get("name")
-    if not isinstance(name, str) or not name:
-        hint = "; put the expression in quotes" if isinstance(name, int | float) else ""
-        found = "empty" if name == "" else "missing" if name is None else values.kind_of(name)
-        raise _no_object(
-            document, ("metadata", "name"), f"metadata.name must be a string, and this is {found}{hint}", file
-        )
-    if not isinstance(metadata.get("namespace", ""), str):
-        raise _no_object(document, ("metadata", "namespace"), "metadata.namespace must be a string", file)
-    for marks in ("labels", "annotations"):
-        pairs = metadata.get(marks)
-        if isinstance(pairs, Mapping) and any(key.startswith(interfaces.CONTROL_PREFIXES) for key in pairs):
-            _refuse_control(document, marks, file)
-    return interfaces.Manifest(data, document)
-
-
-def _refuse_control(document: slots.Document, marks: str, file: str) -> None:
-    """Raise RenderError for control words that a value brings: they are the author's of the template."""
-    node: program.Node | None = document.node
-    for name in ("metadata", marks):
-        node = program.unfixed(node) if node is not None else None
-        node = node.child(name) if isinstance(node, program.Fields) else None
-    fields = program.unfixed(node) if node is not None else None
-    written = (
-        {key.value for key, _ in fields.pairs if isinstance(key, program.Constant)}
-        if isinstance(fields, program.Fields)
-        else set()
-    )
-    for key in document.data["metadata"][marks]:
-        if key.startswith(interfaces.CONTROL_PREFIXES) and key not in written:
-            prefix = next(one for one in interfaces.CONTROL_PREFIXES if key.startswith(one))
-            msg = (
-                f"metadata.{marks}: a value brings a key that begins with {prefix}, and such keys tell the "
-                "operator what to do; write the key in the template, with an expression as its value, or leave it out "
-                "of the data"
-            )
-            raise _no_object(document, ("metadata", marks), msg, file)
-
-
-def _what(data: object, node: program.Node) -> str:
-    return "an expression" if isinstance(node, program.Typed) else values.kind_of(data)
-
-
-def _no_object(document: slots.Document, path: interfaces.Path, message: str, file: str) -> errors.RenderError:
-    return errors.RenderError(message, place=str(document.locate(path) or file))
-
-
-def _refuse_twins(units: tuple[interfaces.Unit, ...]) -> None:
-    """Two manifests for one object would fight for ever."""
-    seen: dict[tuple[str, ...], interfaces.Manifest] = {}
-    for manifest in (manifest for unit in units for manifest in unit.manifests):
-        ref = manifest.ref
-        if ref.key in seen:
-            first = seen[ref.key].locate()
-            msg = f"{ref} is made twice, here and at {first}"
-            raise errors.RenderError(msg, place=str(manifest.locate() or ""))
-        seen[ref.key] = manifest

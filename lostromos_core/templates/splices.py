@@ -57,27 +57,41 @@ class _Lines:
     """The lines of a text, looked at one after the other, with the collections that are open."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        self._lines = lines
+        self._lines = [_seen(line) for line in lines]
         self._open: list[tuple[int, str]] = []
         self._found: dict[int, str] = {}
 
     def splices(self) -> dict[int, str]:
         """The numbers of the lines that are splices: ``:`` among keys, ``-`` among items."""
         block: int | None = None
-        for index, line in enumerate(self._lines):
-            seen = tokens.visible(line) if len(line) <= _LONG else ""
-            content = seen.lstrip(" ")
-            column = len(seen) - len(content)
+        following = self._following()
+        for index, (column, content) in enumerate(self._lines):
             if block is not None and (not content or column > block):
                 continue
-            block = fragments.begins_block(seen)
+            block = fragments.begins_block(" " * column + content)
             if content.startswith("---"):
                 self._open = []
-            elif content == tokens.HOLE or (content.rstrip(" ") == tokens.HOLE):
-                self._alone(index, column)
+            elif content == tokens.HOLE:
+                self._alone(index, column, following[index])
             elif content and content[0] != "#":
                 self._entry(content, column)
         return self._found
+
+    def _following(self) -> list[str]:
+        """For each line, what the next one is if it is in the same column; behind others that stand alone."""
+        signs = [""] * len(self._lines)
+        after, sign = -1, ""
+        for index in range(len(self._lines) - 1, -1, -1):
+            column, content = self._lines[index]
+            if not content or content[0] == "#":
+                continue
+            signs[index] = sign if after == column else ""
+            if content != tokens.HOLE:
+                sign = "-" if content.startswith("- ") or content == "-" else ":" if _is_key(content) else ""
+            else:
+                sign = signs[index]
+            after = column
+        return signs
 
     def _entry(self, content: str, column: int) -> None:
         """A line that may be an item, a key or both."""
@@ -98,28 +112,21 @@ class _Lines:
         while self._open and (self._open[-1][0] > column or (self._open[-1] == (column, "-") and is_key)):
             self._open.pop()
 
-    def _alone(self, index: int, column: int) -> None:
+    def _alone(self, index: int, column: int, following: str) -> None:
         """A line that holds nothing but an expression."""
         self._leave(column, is_key=False)
         if self._open and self._open[-1][0] == column:
             self._found[index] = self._open[-1][1]
-        elif sign := self._next(index, column):
-            self._found[index] = sign
-            self._open.append((column, sign))
+        elif following:
+            self._found[index] = following
+            self._open.append((column, following))
 
-    def _next(self, index: int, column: int) -> str:
-        """What follows in the same column, behind other expressions that stand alone."""
-        for line in self._lines[index + 1 :]:
-            seen = tokens.visible(line) if len(line) <= _LONG else ""
-            content = seen.strip(" ")
-            if not content or content[0] == "#" or content == tokens.HOLE:
-                continue
-            if len(seen) - len(seen.lstrip(" ")) != column:
-                return ""
-            if content == "-" or content.startswith("- "):
-                return "-"
-            return ":" if _is_key(content) else ""
-        return ""
+
+def _seen(line: str) -> tuple[int, str]:
+    """A line's column and content, without marks; nothing of one that is too long to be looked at."""
+    seen = tokens.visible(line).rstrip(" ") if len(line) <= _LONG else ""
+    content = seen.lstrip(" ")
+    return len(seen) - len(content), content
 
 
 def _is_key(content: str) -> bool:

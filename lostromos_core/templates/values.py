@@ -91,7 +91,7 @@ def to_text(value: object) -> str:
     hint = (
         "use | default(..., true)"
         if value is None
-        else "use | to_json, or let the expression stand alone without quotes"
+        else "use | to_json, or let the expression stand alone without quotes; among keys or items, in their column"
     )
     msg = f"{kind_of(value)} has no place inside a string; {hint}"
     raise errors.RenderError(msg)

@@ -93,6 +93,28 @@ def test_what_does_not_fit_is_refused_at_its_line(text: str, says: str) -> None:
     assert caught.value.place in {"<template>:3", "<template>:4"}
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (
+            "a:\n  k: 1\n{{ m | to_yaml | indent(2, true) }}\nb: 1\n",
+            3,
+            r"in the column of the keys around it, without \| indent",
+        ),
+        ("a:\n  - 1\n  {{ l | to_yaml | indent(4, first=true) }}\n", 3, "in the column of the items around it"),
+        ("a:\n  k: 1\n    {{ m }}\nb: 1\n", 3, "among keys or items, in their column"),
+        ("a:\n- b\n- c\n  {{ l }}\n", 4, "among keys or items, in their column"),
+        ("a:\n  k: 1\n {{ m }}\nb: 1\n", 3, "not valid YAML"),
+        ("a:\n  b: 1\n  {{ m }} {{ m }}\n", 3, "not valid YAML"),
+        ("a:\n  b: 1\n  x{{ m }}\n  c: 1\n", 3, "not valid YAML"),
+    ],
+)
+def test_an_expression_in_another_column_is_refused_at_its_line(text: str, line: int, says: str) -> None:
+    with pytest.raises(errors.RenderError, match=says) as caught:
+        rendering.one(text, NAMES)
+    assert caught.value.place == f"<template>:{line}"
+
+
 def test_a_field_that_was_put_in_leads_back_to_its_expression() -> None:
     text = "a:\n  - 0\n  {{ l }}\n  - k: 1\n    {{ m }}\n"
     (document,) = rendering.documents(text, NAMES)
