@@ -32,6 +32,9 @@ _FORBIDDEN: Final = 403
 _SEPARATOR: Final = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _SOURCE: Final = re.compile(r"# Source: [^/\n]+(?:/charts/[^/\n]+)*/crds/")
 
+_FILE: Final = re.compile(r"^# Source: ([^/\n]+(?:/charts/[^/\n]+)*/crds/\S+)", re.MULTILINE)
+ALLOWED: Final = ("apiextensions.k8s.io", "CustomResourceDefinition")
+
 
 def take_out(text: str) -> tuple[str, str]:
     """Split what ``helm template --include-crds`` makes: the files of ``crds/``, which come first, and the rest."""
@@ -44,11 +47,27 @@ def take_out(text: str) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
+def files(text: str) -> frozenset[str]:
+    """Return the chart's files that definitions come from."""
+    return frozenset(found[1] for found in _FILE.finditer(text))
+
+
 def _parts(text: str) -> Sequence[tuple[int, int]]:
     """Where the documents of a text begin and end."""
     cuts = [(found.start(), found.end()) for found in _SEPARATOR.finditer(text)]
     starts = [0, *(end for _, end in cuts)]
     return list(zip(starts, [*(start for start, _ in cuts), len(text)], strict=True))
+
+
+def refuse_more(text: str, defaults: str) -> None:
+    """Raise RefusedError for definitions that the chart's defaults do not bring: values may choose subcharts."""
+    more = files(text) - files(defaults)
+    if more:
+        msg = (
+            f"{min(more)}: the chart brings these definitions only with other values than its defaults; if it may, "
+            "list CustomResourceDefinition.apiextensions.k8s.io in the renderer's `kinds`"
+        )
+        raise errors.RefusedError(msg)
 
 
 @final

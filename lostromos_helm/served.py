@@ -53,7 +53,7 @@ class Served:
         """
         listed, away = await self._kube.discovery.everything(seconds=LOOK)
         kinds = {(one.api_version, one.name) for one in listed}
-        kinds |= {name for name in self._kinds - kinds if await self._is_there(name, kinds, away)}
+        kinds |= set(await self._unlisted(kinds, away))
         for group in chart.groups - {_group(api_version) for api_version, _ in kinds}:
             if group in away or await self._is_registered(group):
                 self._kube.discovery.look_again()
@@ -62,14 +62,15 @@ class Served:
         self._kinds = kinds
         return sorted({name for api_version, kind in kinds for name in (api_version, f"{api_version}/{kind}")})
 
-    async def _is_there(self, name: _Name, listed: Collection[_Name], away: Collection[str]) -> bool:
-        """Whether the cluster still has a kind that it lists no more; raises ApiError."""
-        group = _group(name[0])
-        if group in away:
-            return True
-        if any(kind == name[1] and _group(api_version) == group for api_version, kind in listed):
-            return False  # in another version
-        return not await removal.is_removed(self._kube, group, name[1])
+    async def _unlisted(self, listed: Collection[_Name], away: Collection[str]) -> Collection[_Name]:
+        """The kinds that were listed before and are not now, unless all of them were removed; raises ApiError."""
+        present = {(_group(api_version), kind) for api_version, kind in listed}
+        missing = {one for one in self._kinds if (_group(one[0]), one[1]) not in present}
+        for api_version, kind in missing:
+            group = _group(api_version)
+            if group in away or not await removal.is_removed(self._kube, group, kind):
+                return missing  # what holds for one may hold for all of them, until the next look
+        return ()
 
     async def _is_registered(self, group: str) -> bool:
         """Whether the API server knows a group, listed or not; asked once in a while. Raises ApiError."""

@@ -142,6 +142,8 @@ class HelmTemplateRenderer:
     async def _make(self, task: rendering.Task) -> tuple[rendering.Task, rendering.Rendering]:
         """Render the chart when its definitions are there; with what the cluster serves then."""
         made = await self._templates.make(task)
+        if made.definitions and definitions.ALLOWED not in self._kinds:
+            definitions.refuse_more(made.definitions, await self._default_definitions(task))
         if self._definitions and await self._definitions.provide(made.definitions):
             again = dataclasses.replace(task, flags=await self._flags(task.chart))
             if again.flags != task.flags:  # the chart may make more, now that the cluster has its kinds
@@ -189,10 +191,16 @@ class HelmTemplateRenderer:
         except errors.RenderError:
             return ()
 
+    async def _default_definitions(self, task: rendering.Task) -> str:
+        """The definitions that the chart brings with its own defaults; none, if it needs values."""
+        try:
+            return (await self._templates.make(_bare(task))).definitions
+        except errors.RenderError:
+            return ""
+
     async def _limit(self, task: rendering.Task) -> confinement.Limits:
         """What the chart makes of its own defaults, and what the configuration adds."""
-        chart = task.chart
-        bare = rendering.Task(chart, "defaults", DEFAULT, interfaces.Values({}), hiding.NOTHING, task.flags)
+        chart, bare = task.chart, _bare(task)
         async with self._lock:
             if bare.key not in self._limits:
                 items: Sequence[manifest.Item] = ()
@@ -221,6 +229,11 @@ class HelmTemplateRenderer:
             if not served.namespaced:
                 found.add((api_version.rpartition("/")[0], kind))
         return frozenset(found)
+
+
+def _bare(task: rendering.Task) -> rendering.Task:
+    """The chart with its own defaults, for no release in particular."""
+    return rendering.Task(task.chart, "defaults", DEFAULT, interfaces.Values({}), hiding.NOTHING, task.flags)
 
 
 @final

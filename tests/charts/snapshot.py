@@ -14,6 +14,8 @@ IGNORED: Final = {
     ("", "Namespace"), ("", "ComponentStatus"), ("networking.k8s.io", "IPAddress"), ("", "Node"),
 }  # fmt: skip
 """Kinds that controllers make, or nobody's."""
+EVERYWHERE: Final = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
+"""What each namespace gets a moment after it was made."""
 BOOKKEEPING: Final = {
     "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences", "finalizers",
     "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds",
@@ -69,6 +71,8 @@ def _items(admin: api.Api, collection: str, group: str, kind: str, plural: str) 
         if one.get("type") == "helm.sh/release.v1" or AUTOMATIC in (metadata.get("labels") or {}):
             continue
         namespace, name = metadata.get("namespace") or "", metadata["name"]
+        if (kind, name) in EVERYWHERE:
+            continue
         base = collection.removesuffix(f"/{plural}")
         path = f"{base}/namespaces/{namespace}/{plural}/{name}" if namespace else f"{collection}/{name}"
         hook = HOOK in (metadata.get("annotations") or {})

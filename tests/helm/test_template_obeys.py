@@ -163,7 +163,9 @@ def test_definitions_of_the_chart_and_of_its_subcharts_are_created_and_stay(worl
         with operators.Operator(made, world.plane.kubeconfig):
             for name in ("one", "two"):
                 world.create(name)
+            world.create("more", extra={"enabled": True})
             waiting.wait_until(lambda: world.is_ready("one") and world.is_ready("two"), timeout=60)
+            waiting.wait_until(lambda: "these definitions only with other values" in world.message("more"))
             assert world.data("app-one") == {"first": "true"}, "it was rendered again when the cluster had the kind"
             for name in ("one", "two"):
                 world.api.delete(world.path(name))
