@@ -38,6 +38,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("examples/*/README.md")])
 TUTORIAL = DOCS / "tutorial" / "first-operator.md"
 WRITE_TEMPLATES = DOCS / "how-to" / "write-templates.md"
+TEMPLATE_PAGES = [WRITE_TEMPLATES, *(DOCS / "how-to" / f"from-{tool}.md" for tool in ("ansible", "helm", "kustomize"))]
 FOLDER_PLUGIN = DOCS / "how-to" / "folder-plugin" / "lostromos_folder.py"
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("lostromos_"))
 COMMANDS = sorted(app.commands.commands)
@@ -68,9 +69,13 @@ def marked(page: Path, mark: str) -> Block:
 
 
 def snippets(mark: str) -> list[Any]:
-    """The snippets of the page about templates, each with the block after it, which says what becomes of it."""
-    pairs = itertools.pairwise(blocks(WRITE_TEMPLATES))
-    return [pytest.param(block, after, id=f"line {block.line}") for block, after in pairs if block.mark == mark]
+    """The snippets of the pages about templates, each with the block after it, which says what becomes of it."""
+    return [
+        pytest.param(block, after, id=f"{page.stem}, line {block.line}")
+        for page in TEMPLATE_PAGES
+        for block, after in itertools.pairwise(blocks(page))
+        if block.mark == mark
+    ]
 
 
 def names() -> dict[str, Any]:
