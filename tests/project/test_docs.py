@@ -209,6 +209,28 @@ def test_messages_in_the_help_with_trouble_are_those_of_the_code() -> None:
     assert missing == []
 
 
+def test_messages_about_templates_in_the_help_with_trouble_have_been_seen_by_a_test() -> None:
+    """Two words in a row of a message, at least, are in a test or in a page that is rendered; three if it has so many."""
+    section = re.search(
+        r"^## A template fails.*?(?=^## )", (DOCS / "how-to" / "troubleshoot.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert section
+    tests = [path.read_text() for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)]
+    seen = "\n".join([*tests, *(page.read_text() for page in TEMPLATE_PAGES)]).replace("\\", "")
+    shown = re.findall(r"^### `+ ?(.+?) ?`+$", section[0], re.MULTILINE)
+    assert len(shown) > 20
+
+    def is_seen(message: str) -> bool:
+        for part in (part.strip(" :,;(") for part in message.split("…")):
+            words = part.split()
+            runs = [words[start : start + 3] for start in range(max(len(words) - 2, 1))] if words else []
+            if any(len(run) > 1 and " ".join(run).strip(" ;:,") in seen for run in runs):
+                return True
+        return False
+
+    assert [message for message in shown if not is_seen(message)] == []
+
+
 def test_the_picture_of_the_demo_is_its_own_and_counts_right() -> None:
     picture = (DOCS / "images" / "demo.svg").read_text().replace("&#160;", " ")
     assert "@font-face" not in picture
