@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube import client
     from lostromos_helm import manifest, releases
 
+DELETED: Final = "it was deleted"
 SHOWN: Final = 3
 """How many fields of one object are named."""
 _TRIES: Final = 3
@@ -48,7 +49,7 @@ class Difference:
     def __str__(self) -> str:
         """For people; values are not shown."""
         if self.missing:
-            return "it was deleted"
+            return DELETED
         more = f" and {len(self.fields) - SHOWN} more" if len(self.fields) > SHOWN else ""
         return f"changed: {', '.join(self.fields[:SHOWN])}{more}"
 
@@ -108,7 +109,7 @@ class Drift:
         except discovery.NoSuchKindError:
             return
         adopt = self._adopt and (proven or (kind.namespaced and ref.namespace == place[0]))
-        there = None if adopt else await requests.read(self._kube, await self._path(item), str(ref))
+        there = None if adopt else await requests.find(self._kube, await self._path(item), str(ref))
         if there is not None and not live.belongs(there, place):
             raise _foreign(item, there)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, final
@@ -10,7 +11,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery, expiry, fights
-from lostromos_helm import content, drift, live, removal, storage, versions
+from lostromos_helm import content, drift, live, removal, storage, traits, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 REFUSED_AGAIN: Final = 60.0
 """Seconds until somebody else's object in the place of ours is looked at again: it is not watched."""
+_CHANGED: Final = "Leave the field out of the chart, or `ignore` it"
+_NOT_THERE: Final = "Find out who deletes it, or leave it out of the chart"
 _NEEDED: Final = frozenset({"list", "watch"})
 
 
@@ -89,6 +92,12 @@ class Care:
             action = actions.get(case.key, Action.UNCHANGED)
             results.append(await self._fares(case, action) if is_watched else case.result(action))
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
+
+    async def expect(self, order: operations.Order) -> None:
+        """Watch Jobs before the first is made, if some remove themselves: so it is seen whether they had ended."""
+        if traits.of(order.chart.path).expires or expiry.TTL.encode() in order.input:
+            with contextlib.suppress(errors.LostromosError):  # it will be said when the objects are looked at
+                await self._watched(interfaces.ObjectRef("batch/v1", "Job", order.place[0], ""))
 
     async def settle(self, found: content.Content) -> None:
         """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
@@ -256,7 +265,7 @@ class Care:
         if pause > 0:
             message = (
                 f"somebody changes it again and again ({fight.repairs} repairs; {what}); next repair in {pause:.0f} s. "
-                "Leave the field out of the chart, or `ignore` it"
+                f"{_NOT_THERE if what == drift.DELETED else _CHANGED}"
             )
             return case.result(Action.FAILED, message, retryable=True, after=pause), ""
         held = await self._drift.repair(item, case.place)

@@ -95,6 +95,7 @@ class Maker:
         await self._fitting.check(history)
         before = await content.before(self._kube, history, known.content, self._seals)
         await self._care.refuse_foreign(before, order)
+        await self._care.expect(order)
         try:
             answer = await self._run(order, decision.step, history, before)
         except failures.NameTakenError:

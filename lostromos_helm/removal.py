@@ -239,7 +239,7 @@ async def delete(kube: client.Kube, item: manifest.Item, place: releases.Place) 
 async def find(kube: client.Kube, item: manifest.Item, place: releases.Place) -> Mapping[str, Any] | None:
     """Return the metadata of an object that is a release's and need not be kept, if it is there; raises ApiError."""
     path = "" if item.kept else await _path(kube, item)
-    there = await requests.read(kube, path, str(item.ref)) if path else None
+    there = await requests.find(kube, path, str(item.ref)) if path else None
     annotations = (there or {}).get("annotations") or {}
     if manifest.is_kept(annotations) or (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) != place:
         return None

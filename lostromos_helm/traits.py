@@ -7,6 +7,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Final, final
 
+from lostromos_core.kube import expiry
 from lostromos_helm import chartfiles
 
 if TYPE_CHECKING:
@@ -32,14 +33,15 @@ _TPL: Final = re.compile(r"(?<![\w.$-])tpl(?![\w:-])")
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Traits:
-    """``hooks``: it has some. ``asks``: for what the cluster serves, ``groups`` among it.
+    """``hooks``: it has some. ``expires``: it has Jobs that remove themselves.
 
-    ``looks``: it looks up what is there, so as to keep it. ``definitions``: it has a folder ``crds/``. ``changing`` are
-    the places (file:line) of functions whose result is another one each time; ``timed``: some depend on the time.
-    ``tpl``: values may call them.
+    ``asks``: for what the cluster serves, ``groups`` among it. ``looks``: it looks up what is there, so as to keep it.
+    ``definitions``: it has a folder ``crds/``. ``changing`` are the places (file:line) of functions whose result is
+    another one each time; ``timed``: some depend on the time. ``tpl``: values may call them.
     """
 
     hooks: bool = False
+    expires: bool = False
     asks: bool = False
     groups: frozenset[str] = frozenset()
     looks: bool = False
@@ -61,6 +63,7 @@ def of(path: pathlib.Path) -> Traits:
     whole = "\n".join(templates.values())
     return Traits(
         hooks="helm.sh/hook" in whole,
+        expires=expiry.TTL in whole,
         asks="APIVersions" in whole,
         groups=frozenset(_GROUP.findall(whole)) if "APIVersions" in whole else frozenset(),
         looks=_LOOKUP.search(whole) is not None,

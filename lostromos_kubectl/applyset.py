@@ -177,6 +177,9 @@ class ApplySets:
         """The objects to apply, and a place for the result of each; those that cannot be applied have failed."""
         objects: list[desired_.Desired] = []
         results: Results = {}
+        reference: desired_.Reference = "none"
+        if self._inventory.of_kubernetes:
+            reference = "plain" if self._inventory.holds(owner) else "blocking"
         every = ((unit.name, manifest) for unit in rendered.units for manifest in unit.manifests)
         for number, (name, manifest) in enumerate(every, 1):
             if number % BREATH == 0:
@@ -185,8 +188,7 @@ class ApplySets:
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
                 keys = await self._kube.list_keys.of(kind, manifest.data)
-                can_own = self._inventory.of_kubernetes
-                item = desired_.prepare(manifest, name, owner, kind, can_own=can_own, keys=keys)
+                item = desired_.prepare(manifest, name, owner, kind, reference=reference, keys=keys)
             except errors.RenderError:
                 raise
             except errors.LostromosError as error:

@@ -46,6 +46,7 @@ LAST_RANK: Final = max(RANKS.values()) + 1
 _SERVER_FIELDS: Final = frozenset(
     {"resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "selfLink"}
 )
+Reference: TypeAlias = Literal["none", "plain", "blocking"]
 Conflicts: TypeAlias = Literal["fail", "force", "yield"]
 
 
@@ -107,14 +108,15 @@ def prepare(  # noqa: PLR0913 - what an object is made from
     owner: interfaces.Resource,
     kind: discovery.Kind,
     *,
-    can_own: bool = True,
+    reference: Reference = "blocking",
     keys: list_keys.Defaults = list_keys.BUILT_IN,
 ) -> Desired:
     """The object that a manifest stands for; raises RefusedError if it cannot be applied for this owner.
 
     Raises RenderError for a name that is too long: it would not even fit into the report.
 
-    ``can_own``: the owner is a Kubernetes object, that owner references can name.
+    ``reference``: whether it refers to its owner, and holds it back in a foreground deletion. An owner that stays until
+    its objects are deleted in order is not held back: garbage collection knows no order.
     """
     written = manifest.ref
     if len(written.name) > LONGEST_NAME:
@@ -125,7 +127,7 @@ def prepare(  # noqa: PLR0913 - what an object is made from
     said = _said(manifest, ref)
     body = {
         **manifest.data,
-        "metadata": _metadata(manifest.data["metadata"], ref, owner, refer=can_own and not said.orphan),
+        "metadata": _metadata(manifest.data["metadata"], ref, owner, refer=reference != "none" and not said.orphan),
     }
     if ref.kind == "Secret" and ref.api_version == "v1":
         _fold_string_data(body)
@@ -133,7 +135,8 @@ def prepare(  # noqa: PLR0913 - what an object is made from
     encoded = _encode(body, ref)
     digest = hashlib.blake2b(encoded, digest_size=12).hexdigest()
     body["metadata"]["annotations"][marks.HASH] = digest
-    _hold_back(body["metadata"], owner)  # not in the digest: whether it may is the cluster's to say
+    if reference == "blocking":
+        _hold_back(body["metadata"], owner)  # not in the digest: whether it may is the cluster's to say
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
     return Desired(ref, kind, body, path, digest, manifest, unit, said, keys)
 

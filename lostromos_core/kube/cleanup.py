@@ -8,13 +8,24 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, final
 
-from lostromos_core import interfaces
-from lostromos_core.kube import claims, inventory, marks, members, paths, presence, releasing, requests
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import (
+    claims,
+    discovery,
+    inventory,
+    marks,
+    members,
+    paths,
+    presence,
+    releasing,
+    removal,
+    requests,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from lostromos_core.kube import client, discovery
+    from lostromos_core.kube import client
 
 
 @final
@@ -74,6 +85,11 @@ async def objects_of(kube: client.Kube, claimed: Claimed) -> list[members.Child]
     found = []
     for group, name in sorted(inventory.hints_of(resource).kinds):
         kind = await kube.discovery.by_group_kind(group, name)
+        if kind is None and not await removal.is_removed(kube, group, name):
+            msg = (
+                f"the cluster does not serve the kind {name} ({group}) now, and objects of it may be left; try it later"
+            )
+            raise errors.ApiError(msg, status=503, reason=discovery.UNAVAILABLE)
         if kind is not None and {"list", "delete"} <= kind.verbs:
             found += [child for child in await members.of(kube, claimed.ref, kind) if child.ours]
     return [child for child in found if not child.orphan]

@@ -101,6 +101,10 @@ class ConfigMapInventory:
         )
         self._seen[owner.key] = answer["metadata"]
 
+    def holds(self, owner: interfaces.Resource) -> bool:  # noqa: ARG002 - the protocol's
+        """Return True: what is remembered is deleted when the resource is gone."""
+        return True
+
     async def release(self, owner: interfaces.Resource) -> None:
         """Delete the ConfigMap, if it is ours."""
         there = await self._metadata(owner.key)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JOB: Final = ("batch", "Job")
-_TTL: Final = "ttlSecondsAfterFinished"
+TTL: Final = "ttlSecondsAfterFinished"
 
 
 class End(enum.Enum):
@@ -33,7 +33,7 @@ def goes_by_itself(data: Mapping[str, Any]) -> bool:
     if (str(data.get("apiVersion", "")).rpartition("/")[0], data.get("kind")) != JOB:
         return False
     spec = data.get("spec")
-    return isinstance(spec, dict) and spec.get(_TTL) is not None
+    return isinstance(spec, dict) and spec.get(TTL) is not None
 
 
 def by_status(item: Mapping[str, Any]) -> End:

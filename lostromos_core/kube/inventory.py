@@ -89,6 +89,9 @@ class Inventory(Protocol):
         Raises ClaimedError if another controller or operator looks after the resource.
         """
 
+    def holds(self, owner: interfaces.Resource) -> bool:
+        """Return whether a resource stays until we have deleted its objects, whoever deletes it, and however."""
+
     async def release(self, owner: interfaces.Resource) -> None:
         """Nothing belongs to the resource any more: forget it, and let it go."""
 
@@ -174,6 +177,11 @@ class ParentInventory:
             return
         answer = await self._patch_marks(owner, wanted)
         self._written[owner.key] = owner.uid, members.number(answer.get("resourceVersion")), digest
+
+    def holds(self, owner: interfaces.Resource) -> bool:
+        """Return whether it has the finalizer, or gets it in any case."""
+        there = marks.FINALIZER in (owner.metadata.get("finalizers") or ())
+        return self._finalizer == "always" or (self._finalizer == "auto" and there)
 
     async def release(self, owner: interfaces.Resource) -> None:
         """Take our marks and the finalizer off a resource."""

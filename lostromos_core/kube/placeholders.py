@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
 
 NEUTRAL: Final = ("", "Unknown", "None", "Pending", False, 0)
 """Values that claim nothing, where a definition lists what is allowed."""
+_TEXTS: Final = ("", "Unknown", "None", "unknown", "none", "0")
+_TIMES: Final = {"date-time": "1970-01-01T00:00:00Z", "date": "1970-01-01", "byte": ""}
+"""Times at which nothing happened, and no bytes."""
 _EMPTY: Final[Mapping[str, Any]] = {"boolean": False, "array": []}
 
 
@@ -43,12 +47,21 @@ def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _string(schema: Mapping[str, Any]) -> str:
-    if schema.get("pattern") or schema.get("format"):
-        raise NothingFits
-    text = "" if not schema.get("minLength") else "Unknown"
-    if not (schema.get("minLength") or 0) <= len(text) <= schema.get("maxLength", len(text)):
-        raise NothingFits
-    return text
+    """Return a text; formats that are not listed here leave nothing that says nothing."""
+    form = schema.get("format") or ""
+    for text in (_TIMES[form],) if form in _TIMES else () if form else _TEXTS:
+        shortest, longest = schema.get("minLength") or 0, schema.get("maxLength", len(text))
+        if shortest <= len(text) <= longest and _matches(schema.get("pattern"), text):
+            return text
+    raise NothingFits
+
+
+def _matches(pattern: str | None, text: str) -> bool:
+    """Return whether one of our short texts has a pattern, as far as Python reads it; the API server decides."""
+    try:
+        return not pattern or re.search(pattern, text) is not None
+    except re.error:
+        return False
 
 
 def _number(schema: Mapping[str, Any]) -> int:

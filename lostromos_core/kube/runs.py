@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lostromos_core.kube import client, marks
+from lostromos_core.kube import marks, media, outdated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from lostromos_core.kube import client
 
 
 def read(metadata: Mapping[str, Any]) -> Collection[str]:
@@ -26,14 +28,13 @@ async def write(
     ``about``: apiVersion, kind and metadata with the object's name, namespace and uid, so that none is created.
     """
     metadata = {**about["metadata"], "annotations": {marks.RAN: ",".join(sorted(names))}}
-    answer = await kube.request(
-        "PATCH",
+    answer = await outdated.apply(
+        kube,
         path,
         action="remember which Jobs have run",
         query={"fieldManager": f"{marks.MANAGER}{controller}/runs{marks.MARKING}", "force": "true"},
         body={**about, "metadata": metadata},
-        content_type=client.APPLY,
-        accept=client.METADATA_ONLY,
+        accept=media.METADATA_ONLY,
     )
     found: Mapping[str, Any] = answer["metadata"]
     return found

@@ -267,3 +267,27 @@ def test_a_status_of_an_odd_shape_is_replaced_by_ours(
             api.delete(kind.path(namespace, name))
             waiting.wait_until(lambda name=name: not api.exists(kind.path(namespace, name)))  # type: ignore[misc]
         assert "a bug" not in operator.log
+
+
+@pytest.mark.parametrize("status_subresource", [False, True], ids=["no subresource", "no mapping"])
+def test_a_kind_without_a_usable_status_tells_in_events_what_is_wrong(
+    tmp_path: Path,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    make_crd: MakeCrd,
+    namespace: str,
+    status_subresource: bool,
+) -> None:
+    status = dict(TEXT) if status_subresource else None
+    kind = make_crd("Silent", status=status, status_subresource=status_subresource)
+    made = operators.project(tmp_path, kind, templates={"config.yaml": operators.CONFIG_MAP, "fail.yaml": FAILS})
+    api.create(kind.path(namespace), kind.manifest("web", spec={"text": "one"}))
+    with operators.Operator(made, control_plane.kubeconfig) as operator:
+        waiting.wait_until(lambda: text_of(api, namespace, "web") == "one")
+        api.patch(kind.path(namespace, "web"), {"spec": {"fail": True}})
+        waiting.wait_until(lambda: bool(events(api, namespace, "Silent", "RenderFailed")))
+        api.patch(kind.path(namespace, "web"), {"spec": {"fail": False}})
+        waiting.wait_until(lambda: bool(events(api, namespace, "Silent", "Applied")))
+        assert len(events(api, namespace, "Silent", "RenderFailed")) == 1
+        assert len(events(api, namespace, "Silent")) == int(status_subresource)
+        assert "a bug" not in operator.log

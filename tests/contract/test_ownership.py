@@ -5,6 +5,8 @@ Both appliers, on the real API server; each case in kinds of its own.
 
 from __future__ import annotations
 
+import asyncio
+import collections
 import contextlib
 import copy
 import dataclasses
@@ -15,11 +17,10 @@ import pytest
 from lostromos_core import interfaces
 from lostromos_core.kube import fights
 from tests import fakes
-from tests.contract import test_looking_after
 from tests.controlplane import crds, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from tests.conftest import MakeCrd
     from tests.contract import test_appliers
@@ -166,31 +167,81 @@ def edit(target: test_appliers.ClusterTarget, body: Body, change: Callable[[Body
     raise AssertionError(body["kind"])
 
 
+class Bells:
+    """Who was rung for, each owner on its own."""
+
+    def __init__(self) -> None:
+        self._rung: dict[str, asyncio.Event] = collections.defaultdict(asyncio.Event)
+
+    def __call__(self, key: str) -> None:
+        self._rung[key].set()
+
+    async def rings(self, owner: interfaces.Resource) -> None:
+        async with asyncio.timeout(60):
+            await self._rung[owner.key].wait()
+        self._rung[owner.key].clear()
+
+
+async def each(cases: Iterable[str], check: Callable[[str, str], Awaitable[None]]) -> None:
+    """Check all cases at the same time, each with a name of its own; tell which of them fail."""
+    named_ = {case: f"web-{number}" for number, case in enumerate(cases)}
+    found = await asyncio.gather(*(check(case, name) for case, name in named_.items()), return_exceptions=True)
+    wrong = {case: error for case, error in zip(named_, found, strict=True) if error is not None}
+    for error in wrong.values():
+        if not isinstance(error, AssertionError | TimeoutError):
+            raise error
+    assert wrong == {}
+
+
+def named(body: Body, name: str) -> Body:
+    """A body of another name."""
+    return {**copy.deepcopy(body), "metadata": {**copy.deepcopy(body["metadata"]), "name": name}}
+
+
 BY_KEY_ONLY: Final = {"the name of a secret for images"}
 """Nothing but its key says whose place an item took; a process that has just started cannot tell."""
-TRIED: Final = [(case, True) for case in KEYS] + [(case, False) for case in KEYS if case not in BY_KEY_ONLY]
 
 
-@pytest.mark.parametrize(
-    ("case", "running"), TRIED, ids=[f"{case}, {'running' if running else 'restarted'}" for case, running in TRIED]
-)
-async def test_a_key_that_somebody_changes_is_changed_back(
-    target: test_appliers.ClusterTarget, case: str, running: bool
-) -> None:
-    body, change = KEYS[case]
-    owner, bell = target.owner("web"), test_looking_after.Bell()
-    async with target.applier(ring=bell) as applier:
+async def test_a_key_that_somebody_changes_is_changed_back(target: test_appliers.ClusterTarget) -> None:
+    bells = Bells()
+
+    async def check(case: str, name: str) -> None:
+        body, change = named(KEYS[case][0], name), KEYS[case][1]
+        owner = target.owner(name)
         await apply(applier, owner, body)
         before = contents(target, body)
-        if running:
-            edit(target, body, change)
-            await bell.rings()
-            await settled(applier, target, owner, body)
-    if not running:
         edit(target, body, change)
-        async with target.applier() as applier:
-            await settled(applier, target, owner, body)
-    assert contents(target, body) == before
+        await bells.rings(owner)
+        await settled(applier, target, owner, body)
+        assert contents(target, body) == before
+
+    async with target.applier(ring=bells) as applier:
+        await each(KEYS, check)
+
+
+async def test_a_key_that_somebody_changed_while_nobody_looked_is_changed_back(
+    target: test_appliers.ClusterTarget,
+) -> None:
+    owners: dict[str, interfaces.Resource] = {}
+    before: dict[str, Body] = {}
+
+    async def begin(case: str, name: str) -> None:
+        body, change = named(KEYS[case][0], name), KEYS[case][1]
+        owners[case] = target.owner(name)
+        await apply(applier, owners[case], body)
+        before[case] = contents(target, body)
+        edit(target, body, change)
+
+    async def check(case: str, name: str) -> None:
+        body = named(KEYS[case][0], name)
+        await settled(applier, target, owners[case], body)
+        assert contents(target, body) == before[case]
+
+    tried = [case for case in KEYS if case not in BY_KEY_ONLY]
+    async with target.applier() as applier:
+        await each(tried, begin)
+    async with target.applier() as applier:
+        await each(tried, check)
 
 
 KEPT: Final[dict[str, tuple[Body, Callable[[Body], None], Callable[[Body], None]]]] = {  # theirs, and then the drift
@@ -222,22 +273,25 @@ KEPT: Final[dict[str, tuple[Body, Callable[[Body], None], Callable[[Body], None]
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", KEPT)
-async def test_what_others_added_before_is_left_alone(target: test_appliers.ClusterTarget, case: str) -> None:
-    body, add, change = KEPT[case]
-    owner, bell = target.owner("web"), test_looking_after.Bell()
-    changed = copy.deepcopy(body)
-    changed["metadata"]["labels"] = {"written": "again"}
-    async with target.applier(ring=bell) as applier:
+async def test_what_others_added_before_is_left_alone(target: test_appliers.ClusterTarget) -> None:
+    bells = Bells()
+
+    async def check(case: str, name: str) -> None:
+        body, add, change = named(KEPT[case][0], name), *KEPT[case][1:]
+        owner = target.owner(name)
+        changed = copy.deepcopy(body)
+        changed["metadata"]["labels"] = {"written": "again"}
         await apply(applier, owner, body)
         edit(target, body, add)
         await settled(applier, target, owner, changed)  # a write of ours that comes after theirs
         before = contents(target, body)
         edit(target, body, change)
-        await bell.rings()
+        await bells.rings(owner)
         await settled(applier, target, owner, changed)
-    found, order = contents(target, body), lambda item: str(sorted(item.items()))
-    assert sorted_lists(found, order) == sorted_lists(before, order)
+        assert sorted_lists(contents(target, body), str) == sorted_lists(before, str)
+
+    async with target.applier(ring=bells) as applier:
+        await each(KEPT, check)
 
 
 def sorted_lists(value: Any, order: Callable[[Any], str]) -> Any:
@@ -308,19 +362,26 @@ SHARED: Final[dict[str, tuple[Body, str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", SHARED)
-async def test_a_removed_item_is_missed_beside_one_that_shares_a_key(
-    target: test_appliers.ClusterTarget, case: str
-) -> None:
-    body, way = SHARED[case]
-    owner = target.owner("web")
+async def test_a_removed_item_is_missed_beside_one_that_shares_a_key(target: test_appliers.ClusterTarget) -> None:
+    owners: dict[str, interfaces.Resource] = {}
+    before: dict[str, Body] = {}
+
+    async def begin(case: str, name: str) -> None:
+        body, way = named(SHARED[case][0], name), SHARED[case][1]
+        owners[case] = target.owner(name)
+        await apply(applier, owners[case], body)
+        before[case] = contents(target, body)
+        edit(target, body, remove(way))
+
+    async def check(case: str, name: str) -> None:
+        body = named(SHARED[case][0], name)
+        await settled(applier, target, owners[case], body)
+        assert sorted_lists(contents(target, body), str) == sorted_lists(before[case], str)
+
     async with target.applier() as applier:
-        await apply(applier, owner, body)
-        before = contents(target, body)
-    edit(target, body, remove(way))
+        await each(SHARED, begin)
     async with target.applier() as applier:
-        await settled(applier, target, owner, body)
-    assert sorted_lists(contents(target, body), str) == sorted_lists(before, str)
+        await each(SHARED, check)
 
 
 CRON: Final = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": pod(WEB, restartPolicy="Never")}}}
@@ -338,22 +399,21 @@ CONTRADICTIONS: Final[dict[str, tuple[Body, Body, str]]] = {  # before, after, w
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CONTRADICTIONS)
-async def test_a_default_that_contradicts_what_is_set_now_is_removed(
-    target: test_appliers.ClusterTarget, case: str
-) -> None:
-    before, after, gone = CONTRADICTIONS[case]
-    owner = target.owner("web")
+async def test_a_default_that_contradicts_what_is_set_now_is_removed(target: test_appliers.ClusterTarget) -> None:
+    async def check(case: str, name: str) -> None:
+        before, after, gone = CONTRADICTIONS[case]
+        owner = target.owner(name)
+        await apply(applier, owner, named(before, name))
+        await settled(applier, target, owner, named(after, name))
+        found: Any = contents(target, named(after, name))
+        *way, last = [int(part) if part.isdecimal() else part for part in gone.split(".")]
+        for part in way:
+            found = found[part]
+        assert last not in found
+        await settled(applier, target, owner, named(before, name))
+
     async with target.applier() as applier:
-        await apply(applier, owner, before)
-        await settled(applier, target, owner, after)
-    found: Any = contents(target, after)
-    *way, last = [int(part) if part.isdecimal() else part for part in gone.split(".")]
-    for part in way:
-        found = found[part]
-    assert last not in found
-    async with target.applier() as applier:
-        await settled(applier, target, owner, before)
+        await each(CONTRADICTIONS, check)
 
 
 async def test_what_is_refused_for_another_reason_stays_as_it_is(target: test_appliers.ClusterTarget) -> None:
@@ -395,61 +455,71 @@ ADOPTED: Final[dict[str, tuple[Body, str]]] = {
 
 
 @pytest.mark.parametrize("how", [by_kubectl_apply, by_server_side_apply, by_both])
-@pytest.mark.parametrize("case", ADOPTED)
 async def test_what_an_adopted_object_had_goes_when_the_template_makes_it_no_longer(
-    target: test_appliers.ClusterTarget, case: str, how: Callable[..., Any]
+    target: test_appliers.ClusterTarget, how: Callable[..., Any]
 ) -> None:
-    body, way = ADOPTED[case]
-    await how(target, copy.deepcopy(body))
-    target.api.patch(path(target, body), {"metadata": {"annotations": {"example.com/theirs": "stays"}}})
-    uid = target.api.get(path(target, body))["metadata"]["uid"]
-    owner = target.owner("web")
-    wanted = copy.deepcopy(body)
-    wanted["metadata"]["annotations"] = {"lostromos.dev/adopt": "true"}
-    less = copy.deepcopy(wanted)
-    remove(way)(less)
-    async with target.applier() as applier:
+    async def check(case: str, name: str) -> None:
+        body, way = named(ADOPTED[case][0], name), ADOPTED[case][1]
+        await how(target, copy.deepcopy(body))
+        target.api.patch(path(target, body), {"metadata": {"annotations": {"example.com/theirs": "stays"}}})
+        uid = target.api.get(path(target, body))["metadata"]["uid"]
+        owner = target.owner(name)
+        wanted = copy.deepcopy(body)
+        wanted["metadata"]["annotations"] = {"lostromos.dev/adopt": "true"}
+        less = copy.deepcopy(wanted)
+        remove(way)(less)
         await settled(applier, target, owner, wanted)
         await settled(applier, target, owner, less)
-    live: Any = target.api.get(path(target, body))
-    assert live["metadata"]["uid"] == uid
-    assert live["metadata"]["annotations"]["example.com/theirs"] == "stays"
-    *parts, last = [int(part) if part.isdecimal() else part for part in way.split(".")]
-    for part in parts:
-        live = live.get(part, {}) if isinstance(part, str) else live[part]
-    assert last not in live if isinstance(last, str) else len(live) == last
+        live: Any = target.api.get(path(target, body))
+        assert live["metadata"]["uid"] == uid
+        assert live["metadata"]["annotations"]["example.com/theirs"] == "stays"
+        *parts, last = [int(part) if part.isdecimal() else part for part in way.split(".")]
+        for part in parts:
+            live = live.get(part, {}) if isinstance(part, str) else live[part]
+        assert last not in live if isinstance(last, str) else len(live) == last
+
+    async with target.applier() as applier:
+        await each(ADOPTED, check)
 
 
 def scaled(kind: str, replicas: int | None) -> Body:
     return deployment(WEB, kind=kind, more={} if replicas is None else {"replicas": replicas})
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
-@pytest.mark.parametrize("others", [0, 1, 5])
+SCALED: Final = {
+    f"{kind}, scaled {others} times": (kind, others) for kind in ("Deployment", "StatefulSet") for others in (0, 1, 5)
+}
+
+
 async def test_replicas_keep_their_number_when_the_template_leaves_them_out(
-    target: test_appliers.ClusterTarget, kind: str, others: int
+    target: test_appliers.ClusterTarget,
 ) -> None:
-    """And the autoscaler can go on, and the template can set them again."""
-    owner = target.owner("web")
-    scale = f"{path(target, scaled(kind, None))}/scale"
-    bell = test_looking_after.Bell()
-    async with target.applier(ring=bell) as applier:
-        await apply(applier, owner, scaled(kind, 8))
+    """And the autoscaler can go on."""
+    bells = Bells()
+
+    async def check(case: str, name: str) -> None:
+        kind, others = SCALED[case]
+        eight, none = named(scaled(kind, 8), name), named(scaled(kind, None), name)
+        owner, scale = target.owner(name), f"{path(target, eight)}/scale"
+
+        def replicas() -> int:
+            return int(target.api.get(path(target, eight))["spec"]["replicas"])
+
+        await apply(applier, owner, eight)
         for number in range(others):
             target.api.patch(scale, {"spec": {"replicas": 10 + number}}, fieldManager="autoscaler")
             if number < fights.FREE_REPAIRS:
-                await bell.rings()
-            await apply(applier, target.fresh(owner), scaled(kind, 8))
-        last = target.api.get(path(target, scaled(kind, 8)))["spec"]["replicas"]
-        await settled(applier, target, owner, scaled(kind, None))
-        assert target.api.get(path(target, scaled(kind, 8)))["spec"]["replicas"] == last
+                await bells.rings(owner)
+            await apply(applier, target.fresh(owner), eight)
+        last = replicas()
+        await settled(applier, target, owner, none)
+        assert replicas() == last
         target.api.patch(scale, {"spec": {"replicas": 20}}, fieldManager="autoscaler")
-        await settled(applier, target, owner, scaled(kind, None))
-        assert target.api.get(path(target, scaled(kind, 8)))["spec"]["replicas"] == 20
-    target.api.patch(scale, {"spec": {"replicas": 21}}, fieldManager="autoscaler")
-    async with target.applier() as applier:
-        await settled(applier, target, owner, scaled(kind, None))
-        assert target.api.get(path(target, scaled(kind, 8)))["spec"]["replicas"] == 21
+        await settled(applier, target, owner, none)
+        assert replicas() == 20
+
+    async with target.applier(ring=bells) as applier:
+        await each(SCALED, check)
 
 
 async def test_replicas_that_were_left_can_be_set_again(target: test_appliers.ClusterTarget) -> None:
@@ -477,20 +547,27 @@ DRIFT: Final[dict[str, tuple[Body, Callable[[Body], None], Callable[[Body], None
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", DRIFT)
 async def test_what_somebody_changed_while_nobody_looked_is_repaired_with_another_template(
-    target: test_appliers.ClusterTarget, case: str
+    target: test_appliers.ClusterTarget,
 ) -> None:
-    body, drift, change = DRIFT[case]
-    owner = target.owner("web")
+    owners: dict[str, interfaces.Resource] = {}
+
+    async def begin(case: str, name: str) -> None:
+        body, drift, _ = named(DRIFT[case][0], name), *DRIFT[case][1:]
+        owners[case] = target.owner(name)
+        await apply(applier, owners[case], body)
+        edit(target, body, drift)
+
+    async def check(case: str, name: str) -> None:
+        later, change = named(DRIFT[case][0], name), DRIFT[case][2]
+        change(later)
+        await settled(applier, target, owners[case], later)
+        assert covers(target.api.get(path(target, later)), later)
+
     async with target.applier() as applier:
-        await apply(applier, owner, body)
-    edit(target, body, drift)
-    later = copy.deepcopy(body)
-    change(later)
+        await each(DRIFT, begin)
     async with target.applier() as applier:
-        await settled(applier, target, owner, later)
-    assert covers(target.api.get(path(target, body)), later)
+        await each(DRIFT, check)
 
 
 def covers(found: Any, wanted: Any) -> bool:

@@ -194,7 +194,7 @@ async def test_a_foreground_deletion_waits_where_that_is_allowed(target: test_ap
 
     secret = interfaces.Manifest({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}})
     deployment = test_looking_after.deployment("d", replicas=0)
-    async with target.applier() as applier:
+    async with target.applier(finalizer="auto") as applier:
         await applier.apply(owner, fakes.manifests(fakes.config_map("a", {}), secret, deployment))
         assert (blocks("a"), blocks("s", "secrets")) == ([True], [True])
         probe = {"apiVersion": "v1", "kind": "p", "name": "p", "uid": "p", "blockOwnerDeletion": True}
@@ -216,5 +216,9 @@ async def test_a_foreground_deletion_waits_where_that_is_allowed(target: test_ap
             assert not found.failed, [result.message for result in found.failed]
             assert (blocks("a"), blocks("b")) == ([False], [False])
             assert await test_looking_after.settled(applier, target.fresh(owner), *items)
-    async with target.applier() as applier:
+    async with target.applier(finalizer="auto") as applier:
         assert await test_looking_after.settled(applier, target.fresh(owner), *items), "nor is it written at a start"
+    async with target.applier() as applier:  # with a finalizer, the objects go in order, and the owner waits for them
+        items = [fakes.config_map("a", {"v": "3"}), fakes.config_map("c", {}), secret, deployment]
+        await applier.apply(target.fresh(owner), fakes.manifests(*items))
+        assert (blocks("a"), blocks("c")) == ([False], [False])

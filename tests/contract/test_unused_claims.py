@@ -107,3 +107,23 @@ async def test_a_wave_says_when_it_waits_for_what_only_a_later_one_brings(target
     assert "wave 1 waits for Pod" in waiting.message
     assert "it needs ConfigMap" in waiting.message
     assert "which only wave 1 brings: give that wave 0 or earlier" in waiting.message
+
+
+async def test_a_right_that_is_missing_is_told(target: test_appliers.ClusterTarget, classes: dict[str, str]) -> None:
+    """The operator may do all that it needs, but not read StorageClasses."""
+    rules = [{"apiGroups": ["", target.crd.group], "resources": ["*"], "verbs": ["*"]}]
+    roles, name = "/apis/rbac.authorization.k8s.io/v1", f"{target.namespace}-claims"
+    target.api.create(f"{roles}/clusterroles", {"metadata": {"name": name}, "rules": rules})
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "operator"}]
+    body = {"metadata": {"name": name}, "roleRef": reference, "subjects": subjects}
+    target.api.create(f"{roles}/clusterrolebindings", body)
+    try:
+        item = claim("data", storageClassName=classes["WaitForFirstConsumer"])
+        async with target.applier(kubeconfig=target.plane.kubeconfig_of("operator")) as applier:
+            found = await applier.apply(target.owner("web"), fakes.manifests(item, LATER))
+    finally:
+        target.api.delete(f"{roles}/clusterrolebindings/{name}")
+        target.api.delete(f"{roles}/clusterroles/{name}")
+    (waiting,) = found.waiting
+    assert "give the operator the verb get on storageclasses" in waiting.message

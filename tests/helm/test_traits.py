@@ -60,6 +60,7 @@ def test_values_that_are_rendered_may_call_them(tmp_path: Path) -> None:
         ("templates/job.yaml", "annotations: {helm.sh/hook: pre-install}", "hooks"),
         ("templates/tests/job.yaml", '"helm.sh/hook": test', "hooks"),
         ("charts/sub/templates/job.yaml", "helm.sh/hook: pre-install", "hooks"),
+        ("templates/job.yaml", "spec: {ttlSecondsAfterFinished: 10}", "expires"),
         ("crds/a.yaml", "kind: CustomResourceDefinition", "definitions"),
         ("charts/sub/crds/a.yaml", "kind: CustomResourceDefinition", "definitions"),
         ("templates/_helpers.tpl", '{{ .Capabilities.APIVersions.Has "example.com/v1" }}', "asks"),
@@ -68,7 +69,7 @@ def test_values_that_are_rendered_may_call_them(tmp_path: Path) -> None:
 )
 def test_what_decides_how_helm_is_called(tmp_path: Path, file: str, text: str, field: str) -> None:
     found = traits.of(chart(tmp_path, **{file: text, "values.yaml": "helm.sh/hook: APIVersions lookup"}))
-    on = [name for name in ("hooks", "definitions", "asks", "looks") if getattr(found, name)]
+    on = [name for name in ("hooks", "expires", "definitions", "asks", "looks") if getattr(found, name)]
     assert on == [field]
     assert found.groups == (frozenset({"example.com"}) if field == "asks" else frozenset())
 

@@ -68,6 +68,9 @@ def test_names_of_ours_that_mean_something_else_are_told(declared: dict[str, Any
         ({"type": "string", "enum": ["Running", "Unknown"]}, "Unknown"),
         ({"type": "string", "minLength": 3}, "Unknown"),
         ({"type": "string", "default": "x"}, "x"),
+        ({"type": "string", "format": "date-time"}, "1970-01-01T00:00:00Z"),
+        ({"type": "string", "pattern": "^[a-z]+$"}, "unknown"),
+        ({"type": "string", "pattern": "^[0-9]*$", "minLength": 1}, "0"),
         ({"type": "object", "required": ["a"], "properties": {"a": {"type": "boolean"}, "b": TEXT}}, {"a": False}),
     ],
 )
@@ -80,8 +83,9 @@ def test_the_smallest_value_says_nothing(declared: dict[str, Any], value: Any) -
     "declared",
     [
         {"type": "string", "enum": ["Running", "Failed"]},
-        {"type": "string", "format": "date-time"},
+        {"type": "string", "format": "uuid"},
         {"type": "string", "pattern": "^v"},
+        {"type": "string", "pattern": "("},
         {"type": "array", "minItems": 1},
         {"type": "integer", "exclusiveMinimum": True, "minimum": 0},
         {"type": "object", "required": ["a"], "properties": {"a": {"enum": ["Running"]}}},
