@@ -23,7 +23,7 @@ class Entry:
     something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
     write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
     ours after our last write: whoever has one of them now has taken it from us. ``others`` are the items of lists that
-    other managers had then (None: not known), ``contested`` are fields that were taken back from somebody.
+    other managers had then (None: not known).
     ``ready_at`` is the version in which it was seen to be ready last. ``ended``: the digest of a Job that is gone, and
     how it had ended.
     """
@@ -39,7 +39,6 @@ class Entry:
     fight: fights.Fight | None = None
     held_fields: members.Shape | None = None
     others: frozenset[tuple[str, ...]] | None = None
-    contested: frozenset[tuple[str, ...]] = frozenset()
     ready_at: int = 0
     ended: tuple[str, expiry.End] = ("", expiry.End.NONE)
 
