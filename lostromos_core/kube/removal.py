@@ -6,6 +6,8 @@ moment, and a group whose server is down lists none. What is decided here lets f
 
 from __future__ import annotations
 
+import time
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from lostromos_core import errors
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 DEFINITIONS: Final = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
 API_SERVICES: Final = ("apiregistration.k8s.io/v1", "apiservices")
+BELIEVE: Final = 5.0
+"""Seconds for which an answer is believed: thousands of resources of a kind may ask at once."""
+_answers: Final[weakref.WeakKeyDictionary[client.Kube, dict[tuple[str, str], tuple[float, bool]]]] = (
+    weakref.WeakKeyDictionary()
+)
 LONG_ENOUGH: Final = 60.0
 """Seconds that discovery has to miss a kind where we may not read the definitions themselves."""
 
@@ -24,12 +31,18 @@ async def is_removed(kube: client.Kube, group: str, kind: str) -> bool:
     """Return whether a kind is neither served nor defined; False while that is not sure. Raises ApiError."""
     if await kube.discovery.by_group_kind(group, kind) is not None:
         return False
+    answers = _answers.setdefault(kube, {})
+    until, removed = answers.get((group, kind), (0.0, False))
+    if time.monotonic() < until:
+        return removed
     try:
-        return not await _is_defined(kube, group, kind) and not await _may_be_aggregated(kube, group, kind)
+        removed = not await _is_defined(kube, group, kind) and not await _may_be_aggregated(kube, group, kind)
     except errors.ApiError as error:
         if error.status != 403:  # noqa: PLR2004 - HTTP
             raise
-    return kube.discovery.missing_for(group, kind) >= LONG_ENOUGH
+        return kube.discovery.missing_for(group, kind) >= LONG_ENOUGH
+    answers[group, kind] = time.monotonic() + BELIEVE, removed
+    return removed
 
 
 async def _is_defined(kube: client.Kube, group: str, kind: str) -> bool:

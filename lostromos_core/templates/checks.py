@@ -28,25 +28,32 @@ _NO_QUOTES: Final = "the filter quote does nothing: a value needs no quotes here
 
 
 def names(tree: nodes.Template, environment: jinja2.Environment) -> Iterator[tuple[int, str]]:
-    """What is wrong with the names of filters, tests and lookups in a template, with the line."""
-    for node in tree.find_all((nodes.Filter, nodes.Test, nodes.Call)):
+    """What is wrong with the names of filters and tests in a template, with the line."""
+    for node in tree.find_all((nodes.Filter, nodes.Test)):
         message = _wrong(node, environment)
         if message:
             yield node.lineno, message
 
 
 def notes(tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    """What is not wrong and of no use, with the line."""
-    for node in tree.find_all(nodes.Filter):
-        if node.name == "quote":
-            yield node.lineno, _NO_QUOTES
+    """What is of no use, or fails where it is reached, with the line."""
+    for node in tree.find_all((nodes.Filter, nodes.Call)):
+        quotes = isinstance(node, nodes.Filter) and node.name == "quote"
+        note = _NO_QUOTES if quotes else _lookup(node)
+        if note:
+            yield node.lineno, note
+
+
+def _lookup(node: nodes.Node) -> str:
+    """What to write instead of a lookup plug-in of Ansible, if a call is one."""
+    if not isinstance(node, nodes.Call):
+        return ""
+    first = node.args[0] if node.args else None
+    is_lookup = isinstance(node.node, nodes.Name) and node.node.name in {"lookup", "query", "q"}
+    return advice.of_lookup(first.value) if is_lookup and isinstance(first, nodes.Const) else ""
 
 
 def _wrong(node: nodes.Node, environment: jinja2.Environment) -> str:
-    if isinstance(node, nodes.Call):
-        first = node.args[0] if node.args else None
-        is_lookup = isinstance(node.node, nodes.Name) and node.node.name in {"lookup", "query", "q"}
-        return advice.of_lookup(first.value) if is_lookup and isinstance(first, nodes.Const) else ""
     if isinstance(node, nodes.Test):
         return "" if node.name in environment.tests else advice.of_test(node.name, environment.tests)
     assert isinstance(node, nodes.Filter)  # noqa: S101 - for the type checker

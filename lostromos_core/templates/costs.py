@@ -65,22 +65,8 @@ FILTERS: Final = {
 }
 """Of filters; those that are free are charged by themselves, or take no time that depends on data."""
 COMPARING: Final = {
-    "eq",
-    "equalto",
-    "==",
-    "ne",
-    "!=",
-    "gt",
-    "greaterthan",
-    ">",
-    "ge",
-    ">=",
-    "lt",
-    "lessthan",
-    "<",
-    "le",
-    "<=",
-}
+    "eq", "equalto", "==", "ne", "!=", "gt", "greaterthan", ">", "ge", ">=", "lt", "lessthan", "<", "le", "<=",
+}  # fmt: skip
 _TEXT_TESTS: Final = frozenset({"lower", "upper"})
 
 

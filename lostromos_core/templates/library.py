@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
@@ -89,7 +88,8 @@ class Library:
         tree = self._environment.parse(self._sources[name], name)
         checks.refuse(checks.names(tree, self._environment), self.name_file(name))
         self._used[name] = {one for one in jinja2.meta.find_referenced_templates(tree) if one in self._sources}
-        for line, note in itertools.islice(checks.notes(tree), 1):
+        notes = {note: line for line, note in reversed(list(checks.notes(tree)))}  # each once, where it is first
+        for note, line in notes.items():
             _log.warning(note, place=f"{self.name_file(name)}:{line}")
 
     def compile_used(self, name: str) -> None:

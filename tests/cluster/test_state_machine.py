@@ -47,10 +47,24 @@ metadata: {name: "{{ resource.metadata.name }}"}
 stringData: {text: "{{ resource.spec.text }}"}
 {% endif %}
 """
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ resource.metadata.name }}
+  annotations: {lostromos.dev/adopt: "true"}
+spec:
+  selector: {app: web}
+  ports:
+  - {name: http, port: 80, targetPort: 8080}
+  - {name: dns, port: 53}
+  - {name: dns-udp, port: 53, protocol: UDP}
+"""
+PORTS = (("dns", 53, "TCP"), ("dns-udp", 53, "UDP"), ("http", 80, "TCP"))
 NAMES = st.sampled_from(["x", "y", "z"])
 PARTS = st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3)
 SPECS = st.fixed_dictionaries({"parts": PARTS, "text": st.sampled_from(["1", "2", "no\n"]), "secret": st.booleans()})
-QUIET = 20.0
+QUIET = 60.0
 """Seconds within which everything must be as it shall be."""
 
 
@@ -88,6 +102,10 @@ class Machine(stateful.RuleBasedStateMachine):
     def touch(self, name: str, part: str, how: str) -> None:
         self.world.touch(f"{name}-{part}", how)
 
+    @stateful.rule(name=NAMES, port=st.integers(0, 2), how=st.sampled_from(["rekey", "remove", "add", "foreign"]))
+    def touch_service(self, name: str, port: int, how: str) -> None:
+        self.world.touch_service(name, port, how)
+
     @stateful.rule(how=st.sampled_from([signal.SIGTERM, signal.SIGKILL]))
     def restart(self, how: signal.Signals) -> None:
         self.world.restart(how)
@@ -120,7 +138,9 @@ class World:
         place = self.folder / secrets.token_hex(4)
         place.mkdir()
         options = {"finalizer": "always", "prune": {"share": 1, "controllerShare": 1}}
-        self.made = operators.project(place, self.crd, templates={"b.yaml": SECRET}, apply={"server-side": options})
+        self.made = operators.project(
+            place, self.crd, templates={"b.yaml": SECRET, "c.yaml": SERVICE}, apply={"server-side": options}
+        )
         self.set_template(1, "extra", restart=False)
         self.operator = operators.Operator(self.made, self.plane.kubeconfig)
         self.operator.start()
@@ -172,19 +192,48 @@ class World:
         }
         self._try(changes[how])
 
+    def touch_service(self, name: str, port: int, how: str) -> None:
+        """Change the key of a port, remove or add one, or put a Service of somebody else's in the place of ours."""
+        path = f"{self.core}/services/{name}"
+        if not self.api.exists(path):
+            return
+
+        def edit() -> None:
+            live = self.api.get(path)
+            ports = live["spec"]["ports"]
+            if how == "add":
+                ports.append({"name": "theirs", "port": 9000 + port})
+            elif how == "remove":
+                ports.pop(port % len(ports))
+            else:
+                ports[port % len(ports)]["port"] += 1000
+            live["metadata"].pop("managedFields")
+            self.api.replace(path, live, fieldManager="kubectl-edit")
+
+        def foreign() -> None:
+            self.api.delete(path)
+            ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+            body = {"metadata": {"name": name}, "spec": {"selector": {"app": "web"}, "ports": ports}}
+            self.api.create(f"{self.core}/services", body, fieldManager="kubectl-create")
+
+        self._try(foreign if how == "foreign" else edit)
+
     def _try(self, change: Any) -> None:
         try:
             change()
         except errors.ApiError as error:
-            if error.status not in {404, 409}:
+            if error.status not in {404, 409, 422}:
                 raise
 
     def objects(self) -> dict[tuple[str, str], Any]:
-        found = {}
+        found: dict[tuple[str, str], Any] = {}
         for plural in ("configmaps", "secrets"):
             for item in self.api.list(f"{self.core}/{plural}", labelSelector="applyset.kubernetes.io/part-of"):
                 data = {key: value for key, value in item.get("data", {}).items() if key != "theirs"}
                 found[plural, item["metadata"]["name"]] = data, item["metadata"]["labels"].get("version", "")
+        for item in self.api.list(f"{self.core}/services", labelSelector="applyset.kubernetes.io/part-of"):
+            ports = [(port["name"], port["port"], port["protocol"]) for port in item["spec"]["ports"]]
+            found["services", item["metadata"]["name"]] = tuple(sorted(p for p in ports if p[0] != "theirs")), ""
         return found
 
     def check(self, wanted: dict[str, dict[str, Any]], template: tuple[int, str]) -> None:
@@ -214,6 +263,7 @@ class World:
 
     def versions(self) -> dict[str, str]:
         collections = [self.crd.path(self.namespace), f"{self.core}/configmaps", f"{self.core}/secrets"]
+        collections.append(f"{self.core}/services")
         items = [item["metadata"] for path in collections for item in self.api.list(path)]
         return {item["uid"]: item["resourceVersion"] for item in items}
 
@@ -226,6 +276,7 @@ def rendered(wanted: dict[str, dict[str, Any]], template: tuple[int, str]) -> di
     for name, spec in wanted.items():
         for part in spec["parts"]:
             found["configmaps", f"{name}-{part}"] = {"text": spec["text"], extra: "1"}, f"v{version}"
+        found["services", name] = PORTS, ""
         if spec["secret"]:
             found["secrets", name] = {"text": encoded[spec["text"]]}, ""
     return found

@@ -38,6 +38,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("examples/*/README.md")])
 TUTORIAL = DOCS / "tutorial" / "first-operator.md"
 WRITE_TEMPLATES = DOCS / "how-to" / "write-templates.md"
+TEMPLATE_PAGES = [WRITE_TEMPLATES, *(DOCS / "how-to" / f"from-{tool}.md" for tool in ("ansible", "helm", "kustomize"))]
 FOLDER_PLUGIN = DOCS / "how-to" / "folder-plugin" / "lostromos_folder.py"
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("lostromos_"))
 COMMANDS = sorted(app.commands.commands)
@@ -68,9 +69,13 @@ def marked(page: Path, mark: str) -> Block:
 
 
 def snippets(mark: str) -> list[Any]:
-    """The snippets of the page about templates, each with the block after it, which says what becomes of it."""
-    pairs = itertools.pairwise(blocks(WRITE_TEMPLATES))
-    return [pytest.param(block, after, id=f"line {block.line}") for block, after in pairs if block.mark == mark]
+    """The snippets of the pages about templates, each with the block after it, which says what becomes of it."""
+    return [
+        pytest.param(block, after, id=f"{page.stem}, line {block.line}")
+        for page in TEMPLATE_PAGES
+        for block, after in itertools.pairwise(blocks(page))
+        if block.mark == mark
+    ]
 
 
 def names() -> dict[str, Any]:
@@ -202,6 +207,28 @@ def test_messages_in_the_help_with_trouble_are_those_of_the_code() -> None:
     missing = [part for message in shown for part in message.split("…") if part.strip(" :,;") not in joined]
     assert len(shown) > 20
     assert missing == []
+
+
+def test_messages_about_templates_in_the_help_with_trouble_have_been_seen_by_a_test() -> None:
+    """Two words in a row of a message, at least, are in a test or in a page that is rendered; three if it has so many."""
+    section = re.search(
+        r"^## A template fails.*?(?=^## )", (DOCS / "how-to" / "troubleshoot.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert section
+    tests = [path.read_text() for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)]
+    seen = "\n".join([*tests, *(page.read_text() for page in TEMPLATE_PAGES)]).replace("\\", "")
+    shown = re.findall(r"^### `+ ?(.+?) ?`+$", section[0], re.MULTILINE)
+    assert len(shown) > 20
+
+    def is_seen(message: str) -> bool:
+        for part in (part.strip(" :,;(") for part in message.split("…")):
+            words = part.split()
+            runs = [words[start : start + 3] for start in range(max(len(words) - 2, 1))] if words else []
+            if any(len(run) > 1 and " ".join(run).strip(" ;:,") in seen for run in runs):
+                return True
+        return False
+
+    assert [message for message in shown if not is_seen(message)] == []
 
 
 def test_the_picture_of_the_demo_is_its_own_and_counts_right() -> None:

@@ -43,10 +43,6 @@ def names(made: renderer.JinjaRenderer, **spec: Any) -> list[str]:
         ("a: {{ [{}] | selectattr('x', 'equl', 1) | list }}", 4, "No test named 'equl'"),
         ("{% filter uper %}\nx\n{% endfilter %}", 4, "No filter named 'uper'"),
         ("a: {{ x | community.crypto.x509_certificate_info }}", 4, "a plug-in can bring it"),
-        ("a: 1\nb: {{ lookup('env', 'X') }}", 5, "vars.NAME, with varsFrom: environment"),
-        ("a: 1\n{% if q %}\nb: {{ lookup('ansible.builtin.template', 'x') }}\n{% endif %}", 6, "{% include"),
-        ("a: {{ query('k8s', kind='Pod') }}", 4, "lookup(apiVersion, kind, name, namespace=...)"),
-        ("a: {{ lookup('password', '/dev/null') | b64encode }}", 4, "a Secret that something else makes"),
         ("a: {{ x | uper }}\nb: {{ x | lowr }}", 4, "(and 1 more in this file)"),
     ],
 )  # fmt: skip
@@ -102,6 +98,8 @@ def test_what_is_not_closed_is_reported_where_it_is_opened(lines: str, line: int
         ("{{ lookup(kind='Pod') }}", "lookup takes strings"),
         ("{{ lookup('v1', 'Pod', 'a', label_selector='x') }}", "lookup takes strings"),
         ("{{ lookup('en' ~ 'v', 'X') }}", "vars.NAME"),
+        ("{{ lookup('env', 'X') }}", "lookup('env', ...) is Ansible's; write a variable: vars.NAME"),
+        ("{{ query('k8s', kind='Pod') }}", "write lookup(apiVersion, kind, name), for one object"),
         ("{% include '_prt.yaml' %}", "there is no template '_prt.yaml' (there is: _part.yaml, a.yaml); did you mean '_part.yaml'?"),
         ("{% include 'nginx.conf' %}", "the file nginx.conf is none, since the name of one ends in .yaml"),
     ],
@@ -114,6 +112,26 @@ def test_a_message_says_what_to_do(expression: str, says: str, tmp_path: Path) -
     with pytest.raises(errors.RenderError, match=re.escape(says)) as caught:
         made.render(resource, interfaces.Context({"a": 1}))
     assert str(caught.value.place).endswith("a.yaml:4")
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "says"),
+    [
+        ("a: 1\nb: {{ lookup('env', 'X') }}", 5, "lookup('env', ...) is Ansible's; write a variable: vars.NAME, with varsFrom: environment"),
+        ("a: 1\n{% if q %}\nb: {{ lookup('ansible.builtin.template', 'x') }}\n{% endif %}", 6, "is Ansible's; write {% include"),
+        ("a: {{ query('k8s', kind='Pod') }}", 4, "lookup(apiVersion, kind, name, namespace=...)"),
+        ("a: {{ lookup('password', '/dev/null') | b64encode }}", 4, "a Secret that something else makes"),
+        ("a: {{ lookup('file', 'x') }}", 4, "{% raw %}"),
+        ("a: {{ lookup('vars', 'x') }}", 4, "the variable itself"),
+        ("a: {{ 'x' | quote }}\nb: {{ 'x' | quote }}", 4, "the filter quote does nothing: a value needs no quotes here"),
+    ],
+)  # fmt: skip
+def test_what_another_tool_would_do_is_noted_at_the_start(lines: str, line: int, says: str, tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        load(tmp_path, **{"a.yaml": HEAD + lines + "\n"})
+    (note,) = logs
+    assert says in note["event"]
+    assert note["place"].endswith(f"a.yaml:{line}")
 
 
 @pytest.mark.parametrize("name", ["b.j2", "b.yaml.jinja2", "b.yml.tpl", "b.json.j2", "b.jinja", "b.tpl", "b.yaml.j2"])
