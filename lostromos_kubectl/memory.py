@@ -52,7 +52,7 @@ class Owned:
     ``leaving``: the owner is going, so each object that goes is worth a look. ``watches_status``: so is each change.
     ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
     there. ``granted`` are the uids that may be pruned, ``going`` those that were deleted and that something holds.
-    ``ran``: Jobs that were made once, see ``expiring``.
+    ``ran``: Jobs that were made once, see ``expiring``; None until that was recalled.
     """
 
     uid: str
@@ -61,7 +61,7 @@ class Owned:
     pruned: set[str] = dataclasses.field(default_factory=set)
     watches_status: bool = False
     unseen: frozenset[tuple[str, str]] = frozenset()
-    ran: set[str] = dataclasses.field(default_factory=set)
+    ran: set[str] | None = None
     leaving: bool = False
     granted: set[str] = dataclasses.field(default_factory=set)
     going: dict[str, interfaces.ObjectRef] = dataclasses.field(default_factory=dict)
