@@ -22,6 +22,9 @@ CREATE_ONLY: Final = "1"
 YIELDED: Final = "/yielded"
 """Ends the digest of an object of which some fields were left to others."""
 
+_CONDITIONS: Final = frozenset({"uid", "resourceVersion"})
+"""What a write asks of the object that it meets, and does not set."""
+
 Path: TypeAlias = "Sequence[str | int]"
 
 
@@ -55,7 +58,8 @@ class Write:
         found: dict[str, Any] = fields.without(body, (*self.without, *self.yielded))
         metadata = found["metadata"]
         annotations = {**metadata["annotations"], marks.HASH: self.digest}
-        applied = remembered.of(found)
+        lasting = {name: value for name, value in metadata.items() if name not in _CONDITIONS}
+        applied = remembered.of({**found, "metadata": lasting})  # else the next write would not be the same
         if applied:
             annotations[marks.FIELDS] = applied
         return {**found, "metadata": {**metadata, "annotations": annotations}}
