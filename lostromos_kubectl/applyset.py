@@ -90,6 +90,7 @@ class ApplySets:
             namespaces |= self._inventory.hints(owner).namespaces
         beyond = any(owner.ref.namespace not in {"", key[2]} for key in keys)
         await self._inventory.claim(owner, kinds, namespaces, finalizer=beyond)
+        self._expiring.recall(owner, owned)
         active, gone = self._expiring.split(objects, owned)
         results.update(gone)
         results.update(await self._apply_waves(active, owned, owner))
@@ -224,7 +225,6 @@ class ApplySets:
             if owned is None:
                 owned = self._known.begin(owner)
                 owned.asked = asked
-                self._expiring.recall(owner, owned)
             owned.unseen = frozenset(unseen)
             if unseen:
                 asyncio.get_running_loop().call_later(LOOK_AGAIN, self._runtime.ring, owner.key)

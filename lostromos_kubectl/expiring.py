@@ -34,13 +34,14 @@ class Expiring:
         self._inventory = inventory_
 
     def recall(self, owner: interfaces.Resource, owned: memory.Owned) -> None:
-        """Know what an earlier process made."""
-        owned.ran |= set(self._inventory.ran(owner))
+        """Know what an earlier process made, once the inventory has been read."""
+        if owned.ran is None:
+            owned.ran = set(self._inventory.ran(owner))
 
     @staticmethod
     def forget(owned: memory.Owned) -> None:
         """Everything is to be applied again: Jobs run once more."""
-        owned.ran.clear()
+        owned.ran = set()
         for entry in owned.entries.values():
             entry.ended = "", expiry.End.NONE
 
@@ -73,9 +74,10 @@ class Expiring:
         """Write on the owner which Jobs were made; raises ApiError."""
         going = {_name(item): item for item in objects if expiry.goes_by_itself(item.body)}
         made = {name for name, item in going.items() if _was_made(results.get(item.key))}
-        if made <= owned.ran:
+        before = owned.ran or set()
+        if made <= before:
             return
-        owned.ran = {name for name in going if name in owned.ran or name in made}
+        owned.ran = {name for name in going if name in before or name in made}
         await self._inventory.remember_ran(owner, sorted(owned.ran)[:MOST])
 
 
@@ -85,7 +87,7 @@ def _end(item: desired.Desired, owned: memory.Owned) -> expiry.End:
         return expiry.End.NONE
     entry = owned.entries.get(item.key)
     if entry is None:
-        return expiry.End.COMPLETE if _name(item) in owned.ran else expiry.End.NONE
+        return expiry.End.COMPLETE if _name(item) in (owned.ran or ()) else expiry.End.NONE
     child = entry.child
     if child is None:
         return entry.ended[1] if entry.ended[0] == item.digest else expiry.End.NONE

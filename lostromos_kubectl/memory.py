@@ -23,7 +23,7 @@ class Entry:
     something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
     write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
     ours after our last write: whoever has one of them now has taken it from us. ``others`` are the items of lists that
-    other managers had then (None: not known), ``contested`` are fields that were taken back from somebody.
+    other managers had then (None: not known).
     ``ready_at`` is the version in which it was seen to be ready last. ``ended``: the digest of a Job that is gone, and
     how it had ended.
     """
@@ -39,7 +39,6 @@ class Entry:
     fight: fights.Fight | None = None
     held_fields: members.Shape | None = None
     others: frozenset[tuple[str, ...]] | None = None
-    contested: frozenset[tuple[str, ...]] = frozenset()
     ready_at: int = 0
     ended: tuple[str, expiry.End] = ("", expiry.End.NONE)
 
@@ -53,7 +52,7 @@ class Owned:
     ``leaving``: the owner is going, so each object that goes is worth a look. ``watches_status``: so is each change.
     ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
     there. ``granted`` are the uids that may be pruned, ``going`` those that were deleted and that something holds.
-    ``ran``: Jobs that were made once, see ``expiring``.
+    ``ran``: Jobs that were made once, see ``expiring``; None until that was recalled.
     """
 
     uid: str
@@ -62,7 +61,7 @@ class Owned:
     pruned: set[str] = dataclasses.field(default_factory=set)
     watches_status: bool = False
     unseen: frozenset[tuple[str, str]] = frozenset()
-    ran: set[str] = dataclasses.field(default_factory=set)
+    ran: set[str] | None = None
     leaving: bool = False
     granted: set[str] = dataclasses.field(default_factory=set)
     going: dict[str, interfaces.ObjectRef] = dataclasses.field(default_factory=dict)

@@ -17,7 +17,7 @@ from lostromos_core.kube import client, fields, fieldsets, marks, media
 from lostromos_kubectl import places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from lostromos_core.kube import list_keys
     from lostromos_kubectl import desired as desired_
@@ -46,14 +46,17 @@ class Ownership:
         item: desired_.Desired,
         live: Mapping[str, Any],
         known: frozenset[places.Path] | None,
-        was_ours: Callable[[Sequence[str | int]], bool],
+        was_ours: Callable[[Sequence[str | int], Collection[str]], bool],
     ) -> Mapping[str, Any] | None:
         """Own the items of lists that somebody put in the place of ours; the metadata after that, None without any.
 
         ``known`` and ``was_ours``: see ``places.replaced``. Raises ApiError.
         """
         entries = _entries(live)
-        others = [entry["fieldsV1"] for entry in entries if self._is_foreign(entry)]
+        since = next((str(entry.get("time")) for entry in entries if self._own([entry]) is not None), "")
+        others = [
+            entry["fieldsV1"] for entry in entries if self._is_foreign(entry) and str(entry.get("time", "")) >= since
+        ]
         body = {key: value for key, value in item.body.items() if key not in _CONTENTS}
         view = places.View(body, self._own(entries), others, live, item.list_keys)
         taken = [
@@ -69,8 +72,8 @@ class Ownership:
 
     async def take_defaults(
         self, item: desired_.Desired, live: Mapping[str, Any], refused: Iterable[str]
-    ) -> Mapping[str, Any] | None:
-        """Own what nobody owns beside and below refused fields; the metadata after that, None if there is nothing.
+    ) -> tuple[Mapping[str, Any], list[places.Path]]:
+        """Own what nobody owns beside and below refused fields; the metadata after that, and these fields.
 
         Those are defaults, which may contradict what is set now. When they are removed, the server sets them anew.
         Raises ApiError.
@@ -82,8 +85,18 @@ class Ownership:
         spot = _Spot(live, item.body, owned, item.list_keys)
         found = [path for field in refused for path in _unowned(spot, fields.parse(field, live))]
         if not found:
-            return None
-        return await self._write(item, live, self._with_own(entries, found, item))
+            return live["metadata"], []
+        return await self._write(item, live, self._with_own(entries, found, item)), found
+
+    async def give_back(
+        self, item: desired_.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]
+    ) -> Mapping[str, Any]:
+        """Own no longer what nobody owned before; the metadata after that. Raises ApiError."""
+        entries = [
+            _changed(entry, _without_all(entry["fieldsV1"], paths)) if self._own([entry]) is not None else entry
+            for entry in _entries(live)
+        ]
+        return await self._write(item, live, entries)
 
     async def take_shared(self, item: desired_.Desired, live: Mapping[str, Any]) -> None:
         """Of an object that is adopted, own alone what we set; else it would stay when we set it no longer.
@@ -105,8 +118,8 @@ class Ownership:
             _changed(entry, fieldsets.minus(entry["fieldsV1"], ours)) if self._is_foreign(entry) else entry
             for entry in entries
         ]
-        if kept != entries:
-            await self._write(item, live, kept)
+        if kept != entries:  # with ours: the server takes an empty list for a reset
+            await self._write(item, live, self._with_own(kept, fieldsets.walk(ours), item))
 
     async def leave(self, item: desired_.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]) -> None:
         """Give fields that are set no longer to a manager that keeps their values; raises ApiError.
@@ -125,7 +138,7 @@ class Ownership:
             for key in ("name", "namespace", "uid", "resourceVersion")
             if key in live["metadata"]
         }
-        body = {"apiVersion": item.ref.api_version, "kind": item.ref.kind, "metadata": metadata, **wanted}
+        body = {**wanted, "apiVersion": item.ref.api_version, "kind": item.ref.kind, "metadata": metadata}
         await self._kube.request(
             "PATCH",
             item.path,
@@ -136,9 +149,9 @@ class Ownership:
             accept=client.METADATA_ONLY,
         )
 
-    def has_left(self, who: Iterable[str]) -> bool:
-        """Return whether all of some managers, as conflicts name them, are ours for what was left."""
-        return all(name.strip('"') == self._left for name in who)
+    def has_left(self, who: str) -> bool:
+        """Return whether a manager, as a conflict names it, is ours for what was left."""
+        return who.strip('"') == self._left
 
     def items_of_others(self, metadata: Mapping[str, Any]) -> frozenset[places.Path]:
         """Return the items of lists with keys that other managers have."""
@@ -261,10 +274,10 @@ class _Spot:
 
 def _unowned(spot: _Spot, way: Sequence[str | int]) -> Iterator[places.Path]:
     """Ways to what nobody owns and we do not set: beside the field that a way leads to, in its mapping, and below."""
-    if spot.is_whole:
+    if spot.is_whole or (not spot.path and way and way[0] in _CONTENTS):
         return
-    if isinstance(spot.live, list) and way:
-        for item in spot.items():
+    if isinstance(spot.live, list):
+        for item in [item for item in spot.items() if way and item.live is spot.live[int(way[0])]]:
             yield from _unowned(item, way[1:])
     elif isinstance(spot.live, dict) and len(way) > 1:
         if way[0] in spot.live:

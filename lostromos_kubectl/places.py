@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from lostromos_core.kube import fields, list_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+HALF: Final = 0.5
 Path: TypeAlias = tuple[str, ...]
 """Steps of ``managedFields`` to a field."""
 
@@ -81,22 +82,30 @@ def lost(view: View) -> Iterator[tuple[View, list[int]]]:
 
 
 def replaced(
-    view: View, missing: Sequence[int], known: frozenset[Path] | None, was_ours: Callable[[Sequence[str | int]], bool]
+    view: View,
+    missing: Sequence[int],
+    known: frozenset[Path] | None,
+    was_ours: Callable[[Sequence[str | int], Collection[str]], bool],
 ) -> list[Path]:
     """Return the items of a list that somebody put in the place of missing ones of ours.
 
-    ``known`` are the items of others that were there after our last write: those are their own. If that is not known
-    (None), an item must have at least half of what ours has. ``was_ours`` says whether a field was applied before.
+    Such an item has at least half of what ours has; ``others`` of the view hold only what was written after ours.
+    ``known`` are the items of others that were there after our last write (None: not known), and stay. ``was_ours``
+    says whether an item, known by some keys, was applied before. Where the template itself has given up items, none
+    of its new ones is missing.
     """
+    unwanted = [step for step in view.ours or {} if step.startswith("k:") and not _is_wanted(view, step)]
     theirs = [step for step in _steps(view) if step.startswith("k:") and step not in (view.ours or {})]
     free = [step for step in theirs if not _is_wanted(view, step) and (*view.path, step) not in (known or ())]
-    found = []
-    for index in missing:
-        if not was_ours((*view.way, index)):
+    found: list[Path] = []
+    for index in () if unwanted else missing:
+        keys = _keys(free[0]) if free else {}
+        if not free or not was_ours((*view.way, index), keys):
             continue
-        scores = {step: _likeness(view.body[index], find(view.live, step), _keys(step)) for step in free}
-        best = max(free, key=lambda step: scores[step], default=None)
-        if best is not None and (known is not None or scores[best] >= 0.5):  # noqa: PLR2004 - half, as it says
+        scores = {step: _likeness(view.body[index], find(view.live, step), keys) for step in free}
+        best = max(free, key=lambda step: scores[step])
+        alone = known is not None or len(view.body) == len(free) == 1
+        if scores[best] >= HALF or (alone and not view.body[index].keys() - keys):
             free.remove(best)
             found.append((*view.path, best))
     return found

@@ -9,18 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import answers, fields, fieldsets, fights, marks, members, remembered, requests
+from lostromos_core.kube import answers, fields, fieldsets, marks, members, remembered, requests
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import places, recreation
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from lostromos_core.kube import client
     from lostromos_kubectl import memory, ownership
 
 _Result = TypeVar("_Result")
-INVALID: Final = recreation.INVALID
 TRIES: Final = 5
 """How often an object that changes meanwhile is looked at again."""
 SCALE: Final = ("f:spec", "f:replicas")
@@ -36,21 +35,24 @@ class TakeOver:
         self._manager = manager
         self._ownership = ownership_
 
-    async def before(self, item: desired_.Desired, entry: memory.Entry) -> interfaces.ObjectResult | None:
+    async def before(
+        self, item: desired_.Desired, entry: memory.Entry, *, yields: bool
+    ) -> interfaces.ObjectResult | None:
         """Before an object is written again, see that the write will remove what it should, and nothing else.
 
+        ``yields``: what others put in the place of ours is theirs.
         Returns a result if that was not possible, or is all that a dry run can do.
         """
         shape = entry.child.shape(self._manager) if entry.child and entry.uid else None
         if shape is None or entry.adopted or item.said.create_only:
             return None
         ours = shape.fields
-        leaves = self._leaves(item, entry, ours)
-        lost = self._may_be_replaced(item, entry, ours)
+        leaves = self._leaves(item, ours)
+        lost = not yields and self._may_be_replaced(item, entry, ours)
         if not leaves and not lost:
             return None
         try:
-            taken = lost and await self._again(item, lambda live: self._take_replaced(item, entry, live, entry.others))
+            taken = lost and await self._again(item, lambda live: self._take_replaced(item, entry, live))
             if leaves:
                 await self._again(item, lambda live: self._ownership.leave(item, live, leaves))
         except errors.LostromosError as error:
@@ -75,38 +77,27 @@ class TakeOver:
                     raise
         return await change(await self._ownership.read(item))
 
-    def _leaves(self, item: desired_.Desired, entry: memory.Entry, ours: Mapping[str, Any]) -> list[places.Path]:
-        """Fields of ours that the template sets no longer, and that shall keep their values."""
-        chosen = set(entry.contested) if entry.fight and entry.fight.repairs >= fights.FREE_REPAIRS else set()
-        if "scale" in item.kind.subresources:
-            chosen.add(SCALE)
-        return [path for path in sorted(chosen) if fieldsets.at(ours, path) is not None and not _sets(item.body, path)]
+    def _leaves(self, item: desired_.Desired, ours: Mapping[str, Any]) -> list[places.Path]:
+        """Fields of ours that the template sets no longer, and that keep their values."""
+        dropped = "scale" in item.kind.subresources and fieldsets.at(ours, SCALE) is not None
+        return [SCALE] if dropped and not _sets(item.body, SCALE) else []
 
     def _may_be_replaced(self, item: desired_.Desired, entry: memory.Entry, ours: Mapping[str, Any]) -> bool:
         """Whether we have lost items of lists with keys, so that it is worth to look what is there instead of them."""
         held = entry.held_fields.fields if entry.held_fields else None
         return places.may_be_replaced(item.body, ours, held, item.list_keys)
 
-    async def _take_replaced(
-        self,
-        item: desired_.Desired,
-        entry: memory.Entry,
-        live: Mapping[str, Any],
-        known: frozenset[places.Path] | None,
-        refused: Sequence[str] = (),
-    ) -> bool:
+    async def _take_replaced(self, item: desired_.Desired, entry: memory.Entry, live: Mapping[str, Any]) -> bool:
         """Take over what was put in the place of items of ours; whether there was any. Raises ApiError."""
         held = entry.held_fields.fields if entry.held_fields else None
         applied = (live["metadata"].get("annotations") or {}).get(marks.FIELDS, "")
         same = entry.child is not None and entry.child.digest == item.digest
 
-        def was_ours(path: Sequence[str | int]) -> bool:
-            if refused and not any(_leads_to(path, fields.parse(field, item.body)) for field in refused):
-                return False
+        def was_ours(path: Sequence[str | int], keys: Collection[str]) -> bool:
             in_held = held is not None and fields.owns(held, item.body, path, item.list_keys)
-            return same or in_held or remembered.holds(applied, item.body, path)
+            return same or in_held or remembered.holds(applied, item.body, path, keys)
 
-        metadata = await self._ownership.take_replaced(item, live, known, was_ours)
+        metadata = await self._ownership.take_replaced(item, live, entry.others, was_ours)
         if metadata is not None:
             self._look(item, entry, metadata)
         return metadata is not None
@@ -117,24 +108,33 @@ class TakeOver:
         if found and not self._kube.dry_run:
             entry.child = found[0]
 
-    async def after_refusal(self, item: desired_.Desired, entry: memory.Entry, answer: errors.ApiError) -> bool:
-        """Take over what somebody put in the place of ours, or else defaults that contradict what we set.
+    async def after_refusal(
+        self, item: desired_.Desired, entry: memory.Entry, answer: errors.ApiError
+    ) -> list[places.Path]:
+        """Take over what nobody owns and contradicts what we set: of an object that would be accepted as a new one.
 
-        Returns whether there was any, so that it is worth to write the object again. Raises ApiError.
+        Returns what was taken; if there is any, it is worth to write the object again, and to ``give_back`` what was
+        taken if that is refused, too. Raises ApiError.
         """
         refused = [cause.field for cause in answer.causes if cause.field]
-        if self._kube.dry_run or answer.status != INVALID or not refused or recreation.is_known(answer):
-            return False
+        if answer.status != recreation.INVALID or recreation.is_known(answer):
+            return []
 
-        async def take(live: Mapping[str, Any]) -> bool:
-            if await self._take_replaced(item, entry, live, frozenset(), refused):
-                return True
-            metadata = await self._ownership.take_defaults(item, live, refused)
-            if metadata is not None:
+        async def take(live: Mapping[str, Any]) -> list[places.Path]:
+            metadata, taken = await self._ownership.take_defaults(item, live, refused)
+            if taken:
                 self._look(item, entry, metadata)
-            return metadata is not None
+            return taken
 
         return await self._again(item, take)
+
+    async def give_back(self, item: desired_.Desired, entry: memory.Entry, taken: Sequence[places.Path]) -> None:
+        """Undo ``after_refusal``; raises ApiError."""
+
+        async def give(live: Mapping[str, Any]) -> None:
+            self._look(item, entry, await self._ownership.give_back(item, live, taken))
+
+        await self._again(item, give)
 
 
 def _sets(body: Any, path: places.Path) -> bool:  # noqa: ANN401 - any JSON value
@@ -146,8 +146,3 @@ def _sets(body: Any, path: places.Path) -> bool:  # noqa: ANN401 - any JSON valu
             return False
         body = body[step[2:]]
     return True
-
-
-def _leads_to(path: Sequence[str | int], field: Sequence[str | int]) -> bool:
-    """Whether a field is in the list that a path to an item leads into."""
-    return list(field[: len(path) - 1]) == list(path[:-1])

@@ -23,6 +23,8 @@ from lostromos_kubectl import memory, ownership, recreation, references, sending
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from lostromos_kubectl import places
+
 ROUNDS: Final = 4
 """How often an object is tried in one reconcile when each answer teaches us something."""
 _MOVING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
@@ -47,7 +49,7 @@ class _Try:
     entry: memory.Entry
     force: bool = False
     yielded: tuple[sending.Path, ...] = ()
-    took_over: bool = False
+    taken: list[places.Path] | None = None
 
 
 @final
@@ -127,7 +129,7 @@ class Writer:
             one.entry.sending = True
         again: list[_Try] = []
         try:
-            found = await asyncio.gather(*(self._takeover.before(one.item, one.entry) for one in tries))
+            found = await asyncio.gather(*(self._before(one) for one in tries))
             results.update({one.item.key: result for one, result in zip(tries, found, strict=True) if result})
             sent = [one for one, result in zip(tries, found, strict=True) if result is None]
             writes = [self._write(one) for one in sent]
@@ -143,6 +145,13 @@ class Writer:
                 self._known.answered(owner.key, one.entry)
         return again
 
+    async def _before(self, one: _Try) -> interfaces.ObjectResult | None:
+        """What has to be done before an object is written; a result if it is not written then."""
+        item, ignored = one.item, self._ignored(one.item, one.entry.child)
+        if ignored:
+            item = dataclasses.replace(item, body=fields.without(item.body, ignored))
+        return await self._takeover.before(item, one.entry, yields=self._conflicts(item) == "yield")
+
     def _why_not_now(self, item: desired_.Desired, entry: memory.Entry) -> interfaces.ObjectResult | None:
         """What keeps us from writing an object now: it is being deleted, or somebody fights us for it."""
         if entry.child is not None and entry.child.deleting:
@@ -156,7 +165,7 @@ class Writer:
             who = entry.fight.opponent or "somebody"
             message = (
                 f"{item.ref}: {who} changes it again and again ({entry.fight.repairs} repairs); next repair in "
-                f"{pause:.0f} s. Leave the field out of the template, `ignore` it, or set {marks.CONFLICTS}: yield"
+                f"{pause:.0f} s. `ignore` the field, set {marks.CONFLICTS}: yield, or leave it out of the template"
             )
             return interfaces.ObjectResult(item.ref, interfaces.Action.FAILED, message, retryable=True, after=pause)
         return None
@@ -167,7 +176,7 @@ class Writer:
         if not entry.uid or (item.said.create_only and not entry.adopted):
             return sending.Write(item, force=self._conflicts(item) == "force", blocks=self._blocks)
         force = one.force or entry.adopted or self._conflicts(item) == "force"
-        left_out = [*self._ignored(item, entry.child), *(fields.nulls(item.body) if one.took_over else ())]
+        left_out = [*self._ignored(item, entry.child), *(fields.nulls(item.body) if one.taken else ())]
         return sending.Write(item, entry.uid, force, tuple(left_out), one.yielded, self._blocks)
 
     def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
@@ -209,18 +218,28 @@ class Writer:
         if references.are_refused(write, answer):
             self._blocks = False
             return None
-        if isinstance(answer, errors.ApiError) and write.uid and not one.took_over:
-            try:
-                one.took_over = await self._takeover.after_refusal(one.item, one.entry, answer)
-            except errors.LostromosError as error:
-                return desired_.explain(one.item, error)
-            if one.took_over:
-                return None
-        if await self._recreation.would_help(write, answer):
-            return await self._immutable(one, answer)
+        if isinstance(answer, errors.ApiError) and await self._recreation.would_help(write, answer):
+            return await self._contradicted(one, answer)
         if isinstance(answer, errors.ApiError) and requests.lacks_kind(answer):
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
         return desired_.explain(one.item, answer)
+
+    async def _contradicted(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
+        """An object would be accepted as a new one: what is there contradicts it, or cannot be changed."""
+        try:
+            if one.taken is None:
+                one.taken = await self._takeover.after_refusal(one.item, one.entry, answer)
+                if one.taken and self._kube.dry_run:
+                    message = "it would be changed: defaults that contradict the template would be removed"
+                    return interfaces.ObjectResult(one.item.ref, interfaces.Action.UPDATED, message)
+                if one.taken:
+                    return None
+            elif one.taken:
+                await self._takeover.give_back(one.item, one.entry, one.taken)
+                one.taken = []
+        except errors.LostromosError as error:
+            return desired_.explain(one.item, error)
+        return await self._immutable(one, answer)
 
     async def _arrived(
         self, one: _Try, write: sending.Write, answer: sending.Sent, owner: interfaces.Resource
@@ -277,20 +296,18 @@ class Writer:
 
         After a restart, with another template, only the object itself remembers that. Raises ApiError.
         """
-        paths = [fields.parse(cause.field, item.body) for cause in answer.causes]
-        if entry.held_fields is not None:
-            held = entry.held_fields.fields
-            steps = [fields.steps(held, item.body, path, item.list_keys) for path in paths]
-            entry.contested |= {found for found in steps if found}
-            if all(found is not None for found in steps):
-                return True
-        if entry.child is not None and entry.child.digest == item.digest:
-            return True
-        if self._ownership.has_left(cause.who for cause in answer.causes):
+        held = entry.held_fields.fields if entry.held_fields else None
+        open_: list[list[str | int]] = []
+        for cause in answer.causes:
+            path = fields.parse(cause.field, item.body)
+            in_held = held is not None and fields.owns(held, item.body, path, item.list_keys)
+            if not in_held and not self._ownership.has_left(cause.who):
+                open_.append(path)
+        if not open_ or (entry.child is not None and entry.child.digest == item.digest):
             return True
         metadata = await requests.read(self._kube, item.path, str(item.ref))
         applied = ((metadata or {}).get("annotations") or {}).get(marks.FIELDS, "")
-        return all(remembered.holds(applied, item.body, path) for path in paths)
+        return all(remembered.holds(applied, item.body, path) for path in open_)
 
     async def _another_object(
         self, one: _Try, write: sending.Write, owner: interfaces.Resource

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 MOST: Final = 1_500
 """Fields that are remembered at most: of an object with more, none are."""
 _SIZE: Final = 3
 _KEYS: Final = (
-    "name", "port", "containerPort", "mountPath", "devicePath", "ip", "topologyKey", "uid", "type", "key",
+    "name", "port", "containerPort", "mountPath", "devicePath", "ip", "topologyKey", "uid", "type", "key", "protocol",
 )  # fmt: skip
 """What items of lists are known by, in built-in kinds and in most others."""
 _NOT_OURS: Final = frozenset({"apiVersion", "kind", "status"})
@@ -28,64 +28,61 @@ _NOT_OURS: Final = frozenset({"apiVersion", "kind", "status"})
 def of(body: Mapping[str, Any]) -> str:
     """Return what is remembered of a body; empty if it has too many fields."""
     found: set[int] = set()
-    for name, value in body.items():
-        if name not in _NOT_OURS and not _collect(value, _step(0, name), found):
-            return ""
-    packed = b"".join(number.to_bytes(_SIZE, "big") for number in sorted(found))
+    _collect({name: value for name, value in body.items() if name not in _NOT_OURS}, 0, found)
+    if len(found) > MOST:
+        return ""
+    packed = b"".join([number.to_bytes(_SIZE, "big") for number in sorted(found)])
     return base64.b64encode(packed).decode()
 
 
-def holds(text: str, body: Mapping[str, Any], path: Sequence[str | int]) -> bool:
-    """Return whether the field at a path into a body was applied, as far as a text remembers."""
+def holds(text: str, body: Mapping[str, Any], path: Sequence[str | int], keys: Collection[str] = ()) -> bool:
+    """Return whether the field at a path into a body was applied, as far as a text remembers.
+
+    ``keys``: if the path leads to an item of a list, those by which it is known there; it must have had all of them.
+    """
     known = _unpack(text)
-    if not known:
-        return False
     at: Any = body
     hashes = {0}
-    for step in path:
+    for number, step in enumerate(path, 1):
         try:
             at = at[step]
         except (KeyError, IndexError, TypeError):
             return False
-        if isinstance(step, int):
-            hashes = {_step(one, name) for name in _names(at, step) for one in hashes}
-        else:
-            hashes = {_step(one, step) for one in hashes}
-    return any(_short(one) in known for one in hashes)
+        names = _names(at, step) if isinstance(step, int) else [step]
+        if keys and number == len(path) and isinstance(at, dict):
+            wanted = [f"[{key}={at[key]}]" for key in keys if key in at]
+            return bool(wanted) and all(any(_step(one, name) >> 8 in known for one in hashes) for name in wanted)
+        hashes = {_step(one, name) for name in names for one in hashes}
+    return any(one >> 8 in known for one in hashes)
 
 
-def _collect(value: Any, at: int, found: set[int]) -> bool:  # noqa: ANN401 - any JSON value
-    """Add a field and all below it; False if there are too many."""
-    found.add(_short(at))
+def _collect(value: Any, at: int, found: set[int]) -> None:  # noqa: ANN401 - any JSON value
+    """Add all fields below one, until there are too many."""
     if len(found) > MOST:
-        return False
-    if isinstance(value, dict):
-        return all(_collect(item, _step(at, name), found) for name, item in value.items())
-    if isinstance(value, list):
-        return all(
-            _collect(item, _step(at, name), found) for index, item in enumerate(value) for name in _names(item, index)
-        )
-    return True
+        return
+    steps = (
+        value.items()
+        if isinstance(value, dict)
+        else [(name, item) for index, item in enumerate(value) for name in _names(item, index)]
+    )
+    for name, item in steps:
+        below = _step(at, name)
+        found.add(below >> 8)
+        if isinstance(item, dict | list):
+            _collect(item, below, found)
 
 
-def _names(item: Any, index: int) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+def _names(item: Any, index: int) -> list[str]:  # noqa: ANN401 - any JSON value
     """Names of a list's item: by each of the fields that it may be known by."""
     if isinstance(item, dict):
-        scalars = [name for name, value in item.items() if isinstance(value, str | int)]
-        for name in [name for name in _KEYS if name in scalars] or scalars[:4]:
-            yield f"[{name}={item[name]}]"
-    elif isinstance(item, list):
-        yield f"[{index}]"
-    else:
-        yield f"[{item}]"
+        names = [name for name in _KEYS if isinstance(item.get(name), str | int)]
+        names = names or [name for name, value in item.items() if isinstance(value, str | int)][:4]
+        return [f"[{name}={item[name]}]" for name in names]
+    return [f"[{index}]" if isinstance(item, list) else f"[{item}]"]
 
 
 def _step(at: int, name: str) -> int:
-    return crc32(b"\0" + name.encode("utf-8", "surrogatepass"), at)
-
-
-def _short(number: int) -> int:
-    return number >> 8
+    return crc32(f"{name}\0".encode("utf-8", "surrogatepass"), at)
 
 
 def _unpack(text: str) -> frozenset[int]:

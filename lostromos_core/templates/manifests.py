@@ -71,6 +71,10 @@ def _manifest(document: slots.Document, file: str, words: written.Words) -> inte
         raise _no_object(document, ("metadata", "namespace"), "metadata.namespace must be a string", file)
     for marks in ("labels", "annotations"):
         pairs = metadata.get(marks)
+        if pairs is not None and not isinstance(pairs, Mapping):
+            hint = "; | from_yaml makes one of a text" if isinstance(pairs, str) else ""
+            msg = f"metadata.{marks} must be a mapping, and this is {values.kind_of(pairs)}{hint}"
+            raise _no_object(document, ("metadata", marks), msg, file)
         if isinstance(pairs, Mapping) and any(key.startswith(interfaces.CONTROL_PREFIXES) for key in pairs):
             _refuse_control(document, marks, file)
     return interfaces.Manifest(data, document)

@@ -20,6 +20,8 @@ _SIZED = (list, tuple, set, frozenset, range, KeysView, ValuesView, ItemsView)
 
 def kind_of(value: object) -> str:
     """How a person would call the type of a JSON value."""
+    if isinstance(value, str | marked.Nothing):
+        return "a string" if isinstance(value, str) else "nothing"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
     return "null" if value is None else names.get(type(value), f"a Python {type(value).__name__}")
 
@@ -124,6 +126,8 @@ def _number(value: float) -> float:
 
 
 def _key(key: object) -> str:
+    if isinstance(key, marked.Text):
+        key = str.__str__(key)
     if type(key) is not str:
         msg = f"the keys of a mapping must be strings, and this is {kind_of(key)}"
         raise errors.RenderError(msg)

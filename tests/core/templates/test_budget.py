@@ -33,7 +33,7 @@ BESIDE = 20
 def exploded() -> Mapping[str, Any]:
     """What became of each bomb, beside healthy resources, in a process of their own."""
     command = [sys.executable, "-m", "tests.core.templates.bombs", str(BESIDE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1_200)
     found: Mapping[str, Any] = json.loads(done.stdout)
     return found
 

@@ -93,6 +93,8 @@ def test_a_template_sees_what_the_author_wrote_and_nothing_else(tmp_path: Path) 
         ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ 7 }}\n", "a.yaml:4: metadata.name must be a string, and this is a number; put"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: 1}\n", "metadata.namespace must be a string"),
         ("apiVersion: v1\nkind: List\nitems: {{ [resource.spec] }}\n", "a.yaml:3: the objects of a list must be written"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {{ resource.spec.text }}\n", "a.yaml:5: metadata.annotations must be a mapping, and this is a string; | from_yaml"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    - a\n", "metadata.labels must be a mapping, and this is a list"),
         (HEAD + "---\n" + HEAD, "a.yaml:5: ConfigMap a is made twice, here and at "),
     ],
 )  # fmt: skip
