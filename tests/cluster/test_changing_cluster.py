@@ -148,7 +148,7 @@ class World:
 
     def end(self) -> None:
         self.calm_down()
-        for item in self.api.list(self.crd.path(self.namespace)):
+        for item in self.listed(self.crd.path(self.namespace)):
             self.attempt(lambda item=item: self.api.delete(self.crd.path(self.namespace, item["metadata"]["name"])))
         waiting.wait_until(self.all_gone, timeout=QUIET, interval=0.5)
         self.operator.stop()
@@ -156,7 +156,7 @@ class World:
 
     def all_gone(self) -> bool:
         self.poke()
-        return not self.api.list(self.crd.path(self.namespace)) and not self.objects()
+        return not self.listed(self.crd.path(self.namespace)) and not self.objects()
 
     def restart(self, how: signal.Signals) -> None:
         self.operator.stop(how)
@@ -172,6 +172,23 @@ class World:
             return False
         return True
 
+    def listed(self, path: str, **query: str) -> list[dict[str, Any]]:
+        """List a collection; while its definition changes, it is not served for a moment."""
+        found: list[dict[str, Any]] = []
+
+        def answers() -> bool:
+            def ask() -> None:
+                found[:] = self.api.list(path, **query)
+
+            return self.attempt(ask)
+
+        waiting.wait_until(answers, interval=0.1, message=path)
+        return found
+
+    def exists(self, path: str) -> bool:
+        collection, _, name = path.rpartition("/")
+        return any(item["metadata"]["name"] == name for item in self.listed(collection))
+
     def write(self, name: str, spec: dict[str, Any], *, old: bool) -> None:
         kind = dataclasses.replace(self.crd, version=OLD) if old and self.old["resource"] else self.crd
 
@@ -179,16 +196,17 @@ class World:
             body = kind.manifest(name, spec=spec)
             if not self.attempt(lambda: self.api.apply(kind.path(self.namespace, name), body, force=True)):
                 return False
-            return not self.api.get(kind.path(self.namespace, name))["metadata"].get("deletionTimestamp")
+            return self.exists(self.crd.path(self.namespace, name)) and not self.is_leaving(name)
 
-        if not self.api.exists(self.crd.path(self.namespace, name)) or not self.is_leaving(name):
+        if not self.exists(self.crd.path(self.namespace, name)) or not self.is_leaving(name):
             waiting.wait_until(is_written, timeout=QUIET, interval=0.2)
             return
         self.calm_down()  # it has to go before it can come again
         waiting.wait_until(is_written, timeout=QUIET, interval=0.5)
 
     def is_leaving(self, name: str) -> bool:
-        return "deletionTimestamp" in self.api.get(self.crd.path(self.namespace, name))["metadata"]
+        found = self.listed(self.crd.path(self.namespace))
+        return any("deletionTimestamp" in one["metadata"] for one in found if one["metadata"]["name"] == name)
 
     def touch(self, name: str, how: str) -> None:
         gadget = dataclasses.replace(self.kinds["gadget"], version=OLD if self.old["gadget"] else "v1")
@@ -240,7 +258,7 @@ class World:
         if not self.serves:
             self.toggle_server()
         self.server.wait(available=True)
-        for item in self.api.list(f"{self.core}/configmaps"):
+        for item in self.listed(f"{self.core}/configmaps"):
             if item["metadata"].get("finalizers"):
                 path = f"{self.core}/configmaps/{item['metadata']['name']}"
                 self.attempt(lambda path=path: self.api.patch(path, {"metadata": {"finalizers": None}}))
@@ -248,7 +266,7 @@ class World:
 
     def poke(self) -> None:
         """What failed comes again by itself, in pauses of minutes: a test does not wait for these."""
-        for item in self.api.list(self.crd.path(self.namespace)):
+        for item in self.listed(self.crd.path(self.namespace)):
             note = {"metadata": {"annotations": {"lostromos.dev/reconcile": secrets.token_hex(4)}}}
             path = self.crd.path(self.namespace, item["metadata"]["name"])
             self.attempt(lambda path=path, note=note: self.api.patch(path, note))
@@ -261,7 +279,7 @@ class World:
             "gizmo": self.kinds["gizmo"].path(self.namespace),
         }
         for what, path in collections.items():
-            for item in self.api.list(path, labelSelector="applyset.kubernetes.io/part-of"):
+            for item in self.listed(path, labelSelector="applyset.kubernetes.io/part-of"):
                 fields = item.get("data") or item.get("spec") or {}
                 found[what, item["metadata"]["name"]] = fields.get("text", "")
         return found
@@ -273,7 +291,7 @@ class World:
 
         def at_rest() -> bool:
             nonlocal poked
-            items = {item["metadata"]["name"]: item for item in self.api.list(self.crd.path(self.namespace))}
+            items = {item["metadata"]["name"]: item for item in self.listed(self.crd.path(self.namespace))}
             done = items.keys() == wanted.keys() and all(map(operators.is_ready, items.values()))
             if done and self.objects() == expected:
                 return True
@@ -286,7 +304,7 @@ class World:
             waiting.wait_until(at_rest, timeout=QUIET, interval=0.3)
         except TimeoutError as error:
             error.add_note(f"expected {expected}, found {self.objects()}")
-            for item in self.api.list(self.crd.path(self.namespace)):
+            for item in self.listed(self.crd.path(self.namespace)):
                 error.add_note(f"{item['metadata']['name']}: {operators.condition(item)}")
             error.add_note(self.operator.log[-4000:])
             raise
@@ -299,7 +317,7 @@ class World:
     def versions(self) -> dict[str, str]:
         own = [self.kinds[name].path(self.namespace) for name in ("gadget", "gizmo")]
         collections = [self.crd.path(self.namespace), f"{self.core}/configmaps", *own]
-        items = [item["metadata"] for path in collections for item in self.api.list(path)]
+        items = [item["metadata"] for path in collections for item in self.listed(path)]
         return {item["uid"]: item["resourceVersion"] for item in items}
 
 
