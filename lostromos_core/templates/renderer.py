@@ -106,10 +106,11 @@ class JinjaRenderer:
                 failed.append(error)
                 if budget.now().exhausted:
                     break
-        if len(failed) == 1:
-            raise failed[0]
         if failed:
-            raise errors.RenderError.of_all(failed)
+            try:
+                raise failed[0] if len(failed) == 1 else errors.RenderError.of_all(failed)
+            finally:
+                failed.clear()  # an error that its own traceback knows would keep all that was rendered
         return tuple(units)
 
     def _render_unit(

@@ -171,9 +171,14 @@ def _filled(node: program.Node, own: budget.Slots) -> Any:  # noqa: ANN401 - any
     try:
         return marked.settle(data, own.budget)
     except marked.RefusedError as error:
-        refused = program.Misplaced(error.message, program.locate(node, own, error.path))
-        refused.path = list(error.path)
-        raise refused from error
+        raise _misplaced(node, own, error) from error
+
+
+def _misplaced(node: program.Node, own: budget.Slots, error: marked.RefusedError) -> program.Misplaced:
+    """The error with its place; made here, since one that its own traceback knows would keep all values."""
+    refused = program.Misplaced(error.message, program.locate(node, own, error.path))
+    refused.path = list(error.path)
+    return refused
 
 
 def _split(text: str) -> Sequence[str]:
