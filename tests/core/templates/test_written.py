@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -167,24 +165,3 @@ def test_a_rendering_without_budget_ends_with_the_file_that_used_it(tmp_path: Pa
     with pytest.raises(errors.RenderError) as caught:
         kinds(tmp_path, bomb, b=bomb)
     assert "b.yaml" not in str(caught.value)
-
-
-def test_an_error_keeps_nothing_of_what_was_rendered(tmp_path: Path) -> None:
-    """An error in a cycle with its own traceback would keep a rendering's values until they are collected."""
-    gone = threading.Event()
-
-    class Note:
-        def __del__(self) -> None:
-            gone.set()
-
-    for name in "ab":
-        (tmp_path / f"{name}.yaml").write_text("{% set n = 1 | note %}\nx: {{ 1 / 0 }}\n")
-    made = renderer.JinjaRenderer(tmp_path, filters={"note": lambda _: Note()})
-    made.load()
-    gc.disable()
-    try:
-        with pytest.raises(errors.RenderError, match=r"b\.yaml"):
-            made.render(fakes.resource("web"), interfaces.Context({}))
-        assert gone.is_set()
-    finally:
-        gc.enable()
