@@ -110,6 +110,6 @@ def _frame(one: str, other: str) -> tuple[str, str]:
         head -= 1
     left = size - head
     tail = next((index for index in range(left) if one[-1 - index] != other[-1 - index]), left)
-    while tail and one[-tail].isalnum():
+    while tail and (one[-tail].isalnum() or one[-tail] == "="):  # base64 ends with none to two of these
         tail -= 1
     return one[:head], one[len(one) - tail :]

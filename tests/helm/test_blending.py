@@ -27,6 +27,10 @@ CASES: dict[str, tuple[str, str, str, str | None]] = {
         "host: new\n" + PEM.format("a1", "a2"), "host: new\n" + PEM.format("b1", "b2"),
         "host: old\n" + PEM.format("o1", "o2"), "host: new\n" + PEM.format("o1", "o2"),
     ),
+    "a block whose padding is another": (
+        PEM.format("aaa1", "aa=="), PEM.format("bbb1", "bb=="), PEM.format("ooo1", "ooo="), PEM.format("ooo1", "ooo="),
+    ),
+    "base64 whose padding is another": ("ca: aaaa==", "ca: bbbb==", "ca: 00000=", "ca: 00000="),
     "several lines where one was": ("a\nb", "a\nc", "plain", None),
 }  # fmt: skip
 

@@ -67,7 +67,7 @@ def test_a_release_has_what_comes_last_as_with_helm(world: World) -> None:
     with operators.Operator(made, world.plane.kubeconfig) as operator:
         world.create("web", text="one")
         waiting.wait_until(lambda: world.is_ready("web"), timeout=60)
-        assert world.data("app-web") == {"text": "last"}
+        waiting.wait_until(lambda: world.data("app-web") == {"text": "last"}, message=world.data("app-web")["text"])
         if any("install" in call for call in world.calls("install")[1:]):  # Helm 3 refuses it the first time
             assert "the chart makes it twice: look for it in two of its files" in operator.log
 

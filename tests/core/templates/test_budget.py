@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 QUICK = 5.0
 """Seconds within which any rendering must end, on a machine that does other things as well."""
-LAG = 0.25
-"""Seconds of its own CPU that the event loop may be taken at once: 50 ms on an ordinary machine, and room for others."""
-LAG_OF_ALL = 0.75
+LAG = 1.0
+"""Seconds of its own CPU that the event loop may be taken at once: 50 ms on an ordinary machine; others, and the
+measurement of coverage, make it several times as long."""
+LAG_OF_ALL = 2.0
 """As much of the whole process: what a thread does that keeps the interpreter's lock is in it."""
 MEMORY = 300
 """MiB that the process may have had at most."""
