@@ -13,7 +13,7 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final, final
 
-from lostromos_core.kube import client, fields, fieldsets, marks, media
+from lostromos_core.kube import client, fields, fieldsets, marks, media, owned_fields
 from lostromos_kubectl import places
 
 if TYPE_CHECKING:
@@ -169,15 +169,7 @@ class Ownership:
 
     def _own(self, entries: Iterable[Entry]) -> Mapping[str, Any] | None:
         """What we own, None if nothing."""
-        for entry in entries:
-            if (
-                entry.get("manager") == self._manager
-                and entry.get("operation") == "Apply"
-                and not entry.get("subresource")
-            ):
-                found: Mapping[str, Any] = entry["fieldsV1"]
-                return found
-        return None
+        return owned_fields.of(entries, self._manager) or None
 
     def _with_own(
         self, entries: Sequence[Entry | None], taken: Iterable[places.Path], item: desired_.Desired

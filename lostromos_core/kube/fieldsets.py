@@ -54,9 +54,9 @@ def at(fields: Fields, path: Sequence[str]) -> Fields | None:
     return found  # type: ignore[no-any-return]
 
 
-def of(path: Sequence[str], below: Fields | None = None) -> dict[str, Any]:
-    """Return the set that holds the field at some steps, and what is below it."""
-    made: dict[str, Any] = dict(below or {})
+def of(path: Sequence[str]) -> dict[str, Any]:
+    """Return the set that holds only the field at some steps."""
+    made: dict[str, Any] = {}
     for step in reversed(path):
         made = {step: made}
     return made

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import media, requests
+from lostromos_core.kube import fieldsets, media, requests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -100,11 +100,6 @@ def rewrite(entries: Iterable[Mapping[str, Any]], gone: Collection[str], now: st
         key = *(str(moved.get(field) or "") for field in ("manager", "operation", "subresource")), version
         before = found.get(key)
         if before is not None:
-            moved = {**moved, "fieldsV1": _union(before.get("fieldsV1") or {}, moved.get("fieldsV1") or {})}
+            moved = {**moved, "fieldsV1": fieldsets.union(before.get("fieldsV1") or {}, moved.get("fieldsV1") or {})}
         found[key] = moved
     return list(found.values())
-
-
-def _union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    shared = {name: _union(one[name], other[name]) for name in one.keys() & other.keys()}
-    return {**one, **other, **shared}

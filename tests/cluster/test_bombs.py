@@ -8,18 +8,19 @@ import json
 import math
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from tests import operators
+from tests.bench import processes
 from tests.cluster import test_deep as deep_
 from tests.controlplane import binaries, errors, waiting
 from tests.core.templates import bombs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from tests.controlplane import api as apis
     from tests.controlplane import cluster, crds
@@ -213,11 +214,6 @@ def p99(seconds: Sequence[float]) -> float:
     return sorted(seconds)[math.ceil(0.99 * len(seconds)) - 1]
 
 
-def peak(pid: int) -> float:
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) / 1024
-
-
 @pytest.mark.timeout(900)
 def test_no_bomb_keeps_the_healthy_waiting_and_each_is_told_what_to_change(
     tmp_path: Path,
@@ -251,9 +247,11 @@ def test_no_bomb_keeps_the_healthy_waiting_and_each_is_told_what_to_change(
             world.remove("bomb")
         assert wrong == {}
         record_property("p99", (p99(before), p99(meanwhile)))
-        print(f"p99 {p99(before):.3f} s before, {p99(meanwhile):.3f} s beside bombs, {peak(operator.pid):.0f} MiB")
+        print(
+            f"p99 {p99(before):.3f} s before, {p99(meanwhile):.3f} s beside bombs, {processes.peak_mib(operator.pid):.0f} MiB"
+        )
         assert p99(meanwhile) <= max(2 * p99(before), SLACK)
-        assert peak(operator.pid) <= MEMORY
+        assert processes.peak_mib(operator.pid) <= MEMORY
         assert operator.running
         assert "a bug" not in operator.log
         assert "line 000001" not in operator.log

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import os
 import pathlib
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import structlog
 
 from lostromos_core import JinjaRenderer, interfaces, reconcile
 from tests import fakes
+from tests.bench import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -229,12 +231,6 @@ async def explode(renderer: JinjaRenderer, bomb: Bomb, healthy: JinjaRenderer, b
     }  # fmt: skip
 
 
-def peak() -> float:
-    """The most memory that this program has had, in MiB. getrusage would tell that of the process before it, too."""
-    [line] = [line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) / 1024
-
-
 def main(names: Sequence[str], beside: int) -> dict[str, dict[str, Any]]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -243,7 +239,7 @@ def main(names: Sequence[str], beside: int) -> dict[str, dict[str, Any]]:
         for number, name in enumerate(names):
             renderer = load(pathlib.Path(folder) / str(number), BOMBS[name])
             found[name] = asyncio.run(explode(renderer, BOMBS[name], healthy, beside))
-            found[name]["memory"] = peak()
+            found[name]["memory"] = processes.peak_mib(os.getpid())
     return found
 
 
