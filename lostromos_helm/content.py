@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final, final
 
+import structlog
+
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import expiry
 from lostromos_core.kube import status as statuses
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from lostromos_helm import operations, releases
 
 Action = interfaces.Action
+_log = structlog.get_logger("lostromos.helm")
 RELEASE: Final = ("helm.sh/v1", "Release")
 """What stands for a release as a whole where its objects are listed."""
 NOTES = 1000
@@ -216,7 +219,15 @@ async def _read(release: Mapping[str, Any], place: releases.Place, secrets: hidi
     number = int(release.get("version") or 0)
     status = _status(release, place, number, secrets)
     refs = tuple(item.ref for item in items.values())
-    return Content(number, refs, items, status, digest=seals.digest_of(release))
+    found = Content(number, refs, items, status, digest=seals.digest_of(release))
+    for item, other in manifest.doubles(parsed):
+        # Helm 4 writes both at the same time, so that either may be there: the last is put back, as with Helm 3.
+        found.checked[item.ref.key] = Checked(writers="the chart itself")
+        _log.warning(
+            "the chart makes an object twice; what comes last is kept, take one of them out",
+            release=place[1], object=str(item.ref), files=[other.file, item.file],
+        )  # fmt: skip
+    return found
 
 
 async def parse(text: str, namespace: str) -> Sequence[manifest.Item]:

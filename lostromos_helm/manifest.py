@@ -13,7 +13,9 @@ from lostromos_core import errors, interfaces
 from lostromos_helm import goyaml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from lostromos_core.kube import members
 
 _SOURCE: Final = re.compile(r"^# Source: (\S.*?)\s*$", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"^---\s*$", re.MULTILINE)
@@ -60,6 +62,15 @@ def parse(text: str, namespace: str) -> list[Item]:
             continue
         found += [_item(one, namespace, file, part) for one in _flat(data, file)]
     return found
+
+
+def doubles(items: Iterable[Item]) -> Iterator[tuple[Item, Item]]:
+    """Each object that comes again, with where it came first."""
+    first: dict[members.Key, Item] = {}
+    for item in items:
+        other = first.setdefault(item.ref.key, item)
+        if other is not item:
+            yield item, other
 
 
 def _flat(data: Any, file: str) -> list[Any]:  # noqa: ANN401 - whatever the chart made

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import marks
-from lostromos_helm import content, definitions, failures, hiding, traits
+from lostromos_helm import content, definitions, failures, hiding, manifest, traits
 from lostromos_helm import values as values_
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lostromos_core.kube import members
-    from lostromos_helm import binary, charts, manifest
+    from lostromos_helm import binary, charts
 
 KEPT: Final = 8 * 1024 * 1024
 """Bytes of renderings that are kept in memory."""
@@ -130,12 +129,9 @@ def _today(now: dt.datetime) -> dt.date:
 
 def _refuse_doubles(items: Sequence[manifest.Item]) -> None:
     """Raise RenderError if an object comes twice: Helm 3 refuses it at an install, and later it is what comes last."""
-    first: dict[members.Key, manifest.Item] = {}
-    for item in items:
-        other = first.setdefault(item.ref.key, item)
-        if other is not item:
-            msg = f"{item.ref} is made twice, here and in {other.file}; take it out of one of them"
-            raise errors.RenderError(msg, place=item.file)
+    for item, other in manifest.doubles(items):
+        msg = f"{item.ref} is made twice, here and in {other.file}; take it out of one of them"
+        raise errors.RenderError(msg, place=item.file)
 
 
 def _comes(data: Mapping[str, Any]) -> bool:
