@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
+from lostromos_core.kube import answers
 from lostromos_helm import hiding, misfits
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def _known(said: str, action: str) -> errors.LostromosError | None:
             "the release; the controller's option `adopt` would take it over"
         )
         return errors.RefusedError(msg)
+    if answers.is_denial(said):
+        return _api(403, retryable=True)(f"{action}: {errors.shorten(said, 500)}")
     for pattern, make in _PATTERNS:
         if re.search(pattern, said):
             return make(f"{action}: {errors.shorten(said, 500)}")
@@ -200,7 +203,7 @@ _PATTERNS: Final[tuple[tuple[str, Callable[[str], errors.LostromosError]], ...]]
     (r"error validating data|ValidationError|strict decoding error", _api(422, retryable=False)),
     (r"(?:is|are) forbidden", _api(403, retryable=True)),
     (r"Apply failed with \d+ conflict|the object has been modified", _api(409, retryable=True)),
-    (r"\bis invalid:|Invalid value|admission webhook .* denied", _api(422, retryable=False)),
+    (r"\bis invalid:|Invalid value", _api(422, retryable=False)),
     (
         r"cluster unreachable|connection refused|connection reset|TLS handshake|no route to host",
         errors.ConnectionFailed,

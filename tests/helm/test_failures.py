@@ -203,7 +203,8 @@ RECORDED: dict[str, tuple[str, type[errors.LostromosError], int | None, bool, st
         errors.ApiError, 422, False, 'unknown field "spec.x"',
     ),
     "a bad value": (f'{UPGRADE}cannot patch "web" with kind Service: Service "web" is invalid: spec.ports[0].port: Invalid value: 99999', errors.ApiError, 422, False, "99999"),
-    "a policy": (f'{INSTALL}admission webhook "policy.example" denied the request: no', errors.ApiError, 422, False, "denied the request: no"),
+    "a webhook's denial": (f'{INSTALL}admission webhook "policy.example" denied the request: no', errors.ApiError, 403, True, "denied the request: no"),
+    "a policy's denial": (f"{INSTALL}configmaps \"x\" is invalid: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", errors.ApiError, 403, True, "denied request: no"),
     "a webhook that is down": (
         f'{INSTALL}Internal error occurred: failed calling webhook "policy.example": Post "https://p.ns.svc:443/": dial tcp 10.0.0.1:443: connect: connection refused',
         errors.ApiError, 500, True, "failed calling webhook",
