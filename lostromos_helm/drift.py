@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
 from lostromos_core.kube import client as clients
-from lostromos_core.kube import discovery, fields, paths, requests
+from lostromos_core.kube import discovery, fields, outdated, paths, requests
 from lostromos_helm import live, versions
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ class Drift:
         return Difference(tuple(_differences(_view(there), _view(made), "")), held=live.held_of(there))
 
     async def try_out(self, item: manifest.Item, place: releases.Place) -> None:
-        """Apply an object without any effect; raises what the API server has against it."""
+        """Apply an object without any effect; raises what the API server has against it.
+
+        Managed fields that name versions which are gone are rewritten, so that Helm can apply it the next time.
+        """
         path = await self._path(item)
         there = await self._read(item, path) if self._ignore.get(item.ref.kind) else None
         await self._apply(item, place, path, there, dry_run=True)
@@ -150,13 +153,13 @@ class Drift:
         if not dry_run:
             # What somebody makes, deletes or makes anew meanwhile is not touched.
             body["metadata"] |= _as_seen(there, ignoring=item.ref.kind in self._ignore)
-        answer: Any = await self._kube.request(
-            "PATCH",
+        answer: Any = await outdated.apply(
+            self._kube,
             path,
             action=f"{'compare' if dry_run else 'repair'} {item.ref}",
             query={**query, "dryRun": "All"} if dry_run else query,
             body=body,
-            content_type=clients.APPLY,
+            accept=clients.JSON,
         )
         return answer
 

@@ -133,6 +133,13 @@ class Live:
                     del self._went[next(iter(self._went))]
             self._changed(seen.place)
 
+    def _lose(self, kind: discovery.Kind) -> None:
+        """Have the objects of a kind looked at again: they may be served in another version, and must be watched so."""
+        self._kube.discovery.forget(kind.api_version, kind.name)
+        group = kind.api_version.rpartition("/")[0]
+        for place in {seen.place for key, seen in self._seen.items() if key[:2] == (group, kind.name)}:
+            self._changed(place)
+
 
 @final
 class _Sink:
@@ -177,7 +184,7 @@ class _Sink:
 
     def trouble(self, error: errors.ApiError | None) -> None:
         if error is not None and error.status == watch.NOT_FOUND:
-            self._live._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
+            self._live._lose(self._kind)  # noqa: SLF001 - as above
         self.arrival.trouble(error)
 
     def _key(self, namespace: str, name: str) -> members.Key:
@@ -201,9 +208,13 @@ def _says(seen: Seen) -> tuple[str, ...]:
 
 
 def held_of(item: Mapping[str, Any]) -> str:
-    """Return a digest of the fields that Helm owns; their values are not in it."""
-    owned = [entry.get("fieldsV1") for entry in item["metadata"].get("managedFields") or () if _is_helms(entry)]
-    return _digest(owned) if owned else ""
+    """Return a digest of the fields that Helm owns; their values are not in it.
+
+    The generation is: managed fields that name a version which is gone tell of no change.
+    """
+    metadata = item["metadata"]
+    owned = [entry.get("fieldsV1") for entry in metadata.get("managedFields") or () if _is_helms(entry)]
+    return _digest([metadata.get("generation"), owned]) if owned else ""
 
 
 def _is_helms(entry: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final, final
 
-from lostromos_core.kube import client, fields, fieldsets, marks, media, owned_fields
+from lostromos_core.kube import client, fields, fieldsets, marks, media, outdated, owned_fields
 from lostromos_kubectl import places
 
 if TYPE_CHECKING:
@@ -104,13 +104,12 @@ class Ownership:
         Raises ApiError.
         """
         query = {"fieldManager": self._manager, "force": "true", "dryRun": "All"}
-        applied = await self._kube.request(
-            "PATCH",
+        applied = await outdated.apply(
+            self._kube,
             item.path,
             action=f"adopt {item.ref}",
             query=query,
             body=item.under(uid=live["metadata"]["uid"]),
-            content_type=client.APPLY,
             accept=client.METADATA_ONLY,
         )
         ours, entries = self._own(_entries(applied)) or {}, _entries(live)
@@ -139,13 +138,12 @@ class Ownership:
             if key in live["metadata"]
         }
         body = {**wanted, "apiVersion": item.ref.api_version, "kind": item.ref.kind, "metadata": metadata}
-        await self._kube.request(
-            "PATCH",
+        await outdated.apply(
+            self._kube,
             item.path,
             action=f"leave fields of {item.ref} as they are",
             query={"fieldManager": self._left, "force": "true"},
             body=body,
-            content_type=client.APPLY,
             accept=client.METADATA_ONLY,
         )
 

@@ -16,6 +16,7 @@ from lostromos_core.kube import (
     fitting,
     marks,
     members,
+    outdated,
     owned_fields,
     paths,
     requests,
@@ -143,30 +144,33 @@ class Reporter:
             return
         ref = resource.ref
         kind = await self._kube.discovery.kind(self._api_version, self._kind)
-        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name, "status")
-        live = await requests.read(self._kube, path.removesuffix("/status"), str(ref)) or {}
+        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
+        live = await requests.read(self._kube, path, str(ref)) or {}
         owned = owned_fields.of(live.get("managedFields"), self._manager, "status").get("f:status") or {}
         said = {field for field in status.OWN & resource.status.keys() if f"f:{field}" in owned}
         if not said or live.get("uid") != resource.uid:
             return
-        body: dict[str, Any] = {"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)}
-        content_type, query = client.MERGE, {}
-        if self._others_report(live):  # an apply of nothing removes what is ours alone
-            identity = {"name": ref.name, "uid": resource.uid} | ({"namespace": ref.namespace} if ref.namespace else {})
-            body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": identity}
-            content_type, query = client.APPLY, {"fieldManager": self._manager}
+        action = f"clear the status of {ref}"
         try:
-            await self._kube.request_bytes(
-                "PATCH",
-                path,
-                action=f"clear the status of {ref}",
-                query=query,
-                body=body,
-                content_type=content_type,
-                accept=client.METADATA_ONLY,
-            )
+            if self._others_report(live):  # an apply of nothing removes what is ours alone
+                identity = {"name": ref.name, "uid": resource.uid, "namespace": ref.namespace or None}
+                await outdated.apply(
+                    self._kube,
+                    path,
+                    subresource="status",
+                    action=action,
+                    query={"fieldManager": self._manager},
+                    body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": identity},
+                    accept=client.METADATA_ONLY,
+                )
+            else:
+                body = {"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)}
+                await self._kube.request_bytes(
+                    "PATCH", f"{path}/status", action=action, body=body, content_type=client.MERGE,
+                    accept=client.METADATA_ONLY,
+                )  # fmt: skip
         except errors.ApiError as error:
-            if not await requests.is_gone(self._kube, path.removesuffix("/status"), resource.uid, error):
+            if not await requests.is_gone(self._kube, path, resource.uid, error):
                 raise
 
     def _others_report(self, metadata: Mapping[str, Any]) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from lostromos_helm import versions
 from tests import operators
+from tests.contract import test_versions
 from tests.controlplane import crds, waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.helm.conftest import World
 
 OLD, NEW = "v1beta1", "v1"
@@ -57,6 +62,10 @@ def end_old_version(world: World, kind: crds.CustomKind) -> None:
     waiting.wait_until(lambda: not world.api.exists(old))
 
 
+def remove_old_version(world: World, kind: crds.CustomKind) -> None:
+    test_versions.remove_version(world.api, kind, OLD)
+
+
 def project(world: World, kind: crds.CustomKind, **options: Any) -> operators.Project:
     made = world.project(**options)
     for path in (world.chart / "templates").iterdir():
@@ -69,7 +78,11 @@ def names(world: World, kind: crds.CustomKind) -> set[str]:
     return {one["metadata"]["name"] for one in world.api.list(kind.path(world.namespace))}
 
 
-def test_releases_with_versions_that_are_gone_go_on(world: World) -> None:
+@pytest.mark.parametrize("end", [end_old_version, remove_old_version])
+def test_releases_with_versions_that_are_gone_go_on(
+    world: World, end: Callable[[World, crds.CustomKind], None]
+) -> None:
+    """Also if the definition does not have it any more: who applied in it stands in the objects' managed fields."""
     kind = budgets(world)
     try:
         with operators.Operator(project(world, kind), world.plane.kubeconfig) as operator:
@@ -77,7 +90,7 @@ def test_releases_with_versions_that_are_gone_go_on(world: World) -> None:
                 world.create(name)
             for name in ("deleted", "upgraded", "repaired", "changed", "later"):
                 waiting.wait_until(lambda name=name: world.is_ready(name))  # type: ignore[misc]
-            end_old_version(world, kind)
+            end(world, kind)
             world.api.delete(world.path("deleted"))
             world.update("upgraded", version=NEW, min=3)
             waiting.wait_until(lambda: not world.api.exists(world.path("deleted")), timeout=60)
