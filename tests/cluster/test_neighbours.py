@@ -58,7 +58,8 @@ def test_what_another_controller_has_said_stays(
             api.delete(path)
             waiting.wait_until(lambda: not api.exists(path))
             api.create(crd.path(namespace), crd.manifest(name, spec={"text": "2"}, labels=other))
-        waiting.wait_until(lambda: shows(name, reason))
+        # What the first one made goes by garbage collection, which looks for new kinds every half a minute.
+        waiting.wait_until(lambda: shows(name, reason), timeout=120)
 
     names = ["web-0", "web-1", "web-2"]
     with operators.Operator(made(tmp_path, crd, template), control_plane.kubeconfig) as operator:
