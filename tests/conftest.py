@@ -26,10 +26,14 @@ MakeCrd: TypeAlias = Callable[..., crds.CustomKind]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a control plane, before `-m` selects, so that `-m "not cluster"` is the fast suite."""
+    """Mark the tests that use a control plane, before `-m` selects, so that `-m "not cluster"` is the fast suite.
+
+    They come first: they wait for most of their time, and those that compute fill the gaps at the end.
+    """
     for item in items:
         if CLUSTER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.cluster)
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

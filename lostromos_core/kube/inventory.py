@@ -18,6 +18,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import (
+    answers,
     claims,
     client,
     marks,
@@ -41,6 +42,8 @@ GroupKind = tuple[str, str]
 NOT_FOUND: Final = 404
 MOST_HINTS: Final = 200
 """How many kinds, and namespaces, are looked at for one resource."""
+_TRIES: Final = 3
+"""How often a resource is marked that changes meanwhile."""
 _log = structlog.get_logger("lostromos.inventory")
 
 
@@ -165,7 +168,25 @@ class ParentInventory:
     async def claim(
         self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
     ) -> None:
-        """One patch, unless all is written there; put back if somebody removed it."""
+        """One patch, unless all is written there; put back if somebody removed it.
+
+        A resource that has changed since it was read, be it by our own report, is read again: it may be claimed by now.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._claim(owner, kinds, namespaces, finalizer=finalizer)
+            except errors.ApiError as error:
+                if error.status != requests.CONFLICT or error.reason == answers.UID_MISMATCH:
+                    raise
+                live = await requests.read(self._kube, await self._path(owner.ref), str(owner.ref))
+                if live is None or live["uid"] != owner.uid:
+                    raise
+                owner = dataclasses.replace(owner, data={**owner.data, "metadata": live})
+        return await self._claim(owner, kinds, namespaces, finalizer=finalizer)
+
+    async def _claim(
+        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
+    ) -> None:
         await self._claims.refuse_claimed(owner)
         wanted = self._marks(owner, kinds, set(namespaces) - {owner.ref.namespace}, finalizer=finalizer)
         if covers(owner.metadata, wanted):
@@ -216,11 +237,13 @@ class ParentInventory:
     async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
         """One patch."""
         ref = owner.ref
-        kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
         about = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {}), "uid": owner.uid}
-        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
         body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": about}
-        await runs.write(self._kube, path, body, names, self._controller)
+        await runs.write(self._kube, await self._path(ref), body, names, self._controller)
+
+    async def _path(self, ref: interfaces.ObjectRef) -> str:
+        kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        return paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
 
     def _marks(
         self, owner: interfaces.Resource, kinds: Iterable[GroupKind], namespaces: set[str], *, finalizer: bool
@@ -235,7 +258,6 @@ class ParentInventory:
     async def _patch_marks(self, owner: interfaces.Resource, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         """One apply, with the uid: without it, an apply to a resource that is gone would create it again."""
         ref = owner.ref
-        kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
         metadata = {"name": ref.name, "uid": owner.uid, **wanted}
         if not self._claims.is_ours(owner.metadata):  # of two operators that claim it at once, one is refused
             metadata["resourceVersion"] = owner.metadata["resourceVersion"]
@@ -243,7 +265,7 @@ class ParentInventory:
             metadata["namespace"] = ref.namespace
         answer = await outdated.apply(
             self._kube,
-            paths.item(ref.api_version, kind.plural, ref.namespace, ref.name),
+            await self._path(ref),
             action=f"mark {ref}",
             query={"fieldManager": f"{marks.MANAGER}{self._controller}{marks.MARKING}", "force": "true"},
             body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata},

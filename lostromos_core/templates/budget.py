@@ -23,7 +23,7 @@ AT_ONCE: Final = 400_000
 """Steps of one operation that cannot be interrupted, as sorting."""
 BREATH: Final = 10_000
 """Steps after which a rendering beside the event loop lets that go first."""
-MAX_MADE: Final = 128 << 20
+MAX_MADE: Final = 96 << 20
 """Bytes of all texts, lists and mappings that one rendering makes, those that it has dropped again included."""
 MAX_CHARACTERS: Final = 32 << 20
 """Characters of all values that one rendering writes: more than twenty of the largest objects that etcd takes."""

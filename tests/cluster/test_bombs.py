@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 HEALTHY: Final = 20
 ROUNDS: Final = 10
 """Edits of each healthy resource before the first bomb: 200 figures to compare with."""
-MEMORY: Final = 400
-"""MiB that the operator's process may have had at most; 265 to 290 as a rule, and what threads leave unused varies."""
+MEMORY: Final = 300
+"""MiB that the operator's process may have had at most; 205 to 210 as a rule."""
 LONGEST: Final = 4_000
 """Characters of a message."""
 SLACK: Final = 1.0

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lostromos_core import interfaces
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import marks
 from tests import fakes
 from tests.chaos import proxy
 from tests.contract import test_looking_after
@@ -233,3 +234,39 @@ async def test_objects_of_a_waiting_template_are_remembered(target: test_applier
             await asyncio.sleep(0.05)
     assert not target.api.exists(f"/api/v1/namespaces/{other}/configmaps/far")
     target.api.delete(f"/api/v1/namespaces/{other}")
+
+
+async def test_a_resource_that_has_changed_since_it_was_read_is_marked(target: test_appliers.ClusterTarget) -> None:
+    """Our own report on its status is enough for that: a reconcile that takes long is reported meanwhile."""
+    read = target.owner("web")
+    target.api.patch(target.crd.path(target.namespace, "web"), {"metadata": {"labels": {"changed": "true"}}})
+    async with target.applier() as applier:
+        applied = await applier.apply(read, fakes.manifests(fakes.config_map("web-a", {"text": "a"})))
+    assert not applied.failed
+    assert target.data("web-a") == {"text": "a"}
+    marked = target.fresh(read).metadata
+    assert marks.CONTROLLER in marked["annotations"]
+    assert marked["labels"]["changed"] == "true"
+
+
+async def test_a_resource_that_was_claimed_since_it_was_read_is_left_alone(target: test_appliers.ClusterTarget) -> None:
+    read = target.owner("web")
+    claimed = {"metadata": {"annotations": {marks.CONTROLLER: "another"}}}
+    target.api.patch(target.crd.path(target.namespace, "web"), claimed)
+    async with target.applier() as applier:
+        with pytest.raises(errors.ClaimedError, match="looked after by the controller 'another'"):
+            await applier.apply(read, fakes.manifests(fakes.config_map("web-a", {"text": "a"})))
+    assert target.data("web-a") is None
+
+
+async def test_a_resource_that_was_made_anew_since_it_was_read_is_not_marked(
+    target: test_appliers.ClusterTarget,
+) -> None:
+    read = target.owner("web")
+    target.api.delete(target.crd.path(target.namespace, "web"))
+    target.owner("web")
+    async with target.applier() as applier:
+        with pytest.raises(errors.ApiError, match="mark WebApp"):
+            await applier.apply(read, fakes.manifests(fakes.config_map("web-a", {"text": "a"})))
+    assert target.data("web-a") is None
+    assert marks.CONTROLLER not in target.fresh(read).metadata.get("annotations", {})

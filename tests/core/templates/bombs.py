@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 HEAD: Final = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "{{ resource.metadata.name }}"}\n'
 STEPS: Final = "take more than 10,000,000 steps"
 AT_ONCE: Final = "too much at once"
-MADE: Final = "make more than 128 MiB"
+MADE: Final = "make more than 96 MiB"
 WRITTEN: Final = "more than 32 MiB in all"
 LARGE: Final = "would be too large"
 TEXT: Final = "the rendered text is larger than"
@@ -97,7 +97,7 @@ BOMBS: dict[str, Bomb] = {
     "map in a loop": Bomb(LOOP + "{% set m = x.a | map('string') | list %}" + END, lambda: {"a": list(range(20_000))}, STEPS),
     "sum of lists": Bomb("z: {{ (x.a | sum(start=[])) | length }}\n", lambda: {"a": [[1]] * 60_000}, MADE),
     "a list that grows in a loop": Bomb("{% set s = namespace(l=[]) %}" + LOOP + "{% set s.l = s.l + [a] %}" + END, lambda: {"a": [1] * 60_000}, MADE),
-    "a list that doubles": Bomb("{% set s = namespace(l=[1]) %}" + LOOP + "{% set s.l = s.l + s.l %}" + END, lambda: {"a": [1] * 40}, "too large|128 MiB"),
+    "a list that doubles": Bomb("{% set s = namespace(l=[1]) %}" + LOOP + "{% set s.l = s.l + s.l %}" + END, lambda: {"a": [1] * 40}, "too large|96 MiB"),
     "a text that grows in a loop": Bomb("{% set s = namespace(t='') %}" + LOOP + "{% set s.t = s.t ~ 'abcdefgh' %}" + END, lambda: {"a": [1] * 60_000}, MADE),
     "a text that grows by +": Bomb("{% set s = namespace(t='') %}" + LOOP + "{% set s.t = s.t + 'abcdefgh' %}" + END, lambda: {"a": [1] * 60_000}, MADE),
     "copies of a text that are kept": Bomb("{% set s = namespace(l=[]) %}" + LOOP + "{% set s.l = [s.l, x.t ~ a] %}" + END, lambda: {"a": [1] * 2_000, "t": "x" * 1_000_000}, MADE),
