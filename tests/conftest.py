@@ -11,6 +11,7 @@ import pytest
 
 from tests.controlplane import api as apis
 from tests.controlplane import binaries, cluster, crds, errors, leaks, waiting
+from tests.controlplane import kubelet as kubelets
 
 CLUSTER_FIXTURES: Final = {"control_plane", "own_control_plane"}
 
@@ -135,3 +136,10 @@ def _delete(delete: Callable[[], object]) -> None:
     except errors.ApiError as error:
         if error.status != 404:
             raise
+
+
+@pytest.fixture
+def kubelet(api: apis.Api, namespace: str) -> Iterator[kubelets.Kubelet]:
+    """Ends the Pods of the test's namespace, and knows the Jobs that there were."""
+    with kubelets.Kubelet(api, namespace) as playing:
+        yield playing

@@ -1,6 +1,6 @@
 """The cluster itself changes: versions come and go, an aggregated API goes down, policies are made and lifted, in any order.
 
-When all is as it was again, everything is as the templates say; nothing was left behind, and nothing else was touched.
+Jobs that remove themselves come and go meanwhile. When all is as it was again, everything is as the templates say; nothing was left behind, and nothing else was touched.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakeCrd
     from tests.controlplane import api as apis
     from tests.controlplane import cluster, crds
+    from tests.controlplane import kubelet as kubelets
 
 OLD: Final = "v1alpha1"
 MAPS: Final = """\
@@ -48,10 +49,27 @@ metadata: {name: "{{ resource.metadata.name }}"}
 spec: {text: "{{ resource.spec.text }}"}
 {% endif %}
 """
+JOBS: Final = """\
+{% if resource.spec.job %}
+apiVersion: batch/v1
+kind: Job
+metadata: {name: "{{ resource.metadata.name }}"}
+spec:
+  ttlSecondsAfterFinished: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: c, image: example.com/none}]
+{% endif %}
+"""
 NAMES: Final = st.sampled_from(["x", "y"])
 PARTS: Final = st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3)
 SPECS: Final = st.fixed_dictionaries(
-    {"parts": PARTS, "text": st.sampled_from(["1", "2"]), "gadget": st.booleans(), "gizmo": st.booleans()}
+    {
+        "parts": PARTS,
+        "text": st.sampled_from(["1", "2"]),
+        **{what: st.booleans() for what in ("gadget", "gizmo", "job")},
+    }
 )
 QUIET: Final = 60.0
 """Seconds within which everything must be as it should be, after the cluster is as it was."""
@@ -121,8 +139,10 @@ class World:
         kinds: dict[str, crds.CustomKind],
         server: aggregated.Aggregated,
         namespace: str,
+        kubelet: kubelets.Kubelet,
     ) -> None:
         self.folder, self.plane, self.api, self.namespace = folder, plane, api, namespace
+        self.kubelet = kubelet
         self.kinds, self.crd, self.server = kinds, kinds["resource"], server
         self.core = f"/api/v1/namespaces/{namespace}"
         for name in ("bystander", "policy-probe"):
@@ -139,6 +159,7 @@ class World:
         templates = {
             "a.yaml": MAPS,
             "b.yaml": OTHER.replace("FLAG", "gadget").replace("API", gadget.api_version).replace("KIND", gadget.kind),
+            "d.yaml": JOBS,
             "c.yaml": OTHER.replace("FLAG", "gizmo").replace("API", gizmo.api_version).replace("KIND", gizmo.kind),
         }
         options = {"finalizer": "always", "prune": {"share": 1, "controllerShare": 1}}
@@ -156,7 +177,7 @@ class World:
 
     def all_gone(self) -> bool:
         self.poke()
-        return not self.listed(self.crd.path(self.namespace)) and not self.objects()
+        return not self.listed(self.crd.path(self.namespace)) and not self.objects() and not self.jobs()
 
     def restart(self, how: signal.Signals) -> None:
         self.operator.stop(how)
@@ -293,7 +314,8 @@ class World:
             nonlocal poked
             items = {item["metadata"]["name"]: item for item in self.listed(self.crd.path(self.namespace))}
             done = items.keys() == wanted.keys() and all(map(operators.is_ready, items.values()))
-            if done and self.objects() == expected:
+            jobs = {name for name, spec in wanted.items() if spec["job"]}
+            if done and self.objects() == expected and jobs <= self.kubelet.runs.keys() and not self.jobs():
                 return True
             if time.monotonic() - poked > 5:
                 poked = time.monotonic()
@@ -309,10 +331,16 @@ class World:
             error.add_note(self.operator.log[-4000:])
             raise
         time.sleep(1.5)
-        before = self.versions()
+        before = self.versions(), self.jobs_run()
         time.sleep(1)
-        assert self.versions() == before, "at rest, nothing is written"
+        assert (self.versions(), self.jobs_run()) == before, "at rest, nothing is written, and no Job is run again"
         assert self.api.get(f"{self.core}/configmaps/bystander") == self.bystander
+
+    def jobs(self) -> list[dict[str, Any]]:
+        return self.listed(f"/apis/batch/v1/namespaces/{self.namespace}/jobs")
+
+    def jobs_run(self) -> dict[str, int]:
+        return {name: len(uids) for name, uids in self.kubelet.runs.items()}
 
     def versions(self) -> dict[str, str]:
         own = [self.kinds[name].path(self.namespace) for name in ("gadget", "gizmo")]
@@ -332,13 +360,18 @@ def rendered(wanted: dict[str, dict[str, Any]]) -> dict[tuple[str, str], str]:
 
 @pytest.mark.timeout(1500)
 def test_the_cluster_may_change_in_whatever_way(
-    tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, make_crd: MakeCrd, namespace: str
+    tmp_path: Path,
+    control_plane: cluster.ControlPlane,
+    api: apis.Api,
+    make_crd: MakeCrd,
+    namespace: str,
+    kubelet: kubelets.Kubelet,
 ) -> None:
     kinds = {"resource": make_crd(), "gadget": make_crd("Gadget"), "gizmo": make_crd("Gizmo")}
     with aggregated.Aggregated(api, control_plane, tmp_path, kinds["gizmo"]) as server:
 
         class Here(Machine):
-            world = World(tmp_path, control_plane, api, kinds, server, namespace)
+            world = World(tmp_path, control_plane, api, kinds, server, namespace, kubelet)
 
         settings = hypothesis.settings(
             max_examples=3, stateful_step_count=10, deadline=None, derandomize=False, database=None, print_blob=True,

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests import operators
-from tests.controlplane import binaries, crds, errors, waiting
+from tests.controlplane import binaries, crds, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import MakeCrd
     from tests.controlplane import api as apis
     from tests.controlplane import cluster
+    from tests.controlplane import kubelet as kubelets
 
 CHART = """\
 {{- range $name, $job := .Values.jobs }}
@@ -59,46 +57,6 @@ def job(image: str = "example.com/none", **spec: Any) -> dict[str, Any]:
     return {"ttlSecondsAfterFinished": 0, "backoffLimit": 0, "template": {"spec": pod}, **spec}
 
 
-class Kubelet:
-    """Ends all Pods of a namespace, and writes down the Jobs that there were."""
-
-    def __init__(self, api: apis.Api, namespace: str) -> None:
-        self.runs: dict[str, list[str]] = {}
-        self._api = api
-        self._namespace = namespace
-        self._stop = threading.Event()
-
-    def play(self) -> None:
-        while not self._stop.wait(0.05):
-            with contextlib.suppress(errors.ApiError, errors.UnreachableError):
-                self._once()
-
-    def _once(self) -> None:
-        for one in self._api.list(f"/apis/batch/v1/namespaces/{self._namespace}/jobs"):
-            uids = self.runs.setdefault(one["metadata"]["name"], [])
-            if one["metadata"]["uid"] not in uids:
-                uids.append(one["metadata"]["uid"])
-        for pod in self._api.list(f"/api/v1/namespaces/{self._namespace}/pods"):
-            image = pod["spec"]["containers"][0]["image"]
-            phase = "" if "runs" in image else "Failed" if "fails" in image else "Succeeded"
-            if phase and pod["status"].get("phase") == "Pending":
-                path = f"/api/v1/namespaces/{self._namespace}/pods/{pod['metadata']['name']}/status"
-                self._api.patch(path, {"status": {"phase": phase}})
-
-    def stop(self) -> None:
-        self._stop.set()
-
-
-@pytest.fixture
-def kubelet(api: apis.Api, namespace: str) -> Iterator[Kubelet]:
-    made = Kubelet(api, namespace)
-    thread = threading.Thread(target=made.play)
-    thread.start()
-    yield made
-    made.stop()
-    thread.join()
-
-
 @pytest.fixture(params=APPLIERS)
 def applier(request: pytest.FixtureRequest) -> str:
     name: str = request.param
@@ -132,7 +90,7 @@ JOBS = {
 
 def test_a_job_that_removed_itself_is_run_once(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, make_crd: MakeCrd, namespace: str,
-    kubelet: Kubelet, applier: str,
+    kubelet: kubelets.Kubelet, applier: str,
 ) -> None:  # fmt: skip
     kind = make_crd()
     path = kind.path(namespace, "web")
@@ -162,7 +120,7 @@ def test_a_job_that_removed_itself_is_run_once(
 
 def test_a_job_that_somebody_deletes_while_it_runs_is_made_again(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, make_crd: MakeCrd, namespace: str,
-    kubelet: Kubelet, applier: str,
+    kubelet: kubelets.Kubelet, applier: str,
 ) -> None:  # fmt: skip
     kind = make_crd()
     running = f"/apis/batch/v1/namespaces/{namespace}/jobs/app-web-running"
@@ -177,7 +135,7 @@ def test_a_job_that_somebody_deletes_while_it_runs_is_made_again(
 
 def test_a_job_that_failed_and_removed_itself_is_not_run_again_and_said(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, make_crd: MakeCrd, namespace: str,
-    kubelet: Kubelet, applier: str,
+    kubelet: kubelets.Kubelet, applier: str,
 ) -> None:  # fmt: skip
     kind = make_crd()
     path = kind.path(namespace, "web")

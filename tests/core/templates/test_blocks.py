@@ -20,6 +20,17 @@ PIECES = [
     "HOLE: 1", "a: HOLE", "- HOLE", 'b: "x HOLE y"', "c: HOLE HOLE", "d: [HOLE, {e: HOLE}]", "# HOLE", "HOLE", "f: HOLE # HOLE", "- HOLE: HOLE", "!!str g: 1", "-h: 1", "--- x", "--- # x", "i: !", "k:  ",
 ]  # fmt: skip
 LINES = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(PIECES)), min_size=1, max_size=8)
+LOOPS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4)), max_size=3)
+"""Lines that come again, and how often, as a loop writes them: from the begin of the text on, one after the other."""
+
+
+def looped(text: str, loops: Sequence[tuple[int, int]]) -> str:
+    """The text with some of its lines several times; lines of a loop come from the same place."""
+    lines, made = text.split("\n"), list[str]()
+    for size, times in loops:
+        made += lines[:size] * times
+        lines = lines[size:]
+    return "\n".join(made + lines)
 
 
 def shape(lines: Sequence[tuple[int, str]], *, ends: bool) -> str:
@@ -38,11 +49,11 @@ def parsed(text: str) -> tuple[program.Node, ...] | None:
 
 
 @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(LINES, st.booleans(), st.booleans())
+@given(LINES, st.booleans(), st.booleans(), LOOPS)
 def test_what_is_read_line_by_line_is_what_the_yaml_parser_reads(
-    lines: Sequence[tuple[int, str]], ends: bool, spliced: bool
+    lines: Sequence[tuple[int, str]], ends: bool, spliced: bool, loops: Sequence[tuple[int, int]]
 ) -> None:
-    text = shape(lines, ends=ends)
+    text = looped(shape(lines, ends=ends), loops)
     text = splices.write(text) if spliced else text
     if slots._split(text) != (text,):
         return  # its documents are read one by one
@@ -71,6 +82,44 @@ def test_documents_that_are_read_one_by_one_are_what_the_yaml_parser_reads(
         assert [data(node) for nodes in made for node in nodes or ()] == [data(node) for node in whole]
     else:
         pytest.fail("the parts are not valid, and the whole is")
+
+
+ITEMS = [
+    ["- {{}}"], ["- a: {{}}"], ["- a: {{}}", "  b: 'x {{}}'"], ["- - {{}}", "  - b"], ["-", "  a: {{}}"], ["- a:", "  - {{}}"], ["- a: |", "    {{}}"], ["- a: |", "    x", ""], ["- a: >-", "    {{}}", "", "  b: 1"],
+    ["- a: 1", "  # {{}}", "  b: [1, {{}}]"], ["k {{}}: {{}}"], ["k: {{}}"], ["k:"], ["- |", "  {{}}"], ["-"], ["- a: {{}}", "", "  b:", "    c: {{}}", "    d: {{}}"],
+]  # fmt: skip
+
+
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(st.sampled_from(ITEMS), st.integers(1, 4), st.sampled_from([0, 2])), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_what_loops_write_is_what_the_yaml_parser_reads(
+    loops: Sequence[tuple[Sequence[str], int, int]], ends: bool
+) -> None:
+    """Items and keys that come again, with others behind them that may belong to the last one, at two depths."""
+    made = ["top:"]
+    for number, (lines, times, indent) in enumerate(loops):
+        hole = tokens.expression_mark(number) + tokens.HOLE
+        made += [tokens.line_mark(number) + " " * indent + line.replace("{{}}", hole) for line in lines] * times
+    text = "\n".join(made) + ("\n" if ends else "")
+    found, expected = blocks.Reader().read(text, budget.Budget()), parsed(text)
+    if found is not None and expected is not None:
+        assert (absolute(found[0]),) == expected
+    elif found is not None:
+        with pytest.raises(program.Misplaced, match=r"twice|must be"):
+            found[0].fill(VALUES)
+
+
+@pytest.mark.parametrize("item", ITEMS[:4])
+def test_items_that_come_again_need_no_yaml_parser(item: Sequence[str]) -> None:
+    lines = ["a:", *[line.replace("{{}}", tokens.HOLE) for line in item] * 50, "b: 1"]
+    text = "\n".join(tokens.line_mark(0) + line for line in lines)
+    found = blocks.Reader().read(text, budget.Budget())
+    assert found is not None
+    assert (absolute(found[0]),) == parsed(text)
+    assert found[1] == sum(":" in line or "-" in line for line in lines)
 
 
 READER = blocks.Reader()
