@@ -227,7 +227,9 @@ def test_no_bomb_keeps_the_healthy_waiting_and_each_is_told_what_to_change(
     healthy = Bomb("plain", lambda: spec(text="fine"), "")
     for number in range(HEALTHY):
         world.create(f"healthy-{number}", healthy)
-    with operators.Operator(write(tmp_path, crd), control_plane.kubeconfig, "--log-format=text") as operator:
+    with operators.Operator(
+        write(tmp_path, crd), control_plane.kubeconfig, "--log-format=text", covered=False
+    ) as operator:
         operator.says("controller started", times=len(TEMPLATES) + 2)
         for number in range(HEALTHY):
             world.outcome(f"healthy-{number}", "healthy")

@@ -164,7 +164,7 @@ class World:
         }
         options = {"finalizer": "always", "prune": {"share": 1, "controllerShare": 1}}
         made = operators.project(place, self.crd, templates=templates, apply={"server-side": options})
-        self.operator = operators.Operator(made, self.plane.kubeconfig)
+        self.operator = operators.Operator(made, self.plane.kubeconfig, covered=False)
         self.operator.start()
 
     def end(self) -> None:

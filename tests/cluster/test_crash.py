@@ -110,7 +110,7 @@ def test_a_crash_after_any_request_changes_nothing_in_the_end(
         if how != "create":
             world.change("create")
         with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
-            with operators.Operator(made, chaos.kubeconfig) as operator:
+            with operators.Operator(made, chaos.kubeconfig, covered=False) as operator:
                 operator.says("all resources are known", times=2 * after - 1)
                 if how != "create":
                     waiting.wait_until(lambda world=world: world.is_done("create"), timeout=30)  # type: ignore[misc]
@@ -121,7 +121,7 @@ def test_a_crash_after_any_request_changes_nothing_in_the_end(
                     timeout=30,
                 )
                 survived = operator.running
-        with operators.Operator(made, plane.kubeconfig) as operator:
+        with operators.Operator(made, plane.kubeconfig, covered=False) as operator:
             operator.says("all resources are known", times=2 * after)
             waiting.wait_until(lambda world=world: world.is_done(how), timeout=30)  # type: ignore[misc]
             world.check(how)

@@ -56,7 +56,7 @@ def test_a_crash_in_the_middle_of_a_recreation_changes_nothing_in_the_end(
     for after in range(1, MOST):
         world = test_crash.World(api, crd, namespace, f"web{after}")
         with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
-            with operators.Operator(made, chaos.kubeconfig) as operator:
+            with operators.Operator(made, chaos.kubeconfig, covered=False) as operator:
                 operator.says("all resources are known", times=2 * after - 1)
                 if after % 2:  # every other time, the first reconcile is the one that is cut
                     api.create(world.collection, crd.manifest(world.name, spec=BEFORE))
@@ -70,7 +70,7 @@ def test_a_crash_in_the_middle_of_a_recreation_changes_nothing_in_the_end(
                     lambda world=world, operator=operator: is_as(world, AFTER) or not operator.running  # type: ignore[misc]
                 )
                 survived = operator.running
-        with operators.Operator(made, plane.kubeconfig) as operator:
+        with operators.Operator(made, plane.kubeconfig, covered=False) as operator:
             operator.says("all resources are known", times=2 * after)
             waiting.wait_until(lambda world=world: is_as(world, AFTER))  # type: ignore[misc]
             assert api.get(world.path)["status"]["nodes"] == 0

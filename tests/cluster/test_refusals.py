@@ -74,7 +74,7 @@ def test_no_edit_is_lost_whatever_is_answered_meanwhile(
     for name in names:
         api.create(kind.path(namespace), kind.manifest(name, spec={"text": "start"}))
     with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
-        with operators.Operator(project, chaos.kubeconfig) as operator:
+        with operators.Operator(project, chaos.kubeconfig, covered=False) as operator:
             waiting.wait_until(lambda: settled("start"), timeout=120)
             lost: dict[str, Any] = {}
             chosen = FAILURES if applier == "server-side" else {name: FAILURES[name] for name in SOME}

@@ -142,7 +142,7 @@ class World:
             place, self.crd, templates={"b.yaml": SECRET, "c.yaml": SERVICE}, apply={"server-side": options}
         )
         self.set_template(1, "extra", restart=False)
-        self.operator = operators.Operator(self.made, self.plane.kubeconfig)
+        self.operator = operators.Operator(self.made, self.plane.kubeconfig, covered=False)
         self.operator.start()
 
     def end(self) -> None:

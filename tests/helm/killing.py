@@ -74,7 +74,7 @@ def kill_at_each_request(world: World, folder: Path, victim: str, how: str) -> N
     made, plane = world.project(), world.plane
     folder.mkdir()
     with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=folder) as chaos:
-        killer, operator = Killer(chaos, victim), operators.Operator(made, chaos.kubeconfig)
+        killer, operator = Killer(chaos, victim), operators.Operator(made, chaos.kubeconfig, covered=False)
         with operator:
             for after in range(1, MOST):
                 name = f"web{after}"

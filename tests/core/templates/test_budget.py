@@ -13,6 +13,7 @@ import pytest
 
 from lostromos_core import errors
 from lostromos_core.templates import budget, slots
+from tests import operators
 from tests.core.templates import bombs, rendering
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ BESIDE = 20
 def exploded() -> Mapping[str, Any]:
     """What became of each bomb, beside healthy resources, in a process of their own."""
     command = [sys.executable, "-m", "tests.core.templates.bombs", str(BESIDE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1_200)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1_200, env=operators.uncovered())
     found: Mapping[str, Any] = json.loads(done.stdout)
     return found
 
