@@ -128,7 +128,6 @@ class HelmApplier:
         elsewhere = await self._elsewhere(order, known)
         spaces = {order.place[0], *(one.namespace for one in elsewhere)}
         await self._inventory.claim(owner, known.beyond, spaces, finalizer=True)
-        self._busy.add(order.place)
         try:
             found, results = await self._make(order, known)
         except making.LaterError as later:
@@ -138,8 +137,6 @@ class HelmApplier:
             return self._failed(order, known.failed)
         except errors.LostromosError as error:
             return await self._failure(order, known, error)
-        finally:
-            self._busy.discard(order.place)
         known.failed = None
         self._learn(known, results, owner.key)
         applied = interfaces.Applied(tuple(results), status={"release": found.status})
@@ -167,7 +164,7 @@ class HelmApplier:
         """Bring the release about and look after its objects, once more if what it holds turns out not to be ours."""
         asked = str((order.owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
         again = known.asked is not None and asked != known.asked
-        found = await self._maker.bring(order, known, again=again)
+        found = await self._bring(order, known, again=again)
         known.asked = asked
         if self._kube.dry_run:
             return found, await self._care.try_out(found, order)
@@ -180,9 +177,17 @@ class HelmApplier:
                 "us; the release is upgraded",
                 release=order.name,
             )
-            found = await self._maker.bring(order, known, again=True)
+            found = await self._bring(order, known, again=True)
             results = await self._care.look(found, self._newest(order), order)
         return found, results
+
+    async def _bring(self, order: operations.Order, known: making.Known, *, again: bool) -> content.Content:
+        """Bring the release about; what changes meanwhile is our doing, and is looked at next, so nobody need ring."""
+        self._busy.add(order.place)
+        try:
+            return await self._maker.bring(order, known, again=again)
+        finally:
+            self._busy.discard(order.place)
 
     def _newest(self, order: operations.Order) -> storage.Revision:
         newest = self._releases.of(order.place)[-1]

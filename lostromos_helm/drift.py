@@ -64,12 +64,17 @@ class Drift:
         self._adopt = adopt
 
     async def find(self, item: manifest.Item, place: releases.Place) -> Difference:
-        """What applying an object again would change; raises ApiError, RefusedError if it is not the release's."""
+        """What applying an object again would change; raises ApiError, RefusedError if it is not the release's.
+
+        Nothing of one that is being deleted: when it is gone, it is missing.
+        """
         path = await self._path(item)
         there = await self._read(item, path)
         if there is None:
             return Difference(missing=True)
         self._refuse_foreign(item, place, there)
+        if "deletionTimestamp" in there["metadata"]:
+            return Difference(held=live.held_of(there))
         made = await self._apply(item, place, path, there, dry_run=True)
         return Difference(tuple(_differences(_view(there), _view(made), "")), held=live.held_of(there))
 

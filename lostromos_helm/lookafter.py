@@ -23,6 +23,8 @@ Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 REFUSED_AGAIN: Final = 60.0
 """Seconds until somebody else's object in the place of ours is looked at again: it is not watched."""
+LOOK_AGAIN: Final = 1.0
+"""Seconds until a Job that has just gone is looked at again."""
 _CHANGED: Final = "Leave the field out of the chart, or `ignore` it"
 _NOT_THERE: Final = "Find out who deletes it, or leave it out of the chart"
 _NEEDED: Final = frozenset({"list", "watch"})
@@ -194,7 +196,7 @@ class Care:
         if before.left:
             return case.result(Action.DRIFTED, before.left)
         if seen is None:
-            return case.result(Action.WAITING, "it is not there")
+            return case.result(Action.WAITING, "it is not there", after=LOOK_AGAIN if self._is_ending(case) else None)
         if seen.why_not:
             return case.result(Action.WAITING, errors.shorten(seen.why_not, 300))
         return case.result(action)
@@ -235,7 +237,7 @@ class Care:
             if item is None:
                 return None, ""
             difference = await self._difference(item, case)
-            if not difference:
+            if not difference or (difference.missing and self._is_ending(case)):
                 return None, difference.held
             if self._mode == "warn":
                 return case.result(Action.DRIFTED, str(difference)), difference.held
@@ -247,6 +249,12 @@ class Care:
             said = case.order.secrets.hide(str(error))
             after = REFUSED_AGAIN if isinstance(error, errors.RefusedError) else None
             return case.result(Action.FAILED, said, retryable=error.retryable, after=after), ""
+
+    def _is_ending(self, case: _Case) -> bool:
+        """Whether a Job has ended and removes itself: the watch has just brought that it is gone, or is about to."""
+        seen = self._live.get(case.ref.key)
+        end = seen.end if seen else self._live.end(case.ref.key)
+        return bool(end and case.item and expiry.goes_by_itself(case.item.data))
 
     async def _difference(self, item: manifest.Item, case: _Case) -> drift.Difference:
         """What differs; nothing, if the API server cannot tell, as with fields that it does not know and Helm drops."""

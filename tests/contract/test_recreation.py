@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,8 +58,8 @@ def binding(name: str, role: str, **subject: str) -> interfaces.Manifest:
     return made("rbac.authorization.k8s.io/v1", "RoleBinding", name, roleRef=reference, subjects=subjects)
 
 
-def service(name: str, address: str) -> interfaces.Manifest:
-    spec = {"type": "NodePort", "clusterIP": address, "ports": [{"port": 80, "nodePort": 32123}]}
+def service(name: str, address: str, port: int) -> interfaces.Manifest:
+    spec = {"type": "NodePort", "clusterIP": address, "ports": [{"port": 80, "nodePort": port}]}
     return made("v1", "Service", name, spec=spec)
 
 
@@ -136,10 +135,23 @@ async def until_settled(
             await asyncio.sleep(0.2)
 
 
+def free_addresses(target: test_appliers.ClusterTarget) -> list[tuple[str, int]]:
+    """Two cluster IPs and node ports that no Service has: other tests' Services have some, too."""
+    found = []
+    for name in ("one", "two"):
+        spec = {"type": "NodePort", "ports": [{"port": 80}]}
+        target.api.create(target.path("", "services").rstrip("/"), {"metadata": {"name": name}, "spec": spec})
+        given = target.api.get(target.path(name, "services"))["spec"]
+        found.append((given["clusterIP"], given["ports"][0]["nodePort"]))
+    for name in ("one", "two"):
+        target.api.delete(target.path(name, "services"))
+    return found
+
+
 async def test_whatever_cannot_be_changed_is_created_again(world: World) -> None:
     target = world.target
     owner, space = target.owner("web"), target.namespace
-    block = 50 + secrets.randbelow(200)  # other tests' Services have addresses, too
+    addresses = free_addresses(target)
 
     def items(*, new: bool) -> list[interfaces.Manifest]:
         number = 2 if new else 1
@@ -148,7 +160,7 @@ async def test_whatever_cannot_be_changed_is_created_again(world: World) -> None
             job("job", f"image{number}"),
             stateful("set", f"service{number}"),
             binding("binding", f"role{number}"),
-            service("service", f"10.0.{block}.{number}"),
+            service("service", addresses[number - 1][0], addresses[0][1]),
             fixed("fixed", {"v": str(number)}),
             storage_class(f"{space}-class", f"disk{number}"),
             attributes(f"{space}-attributes", f"disk{number}"),
@@ -160,13 +172,14 @@ async def test_whatever_cannot_be_changed_is_created_again(world: World) -> None
 
     with world.policy("policy", "spec.size is immutable"), world.policy("locked", "you may not change the size"):
         async with target.applier() as applier:
-            await until_settled(applier, target, owner, items(new=False))
+            made = await until_settled(applier, target, owner, items(new=False))
+            assert not made.failed, [result.message for result in made.failed]
             before = {item.ref: world.uid(item) for item in items(new=False)}
             found = await until_settled(applier, target, owner, items(new=True))
             assert not found.failed, [result.message for result in found.failed]
             again = {item.ref.name for item in items(new=True) if world.uid(item) != before[item.ref]}
             assert again == {item.ref.name for item in items(new=True)} - {"d"}
-            assert world.live(items(new=True)[4])["spec"]["clusterIP"] == f"10.0.{block}.2"
+            assert world.live(items(new=True)[4])["spec"]["clusterIP"] == addresses[1][0]
             assert world.live(items(new=True)[-1])["spec"]["size"] == 2
             assert await test_looking_after.settled(applier, target.fresh(owner), *items(new=True))
 
