@@ -95,6 +95,14 @@ async def of(release: Mapping[str, Any], place: releases.Place, before: Before, 
     made = await _read(release, place, secrets)
     made.proven = True
     assert made.items is not None  # noqa: S101 - just read
+    for key in made.checked:
+        twice = made.items[key]
+        _log.warning(
+            "the chart makes an object twice; take one of them out",
+            release=place[1],
+            object=str(twice.ref),
+            file=twice.file,
+        )
     for key, item in made.items.items():
         old = before.serving.get(key)
         if old is None:
@@ -220,13 +228,9 @@ async def _read(release: Mapping[str, Any], place: releases.Place, secrets: hidi
     status = _status(release, place, number, secrets)
     refs = tuple(item.ref for item in items.values())
     found = Content(number, refs, items, status, digest=seals.digest_of(release))
-    for item, other in manifest.doubles(parsed):
+    for item, _ in manifest.doubles(parsed):
         # Helm 4 writes both at the same time, so that either may be there: the last is put back, as with Helm 3.
         found.checked[item.ref.key] = Checked(writers="the chart itself")
-        _log.warning(
-            "the chart makes an object twice; what comes last is kept, take one of them out",
-            release=place[1], object=str(item.ref), files=[other.file, item.file],
-        )  # fmt: skip
     return found
 
 

@@ -81,10 +81,13 @@ class Drift:
     async def try_out(self, item: manifest.Item, place: releases.Place) -> None:
         """Apply an object without any effect; raises what the API server has against it.
 
-        Managed fields that name versions which are gone are rewritten, so that Helm can apply it the next time.
+        Managed fields of the release's own that name versions which are gone are rewritten, so that Helm can apply it
+        the next time.
         """
         path = await self._path(item)
-        there = await self._read(item, path) if self._ignore.get(item.ref.kind) else None
+        there = await self._read(item, path)
+        if there is not None and not live.belongs(there["metadata"], place):
+            there = None
         await self._apply(item, place, path, there, dry_run=True)
 
     async def repair(self, item: manifest.Item, place: releases.Place) -> str:
@@ -158,15 +161,13 @@ class Drift:
         if not dry_run:
             # What somebody makes, deletes or makes anew meanwhile is not touched.
             body["metadata"] |= _as_seen(there, ignoring=item.ref.kind in self._ignore)
-        answer: Any = await outdated.apply(
-            self._kube,
-            path,
-            action=f"{'compare' if dry_run else 'repair'} {item.ref}",
-            query={**query, "dryRun": "All"} if dry_run else query,
-            body=body,
-            accept=clients.JSON,
-        )
-        return answer
+        action = f"{'compare' if dry_run else 'repair'} {item.ref}"
+        query |= {"dryRun": "All"} if dry_run else {}
+        if there is None:  # or somebody else's, whose managed fields are none of our business
+            return await self._kube.request(
+                "PATCH", path, action=action, query=query, body=body, content_type=clients.APPLY
+            )
+        return await outdated.apply(self._kube, path, action=action, query=query, body=body, accept=clients.JSON)
 
     def _body(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any] | None) -> dict[str, Any]:
         """An object as Helm applies it: with its own label and annotations, and what is ignored as it is ``there``.

@@ -43,7 +43,7 @@ class Seen:
     """One object. ``why_not``: why it is not ready. ``writers``: who else wrote what, empty if nobody.
 
     ``held`` is a digest of what Helm owns of it: who only removes a field of Helm's owns nothing himself. ``end``: how
-    it has ended, if it is a Job.
+    it has ended, if it is a Job. ``api_version``: the one in which it was seen last.
     """
 
     uid: str
@@ -53,6 +53,7 @@ class Seen:
     writers: str
     held: str
     end: expiry.End = expiry.End.NONE
+    api_version: str = ""
 
 
 @final
@@ -72,7 +73,7 @@ class Live:
         key = kind.api_version, kind.plural, namespace
         sink = self._sinks.get(key)
         if sink is None:
-            sink = self._sinks[key] = _Sink(self, kind)
+            sink = self._sinks[key] = _Sink(self, kind, namespace)
             self._kube.background(self._watch(sink, kind, namespace).run, name=f"watch releases' {kind.plural}")
         await sink.arrival.wait()
 
@@ -136,20 +137,32 @@ class Live:
     def _lose(self, kind: discovery.Kind) -> None:
         """Have the objects of a kind looked at again: they may be served in another version, and must be watched so."""
         self._kube.discovery.forget(kind.api_version, kind.name)
-        group = kind.api_version.rpartition("/")[0]
-        for place in {seen.place for key, seen in self._seen.items() if key[:2] == (group, kind.name)}:
+        for place in {seen.place for key, seen in self._of(kind) if seen.api_version == kind.api_version}:
             self._changed(place)
+
+    def _arrived(self, kind: discovery.Kind, namespace: str) -> None:
+        """Drop what was seen in versions that are gone and was not given in this one."""
+        lost = {version for (version, _, _), sink in self._sinks.items() if sink.lost} - {kind.api_version}
+        for key, seen in self._of(kind):
+            if seen.api_version in lost and namespace in {"", key[2]}:
+                self._drop(key)
+
+    def _of(self, kind: discovery.Kind) -> list[tuple[members.Key, Seen]]:
+        identity = kind.api_version.rpartition("/")[0], kind.name
+        return [(key, seen) for key, seen in self._seen.items() if key[:2] == identity]
 
 
 @final
 class _Sink:
-    """What the watch of one kind brings."""
+    """What the watch of one kind brings; ``lost`` while the version is not served."""
 
-    def __init__(self, live: Live, kind: discovery.Kind) -> None:
+    def __init__(self, live: Live, kind: discovery.Kind, namespace: str) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
         self.arrival = arrival.Arrival(kind, why="watch", needs=needs)
+        self.lost = False
         self._live = live
         self._kind = kind
+        self._namespace = namespace
 
     def changed(self, item: dict[str, Any]) -> None:
         metadata = item["metadata"]
@@ -168,6 +181,7 @@ class _Sink:
             writers=_writers(item),
             held=held_of(item),
             end=expiry.by_status(item) if (group, self._kind.name) == expiry.JOB else expiry.End.NONE,
+            api_version=self._kind.api_version,
         )
         self._live._put(key, seen, known=self.arrival.complete)  # noqa: SLF001 - as above
 
@@ -180,10 +194,13 @@ class _Sink:
             self.changed(item)
 
     def synced(self) -> None:
+        self.lost = False
+        self._live._arrived(self._kind, self._namespace)  # noqa: SLF001 - as above
         self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        if error is not None and error.status == watch.NOT_FOUND:
+        if error is not None and error.status == watch.NOT_FOUND and not self.lost:
+            self.lost = True
             self._live._lose(self._kind)  # noqa: SLF001 - as above
         self.arrival.trouble(error)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 REFUSED_AGAIN: Final = 60.0
-"""Seconds until somebody else's object in the place of ours is looked at again: it is not watched."""
+"""Seconds until an object in the place of ours that we do not see is looked at again: others' are not watched."""
 LOOK_AGAIN: Final = 1.0
 """Seconds until a Job that has just gone is looked at again."""
 _CHANGED: Final = "Leave the field out of the chart, or `ignore` it"
@@ -196,7 +196,8 @@ class Care:
         if before.left:
             return case.result(Action.DRIFTED, before.left)
         if seen is None:
-            return case.result(Action.WAITING, "it is not there", after=LOOK_AGAIN if self._is_ending(case) else None)
+            after = LOOK_AGAIN if self._is_ending(case) else None if self._mode == "off" else REFUSED_AGAIN
+            return case.result(Action.WAITING, "it is not there", after=after)
         if seen.why_not:
             return case.result(Action.WAITING, errors.shorten(seen.why_not, 300))
         return case.result(action)

@@ -179,7 +179,7 @@ class ParentInventory:
                 if error.status != requests.CONFLICT or error.reason == answers.UID_MISMATCH:
                     raise
                 live = await requests.read(self._kube, await self._path(owner.ref), str(owner.ref))
-                if live is None or live["uid"] != owner.uid:
+                if live is None or live["uid"] != owner.uid or "deletionTimestamp" in live:
                     raise
                 owner = dataclasses.replace(owner, data={**owner.data, "metadata": live})
         return await self._claim(owner, kinds, namespaces, finalizer=finalizer)

@@ -153,7 +153,9 @@ class Reporter:
         action = f"clear the status of {ref}"
         try:
             if self._others_report(live):  # an apply of nothing removes what is ours alone
-                identity = {"name": ref.name, "uid": resource.uid, "namespace": ref.namespace or None}
+                identity = {"name": ref.name, "uid": resource.uid}
+                if ref.namespace:
+                    identity["namespace"] = ref.namespace
                 await outdated.apply(
                     self._kube,
                     path,

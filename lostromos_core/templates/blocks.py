@@ -141,7 +141,8 @@ class Reader:
             at.line += 1
             found = kept(text)
             line = found[0] if found is not None else self._read(text, now)
-            if line.kind is _Kind.HEADER:
+            single = line.kind is not _Kind.HEADER
+            if not single:
                 end = _end_of_scalar(lines, at.line, line.columns[-1])
                 line = self._read("\n".join(lines[start:end]) + ("\n" if end < len(lines) else ""), now)
                 at.line = end
@@ -153,7 +154,7 @@ class Reader:
                     stack[-len(line.columns)].began = start, at.slot, at.entries
                 at.entries += 1
                 at.slot += line.slots
-                if line.is_key and not line.open and at.line < len(lines) and lines[at.line] == text:
+                if line.is_key and single and not line.open and at.line < len(lines) and lines[at.line] == text:
                     _repeat_key(stack[-1], line, lines, at)
             elif line.kind is blank:
                 at.slot += line.slots

@@ -95,6 +95,7 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.rule(name=NAMES)
     def delete_resource(self, name: str) -> None:
         self.wanted.pop(name, None)
+        self.world.kubelet.runs.pop(name, None)
         self.world.attempt(lambda: self.world.api.delete(self.world.crd.path(self.world.namespace, name)))
 
     @stateful.rule(name=NAMES, how=st.sampled_from(["map", "gadget", "held"]))

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -199,6 +200,7 @@ def test_what_version_0_1_applied_costs_no_write_and_is_looked_after(
     with operators.Operator(made, control_plane.kubeconfig, "--log-level=debug") as operator:
         operator.says("reconciled", times=50, timeout=120)
         waiting.wait_until(lambda: world.all_say("one"), timeout=60, interval=1)
+        time.sleep(3)
         assert (world.objects(), world.releases()) == before, "nothing is written again"
         for how, name in world.names():
             world.write(how, name, "two")

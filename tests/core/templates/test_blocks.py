@@ -86,7 +86,7 @@ def test_documents_that_are_read_one_by_one_are_what_the_yaml_parser_reads(
 
 ITEMS = [
     ["- {{}}"], ["- a: {{}}"], ["- a: {{}}", "  b: 'x {{}}'"], ["- - {{}}", "  - b"], ["-", "  a: {{}}"], ["- a:", "  - {{}}"], ["- a: |", "    {{}}"], ["- a: |", "    x", ""], ["- a: >-", "    {{}}", "", "  b: 1"],
-    ["- a: 1", "  # {{}}", "  b: [1, {{}}]"], ["k {{}}: {{}}"], ["k: {{}}"], ["k:"], ["- |", "  {{}}"], ["-"], ["- a: {{}}", "", "  b:", "    c: {{}}", "    d: {{}}"],
+    ["- a: 1", "  # {{}}", "  b: [1, {{}}]"], ["k {{}}: {{}}"], ["k: {{}}"], ["k:"], ["- |", "  {{}}"], ["-"], ["k {{}}: |", "  # {{}}"], ["k {{}}: |", "  # a"], ["k {{}}: |", "  # b"], ["k {{}}: |"], ["- a: {{}}", "", "  b:", "    c: {{}}", "    d: {{}}"],
 ]  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_what_loops_write_is_what_the_yaml_parser_reads(
     loops: Sequence[tuple[Sequence[str], int, int]], ends: bool
 ) -> None:
     """Items and keys that come again, with others behind them that may belong to the last one, at two depths."""
-    made = ["top:"]
+    made = [f"{tokens.line_mark(99)}top:"]
     for number, (lines, times, indent) in enumerate(loops):
         hole = tokens.expression_mark(number) + tokens.HOLE
         made += [tokens.line_mark(number) + " " * indent + line.replace("{{}}", hole) for line in lines] * times
