@@ -151,7 +151,7 @@ class HelmApplier:
     def _learn(self, known: making.Known, results: Sequence[interfaces.ObjectResult], key: str) -> None:
         """Know the kinds of objects that do not go with the namespace; the next reconcile writes them on the owner.
 
-        Not this one: until the owner is read again, a second write of its marks would be refused as a conflict.
+        Not this one: the owner has to be read again before its marks are written a second time.
         """
         beyond = leftovers.kinds_beyond(results, known.place[0])
         if not beyond <= known.beyond:
@@ -182,7 +182,7 @@ class HelmApplier:
         return found, results
 
     async def _bring(self, order: operations.Order, known: making.Known, *, again: bool) -> content.Content:
-        """Bring the release about; what changes meanwhile is our doing, and is looked at next, so nobody need ring."""
+        """Bring the release about; what changes meanwhile is our doing, and its objects are looked at afterwards."""
         self._busy.add(order.place)
         try:
             return await self._maker.bring(order, known, again=again)
@@ -190,10 +190,12 @@ class HelmApplier:
             self._busy.discard(order.place)
 
     def _newest(self, order: operations.Order) -> storage.Revision:
-        newest = self._releases.of(order.place)[-1]
-        if not newest.ours:
+        history = self._releases.of(order.place)
+        if not history:
+            raise errors.ApiError(f"the {order.name} was deleted meanwhile", status=0, retryable=True)
+        if not history[-1].ours:
             self._runtime.ring(order.owner.key)  # somebody made another one while we were busy
-        return newest
+        return history[-1]
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
         """Uninstall what was made for an owner, or let go of it, and then let the owner go.
