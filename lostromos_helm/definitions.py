@@ -79,20 +79,17 @@ class Definitions:
         self._read: dict[bytes, Sequence[manifest.Item]] = {}
         self._lock = asyncio.Lock()
 
-    async def provide(self, text: str) -> bool:
-        """Create what the cluster lacks of some definitions, and return whether that was any.
+    async def provide(self, text: str) -> None:
+        """Create what the cluster lacks of some definitions; then it has all of them, and says so.
 
         Raises RenderError for what cannot be read, ApiError.
         """
-        if not text:
-            return False
         async with self._lock:
             lacking = [item for item in await self._items(text) if await self._is_lacking(item.data)]
             for item in lacking:
                 await self._create(item)
             if lacking and not self._kube.dry_run:
                 await self._await(lacking)
-            return bool(lacking)
 
     async def _items(self, text: str) -> Sequence[manifest.Item]:
         digest = hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -144,7 +144,8 @@ class HelmTemplateRenderer:
         made = await self._templates.make(task)
         if made.definitions and definitions.ALLOWED not in self._kinds:
             definitions.refuse_more(made.definitions, await self._default_definitions(task))
-        if self._definitions and await self._definitions.provide(made.definitions):
+        if self._definitions and made.definitions:
+            await self._definitions.provide(made.definitions)  # or wait until another resource has
             again = dataclasses.replace(task, flags=await self._flags(task.chart))
             if again.flags != task.flags:  # the chart may make more, now that the cluster has its kinds
                 return await self._make(again)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests import operators
+from tests.chaos import actions, proxy
 from tests.controlplane import crds, errors, waiting
 from tests.helm import test_template
 
@@ -160,16 +161,23 @@ def test_definitions_of_the_chart_and_of_its_subcharts_are_created_and_stay(worl
             path = world.chart / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
-        with operators.Operator(made, world.plane.kubeconfig):
-            for name in ("one", "two"):
+        plane = world.plane
+        with (
+            proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=world.folder) as chaos,
+            chaos.add(actions.Delay(2.0), method="POST", path="customresourcedefinitions"),
+            operators.Operator(made, chaos.kubeconfig),
+        ):
+            names = ["one", "two", "three", "four", "five"]  # of which one makes the definitions, and the others wait
+            for name in names:
                 world.create(name)
             world.create("more", extra={"enabled": True})
-            waiting.wait_until(lambda: world.is_ready("one") and world.is_ready("two"), timeout=60)
+            waiting.wait_until(lambda: all(map(world.is_ready, names)), timeout=60)
             waiting.wait_until(lambda: "these definitions only with other values" in world.message("more"))
-            assert world.data("app-one") == {"first": "true"}, "it was rendered again when the cluster had the kind"
-            for name in ("one", "two"):
+            found = [world.data(f"app-{name}") for name in names]
+            assert found == [{"first": "true"}] * 5, "all are rendered again when the cluster has the kind"
+            for name in names:
                 world.api.delete(world.path(name))
-            waiting.wait_until(lambda: not any(world.api.exists(world.path(name)) for name in ("one", "two")))
+            waiting.wait_until(lambda: not any(world.api.exists(world.path(name)) for name in names))
         there = {name: world.api.exists(f"{crds.DEFINITIONS}/{kind.definition_name}") for name, kind in kinds.items()}
         assert there == {"First": True, "Second": True, "Third": True, "Fourth": False}
 
