@@ -76,12 +76,9 @@ class Line:
 
 @final
 class _Open:
-    """A collection whose entries are still being read; ``pending`` if its last entry has no value yet.
+    """A collection whose entries are still being read; ``pending`` if its last entry has no value yet."""
 
-    ``began``: the line, the slot and the number of entries at which the last item began, None if not on its own line.
-    """
-
-    __slots__ = ("began", "column", "constant", "keys", "nodes", "pending", "place")
+    __slots__ = ("column", "constant", "keys", "nodes", "pending", "place")
 
     def __init__(self, column: int, place: int, keys: list[program.Key] | None) -> None:
         self.column = column
@@ -89,7 +86,6 @@ class _Open:
         self.keys = keys
         self.nodes: list[program.Node] = []
         self.pending = self.constant = True
-        self.began: tuple[int, int, int] | None = None
 
     def close(self) -> program.Node:
         """The node of the collection."""
@@ -99,16 +95,6 @@ class _Open:
         else:
             made = program.Fields(tuple(zip(self.keys, self.nodes, strict=True)), self.place)
         return program.fixed(made) if self.constant else made
-
-
-@final
-class _At:
-    """How far a text is read: its lines, its tokens, and the entries that were made of them."""
-
-    __slots__ = ("entries", "line", "slot")
-
-    def __init__(self) -> None:
-        self.line = self.slot = self.entries = 0
 
 
 class _UnknownError(Exception):
@@ -134,68 +120,29 @@ class Reader:
     def _assemble(self, lines: Sequence[str], now: budget.Budget) -> tuple[program.Node, int]:
         root = _Open(-1, 0, None)
         root.nodes.append(_NOTHING)
-        stack, at = [root], _At()
+        stack = [root]
+        index = slots = entries = 0
         kept, entry, blank = self._lines.young.get, _Kind.ENTRY, _Kind.BLANK
-        while at.line < len(lines):
-            start, text = at.line, lines[at.line]
-            at.line += 1
+        while index < len(lines):
+            text = lines[index]
             found = kept(text)
             line = found[0] if found is not None else self._read(text, now)
-            single = line.kind is not _Kind.HEADER
-            if not single:
-                end = _end_of_scalar(lines, at.line, line.columns[-1])
-                line = self._read("\n".join(lines[start:end]) + ("\n" if end < len(lines) else ""), now)
-                at.line = end
+            index += 1
+            if line.kind is _Kind.HEADER:
+                end = _end_of_scalar(lines, index, line.columns[-1])
+                line = self._read("\n".join(lines[index - 1 : end]) + ("\n" if end < len(lines) else ""), now)
+                index = end
             if line.kind is entry:
-                if not line.is_key and self._repeat_item(stack, lines, line.columns[0], start, at):
-                    continue
-                _append(stack, line, at.slot)
-                if not line.is_key:
-                    stack[-len(line.columns)].began = start, at.slot, at.entries
-                at.entries += 1
-                at.slot += line.slots
-                if line.is_key and single and not line.open and at.line < len(lines) and lines[at.line] == text:
-                    _repeat_key(stack[-1], line, lines, at)
-            elif line.kind is blank:
-                at.slot += line.slots
-            else:
+                _append(stack, line, slots)
+                entries += 1
+            elif line.kind is not blank:
                 raise _UnknownError
+            slots += line.slots
         while len(stack) > 1:
             _close(stack)
         if root.pending:
             raise _UnknownError
-        return root.nodes[0], at.entries
-
-    def _repeat_item(self, stack: list[_Open], lines: Sequence[str], column: int, start: int, at: _At) -> bool:
-        """Add items that are line by line as the one before them, as a loop writes them; whether there are any.
-
-        The last of them may go on behind what is the same, so it must be sure that it does not.
-        """
-        top = stack[-1]
-        while top.column > column:
-            top = _close(stack)
-        if top.column != column or top.began is None or top.pending or lines[top.began[0]] != lines[start]:
-            return False
-        begin, slot, entries = top.began
-        item, size, end = lines[begin:start], start - begin, start
-        while lines[end : end + size] == item:
-            end += size
-        count = (end - start) // size
-        if count and not self._ends(lines, end, column):
-            count -= 1
-        if not count:
-            return False
-        node, slots = top.nodes[-1], at.slot - slot
-        top.nodes += [node.shifted(slots * number) for number in range(1, count + 1)]
-        top.began = start + (count - 1) * size, slot + count * slots, entries + count * (at.entries - entries)
-        at.line, at.slot = start + count * size, at.slot + count * slots
-        at.entries += count * (at.entries - entries)
-        return True
-
-    def _ends(self, lines: Sequence[str], index: int, column: int) -> bool:
-        """Whether an item at this column certainly ends before a line."""
-        found = self._lines.young.get(lines[index]) if index < len(lines) else None
-        return found is not None and found[0].kind is _Kind.ENTRY and found[0].columns[0] <= column
+        return root.nodes[0], entries
 
     def _read(self, shape: str, now: budget.Budget) -> Line:
         found = self._lines.get(shape)
@@ -229,19 +176,6 @@ def _append(stack: list[_Open], line: Line, slots: int) -> None:
         top.keys.append(key)  # type: ignore[union-attr]  # it has keys, since the line has one
     top.nodes.append(value)
     top.pending = line.open
-
-
-def _repeat_key(top: _Open, line: Line, lines: Sequence[str], at: _At) -> None:
-    """Add an entry for each line from here on that is the same as the one before, as a loop writes them."""
-    end, text = at.line + 1, lines[at.line]
-    while end < len(lines) and lines[end] == text:
-        end += 1
-    begins = [at.slot + number * line.slots for number in range(end - at.line)]
-    top.keys += [line.key.shifted(slot) for slot in begins]  # type: ignore[operator, union-attr]  # as in `_append`
-    top.nodes += [line.value if line.fixed else line.value.shifted(slot) for slot in begins]
-    at.entries += len(begins)
-    at.slot += len(begins) * line.slots
-    at.line = end
 
 
 def _nest(stack: list[_Open], line: Line) -> _Open:
