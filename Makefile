@@ -50,7 +50,7 @@ test: compile  ## Run all tests, with coverage of the core.
 	$(BIN)/coverage report
 
 test-fast: compile  ## Run the tests that need no control plane.
-	$(BIN)/python -m pytest -n 2 -m "not cluster" $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not cluster" $(ARGS)
 
 lint: setup  ## Check style, types and layers.
 	$(BIN)/ruff format --check .

@@ -143,7 +143,7 @@ class Live:
     def _arrived(self, kind: discovery.Kind, namespace: str) -> None:
         """Drop what was seen in versions that are gone and was not given in this one."""
         lost = {version for (version, _, _), sink in self._sinks.items() if sink.lost} - {kind.api_version}
-        for key, seen in self._of(kind):
+        for key, seen in self._of(kind) if lost else ():
             if seen.api_version in lost and namespace in {"", key[2]}:
                 self._drop(key)
 

@@ -1,6 +1,7 @@
 """The cluster itself changes: versions come and go, an aggregated API goes down, policies are made and lifted, in any order.
 
-Jobs that remove themselves come and go meanwhile. When all is as it was again, everything is as the templates say; nothing was left behind, and nothing else was touched.
+Jobs that remove themselves come and go meanwhile. When all is as it was again, everything is as the templates say;
+nothing was left behind, and nothing else was touched.
 """
 
 from __future__ import annotations
@@ -160,8 +161,8 @@ class World:
         templates = {
             "a.yaml": MAPS,
             "b.yaml": OTHER.replace("FLAG", "gadget").replace("API", gadget.api_version).replace("KIND", gadget.kind),
-            "d.yaml": JOBS,
             "c.yaml": OTHER.replace("FLAG", "gizmo").replace("API", gizmo.api_version).replace("KIND", gizmo.kind),
+            "d.yaml": JOBS,
         }
         options = {"finalizer": "always", "prune": {"share": 1, "controllerShare": 1}}
         made = operators.project(place, self.crd, templates=templates, apply={"server-side": options})

@@ -174,7 +174,6 @@ def project(world: World) -> operators.Project:
         {**operators.controller(world.kind, name=name, watch={"labels": f"how={name}"}), **options}
         for name, options in how.items()
     ]
-    controllers[-1]["watch"] = how["folder"]["watch"]
     made.write({"controllers": controllers})
     return made
 
