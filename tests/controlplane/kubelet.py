@@ -19,7 +19,7 @@ def run_pods(admin: api.Api, namespace: str) -> None:
             say(admin, pod, running())
 
 
-def running() -> dict[str, api.Json]:
+def running() -> api.Json:
     """The status of a Pod that runs and is ready."""
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     kinds = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
@@ -29,7 +29,7 @@ def running() -> dict[str, api.Json]:
     }
 
 
-def say(admin: api.Api, pod: api.Json, status: dict[str, api.Json]) -> None:
+def say(admin: api.Api, pod: api.Json, status: api.Json) -> None:
     """Write the status of a Pod."""
     about = pod["metadata"]
     admin.patch(f"/api/v1/namespaces/{about['namespace']}/pods/{about['name']}/status", {"status": status})
@@ -66,7 +66,7 @@ class Playing(abc.ABC):
                 say(self._admin, pod, status)
 
     @abc.abstractmethod
-    def outcome(self, pod: api.Json) -> dict[str, api.Json]:
+    def outcome(self, pod: api.Json) -> api.Json:
         """What becomes of a Pod that is pending: its status, or nothing, if it stays so."""
 
 
@@ -85,7 +85,7 @@ class Kubelet(Playing):
                 uids.append(one["metadata"]["uid"])
         super().look()
 
-    def outcome(self, pod: api.Json) -> dict[str, api.Json]:
+    def outcome(self, pod: api.Json) -> api.Json:
         """As the name of the image says: it goes on, fails or succeeds."""
         image = pod["spec"]["containers"][0]["image"]
         return {} if "runs" in image else {"phase": "Failed" if "fails" in image else "Succeeded"}
