@@ -156,7 +156,7 @@ class Reporter:
                 identity = {"name": ref.name, "uid": resource.uid}
                 if ref.namespace:
                     identity["namespace"] = ref.namespace
-                await outdated.apply(
+                answer = await outdated.apply(
                     self._kube,
                     path,
                     subresource="status",
@@ -167,13 +167,17 @@ class Reporter:
                 )
             else:
                 body = {"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)}
-                await self._kube.request_bytes(
+                answer = await self._kube.request(
                     "PATCH", f"{path}/status", action=action, body=body, content_type=client.MERGE,
                     accept=client.METADATA_ONLY,
                 )  # fmt: skip
         except errors.ApiError as error:
             if not await requests.is_gone(self._kube, path, resource.uid, error):
                 raise
+            return
+        rest = {field: value for field, value in resource.status.items() if field not in said}
+        version = members.number(answer["metadata"].get("resourceVersion"))
+        self._last[resource.key] = resource.uid, version, orjson.dumps(rest)  # should it be selected again at once
 
     def _others_report(self, metadata: Mapping[str, Any]) -> bool:
         """Whether another controller has written to the status."""

@@ -43,9 +43,9 @@ class Draft:
 @final
 @dataclasses.dataclass(slots=True)
 class _Learnt:
-    """What the answers for one resource have taught: for one generation of it, except for the fields we made."""
+    """What the answers for one resource have taught: for one ``state``, its uid and generation; ``made`` for a uid."""
 
-    generation: int = 0
+    state: tuple[str, int] = "", 0
     unfit: set[str] = dataclasses.field(default_factory=set)
     others: list[Sequence[str | int]] = dataclasses.field(default_factory=list)
     made: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ class StatusWriter:
     def possible(self, resource: interfaces.Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return a status without what was refused for this generation of a resource."""
         learnt = self._learnt.get(resource.key)
-        if learnt is None or learnt.generation != resource.generation:
+        if learnt is None or learnt.state != _state(resource):
             return dict(wanted)
         kept = {name: value for name, value in wanted.items() if name not in learnt.unfit}
         found: dict[str, Any] = fields.without(kept, learnt.others)
@@ -113,8 +113,10 @@ class StatusWriter:
     def _of(self, resource: interfaces.Resource) -> _Learnt:
         """Return what was learnt of a resource; only what may help it is kept."""
         learnt = self._learnt.setdefault(resource.key, _Learnt())
-        if learnt.generation != resource.generation:
-            learnt.generation, learnt.unfit, learnt.others = resource.generation, set(), []
+        if learnt.state[0] != resource.uid:
+            learnt.made = frozenset()
+        if learnt.state != _state(resource):
+            learnt.state, learnt.unfit, learnt.others = _state(resource), set(), []
         return learnt
 
     async def _apply(self, draft: Draft) -> Mapping[str, Any]:
@@ -212,6 +214,11 @@ class StatusWriter:
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found
+
+
+def _state(resource: interfaces.Resource) -> tuple[str, int]:
+    """Return the uid and the generation of a resource."""
+    return resource.uid, resource.generation
 
 
 def _top(field: str) -> str:

@@ -55,7 +55,7 @@ class KubernetesWatcher:
         self._timings = timings
         self._store = store.Store()
         self._unreadable: dict[str, tuple[str, int]] = {}
-        self._left: set[str] = set()
+        self._left: dict[str, str] = {}
         self._scopes: set[str] = set()
         self._troubles: dict[str, str] = {}
 
@@ -142,7 +142,7 @@ class KubernetesWatcher:
             if key in self._store:
                 continue
             if self._claims.is_ours(metadata):
-                self._left.add(key)
+                self._left[key] = str(metadata.get("uid", ""))
                 bell.ring(key)
             elif self._claims.is_free(metadata):
                 unsure.append(key)
@@ -160,12 +160,13 @@ class KubernetesWatcher:
     async def get(self, key: str) -> interfaces.Resource | None:
         """The newest known state; ``deleting`` also for what left the selection and still carries our marks."""
         item = self._store.get(key)
+        if item is None and key in self._left:
+            left = await self._read_left(key, self._left[key])
+            item = self._store.get(key) or left  # it may have come back meanwhile
         if item is None:
-            item = await self._read_left(key) if key in self._left else None
-            if item is None:
-                return None
+            return None
         metadata = item["metadata"]
-        selected = self._selects(metadata) and key not in self._left
+        selected = key not in self._left and self._selects(metadata)
         return interfaces.Resource(
             key=key,
             ref=interfaces.ObjectRef(self.api_version, self.kind, metadata.get("namespace") or "", metadata["name"]),
@@ -178,17 +179,27 @@ class KubernetesWatcher:
 
     async def report(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
         """Write the status of a resource, if it says something new; raises ApiError. What was released has none."""
-        if self._selects(resource.metadata) and resource.key not in self._left:
+        key = resource.key
+        if report.reason == interfaces.RELEASED:
+            if self._is_selected(key):
+                return  # again: that it came back has rung, and the next report is about that
+            await self._reporter.clear(resource)
+            if not self._is_selected(key):
+                self._left.pop(key, None)
+                self._store.drop(key)
+                self._reporter.forget(key)
+        elif self._selects(resource.metadata) and key not in self._left:
             exists = await self._reporter.write(resource, report)
-            if not exists and resource.key in self._store:  # the watch will tell; if it does not, the answer was wrong
+            if not exists and key in self._store:  # the watch will tell; if it does not, the answer was wrong
                 msg = (
                     f"report on {resource.ref}: the API server says that it does not exist, and the watch that it does"
                 )
                 raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)
-        elif report.reason == interfaces.RELEASED:
-            await self._reporter.clear(resource)
-            self._left.discard(resource.key)
-            self._store.drop(resource.key)
+
+    def _is_selected(self, key: str) -> bool:
+        """Whether the newest known state of a resource is selected."""
+        item = self._store.get(key)
+        return item is not None and key not in self._left and self._selects(item["metadata"])
 
     def _watch_one(self, namespace: str, sink: _Sink) -> watching.Watch:
         async def path() -> str:
@@ -219,7 +230,7 @@ class KubernetesWatcher:
         value = (metadata.get("annotations") or {}).get(key)
         return value == wanted if equals else value is not None and value != "false"
 
-    async def _read_left(self, key: str) -> dict[str, Any] | None:
+    async def _read_left(self, key: str, uid: str) -> dict[str, Any] | None:
         """A resource that a label selector no longer selects, if it still exists and nobody else looks after it."""
         namespace, _, name = key.rpartition("/")
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
@@ -230,9 +241,9 @@ class KubernetesWatcher:
             if error.status != watching.NOT_FOUND:
                 raise
             item = {}
-        if item and self._claims.is_free(item["metadata"]):
+        if item and item["metadata"].get("uid") == uid and self._claims.is_free(item["metadata"]):
             return item
-        self._left.discard(key)
+        self._left.pop(key, None)  # it is gone, or is another's, or another one of that name
         return None
 
     def _keep(self, item: dict[str, Any], unreadable: str = "") -> str | None:
@@ -248,7 +259,7 @@ class KubernetesWatcher:
             self._unreadable.pop(key, None)
         if not self._selects(metadata) and not self._holds(key, metadata):
             return key if self._store.drop(key) else None
-        self._left.discard(key)
+        self._left.pop(key, None)
         return key if self._store.put(key, item) or edited else None
 
     def _holds(self, key: str, metadata: Mapping[str, Any]) -> bool:
@@ -257,11 +268,12 @@ class KubernetesWatcher:
 
     def _drop(self, namespace: str, name: str) -> str:
         key = _key(namespace, name)
+        item = self._store.get(key)
         self._store.drop(key)
         self._unreadable.pop(key, None)
         self._reporter.forget(key)
-        if self._labels:
-            self._left.add(key)
+        if self._labels and item is not None:
+            self._left[key] = item["metadata"].get("uid", "")
         return key
 
 

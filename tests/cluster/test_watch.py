@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import client, watcher
+from lostromos_core.kube import client, marks, watcher
 from tests import operators
 from tests.chaos import actions, breaks, proxy
 from tests.cluster.test_life import text_of
@@ -17,11 +18,14 @@ from tests.controlplane import api as apis
 from tests.controlplane import crds, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import MakeCrd
     from tests.controlplane import cluster
+
+CLAIM = marks.CONTROLLER
+"""The annotation of a claim: what is claimed and not selected has left."""
 
 
 @pytest.fixture
@@ -134,6 +138,87 @@ async def test_a_watcher_that_is_started_again_finds_what_was_deleted_meanwhile(
         assert bell.rung == {f"{namespace}/gone"}
         assert await made.get(f"{namespace}/gone") is None
         assert await made.get(f"{namespace}/kept") is not None
+
+
+@contextlib.asynccontextmanager
+async def watching(
+    control_plane: cluster.ControlPlane, crd: crds.CustomKind, **selection: Any
+) -> AsyncIterator[tuple[watcher.KubernetesWatcher, client.Kube]]:
+    """A watcher that runs, and knows what there is."""
+    made = watcher.KubernetesWatcher(group=crd.group, version=crd.version, kind=crd.kind, **selection)
+    bell = Bell()
+    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+        await made.start(interfaces.Runtime(controller="app", kube=kube))
+        task = asyncio.create_task(made.watch(bell))
+        async with asyncio.timeout(60):
+            await bell.known.wait()
+        yield made, kube
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def becomes(made: watcher.KubernetesWatcher, key: str, wanted: Callable[[Any], bool]) -> interfaces.Resource:
+    """What the watcher says of a key, as soon as it is what is wanted."""
+    async with asyncio.timeout(60):
+        while not wanted(found := await made.get(key)):
+            await asyncio.sleep(0.01)
+    assert found is not None
+    return found
+
+
+async def test_another_resource_of_the_same_name_has_not_left_the_selection(
+    control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    path, key = crd.path(namespace, "web"), f"{namespace}/web"
+    async with watching(control_plane, crd, labels="app=one") as (made, _):
+        api.create(crd.path(namespace), crd.manifest("web", labels={"app": "one"}))
+        await becomes(made, key, lambda found: found is not None)
+        api.patch(path, {"metadata": {"labels": {"app": "two"}}})
+        left = await becomes(made, key, lambda found: found is None or found.deleting)
+        assert left.deleting
+        api.delete(path)
+        api.create(crd.path(namespace), crd.manifest("web", labels={"app": "two"}))
+        assert await made.get(key) is None
+
+
+@pytest.mark.parametrize("by", ["labels", "annotation"])
+async def test_what_comes_back_while_it_is_released_is_looked_after(
+    by: str, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    path, key = crd.path(namespace, "web"), f"{namespace}/web"
+    where = {"labels": "labels", "annotation": "annotations"}[by]
+    ours = {"metadata": {where: {"app": "one"}}}
+    gone = interfaces.Report(ready=False, reason=interfaces.RELEASED, message="no controller looks after it")
+    done = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")
+    async with watching(control_plane, crd, **{by: "app=one"}) as (made, _):
+        api.create(crd.path(namespace), crd.manifest("web", **{where: {"app": "one"}}))
+        before = await becomes(made, key, lambda found: found is not None)
+        await made.report(before, done)
+        api.patch(path, {"metadata": {where: {"app": "two", CLAIM: "app"}}})
+        left = await becomes(made, key, lambda found: found is None or found.deleting)
+        api.patch(path, ours)
+        await becomes(made, key, lambda found: found is not None and not found.deleting)
+        await made.report(left, gone)
+        again = await made.get(key)
+        assert again is not None
+        assert not again.deleting
+        assert operators.condition(api.get(path))["reason"] == "Applied"
+
+
+async def test_the_status_that_a_release_cleared_is_written_again_at_once(
+    control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
+) -> None:
+    path, key = crd.path(namespace, "web"), f"{namespace}/web"
+    done = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")
+    async with watching(control_plane, crd, labels="app=one") as (made, _):
+        api.create(crd.path(namespace), crd.manifest("web", labels={"app": "one"}))
+        before = await becomes(made, key, lambda found: found is not None)
+        await made.report(before, done)
+        before = await becomes(made, key, lambda found: bool(found and found.status))
+        await made._reporter.clear(before)
+        assert not operators.condition(api.get(path))
+        await made.report(before, done)  # as the watch still shows it, with the status that is cleared
+        assert operators.condition(api.get(path))["reason"] == "Applied"
 
 
 class Bell:

@@ -61,7 +61,15 @@ class Playing(abc.ABC):
 
     def look(self) -> None:
         """Look once."""
-        for pod in self._admin.list(f"/api/v1/namespaces/{self._namespace}/pods"):
+        self.play(self.pods())
+
+    def pods(self) -> list[api.Json]:
+        """The Pods that there are."""
+        return self._admin.list(f"/api/v1/namespaces/{self._namespace}/pods")
+
+    def play(self, pods: list[api.Json]) -> None:
+        """Say of those that are pending what becomes of them."""
+        for pod in pods:
             if pod["status"].get("phase") == "Pending" and (status := self.outcome(pod)):
                 say(self._admin, pod, status)
 
@@ -78,12 +86,13 @@ class Kubelet(Playing):
         self.runs: dict[str, list[str]] = {}
 
     def look(self) -> None:
-        """Write down the Jobs first."""
+        """Write down the Jobs before one of the Pods ends: so none of theirs is gone by then."""
+        pods = self.pods()
         for one in self._admin.list(f"/apis/batch/v1/namespaces/{self._namespace}/jobs"):
             uids = self.runs.setdefault(one["metadata"]["name"], [])
             if one["metadata"]["uid"] not in uids:
                 uids.append(one["metadata"]["uid"])
-        super().look()
+        self.play(pods)
 
     def outcome(self, pod: api.Json) -> api.Json:
         """As the name of the image says: it goes on, fails or succeeds."""

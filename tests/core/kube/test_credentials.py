@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import json
 import pathlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -194,5 +195,7 @@ async def test_a_plug_in_that_hangs_is_ended(
         await refreshing
     process = f"/proc/{started.read_text().strip()}"
     async with asyncio.timeout(30):
-        while pathlib.Path(process).exists():
-            await asyncio.sleep(0.01)
+        while pathlib.Path(process).exists() or any("waitpid-" in thread.name for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)  # the event loop is told of its end by a thread, and then closes the pipes
+    for _ in range(3):
+        await asyncio.sleep(0)
