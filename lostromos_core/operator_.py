@@ -65,7 +65,7 @@ class Operator:
     is how many resources of each controller are reconciled at the same time, 1 to 256. ``identity`` is which operator
     this is: what it looks after is left alone by others, and two of one identity do not work at the same time; by
     default it is that of the Pod's Deployment, or of the user, the machine and the program. Raises ConfigError for
-    what cannot work.
+    what cannot work. ``started`` is set when all controllers have been started.
     """
 
     def __init__(  # noqa: PLR0913 - what an operator consists of
@@ -96,6 +96,7 @@ class Operator:
         self._identity = identity or identities.choose("", f"{sys.argv[0]}#{','.join(sorted(names))}")
         self._failure: errors.LostromosError | None = None
         self._stop = asyncio.Event()
+        self.started = asyncio.Event()
         self._ran = False
         self._busy: set[asyncio.Task[None]] = set()
         self._results: dict[Key, reconcile.Result] | None = None
@@ -228,6 +229,7 @@ class Operator:
         for name, controller in self._controllers.items():
             parts[name] = controller.parts(context, registry, self._states[name])
             _log.info("controller started", controller=name)
+        self.started.set()
         return parts
 
     async def _watch(self, name: str, queue: workqueue.WorkQueue[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
 from lostromos_core import operator_
-from lostromos_core.cli import logs, options, summary
+from lostromos_core.cli import logs, memory, options, summary
 from lostromos_core.kube import client
 
 if TYPE_CHECKING:
@@ -87,16 +88,19 @@ def command(  # noqa: PLR0913 - the options of the command
         msg = "--output is for --once"
         raise click.UsageError(msg)
     logs.configure(style=log_format, level=log_level)
+    memory.use_one_arena()
     setup = options.load(config_file)
 
     async def go() -> operator_.Summary | None:
         kube = client.Kube(kubeconfig, context=context, dry_run=dry_run)
         operator = setup.operator(kube, workers=workers, identity=identity)
+        freezing = asyncio.create_task(memory.freeze(operator.started))
         try:
             if once:
                 return await operator.once()
             await operator.serve()
         finally:
+            freezing.cancel()
             await kube.close()
         return None
 

@@ -27,6 +27,7 @@ class Store:
     def __init__(self) -> None:
         self._items: dict[str, bytes] = {}
         self._digests: dict[str, tuple[bytes, bytes]] = {}
+        self._uids: dict[str, str] = {}
 
     def put(self, key: str, item: dict[str, Any]) -> bool:
         """Keep the newest state of an object; whether its author, or somebody else but us, changed something."""
@@ -37,11 +38,13 @@ class Store:
         news = _is_news(self._digests.get(key), digest)
         self._items[key] = orjson.dumps(item)
         self._digests[key] = digest
+        self._uids[key] = str(metadata.get("uid", ""))
         return news
 
     def drop(self, key: str) -> bool:
         """Forget an object; whether it was known."""
         self._digests.pop(key, None)
+        self._uids.pop(key, None)
         return self._items.pop(key, None) is not None
 
     def get(self, key: str) -> dict[str, Any] | None:
@@ -49,6 +52,10 @@ class Store:
         found = self._items.get(key)
         item: dict[str, Any] | None = None if found is None else orjson.loads(found)
         return item
+
+    def uid(self, key: str) -> str | None:
+        """The uid of an object, without decoding it; None if it is not known."""
+        return self._uids.get(key)
 
     def __iter__(self) -> Iterator[str]:
         """All keys."""

@@ -268,12 +268,12 @@ class KubernetesWatcher:
 
     def _drop(self, namespace: str, name: str) -> str:
         key = _key(namespace, name)
-        item = self._store.get(key)
+        uid = self._store.uid(key)
         self._store.drop(key)
         self._unreadable.pop(key, None)
         self._reporter.forget(key)
-        if self._labels and item is not None:
-            self._left[key] = item["metadata"].get("uid", "")
+        if self._labels and uid is not None:
+            self._left[key] = uid
         return key
 
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 MAX_STEPS: Final = 10_000_000
 """Steps of one rendering: about a second, since a step is what takes a tenth of a microsecond, and mostly less."""
-TURN: Final = 200_000
+TURN: Final = 50_000
 """Steps that a rendering takes in the event loop: what needs more is done beside it."""
 AT_ONCE: Final = 400_000
 """Steps of one operation that cannot be interrupted, as sorting."""
-BREATH: Final = 10_000
+BREATH: Final = 5_000
 """Steps after which a rendering beside the event loop lets that go first."""
 MAX_MADE: Final = 96 << 20
 """Bytes of all texts, lists and mappings that one rendering makes, those that it has dropped again included."""

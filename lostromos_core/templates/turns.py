@@ -2,7 +2,7 @@
 
 Nearly all renderings end within their turn, and a thread would cost them more than they take. A thread alone does not
 let others go on: it holds the interpreter's lock for milliseconds each time. So a rendering beside the loop rests for a
-moment after each millisecond or so. One is rendered at a time, which bounds the memory of all.
+moment twice a millisecond or so. One is rendered at a time, which bounds the memory of all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-REST: Final = 0.0001
+REST: Final = 0.0002
 """Seconds that a rendering beside the loop rests."""
 PATIENCE: Final = 0.1
 """Seconds after which one that waits for the loop looks whether it is still wanted."""

@@ -101,7 +101,9 @@ def test_a_job_that_removed_itself_is_run_once(
 
     with operators.Operator(project(tmp_path, kind, applier), control_plane.kubeconfig) as operator:
         api.create(kind.path(namespace), kind.manifest("web", spec={"jobs": JOBS}))
-        waiting.wait_until(lambda: settled() and len(kubelet.runs) == len(JOBS), timeout=60)
+        waiting.wait_until(lambda: len(kubelet.runs) == len(JOBS), timeout=120)
+        waiting.wait_until(lambda: not api.list(jobs), timeout=120, message="all Jobs have removed themselves")
+        waiting.wait_until(lambda: operators.is_ready(api.get(path)), timeout=120, message="the resource is Ready")
         config_map = f"/api/v1/namespaces/{namespace}/configmaps/app-web"
         for _ in range(2):
             api.delete(config_map)  # which is repaired, and the Jobs are looked at with it
