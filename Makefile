@@ -8,8 +8,9 @@ STAMP := $(VENV)/.ready
 CONTROLPLANE := $(BIN)/python -m tests.controlplane
 # Tests at once: most of them wait for the API server and for time to pass, so that four keep two cores busy.
 JOBS ?= 4
+PROGRAMS ?= 50
 
-.PHONY: help setup demo demo-picture test test-fast lint bench charts docs clean
+.PHONY: help setup demo demo-picture test test-fast machines lint bench charts docs clean
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +52,10 @@ test: compile  ## Run all tests, with coverage of the core.
 
 test-fast: compile  ## Run the tests that need no control plane.
 	$(BIN)/python -m pytest -n $(JOBS) -m "not cluster" $(ARGS)
+
+machines: compile  ## Run PROGRAMS random programs of each state machine; each does to a cluster what happens to clusters.
+	PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -n 2 -k whatever \
+		tests/cluster/test_state_machine.py tests/cluster/test_changing_cluster.py $(ARGS)
 
 lint: setup  ## Check style, types and layers.
 	$(BIN)/ruff format --check .

@@ -13,12 +13,11 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import hypothesis
 import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from tests import aggregated, operators, policies
+from tests import aggregated, machines, operators, policies
 from tests.contract import test_versions
 from tests.controlplane import errors, waiting
 
@@ -360,7 +359,7 @@ def rendered(wanted: dict[str, dict[str, Any]]) -> dict[tuple[str, str], str]:
     return found
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(machines.limit(1500))
 def test_the_cluster_may_change_in_whatever_way(
     tmp_path: Path,
     control_plane: cluster.ControlPlane,
@@ -375,8 +374,4 @@ def test_the_cluster_may_change_in_whatever_way(
         class Here(Machine):
             world = World(tmp_path, control_plane, api, kinds, server, namespace, kubelet)
 
-        settings = hypothesis.settings(
-            max_examples=3, stateful_step_count=10, deadline=None, derandomize=False, database=None, print_blob=True,
-            suppress_health_check=list(hypothesis.HealthCheck), phases=[hypothesis.Phase.generate],
-        )  # fmt: skip
-        stateful.run_state_machine_as_test(Here, settings=settings)
+        stateful.run_state_machine_as_test(Here, settings=machines.settings(programs=3, steps=10))

@@ -12,12 +12,11 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from tests import operators
+from tests import machines, operators
 from tests.controlplane import errors, waiting
 
 if TYPE_CHECKING:
@@ -282,15 +281,11 @@ def rendered(wanted: dict[str, dict[str, Any]], template: tuple[int, str]) -> di
     return found
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(machines.limit(900))
 def test_the_cluster_becomes_what_the_templates_say_whatever_happens(
     tmp_path: Path, control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
 ) -> None:
     class Here(Machine):
         world = World(tmp_path, control_plane, api, crd, namespace)
 
-    settings = hypothesis.settings(
-        max_examples=8, stateful_step_count=14, deadline=None, derandomize=False, database=None, print_blob=True,
-        suppress_health_check=list(hypothesis.HealthCheck), phases=[hypothesis.Phase.generate],
-    )  # fmt: skip
-    stateful.run_state_machine_as_test(Here, settings=settings)
+    stateful.run_state_machine_as_test(Here, settings=machines.settings(programs=8, steps=14))
