@@ -23,7 +23,7 @@ def use_one_arena() -> None:
     It would give each thread an arena, and what a rendering has freed there is of no use to anybody else: beside
     resources that are made to cost much, the process grew to 275 MiB instead of 205.
     """
-    with contextlib.suppress(AttributeError, OSError):
+    with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
