@@ -27,13 +27,18 @@ def use_one_arena() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-async def freeze(started: asyncio.Event) -> None:
-    """Keep the garbage collector away from what there is when an operator has started, and stays.
+def freeze() -> None:
+    """Keep the garbage collector away from what there is now, and stays.
 
     It would walk through all of it, 50 to 100 ms in which nothing else is done, again and again while large resources
     come and go. Source: https://docs.python.org/3/library/gc.html#gc.freeze
     """
-    await started.wait()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+
+
+async def freeze_after(started: asyncio.Event) -> None:
+    """Do that when an operator has started."""
+    await started.wait()
+    freeze()

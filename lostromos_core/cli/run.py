@@ -94,7 +94,7 @@ def command(  # noqa: PLR0913 - the options of the command
     async def go() -> operator_.Summary | None:
         kube = client.Kube(kubeconfig, context=context, dry_run=dry_run)
         operator = setup.operator(kube, workers=workers, identity=identity)
-        freezing = asyncio.create_task(memory.freeze(operator.started))
+        freezing = asyncio.create_task(memory.freeze_after(operator.started))
         try:
             if once:
                 return await operator.once()

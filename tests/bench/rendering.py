@@ -20,6 +20,7 @@ import yaml
 
 import lostromos_core
 from lostromos_core import interfaces
+from lostromos_core.cli import memory
 from lostromos_core.templates import memo
 
 TEMPLATES: Final = pathlib.Path(__file__).parent / "templates"
@@ -90,7 +91,8 @@ def _resource(data: dict[str, Any]) -> interfaces.Resource:
 
 
 def measure() -> Sequence[Measured]:
-    """All mixes."""
+    """All mixes, both ways with the garbage collector as ``lostromos run`` sets it."""
+    memory.freeze()
     found = [_measure(name, resources(lengths), ANY_MIX) for name, lengths in MIXES.items()]
     found.append(_measure(NEW, resources(MIXES["lists of 1 to 12 items"]), ALL_NEW, keep=False))
     return found

@@ -11,7 +11,7 @@ from lostromos_core.cli import memory
 async def test_what_is_there_is_frozen_when_the_operator_has_started_and_not_before() -> None:
     started, thresholds = asyncio.Event(), gc.get_threshold()
     frozen = gc.get_freeze_count()
-    freezing = asyncio.create_task(memory.freeze(started))
+    freezing = asyncio.create_task(memory.freeze_after(started))
     try:
         await asyncio.sleep(0)
         assert gc.get_freeze_count() == frozen
