@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import gc
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import AsyncIterator
 
 _YOUNG: Final = 10_000
 """New objects after which the garbage collector looks at them: since what was frozen no longer counts, the collection
@@ -38,7 +39,16 @@ def freeze() -> None:
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
 
-async def freeze_after(started: asyncio.Event) -> None:
-    """Do that when an operator has started."""
-    await started.wait()
-    freeze()
+@contextlib.asynccontextmanager
+async def frozen_after(started: asyncio.Event) -> AsyncIterator[None]:
+    """Do that within the block, as soon as an operator has started."""
+
+    async def wait() -> None:
+        await started.wait()
+        freeze()
+
+    waiting = asyncio.create_task(wait())
+    try:
+        yield
+    finally:
+        waiting.cancel()

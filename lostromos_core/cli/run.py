@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -94,13 +93,12 @@ def command(  # noqa: PLR0913 - the options of the command
     async def go() -> operator_.Summary | None:
         kube = client.Kube(kubeconfig, context=context, dry_run=dry_run)
         operator = setup.operator(kube, workers=workers, identity=identity)
-        freezing = asyncio.create_task(memory.freeze_after(operator.started))
         try:
             if once:
                 return await operator.once()
-            await operator.serve()
+            async with memory.frozen_after(operator.started):
+                await operator.serve()
         finally:
-            freezing.cancel()
             await kube.close()
         return None
 

@@ -112,9 +112,9 @@ class StatusWriter:
 
     def _of(self, resource: interfaces.Resource) -> _Learnt:
         """Return what was learnt of a resource; only what may help it is kept."""
-        learnt = self._learnt.setdefault(resource.key, _Learnt())
-        if learnt.state[0] != resource.uid:
-            learnt.made = frozenset()
+        learnt = self._learnt.get(resource.key)
+        if learnt is None or learnt.state[0] != resource.uid:
+            learnt = self._learnt[resource.key] = _Learnt()
         if learnt.state != _state(resource):
             learnt.state, learnt.unfit, learnt.others = _state(resource), set(), []
         return learnt

@@ -7,7 +7,7 @@ wrote on it ourselves (status, managed fields) is not.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import orjson
 
@@ -21,41 +21,44 @@ _NO_NEWS = frozenset({"resourceVersion", "generation", "managedFields", "selfLin
 
 
 @final
+class _Item(NamedTuple):
+    """An object, encoded; the digests of what others wrote and of our own marks; and its uid."""
+
+    content: bytes
+    digest: tuple[bytes, bytes]
+    uid: str
+
+
+@final
 class Store:
     """Objects by key, as plain data."""
 
     def __init__(self) -> None:
-        self._items: dict[str, bytes] = {}
-        self._digests: dict[str, tuple[bytes, bytes]] = {}
-        self._uids: dict[str, str] = {}
+        self._items: dict[str, _Item] = {}
 
     def put(self, key: str, item: dict[str, Any]) -> bool:
         """Keep the newest state of an object; whether its author, or somebody else but us, changed something."""
         metadata = item.get("metadata") or {}
         for field in _BOOKKEEPING:
             metadata.pop(field, None)
-        digest = _digest(item)
-        news = _is_news(self._digests.get(key), digest)
-        self._items[key] = orjson.dumps(item)
-        self._digests[key] = digest
-        self._uids[key] = str(metadata.get("uid", ""))
-        return news
+        before, digest = self._items.get(key), _digest(item)
+        self._items[key] = _Item(orjson.dumps(item), digest, str(metadata.get("uid", "")))
+        return _is_news(before and before.digest, digest)
 
     def drop(self, key: str) -> bool:
         """Forget an object; whether it was known."""
-        self._digests.pop(key, None)
-        self._uids.pop(key, None)
         return self._items.pop(key, None) is not None
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The newest state of an object."""
         found = self._items.get(key)
-        item: dict[str, Any] | None = None if found is None else orjson.loads(found)
+        item: dict[str, Any] | None = None if found is None else orjson.loads(found.content)
         return item
 
     def uid(self, key: str) -> str | None:
         """The uid of an object, without decoding it; None if it is not known."""
-        return self._uids.get(key)
+        found = self._items.get(key)
+        return None if found is None else found.uid
 
     def __iter__(self) -> Iterator[str]:
         """All keys."""

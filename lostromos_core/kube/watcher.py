@@ -166,14 +166,13 @@ class KubernetesWatcher:
         if item is None:
             return None
         metadata = item["metadata"]
-        selected = key not in self._left and self._selects(metadata)
         return interfaces.Resource(
             key=key,
             ref=interfaces.ObjectRef(self.api_version, self.kind, metadata.get("namespace") or "", metadata["name"]),
             uid=metadata.get("uid", ""),
             data=item,
             generation=int(metadata.get("generation") or 0),
-            deleting="deletionTimestamp" in metadata or not selected,
+            deleting="deletionTimestamp" in metadata or not self._is_selected(key, metadata),
             unreadable=self._unreadable.get(key, ("", 0))[0],
         )
 
@@ -181,14 +180,14 @@ class KubernetesWatcher:
         """Write the status of a resource, if it says something new; raises ApiError. What was released has none."""
         key = resource.key
         if report.reason == interfaces.RELEASED:
-            if self._is_selected(key):
+            if self._came_back(key):
                 return  # again: that it came back has rung, and the next report is about that
             await self._reporter.clear(resource)
-            if not self._is_selected(key):
+            if not self._came_back(key):
                 self._left.pop(key, None)
                 self._store.drop(key)
                 self._reporter.forget(key)
-        elif self._selects(resource.metadata) and key not in self._left:
+        elif self._is_selected(key, resource.metadata):
             exists = await self._reporter.write(resource, report)
             if not exists and key in self._store:  # the watch will tell; if it does not, the answer was wrong
                 msg = (
@@ -196,10 +195,14 @@ class KubernetesWatcher:
                 )
                 raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)
 
-    def _is_selected(self, key: str) -> bool:
-        """Whether the newest known state of a resource is selected."""
+    def _is_selected(self, key: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether a resource is selected in this state, and has not left."""
+        return key not in self._left and self._selects(metadata)
+
+    def _came_back(self, key: str) -> bool:
+        """Whether a resource that is released is selected in its newest known state."""
         item = self._store.get(key)
-        return item is not None and key not in self._left and self._selects(item["metadata"])
+        return item is not None and self._is_selected(key, item["metadata"])
 
     def _watch_one(self, namespace: str, sink: _Sink) -> watching.Watch:
         async def path() -> str:
