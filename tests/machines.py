@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Final
 
 import hypothesis
-
-ROOT_CA: Final = "kube-root-ca.crt"
-"""The ConfigMap that the controller manager puts into each new namespace, at some time: none of our doing."""
 
 
 def settings(*, programs: int, steps: int) -> hypothesis.settings:

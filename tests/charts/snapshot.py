@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tests.controlplane import api, crds, errors
+from tests.controlplane import api, crds, errors, waiting
 
 Key = tuple[str, str, str, str]
 """Group, kind, namespace and name."""
@@ -14,7 +14,7 @@ IGNORED: Final = {
     ("", "Namespace"), ("", "ComponentStatus"), ("networking.k8s.io", "IPAddress"), ("", "Node"),
 }  # fmt: skip
 """Kinds that controllers make, or nobody's."""
-EVERYWHERE: Final = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
+EVERYWHERE: Final = {("ConfigMap", waiting.ROOT_CA), ("ServiceAccount", "default")}
 """What each namespace gets a moment after it was made."""
 BOOKKEEPING: Final = {
     "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences", "finalizers",

@@ -147,7 +147,7 @@ class Place:
         waiting.wait_until(lambda: not self.admin.exists(path), timeout=PATIENCE, interval=0.2)
         self.admin.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         waiting.wait_until(lambda: self.admin.exists(f"{path}/serviceaccounts/default"))
-        waiting.wait_until(lambda: self.admin.exists(f"{path}/configmaps/kube-root-ca.crt"))
+        waiting.wait_until(lambda: self.admin.exists(f"{path}/configmaps/{waiting.ROOT_CA}"))
         before = snapshot.take(self.admin)
         with playing.Kubelet(self.admin, NAMESPACE):
             try:

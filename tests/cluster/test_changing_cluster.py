@@ -347,7 +347,7 @@ class World:
         own = [self.kinds[name].path(self.namespace) for name in ("gadget", "gizmo")]
         collections = [self.crd.path(self.namespace), f"{self.core}/configmaps", *own]
         items = [item["metadata"] for path in collections for item in self.listed(path)]
-        return {item["uid"]: item["resourceVersion"] for item in items if item["name"] != machines.ROOT_CA}
+        return {item["uid"]: item["resourceVersion"] for item in items if item["name"] != waiting.ROOT_CA}
 
 
 def rendered(wanted: dict[str, dict[str, Any]]) -> dict[tuple[str, str], str]:

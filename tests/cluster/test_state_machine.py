@@ -264,7 +264,7 @@ class World:
         collections = [self.crd.path(self.namespace), f"{self.core}/configmaps", f"{self.core}/secrets"]
         collections.append(f"{self.core}/services")
         items = [item["metadata"] for path in collections for item in self.api.list(path)]
-        return {item["uid"]: item["resourceVersion"] for item in items if item["name"] != machines.ROOT_CA}
+        return {item["uid"]: item["resourceVersion"] for item in items if item["name"] != waiting.ROOT_CA}
 
 
 def rendered(wanted: dict[str, dict[str, Any]], template: tuple[int, str]) -> dict[tuple[str, str], Any]:

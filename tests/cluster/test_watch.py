@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from tests.conftest import MakeCrd
     from tests.controlplane import cluster
 
-CLAIM = marks.CONTROLLER
-"""The annotation of a claim: what is claimed and not selected has left."""
-
 
 @pytest.fixture
 def own_api(own_control_plane: cluster.ControlPlane) -> Iterator[apis.Api]:
@@ -143,18 +140,14 @@ async def test_a_watcher_that_is_started_again_finds_what_was_deleted_meanwhile(
 @contextlib.asynccontextmanager
 async def watching(
     control_plane: cluster.ControlPlane, crd: crds.CustomKind, **selection: Any
-) -> AsyncIterator[tuple[watcher.KubernetesWatcher, client.Kube]]:
+) -> AsyncIterator[watcher.KubernetesWatcher]:
     """A watcher that runs, and knows what there is."""
     made = watcher.KubernetesWatcher(group=crd.group, version=crd.version, kind=crd.kind, **selection)
     bell = Bell()
     async with client.Kube(str(control_plane.kubeconfig)) as kube:
         await made.start(interfaces.Runtime(controller="app", kube=kube))
-        task = asyncio.create_task(made.watch(bell))
-        async with asyncio.timeout(60):
-            await bell.known.wait()
-        yield made, kube
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        async with running(made, bell):
+            yield made
 
 
 async def becomes(made: watcher.KubernetesWatcher, key: str, wanted: Callable[[Any], bool]) -> interfaces.Resource:
@@ -170,7 +163,7 @@ async def test_another_resource_of_the_same_name_has_not_left_the_selection(
     control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
 ) -> None:
     path, key = crd.path(namespace, "web"), f"{namespace}/web"
-    async with watching(control_plane, crd, labels="app=one") as (made, _):
+    async with watching(control_plane, crd, labels="app=one") as made:
         api.create(crd.path(namespace), crd.manifest("web", labels={"app": "one"}))
         await becomes(made, key, lambda found: found is not None)
         api.patch(path, {"metadata": {"labels": {"app": "two"}}})
@@ -190,11 +183,11 @@ async def test_what_comes_back_while_it_is_released_is_looked_after(
     ours = {"metadata": {where: {"app": "one"}}}
     gone = interfaces.Report(ready=False, reason=interfaces.RELEASED, message="no controller looks after it")
     done = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")
-    async with watching(control_plane, crd, **{by: "app=one"}) as (made, _):
+    async with watching(control_plane, crd, **{by: "app=one"}) as made:
         api.create(crd.path(namespace), crd.manifest("web", **{where: {"app": "one"}}))
         before = await becomes(made, key, lambda found: found is not None)
         await made.report(before, done)
-        api.patch(path, {"metadata": {where: {"app": "two", CLAIM: "app"}}})
+        api.patch(path, {"metadata": {where: {"app": "two", marks.CONTROLLER: "app"}}})
         left = await becomes(made, key, lambda found: found is None or found.deleting)
         api.patch(path, ours)
         await becomes(made, key, lambda found: found is not None and not found.deleting)
@@ -210,7 +203,7 @@ async def test_the_status_that_a_release_cleared_is_written_again_at_once(
 ) -> None:
     path, key = crd.path(namespace, "web"), f"{namespace}/web"
     done = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")
-    async with watching(control_plane, crd, labels="app=one") as (made, _):
+    async with watching(control_plane, crd, labels="app=one") as made:
         api.create(crd.path(namespace), crd.manifest("web", labels={"app": "one"}))
         before = await becomes(made, key, lambda found: found is not None)
         await made.report(before, done)
@@ -239,12 +232,22 @@ class Bell:
 
 
 async def watch_until_known(made: watcher.KubernetesWatcher, bell: Bell) -> None:
+    async with running(made, bell):
+        pass
+
+
+@contextlib.asynccontextmanager
+async def running(made: watcher.KubernetesWatcher, bell: Bell) -> AsyncIterator[None]:
+    """A watcher runs, and knows what there is, within the block."""
     bell.known.clear()
-    watching = asyncio.create_task(made.watch(bell))
-    async with asyncio.timeout(20):
-        await bell.known.wait()
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
+    task = asyncio.create_task(made.watch(bell))
+    try:
+        async with asyncio.timeout(20):
+            await bell.known.wait()
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def test_a_server_without_watch_lists_is_listed_page_by_page(

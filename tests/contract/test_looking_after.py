@@ -13,7 +13,7 @@ from lostromos_core import interfaces
 from lostromos_core.kube import client, requests
 from lostromos_kubectl import applyset
 from tests import fakes
-from tests.controlplane import kubelet
+from tests.controlplane import kubelet, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -481,7 +481,7 @@ async def test_objects_of_other_sources_are_remembered_in_a_config_map(target: t
         while (await applier.delete(owner.key, None)).objects:
             await asyncio.sleep(0.05)
     names = [item["metadata"]["name"] for item in target.api.list(target.path("").rstrip("/"))]
-    assert names in ([], ["kube-root-ca.crt"])
+    assert names in ([], [waiting.ROOT_CA])
     target.api.delete(f"/api/v1/namespaces/{other}")
 
 

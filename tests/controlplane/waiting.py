@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 Result = TypeVar("Result")
+ROOT_CA: Final = "kube-root-ca.crt"
+"""The ConfigMap that the controller manager puts into each new namespace, in its own time: nobody else's doing."""
 
 
 def wait_until(

@@ -75,7 +75,7 @@ def other(world: World) -> Any:
 
 def maps(world: World, namespace: str) -> dict[str, Any]:
     items = world.api.list(f"/api/v1/namespaces/{namespace}/configmaps")
-    return {one["metadata"]["name"]: one.get("data") for one in items if one["metadata"]["name"] != "kube-root-ca.crt"}
+    return {one["metadata"]["name"]: one.get("data") for one in items if one["metadata"]["name"] != waiting.ROOT_CA}
 
 
 UNTOUCHED = {PRECIOUS: {"text": "theirs"}}
