@@ -14,7 +14,7 @@ from lostromos_core.kube import lookups
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import client, cluster
 
 
 @final
@@ -60,10 +60,10 @@ class Setup:
             self._controller(index)
         self._refuse_twins()
 
-    def operator(self, kube: client.Kube, *, workers: int | None = None, identity: str = "") -> operator_.Operator:
+    def operator(self, kube: client.Client, *, workers: int | None = None, identity: str = "") -> operator_.Operator:
         """Return the Operator that the configuration describes; raises ConfigError."""
 
-        async def gather(kube: client.Kube) -> Mapping[str, Any]:
+        async def gather(kube: cluster.Cluster) -> Mapping[str, Any]:
             return await variables.gather(self.settings, self.document, variables.from_cluster(kube))
 
         self._refuse_twins()

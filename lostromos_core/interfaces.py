@@ -303,7 +303,7 @@ class Context:
 class Runtime:
     """What a part of a controller may use; given to its ``start``.
 
-    ``kube`` is the connection to the cluster (``lostromos_core.kube.client.Kube``), shared and opened when first
+    ``kube`` is the connection to the cluster (``lostromos_core.kube.cluster.Cluster``), shared and opened when first
     used. ``ring(key)`` asks for a reconcile of a resource. ``namespaces`` are those that the controller is limited to
     (empty: all). With ``dry_run`` nothing may be written anywhere; only parts that say ``can_dry_run`` are started
     then. ``operator`` is the identity of the operator, ``NAMESPACE/NAME``; empty if it has none. ``first_look`` knows

@@ -16,12 +16,12 @@ import structlog
 from lostromos_core import controller as controllers_
 from lostromos_core import errors, interfaces, journal, plugins, reconcile, workqueue
 from lostromos_core import identity as identities
-from lostromos_core.kube import client, presence
+from lostromos_core.kube import client, cluster, presence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
-    Variables: TypeAlias = Mapping[str, Any] | Callable[[client.Kube], Awaitable[Mapping[str, Any]]]
+    Variables: TypeAlias = Mapping[str, Any] | Callable[[cluster.Cluster], Awaitable[Mapping[str, Any]]]
 
 _log = structlog.get_logger("lostromos.operator")
 
@@ -73,7 +73,7 @@ class Operator:
         controllers: Sequence[controllers_.Controller],
         *,
         vars: Variables | None = None,  # noqa: A002 - the name that templates use
-        kube: client.Kube | None = None,
+        kube: client.Client | None = None,
         registry: plugins.Registry | None = None,
         workers: int = 16,
         identity: identities.Identity | None = None,
@@ -90,7 +90,7 @@ class Operator:
         self._controllers = {controller.name: controller for controller in controllers}
         self._states = {name: controllers_.WatchState() for name in names}
         self._vars = vars or {}
-        self._kube = kube
+        self._client = kube
         self._registry = registry
         self._workers = workers
         self._identity = identity or identities.choose("", f"{sys.argv[0]}#{','.join(sorted(names))}")
@@ -152,10 +152,11 @@ class Operator:
             msg = "an Operator runs once; make another"
             raise errors.LostromosError(msg)
         self._ran = True
-        kube = self._kube or client.Kube()
+        connection = self._client or client.Client()
+        kube = cluster.Cluster(connection)
         registry = self._registry or plugins.load()
         own = presence.Presence(kube, self._identity, lost=self._lose)
-        kube.operators.patient = self._results is not None
+        kube.shared(presence.Others).patient = self._results is not None
         try:
             queues: Queues = {name: workqueue.WorkQueue(_group_of) for name in self._controllers}
             parts = await self._unless_stopped(self._start(kube, registry, queues, own))
@@ -171,8 +172,9 @@ class Operator:
                 await self._shut_down(watches, workers)
         finally:
             await own.give_back()
-            if kube is not self._kube:
-                await kube.close()
+            await kube.close()
+            if connection is not self._client:
+                await connection.close()
 
     async def _unless_stopped(
         self, start: Coroutine[Any, Any, dict[str, reconcile.Parts]]
@@ -201,7 +203,7 @@ class Operator:
 
     async def _start(
         self,
-        kube: client.Kube,
+        kube: cluster.Cluster,
         registry: plugins.Registry,
         queues: Queues,
         own: presence.Presence,
@@ -221,7 +223,7 @@ class Operator:
                 first_look=self._states[name].first_look,
             )
             await controller.start(runtime)
-        if kube.connected and not kube.dry_run:
+        if kube.client.connected and not kube.dry_run:
             _log.info("this operator's identity", identity=str(self._identity), source=self._identity.source)
             await own.hold(wait=self._results is None)
         variables = await self._vars(kube) if callable(self._vars) else self._vars

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 NOT_FOUND = 404
 FORBIDDEN = 403
@@ -44,7 +44,7 @@ async def gather(
     return found
 
 
-def from_cluster(kube: client.Kube) -> Reader:
+def from_cluster(kube: cluster.Cluster) -> Reader:
     """Reads objects from the cluster."""
 
     async def read(kind: str, key: config.ObjectKey) -> Mapping[str, Any]:

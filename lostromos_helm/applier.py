@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Unpack, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, client, config_maps, inventory, marks
+from lostromos_core.kube import claims, config_maps, inventory, marks
 from lostromos_helm import (
     attempts,
     binary,
@@ -38,6 +38,8 @@ from lostromos_helm import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lostromos_core.kube import cluster
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -81,7 +83,7 @@ class HelmApplier:
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Find Helm, read the chart and connect; raises ConfigError."""
-        kube: client.Kube = runtime.kube
+        kube: cluster.Cluster = runtime.kube
         options = self._options
         self._runtime, self._kube = runtime, kube
         self._helm, self._charts = await orders.open_charts(kube, options, self._chart, changed=self._ring_all)

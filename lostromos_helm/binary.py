@@ -21,7 +21,7 @@ from lostromos_core import errors, process
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 OLDEST: Final = (3, 17)
 """The first version of Helm with all flags that we use."""
@@ -65,7 +65,7 @@ class Helm:
 
     def __init__(  # noqa: PLR0913 - what a process needs
         self,
-        kube: client.Kube | None,
+        kube: cluster.Cluster | None,
         *,
         binary: str,
         home: pathlib.Path,
@@ -135,10 +135,10 @@ class Helm:
         found: list[str] = []
         if self._kube is None:
             return found
-        if self._kube.kubeconfig:
-            found.append(f"--kubeconfig={self._kube.kubeconfig}")
-        if self._kube.context:
-            found.append(f"--kube-context={self._kube.context}")
+        if self._kube.client.kubeconfig:
+            found.append(f"--kubeconfig={self._kube.client.kubeconfig}")
+        if self._kube.client.context:
+            found.append(f"--kube-context={self._kube.client.context}")
         return found
 
     def _environment(self) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from lostromos_helm import hiding, manifest, seals, storage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lostromos_core.kube import client, members
+    from lostromos_core.kube import cluster, members
     from lostromos_helm import operations, releases
 
 Action = interfaces.Action
@@ -148,7 +148,7 @@ def _said(owner: interfaces.Resource) -> Mapping[str, Any]:
 
 
 async def read(
-    kube: client.Kube,
+    kube: cluster.Cluster,
     revision: storage.Revision,
     secrets: hiding.Hidden = hiding.NOTHING,
     seal: seals.Seals | None = None,
@@ -180,7 +180,7 @@ async def read(
 
 
 async def before(
-    kube: client.Kube, history: Sequence[storage.Revision], known: Content | None, seal: seals.Seals
+    kube: cluster.Cluster, history: Sequence[storage.Revision], known: Content | None, seal: seals.Seals
 ) -> Before:
     """The objects of the revision that serves, and of those that failed after it; raises ApiError, RefusedError.
 

@@ -21,7 +21,7 @@ from lostromos_helm import manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 _log = structlog.get_logger("lostromos.helm")
 KIND: Final = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
@@ -74,7 +74,7 @@ def refuse_more(text: str, defaults: str) -> None:
 class Definitions:
     """Creates definitions on one cluster."""
 
-    def __init__(self, kube: client.Kube) -> None:
+    def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
         self._read: dict[bytes, Sequence[manifest.Item]] = {}
         self._lock = asyncio.Lock()

@@ -12,14 +12,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube import client as clients
-from lostromos_core.kube import discovery, fields, outdated, paths, requests
+from lostromos_core.kube import discovery, fields, media, outdated, paths, requests
 from lostromos_helm import live, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_helm import manifest, releases
 
 DELETED: Final = "it was deleted"
@@ -58,7 +57,7 @@ class Difference:
 class Drift:
     """Finds and repairs. ``ignore``: JSON pointers by kind, to fields that are left to whoever changes them."""
 
-    def __init__(self, kube: client.Kube, ignore: Mapping[str, Sequence[str]], *, adopt: bool = False) -> None:
+    def __init__(self, kube: cluster.Cluster, ignore: Mapping[str, Sequence[str]], *, adopt: bool = False) -> None:
         self._kube = kube
         self._ignore = ignore
         self._adopt = adopt
@@ -165,9 +164,9 @@ class Drift:
         query |= {"dryRun": "All"} if dry_run else {}
         if there is None:  # or somebody else's, whose managed fields are none of our business
             return await self._kube.request(
-                "PATCH", path, action=action, query=query, body=body, content_type=clients.APPLY
+                "PATCH", path, action=action, query=query, body=body, content_type=media.APPLY
             )
-        return await outdated.apply(self._kube, path, action=action, query=query, body=body, accept=clients.JSON)
+        return await outdated.apply(self._kube, path, action=action, query=query, body=body, accept=media.JSON)
 
     def _body(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any] | None) -> dict[str, Any]:
         """An object as Helm applies it: with its own label and annotations, and what is ignored as it is ``there``.

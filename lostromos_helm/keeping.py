@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import client, members
+    from lostromos_core.kube import cluster, members
 
 Path: TypeAlias = tuple[str | int, ...]
 INPUT: Final = "lostromos.dev/input"
@@ -66,7 +66,7 @@ def _leaves(one: Any, other: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401
 class Keeper:
     """Keeps such values of one controller's objects."""
 
-    def __init__(self, kube: client.Kube) -> None:
+    def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
 
     async def keep(

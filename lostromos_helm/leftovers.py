@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from typing import Any
 
-    from lostromos_core.kube import client, discovery
+    from lostromos_core.kube import cluster, discovery
     from lostromos_helm import content, releases, settings
 
 Action = interfaces.Action
@@ -41,7 +41,7 @@ class Leftovers:
 
     def __init__(
         self,
-        kube: client.Kube,
+        kube: cluster.Cluster,
         inventory_: inventory.Inventory,
         options: settings.Settings,
         namespaces: Collection[str],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lostromos_core import errors
-    from lostromos_core.kube import client, discovery
+    from lostromos_core.kube import cluster, discovery
     from lostromos_helm import releases
 
 LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
@@ -60,7 +60,7 @@ class Seen:
 class Live:
     """The watched objects of releases. ``changed`` is called with the release of an object that has news."""
 
-    def __init__(self, kube: client.Kube, changed: Callable[[releases.Place], None]) -> None:
+    def __init__(self, kube: cluster.Cluster, changed: Callable[[releases.Place], None]) -> None:
         self._kube = kube
         self._changed = changed
         self._sinks: dict[tuple[str, str, str], _Sink] = {}

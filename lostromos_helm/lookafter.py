@@ -16,7 +16,7 @@ from lostromos_helm import content, drift, live, removal, storage, traits, versi
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lostromos_core.kube import client, members
+    from lostromos_core.kube import cluster, members
     from lostromos_helm import manifest, operations, releases, seals, settings
 
 Action = interfaces.Action
@@ -66,7 +66,7 @@ class Care:
 
     def __init__(
         self,
-        kube: client.Kube,
+        kube: cluster.Cluster,
         options: settings.Settings,
         seal: seals.Seals,
         *,

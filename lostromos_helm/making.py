@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_helm import attempts, lookafter, operations, owners, releases, seals, settings
 
 _log = structlog.get_logger("lostromos.helm")
@@ -51,7 +51,7 @@ class Maker:
 
     def __init__(  # noqa: PLR0913 - what it takes to make a release
         self,
-        kube: client.Kube,
+        kube: cluster.Cluster,
         controller: str,
         options: settings.Settings,
         *,

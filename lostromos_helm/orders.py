@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_helm import binary, settings
 
 _log = structlog.get_logger("lostromos.helm")
@@ -39,7 +39,7 @@ def chart(given: str | references.Reference, options: settings.Settings) -> refe
 
 
 async def open_charts(
-    kube: client.Kube | None,
+    kube: cluster.Cluster | None,
     options: settings.Settings,
     own: references.Reference | None,
     *,

@@ -14,7 +14,7 @@ from lostromos_helm import storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 Place = tuple[str, str]
 """Namespace and name of a release."""
@@ -33,7 +33,7 @@ class Releases:
 
     def __init__(
         self,
-        kube: client.Kube,
+        kube: cluster.Cluster,
         controller: str,
         namespaces: Sequence[str],
         changed: Callable[[storage.Revision], None],

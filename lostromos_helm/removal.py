@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_helm import operations, releases, settings
 
 Action = interfaces.Action
@@ -50,7 +50,7 @@ class Removal:
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it takes to remove a release
         self,
-        kube: client.Kube,
+        kube: cluster.Cluster,
         known: releases.Releases,
         run: operations.Operations,
         seal: seals.Seals,
@@ -213,7 +213,7 @@ class Removal:
                 raise
 
 
-async def forget(kube: client.Kube, history: Sequence[storage.Revision]) -> None:
+async def forget(kube: cluster.Cluster, history: Sequence[storage.Revision]) -> None:
     """Delete the Secrets of revisions; raises ApiError."""
     for revision in history:
         path = paths.item("v1", "secrets", revision.namespace, revision.secret)
@@ -229,14 +229,14 @@ def _has_delete_hooks(held: storage.Stored) -> bool:
     return any("delete" in str(event) for hook in seals.hooks_of(held.release) for event in hook.get("events") or ())
 
 
-async def delete(kube: client.Kube, item: manifest.Item, place: releases.Place) -> None:
+async def delete(kube: cluster.Cluster, item: manifest.Item, place: releases.Place) -> None:
     """Delete an object, if it is a release's and need not be kept; raises ApiError."""
     there = await find(kube, item, place)
     if there is not None:
         await requests.delete(kube, await _path(kube, item), there["uid"], action=f"delete {item.ref}")
 
 
-async def find(kube: client.Kube, item: manifest.Item, place: releases.Place) -> Mapping[str, Any] | None:
+async def find(kube: cluster.Cluster, item: manifest.Item, place: releases.Place) -> Mapping[str, Any] | None:
     """Return the metadata of an object that is a release's and need not be kept, if it is there; raises ApiError."""
     path = "" if item.kept else await _path(kube, item)
     there = await requests.find(kube, path, str(item.ref)) if path else None
@@ -246,7 +246,7 @@ async def find(kube: client.Kube, item: manifest.Item, place: releases.Place) ->
     return there
 
 
-async def _path(kube: client.Kube, item: manifest.Item) -> str:
+async def _path(kube: cluster.Cluster, item: manifest.Item) -> str:
     """Where an object is at the API server; empty if its kind is not served."""
     try:
         kind = await versions.served(kube, item.ref.api_version, item.ref.kind)

@@ -22,14 +22,13 @@ import orjson
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import client as clients
-from lostromos_core.kube import paths, requests
+from lostromos_core.kube import media, paths, requests
 from lostromos_helm import storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 NAME: Final = "lostromos-helm"
 """The Secret with the key, in the operator's own namespace."""
@@ -46,9 +45,9 @@ _GIVEN_UP: Final = frozenset({400, 403, 404, 405, 422})
 _log = structlog.get_logger("lostromos.helm")
 
 
-def own_namespace(kube: client.Kube) -> str:
+def own_namespace(kube: cluster.Cluster) -> str:
     """Return where the operator itself runs; empty outside of a cluster."""
-    if kube.kubeconfig or os.environ.get("KUBECONFIG"):
+    if kube.client.kubeconfig or os.environ.get("KUBECONFIG"):
         return ""
     with contextlib.suppress(OSError):
         return _IN_CLUSTER.read_text().strip()
@@ -76,7 +75,7 @@ class Seals:
     ``namespace`` is the operator's own, where the key lies; if it runs outside of a cluster, that is in ``folder``.
     """
 
-    def __init__(self, kube: client.Kube, folder: pathlib.Path, namespace: str = "") -> None:
+    def __init__(self, kube: cluster.Cluster, folder: pathlib.Path, namespace: str = "") -> None:
         self._kube = kube
         self._folder = folder
         self._namespace = namespace
@@ -112,7 +111,7 @@ class Seals:
                 paths.item("v1", "secrets", revision.namespace, revision.secret),
                 action=f"seal the release {revision.namespace}/{revision.name}",
                 body={"metadata": {"labels": {storage.SEAL: seal}}},
-                content_type=clients.MERGE,
+                content_type=media.MERGE,
             )
         except errors.ApiError as error:
             if error.status == _FORBIDDEN:

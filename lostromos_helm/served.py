@@ -11,7 +11,7 @@ from lostromos_core.kube import paths, removal, requests
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_helm import traits
 
 LOOK: Final = 300.0
@@ -29,7 +29,7 @@ class Served:
     started and does not list it yet. A chart would make less then, and that would be deleted.
     """
 
-    def __init__(self, kube: client.Kube, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, kube: cluster.Cluster, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
         self._clock = clock
         self._version = ""

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, final
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import client as clients
-from lostromos_core.kube import members, paths, requests
+from lostromos_core.kube import media, members, paths, requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 CONTROLLER: Final = "lostromos.dev/controller"
 """Label of a release: the controller that made it."""
@@ -135,7 +134,7 @@ def is_releases(metadata: Mapping[str, Any]) -> bool:
     return labels.get("owner") == "helm" and bool(labels.get("name"))
 
 
-async def history(kube: client.Kube, namespace: str, name: str) -> AsyncIterator[Revision]:
+async def history(kube: cluster.Cluster, namespace: str, name: str) -> AsyncIterator[Revision]:
     """All revisions of a release, whoever made it.
 
     Raises ApiError, and ForgedError if Helm would read a Secret that it has not made.
@@ -151,7 +150,7 @@ async def history(kube: client.Kube, namespace: str, name: str) -> AsyncIterator
         yield found
 
 
-async def secrets_of(kube: client.Kube, namespace: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
+async def secrets_of(kube: cluster.Cluster, namespace: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
     """The metadata of all Secrets that Helm takes for a release's; raises ApiError."""
     path = paths.collection("v1", "secrets", namespace)
     action = f"read the release {namespace}/{name}"
@@ -172,7 +171,7 @@ class Stored:
     secret: Mapping[str, Any]
 
 
-async def load(kube: client.Kube, revision: Revision) -> Stored | None:
+async def load(kube: cluster.Cluster, revision: Revision) -> Stored | None:
     """The whole of a revision; None if it is gone. Raises ApiError, RefusedError if it is damaged or forged."""
     path = paths.item("v1", "secrets", revision.namespace, revision.secret)
     try:
@@ -199,7 +198,7 @@ class Fitting:
     What was looked at once is remembered by its version.
     """
 
-    def __init__(self, kube: client.Kube) -> None:
+    def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
         self._seen: collections.OrderedDict[tuple[str, str], int] = collections.OrderedDict()
 
@@ -249,7 +248,7 @@ def encode(release: Mapping[str, Any]) -> str:
     return base64.b64encode(base64.b64encode(gzip.compress(orjson.dumps(release), mtime=0))).decode()
 
 
-async def mark_failed(kube: client.Kube, revision: Revision, description: str) -> None:
+async def mark_failed(kube: cluster.Cluster, revision: Revision, description: str) -> None:
     """End an operation that was broken off, so that Helm goes on with the next; raises ApiError.
 
     Nothing is rolled back and nothing forgotten: the next upgrade begins at what is there.
@@ -273,12 +272,12 @@ async def mark_failed(kube: client.Kube, revision: Revision, description: str) -
         paths.item("v1", "secrets", revision.namespace, revision.secret),
         action=f"recover the release {revision.namespace}/{revision.name}",
         body=body,
-        content_type=clients.MERGE,
-        accept=clients.METADATA_ONLY,
+        content_type=media.MERGE,
+        accept=media.METADATA_ONLY,
     )
 
 
-async def let_go(kube: client.Kube, revision: Revision) -> None:
+async def let_go(kube: cluster.Cluster, revision: Revision) -> None:
     """Take our labels off a revision; raises ApiError."""
     try:
         await kube.request_bytes(
@@ -286,8 +285,8 @@ async def let_go(kube: client.Kube, revision: Revision) -> None:
             paths.item("v1", "secrets", revision.namespace, revision.secret),
             action=f"let go of the release {revision.namespace}/{revision.name}",
             body={"metadata": {"labels": dict.fromkeys(OWN)}},
-            content_type=clients.MERGE,
-            accept=clients.METADATA_ONLY,
+            content_type=media.MERGE,
+            accept=media.METADATA_ONLY,
         )
     except errors.ApiError as error:
         if error.status != requests.NOT_FOUND:

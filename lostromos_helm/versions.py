@@ -14,14 +14,13 @@ import structlog
 import yaml
 
 from lostromos_core import errors
-from lostromos_core.kube import client as clients
-from lostromos_core.kube import discovery, encoding, paths
+from lostromos_core.kube import discovery, encoding, media, paths
 from lostromos_helm import goyaml, seals, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 _log = structlog.get_logger("lostromos.helm")
 _SEPARATOR: Final = re.compile(r"^(---[ \t]*)$", re.MULTILINE)
@@ -30,7 +29,7 @@ _Kind = tuple[str, str]
 """An apiVersion and a kind."""
 
 
-async def served(kube: client.Kube, api_version: str, kind: str) -> discovery.Kind:
+async def served(kube: cluster.Cluster, api_version: str, kind: str) -> discovery.Kind:
     """Return how a kind is served, in another version of its group if not in this one; raises NoSuchKindError."""
     try:
         return await kube.discovery.kind(api_version, kind)
@@ -41,7 +40,7 @@ async def served(kube: client.Kube, api_version: str, kind: str) -> discovery.Ki
         return found
 
 
-async def renew(kube: client.Kube, seal: seals.Seals, history: Sequence[storage.Revision]) -> bool:
+async def renew(kube: cluster.Cluster, seal: seals.Seals, history: Sequence[storage.Revision]) -> bool:
     """Rewrite the revisions that Helm goes on from, and return whether any named versions that are gone.
 
     A seal is made anew if there was a right one. Raises ApiError, RefusedError.
@@ -57,7 +56,7 @@ async def renew(kube: client.Kube, seal: seals.Seals, history: Sequence[storage.
     return renewed
 
 
-async def _renew(kube: client.Kube, seal: seals.Seals, revision: storage.Revision, stored: storage.Stored) -> bool:
+async def _renew(kube: cluster.Cluster, seal: seals.Seals, revision: storage.Revision, stored: storage.Stored) -> bool:
     before = stored.release
     texts = [str(before.get("manifest") or ""), *(str(hook.get("manifest") or "") for hook in seals.hooks_of(before))]
     names = {name for text in texts for part in _SEPARATOR.split(text) for name in _named(_read(part))}
@@ -83,8 +82,8 @@ async def _renew(kube: client.Kube, seal: seals.Seals, revision: storage.Revisio
             "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"], "labels": labels},
             "data": {"release": storage.encode(release)},
         },
-        content_type=clients.MERGE,
-        accept=clients.METADATA_ONLY,
+        content_type=media.MERGE,
+        accept=media.METADATA_ONLY,
     )
     _log.info(
         "a release named versions that the cluster does not serve any more; it was rewritten",
@@ -95,7 +94,7 @@ async def _renew(kube: client.Kube, seal: seals.Seals, revision: storage.Revisio
     return True
 
 
-async def _instead(kube: client.Kube, name: _Kind) -> str:
+async def _instead(kube: cluster.Cluster, name: _Kind) -> str:
     """The version to use instead of one that is gone; empty if it is served, or no other is."""
     try:
         found = await served(kube, *name)

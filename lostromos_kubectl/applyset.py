@@ -15,10 +15,11 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import (
+    children,
     claims,
-    client,
     discovery,
     inventory,
+    list_keys,
     marks,
     members,
 )
@@ -28,6 +29,8 @@ from lostromos_kubectl import unready as unready_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lostromos_core.kube import cluster
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.applier")
@@ -54,7 +57,8 @@ class ApplySets:
         limits: prune.Limits,
         wait: bool,
     ) -> None:
-        self._kube: client.Kube = runtime.kube
+        self._kube: cluster.Cluster = runtime.kube
+        self._children = self._kube.shared(children.Children)
         self._runtime = runtime
         self._inventory = inventory_
         self._finder = finding.Finder(self._kube, inventory_, runtime.namespaces)
@@ -80,7 +84,7 @@ class ApplySets:
         await self._claims.refuse_claimed(owner)
         self._listen(owner.ref)
         if owner.key not in self._census:
-            self._census.add(owner.key, len(self._kube.children.of(owner.ref)))
+            self._census.add(owner.key, len(self._children.of(owner.ref)))
         objects, results = await self._prepare(owner, rendered)
         await self._watch(objects)
         owned, known = await self._recall(owner)
@@ -152,13 +156,13 @@ class ApplySets:
         kind = ref.group, ref.kind
         if kind not in self._listening:
             self._listening.add(kind)
-            self._kube.children.listen(*kind, self._known.notice, moved=self._known.moved)
-            self._kube.children.listen(*kind, self._census.notice)
+            self._children.listen(*kind, self._known.notice, moved=self._known.moved)
+            self._children.listen(*kind, self._census.notice)
             self._kube.background(functools.partial(self._look_for_orphans, *kind), name=f"sweep {ref.kind}")
 
     async def _look_for_orphans(self, group: str, kind: str) -> None:
         await asyncio.sleep(SWEEP)
-        for key in self._kube.children.owners(group, kind):
+        for key in self._children.owners(group, kind):
             if key not in self._known:
                 self._runtime.ring(key)
 
@@ -188,7 +192,7 @@ class ApplySets:
             ref = manifest.ref
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
-                keys = await self._kube.list_keys.of(kind, manifest.data)
+                keys = await self._kube.shared(list_keys.ListKeys).of(kind, manifest.data)
                 item = desired_.prepare(manifest, name, owner, kind, reference=reference, keys=keys)
             except errors.RenderError:
                 raise
@@ -211,7 +215,7 @@ class ApplySets:
         """Watch what we are about to apply; raises ApiError if a kind cannot be watched."""
         wanted = {(item.kind, self._scope(item.kind, item.ref.namespace)) for item in objects}
         for kind, namespace in wanted:
-            await self._kube.children.ensure(kind, namespace)
+            await self._children.ensure(kind, namespace)
 
     async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[members.Child]]:
         """What we know of an owner's objects, from the watch if a process before us applied them.
@@ -230,7 +234,7 @@ class ApplySets:
                 asyncio.get_running_loop().call_later(LOOK_AGAIN, self._runtime.ring, owner.key)
             known = [child for child in known if child.uid not in owned.pruned]
         else:
-            known = [child for child in self._kube.children.of(owner.ref) if child.uid not in owned.pruned]
+            known = [child for child in self._children.of(owner.ref) if child.uid not in owned.pruned]
         for child in known:
             entry = owned.entries.get(child.key)
             if entry is None and child.ours:
@@ -278,7 +282,7 @@ class ApplySets:
         for group, kind in list(self._listening):
             namespace, _, name = key.rpartition("/")
             owner = interfaces.ObjectRef(f"{group}/", kind, namespace, name)
-            left = [child for child in self._kube.children.of(owner) if not child.owner_uid]
+            left = [child for child in self._children.of(owner) if not child.owner_uid]
             if left and await self._inventory.is_gone(group, kind, key):
                 results += await self._remove(owner, left)
         return interfaces.Applied(tuple(results), sum(result.action is Action.WAITING for result in results))

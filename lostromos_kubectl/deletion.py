@@ -7,13 +7,13 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, discovery, marks, requests, versions
+from lostromos_core.kube import children, discovery, marks, media, requests, versions
 from lostromos_kubectl import desired, sending
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from lostromos_core.kube import members
+    from lostromos_core.kube import cluster, members
 
 Action = interfaces.Action
 Answer = TypeVar("Answer")
@@ -26,8 +26,9 @@ NOT_FOUND: Final = "the API server does not find it, and the watch still lists i
 class Deleter:
     """Deletes what was applied for an owner."""
 
-    def __init__(self, kube: client.Kube) -> None:
+    def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
+        self._children = kube.shared(children.Children)
 
     async def delete_all(self, found: Iterable[members.Child]) -> list[interfaces.ObjectResult]:
         """Delete the last wave, in reverse order; earlier ones when nothing of it is left."""
@@ -46,7 +47,7 @@ class Deleter:
                 return None
             return await self._wherever(child, self._leaving if child.deleting else self._delete)
         except errors.ApiError as error:
-            if error.reason == discovery.UNAVAILABLE and self._kube.children.is_live(child):
+            if error.reason == discovery.UNAVAILABLE and self._children.is_live(child):
                 return interfaces.ObjectResult(child.ref, Action.WAITING, NOT_FOUND)
             return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
 
@@ -78,7 +79,7 @@ class Deleter:
         if self._kube.dry_run:
             return ""
         if answer is None:  # a server that is starting says 404 of what it has
-            return NOT_FOUND if self._kube.children.is_live(child) else ""
+            return NOT_FOUND if self._children.is_live(child) else ""
         metadata = answer.get("metadata") or {}
         if "deletionTimestamp" not in metadata:
             return ""
@@ -86,7 +87,7 @@ class Deleter:
 
     async def _leaving(self, child: members.Child) -> interfaces.ObjectResult | None:
         """Return a result for an object that is being deleted; ask only if no watch would tell that it is gone."""
-        if self._kube.children.is_live(child):
+        if self._children.is_live(child):
             return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
         return self._waits(child, await requests.find(self._kube, child.path, str(child.ref)))
 
@@ -109,8 +110,8 @@ class Deleter:
                 child.path,
                 action=f"let go of {child.ref}",
                 body={"metadata": metadata},
-                content_type=client.MERGE,
-                accept=client.METADATA_ONLY,
+                content_type=media.MERGE,
+                accept=media.METADATA_ONLY,
             )
         except errors.ApiError as error:
             if not await requests.is_gone(self._kube, child.path, child.uid, error):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import discovery, inventory, marks, members, paths, removal
+from lostromos_core.kube import children, discovery, inventory, marks, members, paths, removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 _log = structlog.get_logger("lostromos.applier")
 
@@ -31,8 +31,9 @@ _NO_ACCESS: Final = frozenset({400, 403, 404, 405})
 class Finder:
     """Finds objects for one controller. ``namespaces`` are those that it is limited to."""
 
-    def __init__(self, kube: client.Kube, owners: inventory.Inventory, namespaces: Sequence[str]) -> None:
+    def __init__(self, kube: cluster.Cluster, owners: inventory.Inventory, namespaces: Sequence[str]) -> None:
         self._kube = kube
+        self._children = kube.shared(children.Children)
         self._inventory = owners
         self._limited = bool(namespaces)
 
@@ -45,7 +46,7 @@ class Finder:
         looks = await asyncio.gather(
             *(self._look(owner, kind, hints.namespaces, written) for kind in kinds), return_exceptions=True
         )
-        found = {child.key: child for child in self._kube.children.of(owner.ref)}
+        found = {child.key: child for child in self._children.of(owner.ref)}
         unseen: Unseen = {}
         for kind, look in zip(kinds, looks, strict=True):
             if isinstance(look, BaseException):
@@ -73,7 +74,7 @@ class Finder:
         found: list[members.Child] = []
         why = ""
         for place in sorted(namespaces) if kind.namespaced and self._limited else [""]:
-            if not self._kube.children.covers(kind, place):
+            if not self._children.covers(kind, place):
                 some, failure = await self._see(owner, kind, place, written)
                 found += some
                 why = why or failure
@@ -85,7 +86,7 @@ class Finder:
         """Watch a place that a hint names, for all owners at once; what is there is listed only if that cannot be."""
         try:
             paths.collection(kind.api_version, kind.plural, namespace)  # a hint may say anything
-            if "watch" in kind.verbs and await self._kube.children.borrow(kind, namespace):
+            if "watch" in kind.verbs and await self._children.borrow(kind, namespace):
                 return [], ""
         except errors.RefusedError:
             pass

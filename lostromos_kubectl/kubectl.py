@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import client, encoding, fields, marks, members, outdated, requests, unreadable
+from lostromos_core.kube import encoding, fields, marks, media, members, outdated, requests, unreadable
 from lostromos_kubectl import sending, server_side, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lostromos_core.kube import cluster
     from lostromos_kubectl import applyset
 
 PROCESSES = 4
@@ -53,7 +54,7 @@ class KubectlApplier:
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Find kubectl and connect; raises ConfigError that says how to install it."""
-        kube: client.Kube = runtime.kube
+        kube: cluster.Cluster = runtime.kube
         binary = _find(self._binary)
         await kube.connect()
         await self._check(binary)
@@ -90,15 +91,15 @@ def _find(binary: str) -> str:
         raise errors.ConfigError(msg) from error
 
 
-def _command(kube: client.Kube, controller: str) -> list[str]:
+def _command(kube: cluster.Cluster, controller: str) -> list[str]:
     command = ["apply", "--server-side", f"--field-manager={marks.MANAGER}{controller}", "--validate=false"]
     command += ["--output=json", "--show-managed-fields", "--filename=-"]
     if kube.dry_run:
         command.append("--dry-run=server")
-    if kube.kubeconfig:
-        command.append(f"--kubeconfig={kube.kubeconfig}")
-    if kube.context:
-        command.append(f"--context={kube.context}")
+    if kube.client.kubeconfig:
+        command.append(f"--kubeconfig={kube.client.kubeconfig}")
+    if kube.client.context:
+        command.append(f"--context={kube.client.context}")
     return command
 
 
@@ -107,7 +108,7 @@ class _Sender:
     """One process for all writes; the API tells what became of each if it fails."""
 
     def __init__(
-        self, kube: client.Kube, controller: str, command: Sequence[str], run: process.Runner, timeout: float
+        self, kube: cluster.Cluster, controller: str, command: Sequence[str], run: process.Runner, timeout: float
     ) -> None:
         self._kube = kube
         self._command = command
@@ -156,7 +157,7 @@ class _Sender:
                 action=f"apply {write.desired.ref}",
                 query={**sending.query(f"{marks.MANAGER}{self._controller}", force=write.force), "dryRun": "All"},
                 body=write.body,
-                content_type=client.APPLY,
+                content_type=media.APPLY,
                 accept=sending.accepted(self._kube),
             )
         except errors.LostromosError as error:

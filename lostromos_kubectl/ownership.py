@@ -13,13 +13,13 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final, final
 
-from lostromos_core.kube import client, fields, fieldsets, marks, media, outdated, owned_fields
+from lostromos_core.kube import fields, fieldsets, marks, media, outdated, owned_fields
 from lostromos_kubectl import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from lostromos_core.kube import list_keys
+    from lostromos_core.kube import cluster, list_keys
     from lostromos_kubectl import desired as desired_
 
 Entry = dict[str, Any]
@@ -31,7 +31,7 @@ _CONTENTS: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
 class Ownership:
     """Who owns what of the objects of one controller."""
 
-    def __init__(self, kube: client.Kube, manager: str) -> None:
+    def __init__(self, kube: cluster.Cluster, manager: str) -> None:
         self._kube = kube
         self._manager = manager
         self._left = f"{manager}{marks.LEFT}"
@@ -110,7 +110,7 @@ class Ownership:
             action=f"adopt {item.ref}",
             query=query,
             body=item.under(uid=live["metadata"]["uid"]),
-            accept=client.METADATA_ONLY,
+            accept=media.METADATA_ONLY,
         )
         ours, entries = self._own(_entries(applied)) or {}, _entries(live)
         kept = [
@@ -144,7 +144,7 @@ class Ownership:
             action=f"leave fields of {item.ref} as they are",
             query={"fieldManager": self._left, "force": "true"},
             body=body,
-            accept=client.METADATA_ONLY,
+            accept=media.METADATA_ONLY,
         )
 
     def has_left(self, who: str) -> bool:
@@ -204,7 +204,7 @@ class Ownership:
             query={"fieldManager": self._manager},
             body=patch,
             content_type=media.JSON_PATCH,
-            accept=client.METADATA_ONLY,
+            accept=media.METADATA_ONLY,
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found

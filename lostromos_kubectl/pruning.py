@@ -11,12 +11,13 @@ import itertools
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import interfaces
+from lostromos_core.kube import children
 from lostromos_kubectl import deletion, prune
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from lostromos_core.kube import client, members
+    from lostromos_core.kube import cluster, members
     from lostromos_kubectl import census, memory
 
 Action = interfaces.Action
@@ -36,7 +37,8 @@ class Pruner:
         budget: prune.Budget,
         census_: census.Census,
     ) -> None:
-        self._kube: client.Kube = runtime.kube
+        kube: cluster.Cluster = runtime.kube
+        self._children = kube.shared(children.Children)
         self._runtime = runtime
         self._deleter = deleter
         self._budget = budget
@@ -68,7 +70,7 @@ class Pruner:
             owned.granted = uids
             return None
         look = self._runtime.first_look
-        everything = self._census.total if look.over else self._kube.children.count(owner.ref.group, owner.ref.kind)
+        everything = self._census.total if look.over else self._children.count(owner.ref.group, owner.ref.kind)
         found = self._budget.objection(owner, len(doomed), there, everything=everything, look=look)
         if found is None:
             self._budget.settled(owner.key, len(doomed))

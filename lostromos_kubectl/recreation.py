@@ -16,7 +16,7 @@ from lostromos_core.kube import answers, media, paths
 from lostromos_kubectl import sending
 
 if TYPE_CHECKING:
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_kubectl import desired
 
 INVALID: Final = 422
@@ -48,7 +48,7 @@ _NO_DRY_RUN: Final = re.compile(r"dry ?run", re.IGNORECASE)
 class Recreation:
     """Asks for one controller's objects."""
 
-    def __init__(self, kube: client.Kube, manager: str) -> None:
+    def __init__(self, kube: cluster.Cluster, manager: str) -> None:
         self._kube = kube
         self._query = {**sending.query(manager, force=False), "dryRun": "All"}
 

@@ -6,12 +6,13 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import client, fields, marks, remembered
+from lostromos_core.kube import fields, marks, media, remembered
 from lostromos_kubectl import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lostromos_core.kube import cluster
     from lostromos_kubectl import desired as desired_
 
 GONE: Final = 404
@@ -77,9 +78,9 @@ class Sent:
     whole: Mapping[str, Any] | None = None
 
 
-def accepted(kube: client.Kube) -> str:
+def accepted(kube: cluster.Cluster) -> str:
     """Return the media type to ask writes to be answered with: metadata is enough, but for a dry run."""
-    return client.JSON if kube.dry_run else client.METADATA_ONLY
+    return media.JSON if kube.dry_run else media.METADATA_ONLY
 
 
 def sent(answer: Mapping[str, Any]) -> Sent:

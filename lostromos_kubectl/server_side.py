@@ -12,7 +12,7 @@ from lostromos_kubectl import sending, settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_kubectl import applyset
 
 
@@ -32,7 +32,7 @@ class ServerSideApplier:
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Connect; raises ConfigError."""
-        kube: client.Kube = runtime.kube
+        kube: cluster.Cluster = runtime.kube
         await kube.connect()
         self._sets = self._settings.sets(runtime, Sender(kube, runtime.controller))
 
@@ -50,7 +50,7 @@ class ServerSideApplier:
 class Sender:
     """Sends one PATCH an object, several at once."""
 
-    def __init__(self, kube: client.Kube, controller: str) -> None:
+    def __init__(self, kube: cluster.Cluster, controller: str) -> None:
         self._kube = kube
         self._accepted = sending.accepted(kube)
         self._query = {force: sending.query(f"{marks.MANAGER}{controller}", force=force) for force in (False, True)}

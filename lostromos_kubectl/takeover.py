@@ -16,7 +16,7 @@ from lostromos_kubectl import places, recreation
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_kubectl import memory, ownership
 
 _Result = TypeVar("_Result")
@@ -30,7 +30,7 @@ SCALE: Final = ("f:spec", "f:replicas")
 class TakeOver:
     """Takes fields over, and leaves them, for one controller."""
 
-    def __init__(self, kube: client.Kube, manager: str, ownership_: ownership.Ownership) -> None:
+    def __init__(self, kube: cluster.Cluster, manager: str, ownership_: ownership.Ownership) -> None:
         self._kube = kube
         self._manager = manager
         self._ownership = ownership_

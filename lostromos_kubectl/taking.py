@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import errors
-from lostromos_core.kube import client, inventory, marks, members, paths, requests
+from lostromos_core.kube import inventory, marks, media, members, paths, requests
 from lostromos_kubectl import sending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lostromos_core import interfaces
+    from lostromos_core.kube import cluster
     from lostromos_kubectl import desired as desired_
     from lostromos_kubectl import memory, ownership
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class TakeUp:
     """Takes up objects for one controller."""
 
-    def __init__(self, kube: client.Kube, manager: str, ownership_: ownership.Ownership) -> None:
+    def __init__(self, kube: cluster.Cluster, manager: str, ownership_: ownership.Ownership) -> None:
         self._kube = kube
         self._manager = manager
         self._ownership = ownership_
@@ -85,8 +86,8 @@ class TakeUp:
             action=f"mark {item.ref}",
             query={"fieldManager": self._manager},
             body={"metadata": {"uid": metadata["uid"], "labels": {marks.PART_OF: own["labels"][marks.PART_OF]}}},
-            content_type=client.MERGE,
-            accept=client.METADATA_ONLY,
+            content_type=media.MERGE,
+            accept=media.METADATA_ONLY,
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found

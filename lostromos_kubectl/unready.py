@@ -11,7 +11,7 @@ from lostromos_core.kube import binding, members, readiness, requests
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
     from lostromos_kubectl import desired, memory
 
 NOT_THERE: Final = "it is not there yet"
@@ -23,7 +23,7 @@ NOT_THERE_AGAIN: Final = 10.0
 class Readiness:
     """Asks the cluster whether objects are ready."""
 
-    def __init__(self, kube: client.Kube) -> None:
+    def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
 
     async def unready(

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import client, fields, fights, marks, members, remembered, requests
+from lostromos_core.kube import fields, fights, marks, members, remembered, requests
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import memory, ownership, recreation, references, sending, takeover, taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from lostromos_core.kube import cluster
     from lostromos_kubectl import places
 
 ROUNDS: Final = 4
@@ -58,7 +59,7 @@ class Writer:
 
     def __init__(  # noqa: PLR0913 - what writing needs
         self,
-        kube: client.Kube,
+        kube: cluster.Cluster,
         manager: str,
         sender: sending.Sender,
         known: memory.Memory,

@@ -10,7 +10,7 @@ import rich.markup
 
 from lostromos_core import errors
 from lostromos_core.cli import options, tables
-from lostromos_core.kube import cleanup, client
+from lostromos_core.kube import cleanup, client, cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def command(  # noqa: PLR0913 - the options of the command
     """
 
     async def go() -> int:
-        async with client.Kube(kubeconfig, context=context) as kube:
+        async with cluster.Cluster(client.Client(kubeconfig, context=context)) as kube:
             every = [one for kind in kinds for one in await _find(kube, kind, namespace, claimants)]
             found = [one for one in every if not operators or one.operator in operators]
             _show(found)
@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913 - the options of the command
     return asyncio.run(go())
 
 
-async def _find(kube: client.Kube, text: str, namespace: str, claimants: Sequence[str]) -> list[cleanup.Claimed]:
+async def _find(kube: cluster.Cluster, text: str, namespace: str, claimants: Sequence[str]) -> list[cleanup.Claimed]:
     name, _, group = text.partition(".")
     kind = await kube.discovery.by_group_kind(group, name)
     if kind is None:
@@ -120,7 +120,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-async def _clean(kube: client.Kube, found: Sequence[cleanup.Claimed], *, delete_objects: bool, force: bool) -> int:
+async def _clean(kube: cluster.Cluster, found: Sequence[cleanup.Claimed], *, delete_objects: bool, force: bool) -> int:
     """Let go of all; the exit code. One that fails does not stop the others."""
     failed = deleted = 0
     for one in found:

@@ -13,6 +13,7 @@ from lostromos_core.kube import client
 if TYPE_CHECKING:
     import pathlib
 
+
 EXAMPLE = """\b
 Examples:
   lostromos run --log-format=json
@@ -91,7 +92,7 @@ def command(  # noqa: PLR0913 - the options of the command
     setup = options.load(config_file)
 
     async def go() -> operator_.Summary | None:
-        kube = client.Kube(kubeconfig, context=context, dry_run=dry_run)
+        kube = client.Client(kubeconfig, context=context, dry_run=dry_run)
         operator = setup.operator(kube, workers=workers, identity=identity)
         try:
             if once:

@@ -30,7 +30,7 @@ def is_unused(item: Mapping[str, Any]) -> bool:
     return not bound and SELECTED not in (item["metadata"].get("annotations") or {})
 
 
-async def why_not(kube: client.Kube, claim: Mapping[str, Any], why: str) -> str:
+async def why_not(kube: client.Transport, claim: Mapping[str, Any], why: str) -> str:
     """Return why an unused claim is not ready, as far as anybody can tell; empty if it only waits to be used.
 
     ``why`` is what is known without its StorageClass. Raises ApiError.

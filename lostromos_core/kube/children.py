@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from lostromos_core import errors, interfaces
-    from lostromos_core.kube import client, discovery
+    from lostromos_core.kube import cluster, discovery
 
 Listener: TypeAlias = "Callable[[str, members.Child | None, members.Child | None], None]"
 """Called with the key of an owner, and what one of its objects was and is now (None: not there, or not its own)."""
@@ -33,7 +33,7 @@ class Children:
     applied once (``borrow``) end when nothing is left to look after.
     """
 
-    def __init__(self, kube: client.Kube, *, linger: float = LINGER) -> None:
+    def __init__(self, kube: cluster.Cluster, *, linger: float = LINGER) -> None:
         self._kube = kube
         self._linger = linger
         self._lent = 0

@@ -16,7 +16,7 @@ from lostromos_core.kube import marks, presence
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 LOOK_AGAIN: Final = 5.0
 """Seconds until it is asked again whether another operator runs, while that is not known."""
@@ -46,7 +46,7 @@ def read(metadata: Mapping[str, Any]) -> Claim:
 class Claims:
     """Judges claims for one controller of one operator. ``operator`` may be empty: then only controllers differ."""
 
-    def __init__(self, kube: client.Kube, controller: str, operator: str) -> None:
+    def __init__(self, kube: cluster.Cluster, controller: str, operator: str) -> None:
         self._kube = kube
         self._controller = controller
         self._operator = operator
@@ -95,7 +95,7 @@ class Claims:
             raise errors.ClaimedError(msg)
         if self.is_free(owner.metadata):
             return
-        life = await self._kube.operators.life(claim.operator)
+        life = await self._kube.shared(presence.Others).life(claim.operator)
         if life is not presence.Life.GONE:
             raise errors.ClaimedError(_explain(owner.ref, claim, life), retry_after=_pause(life))
 

@@ -25,7 +25,7 @@ from lostromos_core.kube import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 
 @final
@@ -45,7 +45,7 @@ class Claimed:
         return marks.FINALIZER in (self.metadata.get("finalizers") or ())
 
 
-async def find(kube: client.Kube, kind: discovery.Kind, namespace: str = "") -> AsyncIterator[Claimed]:
+async def find(kube: cluster.Cluster, kind: discovery.Kind, namespace: str = "") -> AsyncIterator[Claimed]:
     """All resources of a kind that carry our marks, or our finalizer only; raises ApiError."""
     path = paths.collection(kind.api_version, kind.plural, namespace if kind.namespaced else "")
     async for metadata in requests.pages(kube, path, action=f"look for {kind.plural}"):
@@ -61,18 +61,19 @@ async def find(kube: client.Kube, kind: discovery.Kind, namespace: str = "") -> 
             yield found
 
 
-async def is_looked_after(kube: client.Kube, claimed: Claimed) -> bool:
+async def is_looked_after(kube: cluster.Cluster, claimed: Claimed) -> bool:
     """Return whether the operator of a resource runs, or may run; waits until that is known. Raises ApiError."""
-    kube.operators.patient = True
-    return bool(claimed.operator) and await kube.operators.life(claimed.operator) is not presence.Life.GONE
+    operators = kube.shared(presence.Others)
+    operators.patient = True
+    return bool(claimed.operator) and await operators.life(claimed.operator) is not presence.Life.GONE
 
 
-async def let_go(kube: client.Kube, claimed: Claimed) -> None:
+async def let_go(kube: cluster.Cluster, claimed: Claimed) -> None:
     """Take our marks and the finalizer off a resource; its objects stay."""
     await releasing.release(kube, claimed.ref, claimed.uid, claimed.metadata)
 
 
-async def objects_of(kube: client.Kube, claimed: Claimed) -> list[members.Child]:
+async def objects_of(kube: cluster.Cluster, claimed: Claimed) -> list[members.Child]:
     """The objects that were applied for a resource and shall go with it, as its hints say where to look."""
     path = paths.item(
         claimed.ref.api_version,
@@ -95,6 +96,6 @@ async def objects_of(kube: client.Kube, claimed: Claimed) -> list[members.Child]
     return [child for child in found if not child.orphan]
 
 
-async def delete(kube: client.Kube, child: members.Child) -> None:
+async def delete(kube: cluster.Cluster, child: members.Child) -> None:
     """Delete one object, and only this one."""
     await requests.delete(kube, child.path, child.uid, action=f"delete {child.ref}")

@@ -11,31 +11,18 @@ import contextlib
 import re
 import time
 import urllib.parse
-from typing import TYPE_CHECKING, Any, Final, final
+import warnings
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 import aiohttp
 import orjson
 import yarl
 
 from lostromos_core import errors
-from lostromos_core.kube import (
-    answers,
-    background,
-    children,
-    credentials,
-    discovery,
-    encoding,
-    limiter,
-    list_keys,
-    media,
-    objects,
-    openings,
-    presence,
-    unreadable,
-)
+from lostromos_core.kube import answers, credentials, encoding, limiter, media, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 JSON: Final = media.JSON
 METADATA_ONLY: Final = media.METADATA_ONLY
@@ -52,8 +39,47 @@ LAST_WORDS = 0.05
 _CONTEXT = re.compile(r" ssl:<[^>]*>| ssl:\w+")
 
 
+class Transport(Protocol):
+    """What can send requests to the API server of a cluster: a Client, or a Cluster."""
+
+    dry_run: bool
+
+    async def request(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON value
+        content_type: str = JSON,
+        accept: str = JSON,
+        urgent: bool = False,
+    ) -> Any:  # noqa: ANN401 - any JSON value
+        """See ``Client.request``."""
+
+    async def request_bytes(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON value
+        content_type: str = JSON,
+        accept: str = JSON,
+        urgent: bool = False,
+    ) -> bytes:
+        """See ``Client.request_bytes``."""
+
+    def stream(
+        self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON
+    ) -> AsyncIterator[bytes]:
+        """See ``Client.stream``."""
+
+
 @final
-class Kube:
+class Client:
     """A connection to one cluster, shared by everything in the process. ``async with`` opens and closes it.
 
     With ``dry_run``, every write is sent with ``dryRun=All``: the server checks it and answers, but keeps nothing.
@@ -65,18 +91,11 @@ class Kube:
         self.kubeconfig = kubeconfig
         self.context = context
         self.limiter = limiter.Limiter(time.monotonic)
-        self.discovery = discovery.Discovery(self, time.monotonic)
-        self.list_keys = list_keys.ListKeys(self, time.monotonic)
         self._credentials = credentials.Credentials(kubeconfig, context=context)
-        self.openings = openings.Openings()
-        self.children = children.Children(self)
-        self.objects = objects.Objects(self, self.openings)
-        self.operators = presence.Others(self)
         self._session: aiohttp.ClientSession | None = None
-        self._background = background.Background()
         self._refreshing = asyncio.Lock()
 
-    async def __aenter__(self) -> Kube:
+    async def __aenter__(self) -> Client:
         """Connect; raises ConfigError."""
         await self.connect()
         return self
@@ -98,18 +117,13 @@ class Kube:
                 self._session = _open_session()
 
     async def close(self) -> None:
-        """End what runs in the background, and close all connections."""
+        """Close all connections."""
         self._credentials.stop()
-        await self._background.close()
         if self._session:
             await self._session.close()
             self._session = None
             # TLS connections say goodbye after close() has returned. Source: aiohttp's docs, "Graceful shutdown".
             await asyncio.sleep(LAST_WORDS)
-
-    def background(self, run: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
-        """Run something as long as the connection is open, or until it ends; when it raises, it is called again."""
-        self._background.start(run, name=name)
 
     async def request(  # noqa: PLR0913 - the parts of an HTTP request
         self,
@@ -232,6 +246,15 @@ class Kube:
             return await self._credentials.renew(used)
         except errors.CredentialsError as error:
             raise errors.CredentialsError(f"{action}: {error}") from error
+
+
+def __getattr__(name: str) -> type[Client]:
+    """Return the class under the name that it had in version 0.1."""
+    if name == "Kube":
+        what = "lostromos_core.kube.client.Kube is now called Client; the old name will be removed in version 0.3"
+        warnings.warn(what, DeprecationWarning, stacklevel=2)
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _without_effect(

@@ -7,11 +7,13 @@ import hashlib
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, client, inventory, marks, paths, requests, runs, watch
+from lostromos_core.kube import claims, inventory, marks, media, paths, requests, runs, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
+
+    from lostromos_core.kube import cluster
 
 
 def choose(runtime: interfaces.Runtime, *, namespace: str, finalizer: inventory.Finalizer) -> inventory.Inventory:
@@ -33,7 +35,7 @@ class ConfigMapInventory:
     of_kubernetes = False
 
     def __init__(self, runtime: interfaces.Runtime, namespace: str) -> None:
-        self._kube: client.Kube = runtime.kube
+        self._kube: cluster.Cluster = runtime.kube
         self._controller = runtime.controller
         self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         self._ring = runtime.ring
@@ -46,7 +48,7 @@ class ConfigMapInventory:
         async def path() -> str:
             return paths.collection("v1", "configmaps", self._namespace)
 
-        accept = client.METADATA_ONLY, client.METADATA_LIST
+        accept = media.METADATA_ONLY, media.METADATA_LIST
         what = f"ConfigMaps in {self._namespace}"
         await watch.Watch(self._kube, path, _Sink(self._lost), what=what, labels=marks.SET_ID, accept=accept).run()
 
@@ -96,8 +98,8 @@ class ConfigMapInventory:
             action=f"remember {owner.ref}",
             query={"fieldManager": f"{marks.MANAGER}{self._controller}", "force": "true"},
             body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data},
-            content_type=client.APPLY,
-            accept=client.METADATA_ONLY,
+            content_type=media.APPLY,
+            accept=media.METADATA_ONLY,
         )
         self._seen[owner.key] = answer["metadata"]
 

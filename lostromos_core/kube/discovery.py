@@ -64,7 +64,7 @@ class NoSuchKindError(errors.ApiError):
 class Discovery:
     """The kinds of one cluster."""
 
-    def __init__(self, kube: client.Kube, clock: Callable[[], float]) -> None:
+    def __init__(self, kube: client.Transport, clock: Callable[[], float]) -> None:
         self._kube = kube
         self._clock = clock
         self._kinds: dict[tuple[str, str], Kind] = {}

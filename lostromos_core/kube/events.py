@@ -23,7 +23,7 @@ DEFAULT_NAMESPACE: Final = "default"
 
 
 async def write(  # noqa: PLR0913 - the parts of an Event
-    kube: client.Kube,
+    kube: client.Transport,
     about: interfaces.ObjectRef,
     *,
     uid: str,

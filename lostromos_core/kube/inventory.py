@@ -20,7 +20,6 @@ from lostromos_core import errors, interfaces
 from lostromos_core.kube import (
     answers,
     claims,
-    client,
     marks,
     media,
     members,
@@ -35,7 +34,7 @@ from lostromos_core.kube import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 Finalizer = Literal["auto", "always", "never"]
 GroupKind = tuple[str, str]
@@ -145,7 +144,7 @@ class ParentInventory:
     of_kubernetes = True
 
     def __init__(self, runtime: interfaces.Runtime, *, finalizer: Finalizer) -> None:
-        self._kube: client.Kube = runtime.kube
+        self._kube: cluster.Cluster = runtime.kube
         self._controller = runtime.controller
         self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         self._finalizer = finalizer

@@ -43,7 +43,7 @@ def path(of: identity.Identity) -> str:
     return paths.item(API, "leases", of.namespace, of.name)
 
 
-async def read(kube: client.Kube, of: identity.Identity) -> Lease | None:
+async def read(kube: client.Transport, of: identity.Identity) -> Lease | None:
     """Return the Lease of an operator, None if there is none; raises ApiError."""
     try:
         return await _send(kube, "GET", path(of), action=f"read the Lease {of}")
@@ -53,7 +53,7 @@ async def read(kube: client.Kube, of: identity.Identity) -> Lease | None:
         return None
 
 
-async def write(kube: client.Kube, of: identity.Identity, holder: str, before: Lease | None) -> Lease:
+async def write(kube: client.Transport, of: identity.Identity, holder: str, before: Lease | None) -> Lease:
     """Take or renew a Lease: create it, or replace the one that was read.
 
     Raises ApiError: 409 if another process was quicker.
@@ -77,14 +77,14 @@ async def write(kube: client.Kube, of: identity.Identity, holder: str, before: L
     return await _send(kube, "PUT", path(of), action=action, body=body)
 
 
-async def give_back(kube: client.Kube, of: identity.Identity, held: Lease) -> None:
+async def give_back(kube: client.Transport, of: identity.Identity, held: Lease) -> None:
     """Delete a Lease that we hold, unless it has changed since; raises ApiError."""
     conditions = {key: held.metadata[key] for key in ("uid", "resourceVersion")}
     body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": conditions}
     await kube.request_bytes("DELETE", path(of), action=f"give back the Lease {of}", body=body, urgent=True)
 
 
-async def _send(kube: client.Kube, method: str, where: str, *, action: str, body: Any = None) -> Lease:  # noqa: ANN401 - JSON
+async def _send(kube: client.Transport, method: str, where: str, *, action: str, body: Any = None) -> Lease:  # noqa: ANN401 - JSON
     """Send a request past the limiter, and soon over: what keeps other requests waiting must not end the Lease."""
     try:
         async with asyncio.timeout(PATIENCE):

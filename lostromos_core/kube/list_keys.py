@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any, Final, final
 
 import structlog
@@ -64,7 +65,7 @@ BUILT_IN: Final = Defaults({"protocol": "TCP"}, everywhere=True)
 class ListKeys:
     """The defaults of all kinds of a cluster; those of custom kinds are read when they are needed, and kept a while."""
 
-    def __init__(self, kube: client.Kube, clock: Callable[[], float]) -> None:
+    def __init__(self, kube: client.Transport, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[float, Defaults]] = {}

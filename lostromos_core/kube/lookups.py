@@ -9,12 +9,12 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import discovery, marks, members
+from lostromos_core.kube import discovery, marks, members, objects
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 ROUNDS: Final = 20
 """How often a resource is rendered when each rendering looks up something more."""
@@ -63,7 +63,8 @@ class Lookups:
     """The looked-up objects of one controller's resources."""
 
     def __init__(self, runtime: interfaces.Runtime, policy: Policy) -> None:
-        self._kube: client.Kube = runtime.kube
+        self._kube: cluster.Cluster = runtime.kube
+        self._objects = self._kube.shared(objects.Objects)
         self._runtime = runtime
         self._policy = policy
         self._reads: dict[str, set[interfaces.ObjectRef]] = {}
@@ -101,10 +102,10 @@ class Lookups:
             if absent:
                 self._await(ref, resource.key)
             return absent, None
-        known, item = self._kube.objects.known(kind, self._scope(kind, ref), _place(kind, ref))
+        known, item = self._objects.known(kind, self._scope(kind, ref), _place(kind, ref))
         real = ref if kind.namespaced else dataclasses.replace(ref, namespace="")
         if not known or self._policy.allows(resource, real, item):
-            if why := self._kube.objects.why_not(kind, self._scope(kind, ref), _place(kind, ref)):
+            if why := self._objects.why_not(kind, self._scope(kind, ref), _place(kind, ref)):
                 raise errors.RefusedError(f"lookup of {real}: {why}")
             return known, item
         msg = f"{real} is not there yet, or is none of the resource's own objects; see `lookup` in the configuration"
@@ -117,7 +118,7 @@ class Lookups:
             self._await(ref, key)
             return
         self._reads.setdefault(key, set()).add(ref)
-        await self._kube.objects.load(kind, self._scope(kind, ref), _place(kind, ref), self._bell(key))
+        await self._objects.load(kind, self._scope(kind, ref), _place(kind, ref), self._bell(key))
 
     def _await(self, ref: interfaces.ObjectRef, key: str) -> None:
         """Ring when the cluster has a kind; one looks for all who wait for it."""
@@ -147,7 +148,7 @@ class Lookups:
         for ref in self._reads.get(key, set()) - now:
             kind = self._kube.discovery.known(ref.api_version, ref.kind)
             if kind is not None:
-                self._kube.objects.leave(kind, self._scope(kind, ref), _place(kind, ref), self._bell(key))
+                self._objects.leave(kind, self._scope(kind, ref), _place(kind, ref), self._bell(key))
         if now:
             self._reads[key] = now
         else:

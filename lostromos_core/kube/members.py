@@ -21,7 +21,7 @@ from lostromos_core.kube import expiry, marks, paths, requests
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lostromos_core.kube import client, discovery
+    from lostromos_core.kube import cluster, discovery
 
 Key: TypeAlias = tuple[str, str, str, str]
 """Group, kind, namespace and name: an object's identity, whatever version of its group is spoken."""
@@ -163,7 +163,9 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owne
     return child, Owner(key, (owner.group, owner.kind))
 
 
-async def of(kube: client.Kube, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str = "") -> list[Child]:
+async def of(
+    kube: cluster.Cluster, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str = ""
+) -> list[Child]:
     """The children of an owner of one kind, in one namespace or (empty) everywhere, asked for; raises ApiError."""
     path = paths.collection(kind.api_version, kind.plural, namespace)
     labels = f"{marks.PART_OF}={marks.set_id(owner)}"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import arrival, openings, paths, unreadable, watch
+from lostromos_core.kube import arrival, paths, unreadable, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lostromos_core.kube import client, discovery
+    from lostromos_core.kube import cluster, discovery
 
 Place: TypeAlias = tuple[str, str]
 """Namespace and name."""
@@ -27,9 +27,8 @@ TOO_DEEP: Final = "it cannot be decoded: it is nested too deeply"
 class Objects:
     """All objects that are looked up in a cluster."""
 
-    def __init__(self, kube: client.Kube, opening: openings.Openings | None = None) -> None:
+    def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
-        self._openings = opening or openings.Openings()
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
 
     def known(self, kind: discovery.Kind, scope: str, place: Place) -> tuple[bool, Mapping[str, Any] | None]:
@@ -96,7 +95,7 @@ class Objects:
 
         path = watch.collection_of(self._kube, kind, scope)
         what = f"{kind.plural} in {scope or 'all namespaces'}"
-        return watch.Watch(self._kube, path, watched, what=what, place=self._openings.place())
+        return watch.Watch(self._kube, path, watched, what=what, place=self._kube.openings.place())
 
 
 @final
@@ -106,7 +105,7 @@ class _Kind:
     They are kept as JSON; None for what does not exist, and for what cannot be read a sentence that says why.
     """
 
-    def __init__(self, kube: client.Kube, kind: discovery.Kind) -> None:
+    def __init__(self, kube: cluster.Cluster, kind: discovery.Kind) -> None:
         self.bells: dict[Place, set[Bell]] = {}
         self.kept: dict[Place, bytes | str | None] = {}
         self._kube = kube

@@ -18,7 +18,7 @@ from lostromos_core.kube import fieldsets, media, requests
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 ROUNDS: Final = 4
 """How often an object is mended in one apply: what is served may change meanwhile."""
@@ -27,7 +27,7 @@ _log = structlog.get_logger("lostromos.kube")
 
 
 async def apply(  # noqa: PLR0913 - the parts of a server-side apply
-    kube: client.Kube,
+    kube: cluster.Cluster,
     path: str,
     *,
     action: str,
@@ -51,7 +51,7 @@ async def apply(  # noqa: PLR0913 - the parts of a server-side apply
 
 
 async def is_mended(  # noqa: PLR0913 - what it is told by
-    kube: client.Kube, path: str, error: errors.ApiError, api_version: str, kind: str, *, action: str
+    kube: cluster.Cluster, path: str, error: errors.ApiError, api_version: str, kind: str, *, action: str
 ) -> bool:
     """Return whether an apply failed because of a version that is gone, and can be tried again now. Raises ApiError.
 
@@ -82,7 +82,7 @@ async def is_mended(  # noqa: PLR0913 - what it is told by
     return True
 
 
-async def _not_served(kube: client.Kube, entries: Iterable[Mapping[str, Any]], gone: str, kind: str) -> set[str]:
+async def _not_served(kube: cluster.Cluster, entries: Iterable[Mapping[str, Any]], gone: str, kind: str) -> set[str]:
     """Return the versions of a kind that entries name, and that are not served now. Raises ApiError."""
     group = gone.rpartition("/")[0]
     kube.discovery.forget(gone, kind)

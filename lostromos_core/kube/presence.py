@@ -82,7 +82,7 @@ class Others:
 
     def __init__(
         self,
-        kube: client.Kube,
+        kube: client.Transport,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -143,7 +143,7 @@ class Presence:
 
     def __init__(
         self,
-        kube: client.Kube,
+        kube: client.Transport,
         own: identity.Identity,
         *,
         lost: Callable[[str], None],

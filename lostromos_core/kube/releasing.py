@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
-from lostromos_core.kube import claims, marks, paths, removal, requests
-from lostromos_core.kube import client as clients
+from lostromos_core.kube import claims, marks, media, paths, removal, requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 _TRIES: Final = 3
 
 
-async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metadata: Mapping[str, Any]) -> None:
+async def release(kube: cluster.Cluster, ref: interfaces.ObjectRef, uid: str, metadata: Mapping[str, Any]) -> None:
     """Take our marks and the finalizer off an object; raises ApiError."""
     kind = await kube.discovery.kind(ref.api_version, ref.kind)
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
@@ -28,8 +27,8 @@ async def release(kube: client.Kube, ref: interfaces.ObjectRef, uid: str, metada
                 path,
                 action=f"release {ref}",
                 body=_without_marks(metadata, uid),
-                content_type=clients.MERGE,
-                accept=clients.METADATA_ONLY,
+                content_type=media.MERGE,
+                accept=media.METADATA_ONLY,
             )
         except errors.ApiError as error:
             if await requests.is_gone(kube, path, uid, error):

@@ -7,32 +7,36 @@ moment, and a group whose server is down lists none. What is decided here lets f
 from __future__ import annotations
 
 import time
-import weakref
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
 from lostromos_core.kube import paths, requests
 
 if TYPE_CHECKING:
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 DEFINITIONS: Final = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
 API_SERVICES: Final = ("apiregistration.k8s.io/v1", "apiservices")
 BELIEVE: Final = 5.0
 """Seconds for which an answer is believed: thousands of resources of a kind may ask at once."""
-_answers: Final[weakref.WeakKeyDictionary[client.Kube, dict[tuple[str, str], tuple[float, bool]]]] = (
-    weakref.WeakKeyDictionary()
-)
 LONG_ENOUGH: Final = 60.0
 """Seconds that discovery has to miss a kind where we may not read the definitions themselves."""
 
 
-async def is_removed(kube: client.Kube, group: str, kind: str) -> bool:
+@final
+class _Answers:
+    """What was found out about kinds, by group and name: until when it is believed, and whether they are removed."""
+
+    def __init__(self, _kube: cluster.Cluster) -> None:
+        self.until: dict[tuple[str, str], tuple[float, bool]] = {}
+
+
+async def is_removed(kube: cluster.Cluster, group: str, kind: str) -> bool:
     """Return whether a kind is neither served nor defined; False while that is not sure. Raises ApiError."""
     if await kube.discovery.by_group_kind(group, kind) is not None:
         return False
-    answers = _answers.setdefault(kube, {})
-    until, removed = answers.get((group, kind), (0.0, False))
+    believed = kube.shared(_Answers).until
+    until, removed = believed.get((group, kind), (0.0, False))
     if time.monotonic() < until:
         return removed
     try:
@@ -41,11 +45,11 @@ async def is_removed(kube: client.Kube, group: str, kind: str) -> bool:
         if error.status != 403:  # noqa: PLR2004 - HTTP
             raise
         return kube.discovery.missing_for(group, kind) >= LONG_ENOUGH
-    answers[group, kind] = time.monotonic() + BELIEVE, removed
+    believed[group, kind] = time.monotonic() + BELIEVE, removed
     return removed
 
 
-async def _is_defined(kube: client.Kube, group: str, kind: str) -> bool:
+async def _is_defined(kube: cluster.Cluster, group: str, kind: str) -> bool:
     """Return whether a CustomResourceDefinition makes a kind; raises ApiError."""
     path = paths.collection(*DEFINITIONS)
     async for metadata in requests.pages(kube, path, action="look for the definition of a kind"):
@@ -63,7 +67,7 @@ async def _is_defined(kube: client.Kube, group: str, kind: str) -> bool:
     return False
 
 
-async def _may_be_aggregated(kube: client.Kube, group: str, kind: str) -> bool:
+async def _may_be_aggregated(kube: cluster.Cluster, group: str, kind: str) -> bool:
     """Return whether another API server serves a group, and does not say that it lacks the kind. Raises ApiError.
 
     What is aggregated is asked for by the API server itself, now and then: until then it is not listed.
@@ -75,7 +79,7 @@ async def _may_be_aggregated(kube: client.Kube, group: str, kind: str) -> bool:
     return False
 
 
-async def _is_silent(kube: client.Kube, name: str, kind: str) -> bool:
+async def _is_silent(kube: cluster.Cluster, name: str, kind: str) -> bool:
     """Return whether an APIService is another server's that does not answer, or that has the kind. Raises ApiError."""
     try:
         found = await kube.request("GET", paths.item(*API_SERVICES, "", name), action=f"read APIService {name}")

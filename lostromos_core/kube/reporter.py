@@ -11,10 +11,10 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import (
-    client,
     events,
     fitting,
     marks,
+    media,
     members,
     outdated,
     owned_fields,
@@ -27,6 +27,8 @@ from lostromos_core.kube import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from lostromos_core.kube import cluster
 
 _log = structlog.get_logger("lostromos.status")
 
@@ -49,7 +51,7 @@ class Reporter:
 
     def __init__(  # noqa: PLR0913 - two of them are clocks
         self,
-        kube: client.Kube,
+        kube: cluster.Cluster,
         controller: str,
         api_version: str,
         kind: str,
@@ -163,13 +165,13 @@ class Reporter:
                     action=action,
                     query={"fieldManager": self._manager},
                     body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": identity},
-                    accept=client.METADATA_ONLY,
+                    accept=media.METADATA_ONLY,
                 )
             else:
                 body = {"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)}
                 answer = await self._kube.request(
-                    "PATCH", f"{path}/status", action=action, body=body, content_type=client.MERGE,
-                    accept=client.METADATA_ONLY,
+                    "PATCH", f"{path}/status", action=action, body=body, content_type=media.MERGE,
+                    accept=media.METADATA_ONLY,
                 )  # fmt: skip
         except errors.ApiError as error:
             if not await requests.is_gone(self._kube, path, resource.uid, error):

@@ -32,7 +32,7 @@ def lacks_kind(error: errors.ApiError) -> bool:
     return error.status == NOT_FOUND and not _AN_OBJECT.search(error.message)
 
 
-async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
+async def read(kube: client.Transport, path: str, what: str) -> Mapping[str, Any] | None:
     """Return the live metadata of an object, None if it is not found."""
     try:
         return await find(kube, path, what)
@@ -42,7 +42,7 @@ async def read(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | N
         raise
 
 
-async def find(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | None:
+async def find(kube: client.Transport, path: str, what: str) -> Mapping[str, Any] | None:
     """Return the live metadata of an object, None if it is gone. Raises ApiError, also if the path is not served."""
     try:
         answer = await kube.request("GET", path, action=f"read {what}", accept=media.METADATA_ONLY)
@@ -54,7 +54,7 @@ async def find(kube: client.Kube, path: str, what: str) -> Mapping[str, Any] | N
     return found
 
 
-async def read_outline(kube: client.Kube, path: str, *, action: str) -> dict[str, Any]:
+async def read_outline(kube: client.Transport, path: str, *, action: str) -> dict[str, Any]:
     """An object, or as much of it as can be read: its metadata, and its status. Raises ApiError."""
     answer = await kube.request_bytes("GET", path, action=action)
     try:
@@ -67,7 +67,7 @@ async def read_outline(kube: client.Kube, path: str, *, action: str) -> dict[str
     return found
 
 
-async def delete(kube: client.Kube, path: str, uid: str, *, action: str) -> Mapping[str, Any] | None:
+async def delete(kube: client.Transport, path: str, uid: str, *, action: str) -> Mapping[str, Any] | None:
     """Delete the object of this uid, and no other of its name; return the answer, None if it was gone already.
 
     Raises ApiError.
@@ -89,7 +89,7 @@ async def delete(kube: client.Kube, path: str, uid: str, *, action: str) -> Mapp
     return answer
 
 
-async def is_gone(kube: client.Kube, path: str, uid: str, error: errors.ApiError) -> bool:
+async def is_gone(kube: client.Transport, path: str, uid: str, error: errors.ApiError) -> bool:
     """Return whether the object of this uid is gone, after a write failed; raises ApiError.
 
     A 404 alone does not prove it: a proxy, a webhook or a server that is still starting may have answered. Since
@@ -109,7 +109,9 @@ async def is_gone(kube: client.Kube, path: str, uid: str, error: errors.ApiError
     return live is None or live.get("uid") != uid
 
 
-async def pages(kube: client.Kube, path: str, *, action: str, labels: str = "") -> AsyncIterator[Mapping[str, Any]]:
+async def pages(
+    kube: client.Transport, path: str, *, action: str, labels: str = ""
+) -> AsyncIterator[Mapping[str, Any]]:
     """The metadata of all objects of a collection that a label selector selects."""
     query = {"limit": str(watch.PAGE), **({"labelSelector": labels} if labels else {})}
     while True:

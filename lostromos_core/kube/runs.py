@@ -12,7 +12,7 @@ from lostromos_core.kube import marks, media, outdated
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 
 def read(metadata: Mapping[str, Any]) -> Collection[str]:
@@ -21,7 +21,7 @@ def read(metadata: Mapping[str, Any]) -> Collection[str]:
 
 
 async def write(
-    kube: client.Kube, path: str, about: Mapping[str, Any], names: Collection[str], controller: str
+    kube: cluster.Cluster, path: str, about: Mapping[str, Any], names: Collection[str], controller: str
 ) -> Mapping[str, Any]:
     """Write what stands for the Jobs on an object, and return its metadata; raises ApiError.
 

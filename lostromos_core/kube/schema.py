@@ -96,7 +96,7 @@ def required(declared: Mapping[str, Any]) -> list[str]:
     return sorted(set(declared.get("required") or ()) - set(STATUS_FIELDS))
 
 
-async def status_schema(kube: client.Kube, api_version: str, kind: str) -> Mapping[str, Any] | None:
+async def status_schema(kube: client.Transport, api_version: str, kind: str) -> Mapping[str, Any] | None:
     """Return the schema of a kind's ``status``, None if it declares none; raises ApiError."""
     schema = await schema_of(kube, api_version, kind)
     if schema.get(_OPEN):
@@ -105,7 +105,7 @@ async def status_schema(kube: client.Kube, api_version: str, kind: str) -> Mappi
     return status
 
 
-async def schema_of(kube: client.Kube, api_version: str, kind: str) -> Mapping[str, Any]:
+async def schema_of(kube: client.Transport, api_version: str, kind: str) -> Mapping[str, Any]:
     """Return the OpenAPI schema of a kind; raises ApiError, also if it is not there yet."""
     path = paths.prefix(api_version).removeprefix("/")
     document = await kube.request("GET", f"/openapi/v3/{path}", action=f"read the schema of {kind}")

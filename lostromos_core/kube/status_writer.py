@@ -10,13 +10,23 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube import client, fields, members, outdated, owned_fields, paths, placeholders, requests, status
+from lostromos_core.kube import (
+    fields,
+    media,
+    members,
+    outdated,
+    owned_fields,
+    paths,
+    placeholders,
+    requests,
+    status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import discovery
+    from lostromos_core.kube import cluster, discovery
 
 ROUNDS: Final = 6
 """How often a status is sent when each answer says what has to be left out."""
@@ -55,7 +65,7 @@ class _Learnt:
 class StatusWriter:
     """Writes the status of one kind's resources in the name of one field manager."""
 
-    def __init__(self, kube: client.Kube, manager: str) -> None:
+    def __init__(self, kube: cluster.Cluster, manager: str) -> None:
         self._kube = kube
         self._manager = manager
         self._learnt: dict[str, _Learnt] = {}
@@ -140,7 +150,7 @@ class StatusWriter:
                 "metadata": metadata,
                 "status": {**written, **draft.body, **draft.stopgaps},
             },
-            accept=client.METADATA_ONLY,
+            accept=media.METADATA_ONLY,
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found
@@ -209,8 +219,8 @@ class StatusWriter:
             draft.path,
             action=f"give up fields of the status of {draft.resource.ref}",
             body={"metadata": metadata},
-            content_type=client.MERGE,
-            accept=client.METADATA_ONLY,
+            content_type=media.MERGE,
+            accept=media.METADATA_ONLY,
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found

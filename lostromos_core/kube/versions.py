@@ -8,10 +8,10 @@ from lostromos_core import errors
 from lostromos_core.kube import discovery, removal
 
 if TYPE_CHECKING:
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 
-async def served(kube: client.Kube, kind: discovery.Kind) -> discovery.Kind:
+async def served(kube: cluster.Cluster, kind: discovery.Kind) -> discovery.Kind:
     """Return how a kind is served: in its own version or, if that is gone, in another. Raises ApiError if in none."""
     try:
         return await kube.discovery.kind(kind.api_version, kind.name)
@@ -22,7 +22,7 @@ async def served(kube: client.Kube, kind: discovery.Kind) -> discovery.Kind:
         return found
 
 
-async def elsewhere(kube: client.Kube, kind: discovery.Kind) -> discovery.Kind | None:
+async def elsewhere(kube: cluster.Cluster, kind: discovery.Kind) -> discovery.Kind | None:
     """Return how a kind is served, after a path of it was not found; None if it was removed with all its objects.
 
     Raises ApiError as long as that is not sure.

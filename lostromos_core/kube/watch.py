@@ -29,7 +29,7 @@ from lostromos_core.kube import feed, openings, paths, tally
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
-    from lostromos_core.kube import client, discovery
+    from lostromos_core.kube import client, cluster, discovery
 
 NOT_FOUND: Final = 404
 PAGE: Final = tally.PAGE
@@ -90,7 +90,7 @@ class Watch:
 
     def __init__(  # noqa: PLR0913 - what a watch consists of
         self,
-        kube: client.Kube,
+        kube: client.Transport,
         path: Callable[[], Awaitable[str]],
         sink: feed.Sink,
         *,
@@ -299,7 +299,7 @@ class Watch:
                     yield bytes(line)
 
 
-def collection_of(kube: client.Kube, kind: discovery.Kind, namespace: str) -> Callable[[], Awaitable[str]]:
+def collection_of(kube: cluster.Cluster, kind: discovery.Kind, namespace: str) -> Callable[[], Awaitable[str]]:
     """The path of a kind's objects, in one namespace or (empty) everywhere, looked up anew at each beginning."""
 
     async def path() -> str:

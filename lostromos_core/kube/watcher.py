@@ -16,7 +16,7 @@ from lostromos_core.kube import watch as watching
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from lostromos_core.kube import client
+    from lostromos_core.kube import cluster
 
 _log = structlog.get_logger("lostromos.watcher")
 
@@ -75,7 +75,7 @@ class KubernetesWatcher:
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Connect to the cluster; raises ConfigError."""
-        self._kube: client.Kube = runtime.kube
+        self._kube: cluster.Cluster = runtime.kube
         self._controller = runtime.controller
         self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         await self._kube.connect()

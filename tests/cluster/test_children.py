@@ -9,6 +9,7 @@ import pytest
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import children, client, marks
+from lostromos_core.kube import cluster as clusters
 from tests.chaos import actions, proxy
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ OWNER = interfaces.ObjectRef("example.com/v1", "Web", "ns", "web")
 class World:
     """A connection through a proxy, whose lent watches end soon."""
 
-    def __init__(self, kube: client.Kube, chaos: proxy.ChaosProxy, api: apis.Api, namespace: str) -> None:
+    def __init__(self, kube: clusters.Cluster, chaos: proxy.ChaosProxy, api: apis.Api, namespace: str) -> None:
         self.kube, self.chaos, self.api, self.namespace = kube, chaos, api, namespace
         self.children = children.Children(kube, linger=LINGER)
         self.collection = f"/api/v1/namespaces/{namespace}/configmaps"
@@ -49,7 +50,7 @@ async def world(
 ) -> AsyncIterator[World]:
     plane = control_plane
     with proxy.ChaosProxy(plane.url, token=plane.token, ca_file=plane.ca_file, folder=tmp_path) as chaos:
-        async with client.Kube(str(chaos.kubeconfig)) as kube:
+        async with clusters.Cluster(client.Client(str(chaos.kubeconfig))) as kube:
             yield World(kube, chaos, api, namespace)
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from lostromos_core import errors
 from lostromos_core.kube import client, discovery, paths
+from lostromos_core.kube import cluster as clusters
 
 if TYPE_CHECKING:
     from tests.controlplane import cluster
@@ -30,7 +31,7 @@ def kubeconfig(plane: cluster.ControlPlane, folder: Path, user: dict[str, Any], 
     return str(path)
 
 
-async def ask(kube: client.Kube, path: str = "/api/v1/namespaces") -> Any:
+async def ask(kube: client.Client, path: str = "/api/v1/namespaces") -> Any:
     return await kube.request("GET", path, action="ask")
 
 
@@ -39,7 +40,7 @@ async def test_a_token_file_that_changes_is_read_again_when_the_old_token_is_ref
 ) -> None:
     token = tmp_path / "token"
     token.write_text(control_plane.token)
-    async with client.Kube(kubeconfig(control_plane, tmp_path, {"tokenFile": str(token)})) as kube:
+    async with client.Client(kubeconfig(control_plane, tmp_path, {"tokenFile": str(token)})) as kube:
         assert await ask(kube)
         kube._credentials._configuration.api_key["BearerToken"] = "Bearer expired"
         assert await ask(kube)
@@ -67,7 +68,7 @@ async def test_an_exec_plug_in_is_asked_for_the_token(control_plane: cluster.Con
     user = {
         "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(script), "interactiveMode": "Never"}
     }
-    async with client.Kube(kubeconfig(control_plane, tmp_path, user)) as kube:
+    async with client.Client(kubeconfig(control_plane, tmp_path, user)) as kube:
         assert await ask(kube)
 
 
@@ -81,7 +82,7 @@ async def test_no_file_with_keys_stays_behind(
     path = kubeconfig(
         control_plane, tmp_path, {"token": control_plane.token}, **{"certificate-authority-data": authority}
     )
-    async with client.Kube(path) as kube:
+    async with client.Client(path) as kube:
         assert await ask(kube)
         await kube._credentials.refresh()
         assert list(private.iterdir()) == []
@@ -102,7 +103,7 @@ async def test_certificates_are_checked(break_: str, control_plane: cluster.Cont
     if text["clusters"][0]["cluster"].get("certificate-authority-data", 1) is None:
         del text["clusters"][0]["cluster"]["certificate-authority-data"]
         Path(path).write_text(yaml.safe_dump(text))
-    kube = client.Kube(path)
+    kube = client.Client(path)
     if break_ == "insecure":
         async with kube:
             assert await ask(kube)
@@ -116,14 +117,14 @@ async def test_certificates_are_checked(break_: str, control_plane: cluster.Cont
 
 
 async def test_a_connection_opens_itself_and_can_be_closed_twice(control_plane: cluster.ControlPlane) -> None:
-    kube = client.Kube(str(control_plane.kubeconfig))
+    kube = client.Client(str(control_plane.kubeconfig))
     assert await ask(kube)
     await kube.close()
     await kube.close()
 
 
 async def test_what_is_no_json_is_refused(control_plane: cluster.ControlPlane) -> None:
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with client.Client(str(control_plane.kubeconfig)) as kube:
         with pytest.raises(errors.ApiError, match="cannot be read"):
             await ask(kube, "/healthz")
         with pytest.raises(errors.RefusedError, match="as JSON"):
@@ -133,7 +134,7 @@ async def test_what_is_no_json_is_refused(control_plane: cluster.ControlPlane) -
 async def test_kinds_are_discovered_and_asked_for_again(
     control_plane: cluster.ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         found = await kube.discovery.kind("apps/v1", "Deployment")
         assert (found.plural, found.namespaced, "status" in found.subresources) == ("deployments", True, True)
         assert "watch" in found.verbs

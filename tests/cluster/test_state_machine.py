@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -255,9 +254,7 @@ class World:
                 error.add_note(f"{item['metadata']['name']}: {operators.condition(item)}")
             error.add_note(self.operator.log[-3000:])
             raise
-        before = self.versions()
-        time.sleep(1)
-        assert self.versions() == before, "at rest, nothing is written"
+        waiting.wait_until_still(self.versions, seconds=1, message="at rest, nothing is written")
         assert self.api.get(f"{self.core}/configmaps/bystander") == self.bystander
 
     def versions(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 from lostromos_core import interfaces
 from lostromos_core.kube import client, marks, watcher
+from lostromos_core.kube import cluster as clusters
 from tests import operators
 from tests.chaos import actions, breaks, proxy
 from tests.cluster.test_life import text_of
@@ -125,7 +126,7 @@ async def test_a_watcher_that_is_started_again_finds_what_was_deleted_meanwhile(
     )
     for name in ("gone", "kept"):
         api.create(crd.path(namespace), crd.manifest(name))
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         await made.start(interfaces.Runtime(controller="app", kube=kube))
         await watch_until_known(made, bell)
         assert bell.rung == {f"{namespace}/gone", f"{namespace}/kept"}
@@ -144,7 +145,7 @@ async def watching(
     """A watcher that runs, and knows what there is."""
     made = watcher.KubernetesWatcher(group=crd.group, version=crd.version, kind=crd.kind, **selection)
     bell = Bell()
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         await made.start(interfaces.Runtime(controller="app", kube=kube))
         async with running(made, bell):
             yield made

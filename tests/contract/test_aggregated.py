@@ -11,6 +11,7 @@ import pytest
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import cleanup, client
+from lostromos_core.kube import cluster as clusters
 from tests import aggregated, fakes
 from tests.chaos import actions as chaos_actions
 from tests.chaos import proxy
@@ -109,7 +110,7 @@ async def not_listed(
         async with target.applier(kubeconfig=chaos.kubeconfig) as applier:
             with chaos.add(rule, path="^/apis$"):
                 await refused(applier, target, owner)
-                async with client.Kube(str(chaos.kubeconfig)) as kube:
+                async with clusters.Cluster(client.Client(str(chaos.kubeconfig))) as kube:
                     claimed = cleanup.Claimed(owner.ref, owner.uid, "", "", target.fresh(owner).metadata)
                     with pytest.raises(errors.ApiError, match="objects of it may be left"):
                         await cleanup.objects_of(kube, claimed)

@@ -12,6 +12,7 @@ import pytest
 import lostromos_kubectl
 from lostromos_core import interfaces
 from lostromos_core.kube import client
+from lostromos_core.kube import cluster as clusters
 from tests import fakes
 from tests.controlplane import binaries
 from tests.controlplane import errors as api_errors
@@ -86,7 +87,7 @@ class ClusterTarget:
     ) -> AsyncIterator[interfaces.Applier]:
         classes = {"server-side": lostromos_kubectl.ServerSideApplier, "kubectl": lostromos_kubectl.KubectlApplier}
         made = classes[self.kind](**({"finalizer": "always"} | options))
-        async with client.Kube(str(kubeconfig or self.plane.kubeconfig), dry_run=dry_run) as kube:
+        async with clusters.Cluster(client.Client(str(kubeconfig or self.plane.kubeconfig), dry_run=dry_run)) as kube:
             await made.start(interfaces.Runtime(controller, kube, ring, namespaces, operator=operator))
             yield made
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import client, requests
+from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube import requests
 from lostromos_kubectl import applyset
 from tests import fakes
 from tests.controlplane import kubelet, waiting
@@ -348,7 +349,7 @@ async def test_who_waits_for_all_reads_only_what_has_changed(
     items = [deployment("one", replicas=1), deployment("two", replicas=0), fakes.config_map("c", {})]
     read = requests.read_outline
 
-    async def counted(kube: client.Kube, path: str, *, action: str) -> Any:
+    async def counted(kube: clusters.Cluster, path: str, *, action: str) -> Any:
         reads.append(path.rpartition("/")[2])
         return await read(kube, path, action=action)
 

@@ -24,3 +24,20 @@ def wait_until(
             raise TimeoutError(f"waited {timeout:g} s in vain: {what} (last answer: {result!r:.200})")
         time.sleep(interval)
     return result
+
+
+def wait_until_still(look: Callable[[], Result], *, seconds: float, timeout: float = 60.0, message: str = "") -> Result:
+    """Call `look` until it answers the same before and after some seconds, and return that.
+
+    What has just been asked for may be under way still; what never rests is a TimeoutError, with the last two answers.
+    """
+    deadline = time.monotonic() + timeout
+    before = look()
+    while True:
+        time.sleep(seconds)
+        now = look()
+        if now == before:
+            return now
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout:g} s in vain: {message or 'rest'} (last answers: {before!r}, {now!r})")
+        before = now

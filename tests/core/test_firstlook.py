@@ -65,7 +65,7 @@ async def test_an_operator_tells_when_all_have_been_looked_at_also_those_that_fa
     for item in (fakes.resource("web"), fakes.resource("bad"), paused):
         watcher.put(item)
     one = controller.Controller("app", watch=watcher, render=fakes.FakeRenderer(), apply=Applier())
-    operator = operator_.Operator([one], kube=client.Kube("/nowhere"), registry=plugins.load(), workers=1)
+    operator = operator_.Operator([one], kube=client.Client("/nowhere"), registry=plugins.load(), workers=1)
     async with asyncio.timeout(60):
         await operator.once()
     assert seen == [(False, False), (True, False)]

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import controller, errors, hookspecs, interfaces, journal, operator_, plugins
-from lostromos_core.kube import client
+from lostromos_core.kube import client, cluster
 from tests import fakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NO_CLUSTER = client.Kube("/nowhere")
+NO_CLUSTER = client.Client("/nowhere")
 
 
 class Recorder:
@@ -280,7 +280,7 @@ async def test_a_part_that_cannot_run_dry_is_refused(part: str) -> None:
     watcher = fakes.FakeWatcher() if part == "watcher" else DryWatcher()
     applier = fakes.FakeApplier() if part == "applier" else DryApplier()
     watcher.put(fakes.resource("a"))
-    dry = client.Kube("/nowhere", dry_run=True)
+    dry = client.Client("/nowhere", dry_run=True)
     with pytest.raises(errors.ConfigError, match=f"controller app: the {part} Fake{part.title()} cannot run dry"):
         await make(watcher, applier, kube=dry).once()
     assert applier.world == {}
@@ -323,7 +323,8 @@ async def test_variables_may_come_from_a_function() -> None:
 
     async def gather(kube: object) -> dict[str, str]:
         await asyncio.sleep(0)
-        assert kube is NO_CLUSTER
+        assert isinstance(kube, cluster.Cluster)
+        assert kube.client is NO_CLUSTER
         return {"var": "found"}
 
     await make(watcher, applier, vars=gather).once()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import lostromos_helm
 from lostromos_core import interfaces
 from lostromos_core.kube import client
+from lostromos_core.kube import cluster as clusters
 from tests.contract import test_appliers
 
 if TYPE_CHECKING:
@@ -47,6 +48,6 @@ class HelmTarget(test_appliers.ClusterTarget):
     ) -> AsyncIterator[Adapter]:
         options = {"binary": str(self.binary), "chart": str(CHARTS / "objects"), **options}
         made = lostromos_helm.HelmApplier(**options)
-        async with client.Kube(str(self.plane.kubeconfig), dry_run=dry_run) as kube:
+        async with clusters.Cluster(client.Client(str(self.plane.kubeconfig), dry_run=dry_run)) as kube:
             await made.start(interfaces.Runtime("contract", kube, ring))
             yield Adapter(made)

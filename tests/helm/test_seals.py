@@ -10,6 +10,7 @@ import pytest
 
 from lostromos_core import errors
 from lostromos_core.kube import client
+from lostromos_core.kube import cluster as clusters
 from lostromos_helm import seals, storage
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ async def test_another_key_proves_nothing(tmp_path: Path) -> None:
 async def test_the_key_lies_in_the_operators_namespace_and_is_made_once(
     control_plane: cluster.ControlPlane, api: apis.Api, namespace: str, tmp_path: Path
 ) -> None:
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         several = [seals.Seals(kube, tmp_path, namespace) for _ in range(5)]
         made = await asyncio.gather(*(one.of(revision(), "digest") for one in several))
     assert len(set(made)) == 1
@@ -104,7 +105,7 @@ async def test_the_key_lies_in_the_operators_namespace_and_is_made_once(
 async def test_without_a_namespace_to_write_into_there_are_no_seals_and_no_error(
     control_plane: cluster.ControlPlane, tmp_path: Path
 ) -> None:
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         none = seals.Seals(kube, tmp_path, "no-such-namespace")
         assert await none.of(revision(), "digest") == ""
         assert not await none.proves(revision(seal="0" * 40), RELEASE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core.kube import client, discovery
+from lostromos_core.kube import cluster as clusters
 from lostromos_helm import served, traits
 from tests.controlplane import crds, waiting
 
@@ -37,7 +38,7 @@ async def test_what_is_not_listed_for_a_moment_counts_as_served(
     one = make_crd("First")
     two = crds.CustomKind(group=one.group, kind="Second")
     crds.create(api, crds.definition(two))
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         told = served.Served(kube)
         before = await told.flags(ASKS)
         assert f"--api-versions={one.api_version}/First" in before
@@ -63,7 +64,7 @@ async def test_what_was_removed_is_not_served(
     kind = make_crd("First")
     more = crds.CustomKind(group=f"more.{kind.group}", kind="More")
     crds.create(api, crds.definition(more))
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         told = served.Served(kube)
         assert f"--api-versions={more.api_version}/More" in await told.flags(ASKS)
         api.delete(f"{crds.DEFINITIONS}/{more.definition_name}")

@@ -36,6 +36,9 @@ class Cluster:
         if not self.served:
             raise discovery.NoSuchKindError(api_version, kind)
 
+    def shared(self, make: Callable[[Any], Any]) -> Any:
+        return make(self)
+
     def background(self, run: Callable[[], Any], *, name: str) -> None:
         self.tasks.append(asyncio.create_task(run(), name=name))
 

@@ -9,6 +9,7 @@ import structlog.testing
 
 from lostromos_core import errors
 from lostromos_core.kube import background, client
+from lostromos_core.kube import cluster as clusters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +82,7 @@ async def test_closing_ends_what_runs_and_what_waits_to_run_again() -> None:
 
 
 async def test_a_connection_keeps_its_background_running() -> None:
-    kube = client.Kube("/nowhere")
+    kube = clusters.Cluster(client.Client("/nowhere"))
     ran = asyncio.Event()
 
     async def run() -> None:

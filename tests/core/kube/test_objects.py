@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_core.kube import discovery, objects
+from lostromos_core.kube import discovery, objects, openings
 
 KIND = discovery.Kind("example.com/v1", "Thing", "things", True, frozenset(), frozenset())  # noqa: FBT003 - namespaced
 PLACE = ("ns", "a")
@@ -29,6 +29,7 @@ class Connection:
     def __init__(self, found: dict[str, Any] | errors.ApiError) -> None:
         self.found = found
         self.discovery = Discovery()
+        self.openings = openings.Openings()
         self.sink: Any = None
 
     def background(self, run: Any, *, name: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lostromos_core import interfaces
 from lostromos_core.kube import client, config_maps, inventory
+from lostromos_core.kube import cluster as clusters
 
 if TYPE_CHECKING:
     from tests.controlplane import api as apis
@@ -25,7 +26,7 @@ async def test_on_the_resource_itself(
             f"{namespace}/web", ref, made["metadata"]["uid"], api.get(crd.path(namespace, "web"))
         )
 
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         kept = inventory.ParentInventory(interfaces.Runtime("app", kube, lambda _: None), finalizer="auto")
         await kept.claim(owner(), [("", "ConfigMap")], [], finalizer=True)
         assert list(kept.ran(owner())) == []
@@ -41,7 +42,7 @@ async def test_on_the_resource_itself(
 
 async def test_in_a_config_map(control_plane: cluster.ControlPlane, api: apis.Api, namespace: str) -> None:
     owner = interfaces.Resource("one", interfaces.ObjectRef("example.com/v1", "Site", "", "one"), "", {"metadata": {}})
-    async with client.Kube(str(control_plane.kubeconfig)) as kube:
+    async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         runtime = interfaces.Runtime("app", kube, lambda _: None)
         kept = config_maps.ConfigMapInventory(runtime, namespace)
         await kept.remember_ran(owner, NAMES)

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostromos_core.kube import children, client, discovery, members
+from lostromos_core.kube import cluster as clusters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NO_CLUSTER = client.Kube("/nowhere")
+NO_CLUSTER = clusters.Cluster(client.Client("/nowhere"))
 KIND = discovery.Kind("apps/v1", "Deployment", "deployments", True, frozenset(), frozenset())  # noqa: FBT003 - namespaced
 OWNERS = [members.Owner(f"ns/web{number}", ("example.com", kind)) for number in range(3) for kind in ("Web", "Db")]
 
