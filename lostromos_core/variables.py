@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core.kube import cluster
-
-NOT_FOUND = 404
-FORBIDDEN = 403
 
 
 class Reader(Protocol):
@@ -65,7 +63,7 @@ def from_objects(objects: Sequence[Any]) -> Reader:
                 found: Mapping[str, Any] = item
                 return found
         msg = f"{kind} {key.namespace}/{key.name} is not among the objects given with --objects"
-        raise errors.ApiError(msg, status=NOT_FOUND)
+        raise errors.ApiError(msg, status=http.HTTPStatus.NOT_FOUND)
 
     return read
 
@@ -141,13 +139,13 @@ async def _read_object(
     try:
         return await read(kind, key)
     except errors.ApiError as error:
-        if error.status == NOT_FOUND and key.optional:
+        if error.status == http.HTTPStatus.NOT_FOUND and key.optional:
             return {}
-        if error.retryable and error.status != FORBIDDEN:
+        if error.retryable and error.status != http.HTTPStatus.FORBIDDEN:
             raise
         hint = (
             "create it, or set `optional: true`"
-            if error.status == NOT_FOUND
+            if error.status == http.HTTPStatus.NOT_FOUND
             else "the operator must be allowed to get it"
         )
         raise document.error(field, f"{error}; {hint}") from error

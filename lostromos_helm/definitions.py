@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import http
 import re
 import time
 from typing import TYPE_CHECKING, Any, Final, final
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import paths, readiness, requests
+from lostromos_core.kube import paths, readiness
 from lostromos_helm import manifest
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ KIND: Final = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
 PATIENCE: Final = 60.0
 """Seconds for a definition to be established, as long as Helm waits."""
 _PAUSE: Final = 0.2
-_FORBIDDEN: Final = 403
 _SEPARATOR: Final = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _SOURCE: Final = re.compile(r"# Source: [^/\n]+(?:/charts/[^/\n]+)*/crds/")
 
@@ -113,11 +113,11 @@ class Definitions:
                 body=dict(item.data),
             )
         except errors.ApiError as error:
-            if error.status == requests.CONFLICT:
+            if error.status == http.HTTPStatus.CONFLICT:
                 return
-            if error.status == _FORBIDDEN:
+            if error.status == http.HTTPStatus.FORBIDDEN:
                 needs = "give the operator the verbs create and get on customresourcedefinitions, or apply it yourself"
-                raise errors.ApiError(f"{error}; {needs}", status=_FORBIDDEN, retryable=True) from error
+                raise errors.ApiError(f"{error}; {needs}", status=http.HTTPStatus.FORBIDDEN, retryable=True) from error
             raise
         _log.info("a definition of the chart's folder crds/ was created", name=name, file=item.file)
 

@@ -8,12 +8,13 @@ Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 from __future__ import annotations
 
 import dataclasses
+import http
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
 from lostromos_core.kube import discovery, fields, media, outdated, paths, requests
-from lostromos_helm import live, versions
+from lostromos_helm import live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,7 +116,7 @@ class Drift:
         """
         ref = item.ref
         try:
-            kind = await versions.served(self._kube, ref.api_version, ref.kind)
+            kind = await self._kube.discovery.in_any_version(ref.api_version, ref.kind)
         except discovery.NoSuchKindError:
             return
         adopt = self._adopt and (proven or (kind.namespaced and ref.namespace == place[0]))
@@ -135,14 +136,14 @@ class Drift:
             if requests.lacks_kind(error):
                 self._kube.discovery.look_again()
                 raise
-            if error.status == requests.NOT_FOUND:
+            if error.status == http.HTTPStatus.NOT_FOUND:
                 return None
             raise
         return found
 
     async def _path(self, item: manifest.Item) -> str:
         ref = item.ref
-        kind = await versions.served(self._kube, ref.api_version, ref.kind)
+        kind = await self._kube.discovery.in_any_version(ref.api_version, ref.kind)
         return paths.item(kind.api_version, kind.plural, ref.namespace if kind.namespaced else "", ref.name)
 
     async def _apply(
@@ -155,7 +156,7 @@ class Drift:
         dry_run: bool,
     ) -> Any:  # noqa: ANN401 - an API answer
         query = {"fieldManager": live.MANAGER, "force": "true"}
-        kind = await versions.served(self._kube, item.ref.api_version, item.ref.kind)
+        kind = await self._kube.discovery.in_any_version(item.ref.api_version, item.ref.kind)
         body = {**self._body(item, place, there), "apiVersion": kind.api_version}
         if not dry_run:
             # What somebody makes, deletes or makes anew meanwhile is not touched.
@@ -195,7 +196,7 @@ def _foreign(item: manifest.Item, metadata: Mapping[str, Any]) -> errors.Refused
 
 def _is_another(error: errors.ApiError) -> bool:
     """Whether the object of a write is another by now."""
-    return error.status == requests.CONFLICT or any(cause.field == "metadata.uid" for cause in error.causes)
+    return error.status == http.HTTPStatus.CONFLICT or any(cause.field == "metadata.uid" for cause in error.causes)
 
 
 def _as_seen(there: Mapping[str, Any] | None, *, ignoring: bool) -> Mapping[str, str]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import http
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import discovery, inventory, paths, requests
+from lostromos_core.kube import discovery, inventory, paths
 from lostromos_helm import blending, manifest
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Keeper:
         except discovery.NoSuchKindError:
             return None
         except errors.ApiError as error:
-            if error.status == requests.NOT_FOUND:
+            if error.status == http.HTTPStatus.NOT_FOUND:
                 return None
             raise
         return live if inventory.belongs_to(live["metadata"], owner) else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import inventory, paths, removal, requests
+from lostromos_core.kube import answers, inventory, paths, requests
 from lostromos_helm import live, manifest, storage
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
-_NO_ACCESS: Final = frozenset({403, 404, 405})
 LOOK_AGAIN: Final = 5.0
 """Seconds after which is looked whether objects that were deleted are gone."""
 
@@ -92,7 +91,7 @@ class Leftovers:
         if found is not None:
             return found if {"list", "delete"} <= found.verbs else None
         ours = (await self._inventory.written(owner)).lead_to(group_kind, "")
-        if ours and not await removal.is_removed(self._kube, *group_kind):
+        if ours and not await self._kube.removals.is_removed(*group_kind):
             msg = f"{owner.ref}: objects of kind {group_kind[1]} may be left, and the cluster does not serve it now"
             raise errors.ApiError(msg, status=503, retryable=True)
         return None
@@ -109,7 +108,7 @@ class Leftovers:
                 async for metadata in requests.pages(self._kube, path, action=action, labels=labels):
                     yield metadata
             except (errors.RefusedError, errors.ApiError) as error:
-                if isinstance(error, errors.ApiError) and error.status not in _NO_ACCESS:
+                if isinstance(error, errors.ApiError) and error.status not in answers.NO_ACCESS:
                     raise
                 group = kind.api_version.rpartition("/")[0]
                 if (await self._inventory.written(owner)).lead_to((group, kind.name), space):

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import http
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -199,7 +200,7 @@ class _Sink:
         self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        if error is not None and error.status == watch.NOT_FOUND and not self.lost:
+        if error is not None and error.status == http.HTTPStatus.NOT_FOUND and not self.lost:
             self.lost = True
             self._live._lose(self._kind)  # noqa: SLF001 - as above
         self.arrival.trouble(error)

@@ -11,7 +11,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import discovery, expiry, fights
-from lostromos_helm import content, drift, live, removal, storage, traits, versions
+from lostromos_helm import content, drift, live, removal, storage, traits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,7 +167,7 @@ class Care:
     async def _watched(self, ref: interfaces.ObjectRef) -> tuple[interfaces.ObjectRef, bool]:
         """An object with the namespace that it really is in, and whether we see it."""
         try:
-            kind = await versions.served(self._kube, ref.api_version, ref.kind)
+            kind = await self._kube.discovery.in_any_version(ref.api_version, ref.kind)
         except discovery.NoSuchKindError:
             return ref, False
         if not kind.namespaced:

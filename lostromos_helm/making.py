@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http
 import time
 from typing import TYPE_CHECKING, Any, final
 
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import requests
 from lostromos_helm import content, failures, hiding, holders, plan, removal, storage, versions
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Maker:
         try:
             return await self._operations.upgrade(order, number, proven=proven)
         except errors.ApiError as error:
-            if error.status != requests.NOT_FOUND or self._kube.dry_run:
+            if error.status != http.HTTPStatus.NOT_FOUND or self._kube.dry_run:
                 raise
             history = await self._releases.refresh(order.place)
             if history[-1].number >= number or not await versions.renew(self._kube, self._seals, history):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http
 from typing import TYPE_CHECKING, Any, Final, final
 
 import structlog
@@ -20,7 +21,6 @@ Place = tuple[str, str]
 """Namespace and name of a release."""
 _log = structlog.get_logger("lostromos.helm")
 _MOMENT: Final = 1.0
-_FORBIDDEN: Final = 403
 _SECRET: Final = "Secret"  # noqa: S105 - a kind
 
 
@@ -76,7 +76,7 @@ class Releases:
                     self._revisions.setdefault(place, {})[found.number] = found
                     self._note(place, found)
         except (errors.ApiError, errors.RefusedError) as error:  # the hint may be anybody's
-            if isinstance(error, errors.ApiError) and error.status != _FORBIDDEN:
+            if isinstance(error, errors.ApiError) and error.status != http.HTTPStatus.FORBIDDEN:
                 raise
             _log.warning("releases that may be there are not removed", error=str(error))
         self._asked.add((namespace, owner))

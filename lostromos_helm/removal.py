@@ -8,6 +8,7 @@ go that name the release themselves.
 from __future__ import annotations
 
 import collections
+import http
 from typing import TYPE_CHECKING, Final, final
 
 import structlog
@@ -209,7 +210,7 @@ class Removal:
         try:
             await self._kube.request("DELETE", path, action=f"delete {item.ref}", body=body)
         except errors.ApiError as error:
-            if error.status not in {requests.NOT_FOUND, requests.CONFLICT}:
+            if error.status not in {http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT}:
                 raise
 
 
@@ -220,7 +221,7 @@ async def forget(kube: cluster.Cluster, history: Sequence[storage.Revision]) -> 
         try:
             await kube.request_bytes("DELETE", path, action=f"remove the release {revision.namespace}/{revision.name}")
         except errors.ApiError as error:
-            if error.status != requests.NOT_FOUND:
+            if error.status != http.HTTPStatus.NOT_FOUND:
                 raise
 
 
@@ -249,7 +250,7 @@ async def find(kube: cluster.Cluster, item: manifest.Item, place: releases.Place
 async def _path(kube: cluster.Cluster, item: manifest.Item) -> str:
     """Where an object is at the API server; empty if its kind is not served."""
     try:
-        kind = await versions.served(kube, item.ref.api_version, item.ref.kind)
+        kind = await kube.discovery.in_any_version(item.ref.api_version, item.ref.kind)
     except discovery.NoSuchKindError:
         return ""
     namespace = item.ref.namespace if kind.namespaced else ""

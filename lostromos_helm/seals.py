@@ -12,6 +12,7 @@ import binascii
 import contextlib
 import hashlib
 import hmac
+import http
 import os
 import pathlib
 import secrets
@@ -22,7 +23,7 @@ import orjson
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import media, paths, requests
+from lostromos_core.kube import answers, media, paths
 from lostromos_helm import storage
 
 if TYPE_CHECKING:
@@ -36,11 +37,10 @@ _FIELD: Final = "key"
 _SIZE: Final = 32
 AGAIN: Final = 600.0
 """Seconds until sealing is tried again that was forbidden, and the key is looked for again that could not be had."""
-_FORBIDDEN: Final = 403
 _HOOK: Final = ("name", "kind", "path", "manifest", "events", "weight", "delete_policies")
 """What Helm keeps of a hook, but for how it went."""
 _IN_CLUSTER: Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_GIVEN_UP: Final = frozenset({400, 403, 404, 405, 422})
+_GIVEN_UP: Final = answers.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.UNPROCESSABLE_ENTITY}
 """Answers that say that there can be no key: no right, or no such namespace."""
 _log = structlog.get_logger("lostromos.helm")
 
@@ -114,7 +114,7 @@ class Seals:
                 content_type=media.MERGE,
             )
         except errors.ApiError as error:
-            if error.status == _FORBIDDEN:
+            if error.status == http.HTTPStatus.FORBIDDEN:
                 self._denied = time.monotonic() + AGAIN
             raise
         held = storage.decode((answer.get("data") or {}).get("release", ""))
@@ -137,7 +137,7 @@ class Seals:
                     found = await self._kube.request("GET", path, action="read the key for seals")
                     return _decoded((found.get("data") or {}).get(_FIELD, ""))
                 except errors.ApiError as error:
-                    if error.status != requests.NOT_FOUND or self._kube.dry_run:
+                    if error.status != http.HTTPStatus.NOT_FOUND or self._kube.dry_run:
                         raise
                 await self._make(namespace)
         except errors.ApiError as error:
@@ -165,7 +165,7 @@ class Seals:
         try:
             await self._kube.request("POST", path, action="make the key for seals", body=body)
         except errors.ApiError as error:
-            if error.status != requests.CONFLICT:
+            if error.status != http.HTTPStatus.CONFLICT:
                 raise
 
     def _in_file(self) -> bytes | None:

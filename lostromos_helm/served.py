@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube import paths, removal, requests
+from lostromos_core.kube import answers, paths, requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 LOOK: Final = 300.0
 """Seconds after which it is read again, when something is rendered."""
-_NO_ACCESS: Final = frozenset({403, 404, 405})
 _Name = tuple[str, str]
 """An apiVersion and a kind."""
 
@@ -68,7 +67,7 @@ class Served:
         missing = {one for one in self._kinds if (_group(one[0]), one[1]) not in present}
         for api_version, kind in missing:
             group = _group(api_version)
-            if group in away or not await removal.is_removed(self._kube, group, kind):
+            if group in away or not await self._kube.removals.is_removed(group, kind):
                 return missing  # what holds for one may hold for all of them, until the next look
         return ()
 
@@ -80,7 +79,7 @@ class Served:
             path = paths.collection("apiregistration.k8s.io/v1", "apiservices")
             found = [one["name"] async for one in requests.pages(self._kube, path, action="look for API groups")]
         except errors.ApiError as error:
-            if error.status not in _NO_ACCESS:
+            if error.status not in answers.NO_ACCESS:
                 raise
             found = []
         if any(name.partition(".")[2] == group for name in found):

@@ -11,6 +11,7 @@ import binascii
 import collections
 import dataclasses
 import gzip
+import http
 import re
 import zlib
 from typing import TYPE_CHECKING, Any, Final, final
@@ -177,7 +178,7 @@ async def load(kube: cluster.Cluster, revision: Revision) -> Stored | None:
     try:
         secret = await kube.request("GET", path, action=f"read the release {revision.namespace}/{revision.name}")
     except errors.ApiError as error:
-        if error.status == requests.NOT_FOUND:
+        if error.status == http.HTTPStatus.NOT_FOUND:
             return None
         raise
     release = decode((secret.get("data") or {}).get("release", ""))
@@ -289,5 +290,5 @@ async def let_go(kube: cluster.Cluster, revision: Revision) -> None:
             accept=media.METADATA_ONLY,
         )
     except errors.ApiError as error:
-        if error.status != requests.NOT_FOUND:
+        if error.status != http.HTTPStatus.NOT_FOUND:
             raise

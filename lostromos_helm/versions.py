@@ -29,17 +29,6 @@ _Kind = tuple[str, str]
 """An apiVersion and a kind."""
 
 
-async def served(kube: cluster.Cluster, api_version: str, kind: str) -> discovery.Kind:
-    """Return how a kind is served, in another version of its group if not in this one; raises NoSuchKindError."""
-    try:
-        return await kube.discovery.kind(api_version, kind)
-    except discovery.NoSuchKindError:
-        found = await kube.discovery.by_group_kind(api_version.rpartition("/")[0], kind)
-        if found is None:
-            raise
-        return found
-
-
 async def renew(kube: cluster.Cluster, seal: seals.Seals, history: Sequence[storage.Revision]) -> bool:
     """Rewrite the revisions that Helm goes on from, and return whether any named versions that are gone.
 
@@ -97,7 +86,7 @@ async def _renew(kube: cluster.Cluster, seal: seals.Seals, revision: storage.Rev
 async def _instead(kube: cluster.Cluster, name: _Kind) -> str:
     """The version to use instead of one that is gone; empty if it is served, or no other is."""
     try:
-        found = await served(kube, *name)
+        found = await kube.discovery.in_any_version(*name)
     except discovery.NoSuchKindError:
         return ""
     return found.api_version if found.api_version != name[0] else ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import http
 import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, discovery, marks, media, requests, versions
-from lostromos_kubectl import desired, sending
+from lostromos_core.kube import children, discovery, marks, media, requests
+from lostromos_kubectl import desired
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -58,7 +59,7 @@ class Deleter:
         except errors.ApiError as error:
             if not requests.lacks_kind(error):
                 raise
-        kind = await versions.elsewhere(self._kube, child.kind)
+        kind = await self._kube.removals.elsewhere(child.kind)
         return await act(dataclasses.replace(child, kind=kind)) if kind else None
 
     async def _delete(self, child: members.Child) -> interfaces.ObjectResult | None:
@@ -66,7 +67,7 @@ class Deleter:
         try:
             answer = await requests.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
         except errors.ApiError as error:
-            if error.status == sending.CONFLICT:  # a namespace says so when it is being deleted already
+            if error.status == http.HTTPStatus.CONFLICT:  # a namespace says so when it is being deleted already
                 there = await requests.find(self._kube, child.path, str(child.ref))
                 if there is None or "deletionTimestamp" in there or there.get("uid") != child.uid:
                     return self._waits(child, there)

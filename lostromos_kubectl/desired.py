@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import http
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 
 import orjson
@@ -178,7 +179,7 @@ def explain(desired: Desired, error: errors.LostromosError) -> interfaces.Object
         message = f"{desired.ref}: {message}"
     if place is not None and place.expression:
         message = f"{message} (from {place.expression})"
-    retryable = error.retryable or (isinstance(error, errors.ApiError) and error.status == 404)  # noqa: PLR2004 - HTTP
+    retryable = error.retryable or (isinstance(error, errors.ApiError) and error.status == http.HTTPStatus.NOT_FOUND)
     return interfaces.ObjectResult(
         desired.ref, interfaces.Action.FAILED, message, str(place) if place else "", retryable
     )

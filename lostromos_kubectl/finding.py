@@ -7,12 +7,13 @@ nor cost much; unless it was us who wrote them: then something may be there, and
 from __future__ import annotations
 
 import asyncio
+import http
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, discovery, inventory, marks, members, paths, removal
+from lostromos_core.kube import answers, children, discovery, inventory, marks, members, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ _log = structlog.get_logger("lostromos.applier")
 
 Unseen: TypeAlias = dict[inventory.GroupKind, str]
 """Kinds of which objects may exist that cannot be looked at, and why."""
-_NO_ACCESS: Final = frozenset({400, 403, 404, 405})
+_NO_ACCESS: Final = answers.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST}
 """What does not pass by itself: applying goes on, and deletion waits."""
 
 
@@ -67,7 +68,7 @@ class Finder:
             return [], ""
         if kind is None:
             ours = (await written.hints()).lead_to(hinted, "")
-            lost = ours and not await removal.is_removed(self._kube, *hinted)
+            lost = ours and not await self._kube.removals.is_removed(*hinted)
             return [], "the cluster does not serve it now" if lost else ""
         if not {"list", "delete"} <= kind.verbs:
             return [], ""

@@ -7,6 +7,7 @@ another name), can be had by recreation, and nothing else is ever deleted for it
 
 from __future__ import annotations
 
+import http
 import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, final
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
     from lostromos_kubectl import desired
 
-INVALID: Final = 422
-FORBIDDEN: Final = 403
-BAD_REQUEST: Final = 400
 _IMMUTABLE: Final = re.compile(
     r"immutable|may not change once set|can ?not be changed|may not be changed in an update|cannot change"
     r"|updates to \w+ spec for fields other|updates may not change fields other|updates to \w+ are forbidden"
@@ -76,12 +74,16 @@ class Recreation:
 
 def _may_be_immutable(error: errors.ApiError) -> bool:
     """Return whether an answer may be about a change, and not about what was to become of the object."""
-    if error.status not in {INVALID, FORBIDDEN, BAD_REQUEST} or any(cause.who for cause in error.causes):
+    if error.status not in {
+        http.HTTPStatus.UNPROCESSABLE_ENTITY,
+        http.HTTPStatus.FORBIDDEN,
+        http.HTTPStatus.BAD_REQUEST,
+    } or any(cause.who for cause in error.causes):
         return False
     if answers.is_denial(error.message):
         said = answers.reason_of_denial(error.message)
         return bool(_UNCHANGEABLE.search(said)) and not _FOR_NOW.search(said)
-    return error.status == INVALID
+    return error.status == http.HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 def _is_in_its_own_way(error: errors.ApiError) -> bool:
@@ -93,7 +95,7 @@ def _is_in_its_own_way(error: errors.ApiError) -> bool:
 
 def _is_unsure(error: errors.ApiError) -> bool:
     """Return whether a trial says nothing: it could not be made."""
-    return error.status == BAD_REQUEST and bool(_NO_DRY_RUN.search(error.message))
+    return error.status == http.HTTPStatus.BAD_REQUEST and bool(_NO_DRY_RUN.search(error.message))
 
 
 def is_known(error: errors.ApiError) -> bool:

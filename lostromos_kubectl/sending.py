@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
     from lostromos_kubectl import desired as desired_
 
-GONE: Final = 404
-CONFLICT: Final = 409
 CREATE_ONLY: Final = "1"
 """As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
 

@@ -6,10 +6,11 @@ contradicts what we set; a field is set no longer, and has to keep its value.
 
 from __future__ import annotations
 
+import http
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import answers, fields, fieldsets, marks, members, remembered, requests
+from lostromos_core.kube import answers, fields, fieldsets, marks, members, remembered
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import places, recreation
 
@@ -73,7 +74,7 @@ class TakeOver:
             try:
                 return await change(await self._ownership.read(item))
             except errors.ApiError as error:
-                if error.status != requests.CONFLICT or error.reason == answers.UID_MISMATCH:
+                if error.status != http.HTTPStatus.CONFLICT or error.reason == answers.UID_MISMATCH:
                     raise
         return await change(await self._ownership.read(item))
 
@@ -117,7 +118,7 @@ class TakeOver:
         taken if that is refused, too. Raises ApiError.
         """
         refused = [cause.field for cause in answer.causes if cause.field]
-        if answer.status != recreation.INVALID or recreation.is_known(answer):
+        if answer.status != http.HTTPStatus.UNPROCESSABLE_ENTITY or recreation.is_known(answer):
             return []
 
         async def take(live: Mapping[str, Any]) -> list[places.Path]:

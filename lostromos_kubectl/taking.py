@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import http
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import errors
 from lostromos_core.kube import inventory, marks, media, members, paths, requests
-from lostromos_kubectl import sending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ class TakeUp:
             return
         if "deletionTimestamp" in metadata:
             msg = f"{item.ref} is being deleted; it will be created again when it is gone"
-            raise errors.ApiError(msg, status=sending.CONFLICT, retryable=True)
+            raise errors.ApiError(msg, status=http.HTTPStatus.CONFLICT, retryable=True)
         if not inventory.belongs_to(metadata, owner.ref):
             await self._refuse_foreign(item, metadata, owner)
             await self._take_shared(item, metadata)
@@ -53,7 +53,7 @@ class TakeUp:
         try:
             await self._ownership.take_shared(item, {"metadata": metadata})
         except errors.ApiError as error:
-            if error.retryable or error.status == requests.CONFLICT:
+            if error.retryable or error.status == http.HTTPStatus.CONFLICT:
                 raise  # it changes all the time: the next try may find it at rest
 
     async def _refuse_foreign(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors, interfaces
@@ -39,7 +40,7 @@ class Readiness:
         try:
             live = await requests.read_outline(self._kube, item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
-            if error.status == requests.NOT_FOUND:
+            if error.status == http.HTTPStatus.NOT_FOUND:
                 return NOT_THERE
             raise
         why = readiness.why_not(live)

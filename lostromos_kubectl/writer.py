@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import http
 import time
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -115,7 +116,7 @@ class Writer:
             tries = await self._round(tries, results, owner)
         for one in tries:
             error = errors.ApiError(
-                f"{one.item.ref} changes hands too quickly", status=sending.CONFLICT, retryable=True
+                f"{one.item.ref} changes hands too quickly", status=http.HTTPStatus.CONFLICT, retryable=True
             )
             results[one.item.key] = desired_.explain(one.item, error)
         for key in [key for key, entry in owned.entries.items() if not entry.uid]:
@@ -206,7 +207,7 @@ class Writer:
         """What an answer means; None means: try again at once, knowing more."""
         if isinstance(answer, sending.Sent):
             return await self._arrived(one, write, answer, owner)
-        if isinstance(answer, errors.ApiError) and answer.status == sending.CONFLICT:
+        if isinstance(answer, errors.ApiError) and answer.status == http.HTTPStatus.CONFLICT:
             if write.uid and answer.causes:
                 return await self._contested(one, answer)
             return await self._another_object(one, write, owner)

@@ -6,10 +6,11 @@ that does not fit; the value may be a Secret's, so it is cut.
 
 from __future__ import annotations
 
+import http
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -36,6 +37,10 @@ _TEXT = re.compile(
 _DENIED = re.compile(r"\bdenied (?:the )?request\b")
 """What policies and webhooks say, whatever the HTTP status: both can change at any time."""
 _OTHER_UID = re.compile(r"uid mismatch|UID in (?:the )?precondition")
+NO_ACCESS: Final = frozenset({http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND, http.HTTPStatus.METHOD_NOT_ALLOWED})
+"""Answers that mean that something cannot be had: no right, no such path, or a verb that is not served."""
+UNFIT: Final = frozenset({http.HTTPStatus.UNPROCESSABLE_ENTITY, http.HTTPStatus.INTERNAL_SERVER_ERROR})
+"""Answers to an object that does not fit its schema; server-side apply says 500 to some of them."""
 UID_MISMATCH = "UidMismatch"
 """The reason of the error when a request named the uid of an object that is gone."""
 LONGEST_PAUSE = 300.0
@@ -52,7 +57,7 @@ def error(status: int, headers: Mapping[str, str], body: bytes, action: str) -> 
     causes = _causes(answer)
     if _is_another_object(status, message, causes):
         return errors.ApiError(f"{action}: {ANOTHER}", status=409, reason=UID_MISMATCH)
-    if status == 500 and (schema := _schema_causes(message)):  # noqa: PLR2004 - HTTP
+    if status == http.HTTPStatus.INTERNAL_SERVER_ERROR and (schema := _schema_causes(message)):
         text = f"{action}: {_describe(schema[0])}"
         return errors.ApiError(text, status=status, reason="SchemaError", causes=schema, retryable=False)
     said = "; ".join(map(_describe, causes)) if answer.get("reason") == "Invalid" else ""
@@ -83,9 +88,9 @@ def _is_another_object(status: int, message: str, causes: Sequence[errors.Cause]
     Measured on Kubernetes 1.37: a DELETE, and an apply to an object that is gone, answer 409; an apply or a merge
     patch to a live object of another uid answers 422, as if an immutable field had been changed.
     """
-    if status == 409:  # noqa: PLR2004 - HTTP
+    if status == http.HTTPStatus.CONFLICT:
         return bool(_OTHER_UID.search(message))
-    return status == 422 and any(cause.field == "metadata.uid" for cause in causes)  # noqa: PLR2004 - HTTP
+    return status == http.HTTPStatus.UNPROCESSABLE_ENTITY and any(cause.field == "metadata.uid" for cause in causes)
 
 
 def _status_object(body: bytes) -> Mapping[str, Any]:

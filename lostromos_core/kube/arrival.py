@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http
 from typing import TYPE_CHECKING, Final, final
 
 import structlog
@@ -60,7 +61,7 @@ class Arrival:
         self._news.set()
 
     def _explain(self, error: errors.ApiError) -> errors.ApiError:
-        if error.status != 403:  # noqa: PLR2004 - HTTP
+        if error.status != http.HTTPStatus.FORBIDDEN:
             return error
         msg = f"{error}; {self._needs}"
         return errors.ApiError(msg, status=error.status, reason=error.reason)

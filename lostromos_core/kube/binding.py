@@ -5,10 +5,11 @@ Source: https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-bind
 
 from __future__ import annotations
 
+import http
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
-from lostromos_core.kube import paths, requests
+from lostromos_core.kube import paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,9 +45,9 @@ async def why_not(kube: client.Transport, claim: Mapping[str, Any], why: str) ->
     except errors.RefusedError:
         return why
     except errors.ApiError as error:
-        if error.status == requests.NOT_FOUND:
+        if error.status == http.HTTPStatus.NOT_FOUND:
             return f"{why}; there is no StorageClass {name}"
-        if error.status == 403:  # noqa: PLR2004 - HTTP
+        if error.status == http.HTTPStatus.FORBIDDEN:
             needs = "give the operator the verb get on storageclasses in storage.k8s.io"
             return f"{why}; whether it waits for its first consumer cannot be known: {needs}"
         raise

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import http
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
-from lostromos_core.kube import arrival, marks, media, members, paths, tracked, versions, watch
+from lostromos_core.kube import arrival, marks, media, members, paths, tracked, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -145,7 +146,7 @@ class Children:
     def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
 
         async def path() -> str:
-            found = await versions.served(self._kube, kind)
+            found = await self._kube.discovery.in_any_version(kind.api_version, kind.name)
             if sink.moves(found):
                 self._tell_moved(sink)
             return paths.collection(found.api_version, found.plural, namespace if found.namespaced else "")
@@ -258,6 +259,6 @@ class _Sink:
 
     def trouble(self, error: errors.ApiError | None) -> None:
         self._troubled = error is not None
-        if error is not None and error.status == watch.NOT_FOUND:
+        if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
             self._children._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
         self.arrival.trouble(error)

@@ -18,7 +18,6 @@ from lostromos_core.kube import (
     paths,
     presence,
     releasing,
-    removal,
     requests,
 )
 
@@ -86,7 +85,7 @@ async def objects_of(kube: cluster.Cluster, claimed: Claimed) -> list[members.Ch
     found = []
     for group, name in sorted(inventory.hints_of(resource).kinds):
         kind = await kube.discovery.by_group_kind(group, name)
-        if kind is None and not await removal.is_removed(kube, group, name):
+        if kind is None and not await kube.removals.is_removed(group, name):
             msg = (
                 f"the cluster does not serve the kind {name} ({group}) now, and objects of it may be left; try it later"
             )

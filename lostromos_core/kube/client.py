@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http
 import re
 import time
 import urllib.parse
@@ -33,7 +34,6 @@ MERGE: Final = media.MERGE
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OVERLOAD = frozenset({429, 503, 504})
 _TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5)
-UNAUTHORIZED = 401
 LAST_WORDS = 0.05
 """Seconds that closed connections get."""
 _CONTEXT = re.compile(r" ssl:<[^>]*>| ssl:\w+")
@@ -174,10 +174,10 @@ class Client:
         async with contextlib.nullcontext() if urgent else self.limiter:
             headers["Authorization"] = used = await self._credentials.current()
             status, answered, content = await self._send(session, method, url, headers, data, action)
-            if status == UNAUTHORIZED and await self._renew(action, used):
+            if status == http.HTTPStatus.UNAUTHORIZED and await self._renew(action, used):
                 headers["Authorization"] = self._credentials.authorization
                 status, answered, content = await self._send(session, method, url, headers, data, action)
-            if status < 400:  # noqa: PLR2004 - HTTP
+            if status < http.HTTPStatus.BAD_REQUEST:
                 self.limiter.succeeded()
                 return content
             failure = answers.error(status, answered, content, action)
@@ -200,8 +200,8 @@ class Client:
             async with session.get(
                 self._url(path, query), headers=headers, timeout=timeout, **self._transport()
             ) as response:
-                if response.status >= 400:  # noqa: PLR2004 - HTTP
-                    if response.status == UNAUTHORIZED:
+                if response.status >= http.HTTPStatus.BAD_REQUEST:
+                    if response.status == http.HTTPStatus.UNAUTHORIZED:
                         await self._renew(action, used)
                     raise answers.error(response.status, response.headers, await response.read(), action)
                 yield b""

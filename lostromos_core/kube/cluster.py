@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
-from lostromos_core.kube import background, discovery, openings
+from lostromos_core.kube import background, discovery, openings, removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -33,6 +33,7 @@ class Cluster:
         self.request_bytes = client.request_bytes
         self.stream = client.stream
         self.discovery = discovery.Discovery(client, time.monotonic)
+        self.removals = removal.Removals(client, self.discovery)
         self.openings = openings.Openings()
         self._shared: dict[Callable[[Cluster], Any], Any] = {}
         self._background = background.Background()

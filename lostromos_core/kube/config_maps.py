@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import http
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
@@ -119,7 +120,7 @@ class ConfigMapInventory:
         try:
             found = await self._kube.request("GET", self._path(key), action=f"recall {key}")
         except errors.ApiError as error:
-            if error.status == inventory.NOT_FOUND:
+            if error.status == http.HTTPStatus.NOT_FOUND:
                 return None
             raise
         self._seen[key] = found["metadata"]

@@ -88,6 +88,20 @@ class Discovery:
             raise NoSuchKindError(api_version, kind, other.api_version if other else "")
         return found
 
+    async def in_any_version(self, api_version: str, kind: str) -> Kind:
+        """Return how a kind is served in this version or, if that is not served, in another one of its group.
+
+        An object exists in all versions of its kind. Raises NoSuchKindError if none is served, ApiError if the cluster
+        does not say.
+        """
+        try:
+            return await self.kind(api_version, kind)
+        except NoSuchKindError:
+            found = await self.by_group_kind(_group(api_version), kind)
+            if found is None:
+                raise
+            return found
+
     def known(self, api_version: str, kind: str) -> Kind | None:
         """How a kind is served, as far as we know without asking."""
         return self._kinds.get((api_version, kind))

@@ -19,8 +19,6 @@ from lostromos_core.kube import unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-GONE: Final = 410
-"""The version that we wanted to go on from is too old."""
 _log = structlog.get_logger("lostromos.kube")
 _TYPES: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")
 

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import functools
 import hashlib
+import http
 import importlib.metadata
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 
@@ -26,7 +27,6 @@ from lostromos_core.kube import (
     outdated,
     paths,
     releasing,
-    removal,
     requests,
     runs,
 )
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 Finalizer = Literal["auto", "always", "never"]
 GroupKind = tuple[str, str]
-NOT_FOUND: Final = 404
 MOST_HINTS: Final = 200
 """How many kinds, and namespaces, are looked at for one resource."""
 _TRIES: Final = 3
@@ -175,7 +174,7 @@ class ParentInventory:
             try:
                 return await self._claim(owner, kinds, namespaces, finalizer=finalizer)
             except errors.ApiError as error:
-                if error.status != requests.CONFLICT or error.reason == answers.UID_MISMATCH:
+                if error.status != http.HTTPStatus.CONFLICT or error.reason == answers.UID_MISMATCH:
                     raise
                 live = await requests.read(self._kube, await self._path(owner.ref), str(owner.ref))
                 if live is None or live["uid"] != owner.uid or "deletionTimestamp" in live:
@@ -220,7 +219,7 @@ class ParentInventory:
         """Whether there is no object of this name."""
         found = await self._kube.discovery.by_group_kind(group, kind)
         if found is None:
-            return await removal.is_removed(self._kube, group, kind)
+            return await self._kube.removals.is_removed(group, kind)
         namespace, _, name = key.rpartition("/")
         path = paths.item(found.api_version, found.plural, namespace, name)
         return await requests.find(self._kube, path, f"{kind} {key}") is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime as dt
+import http
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
@@ -48,7 +49,7 @@ async def read(kube: client.Transport, of: identity.Identity) -> Lease | None:
     try:
         return await _send(kube, "GET", path(of), action=f"read the Lease {of}")
     except errors.ApiError as error:
-        if error.status != requests.NOT_FOUND or requests.lacks_kind(error):
+        if error.status != http.HTTPStatus.NOT_FOUND or requests.lacks_kind(error):
             raise
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import orjson
@@ -79,7 +80,7 @@ class Objects:
             if error.reason == unreadable.REASON:
                 watched.kept.setdefault(place, TOO_DEEP)
                 return
-            if error.status != watch.NOT_FOUND:
+            if error.status != http.HTTPStatus.NOT_FOUND:
                 raise
             if not error.reason:  # the path is unknown, and not only the object: the kind is served differently now
                 self._kube.discovery.forget(kind.api_version, kind.name)
@@ -133,7 +134,7 @@ class _Kind:
         self.arrival.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        if error is not None and error.status == watch.NOT_FOUND:
+        if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
             self._kube.discovery.forget(self.kind.api_version, self.kind.name)
         self.arrival.trouble(error)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import http
 import itertools
 import os
 import pathlib
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, identity
-from lostromos_core.kube import lease, requests
+from lostromos_core.kube import answers, lease
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,8 +40,6 @@ BELIEVE: Final = 2.0
 """Seconds for which an answer about another operator is believed."""
 BLIND: Final = 10.0
 """Seconds between two looks after which what happened meanwhile is not known."""
-NO_ACCESS: Final = frozenset({403, 404, 405})
-"""The operator may not have Leases, or their namespace does not exist: then it works without."""
 
 
 class Life(enum.Enum):
@@ -109,7 +108,7 @@ class Others:
         try:
             found = await lease.read(self._kube, of)
         except errors.ApiError as error:
-            if error.status not in NO_ACCESS:
+            if error.status not in answers.NO_ACCESS:
                 raise
             self._seen[who] = _Sight(None, now, now, Life.HIDDEN)
             return Life.HIDDEN
@@ -173,11 +172,11 @@ class Presence:
             try:
                 found = await self._try_to_take(sight)
             except errors.ApiError as error:
-                if error.status in NO_ACCESS:
+                if error.status in answers.NO_ACCESS:
                     self._go_without(error)
                     break
                 self._tell("the Lease cannot be taken, it will be tried again", error)
-                if not wait and error.status != requests.CONFLICT:
+                if not wait and error.status != http.HTTPStatus.CONFLICT:
                     return
             else:
                 if found is not None:
@@ -245,8 +244,8 @@ class Presence:
                 self._pause, self._said = RENEW, ""
             except errors.LostromosError as error:
                 if not isinstance(error, errors.ApiError) or error.status not in {
-                    requests.CONFLICT,
-                    requests.NOT_FOUND,
+                    http.HTTPStatus.CONFLICT,
+                    http.HTTPStatus.NOT_FOUND,
                 }:
                     self._tell("the Lease could not be renewed, it will be tried again", error)
                 elif not await self._still_ours():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
-from lostromos_core.kube import claims, marks, media, paths, removal, requests
+from lostromos_core.kube import claims, marks, media, paths, requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +36,9 @@ async def release(kube: cluster.Cluster, ref: interfaces.ObjectRef, uid: str, me
                 return
             if requests.lacks_kind(error):
                 kube.discovery.forget(ref.api_version, ref.kind)
-                if await removal.is_removed(kube, ref.group, ref.kind):
+                if await kube.removals.is_removed(ref.group, ref.kind):
                     return
-            if error.status != requests.CONFLICT or attempt == _TRIES - 1:
+            if error.status != http.HTTPStatus.CONFLICT or attempt == _TRIES - 1:
                 raise
             live = await requests.read(kube, path, str(ref))
             if live is None or live.get("uid") != uid or claims.read(live) != claims.read(metadata):

@@ -11,6 +11,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import (
+    answers,
     events,
     fitting,
     marks,
@@ -37,8 +38,6 @@ LOOK_AGAIN = 60.0
 READ_AGAIN = 600.0
 """Seconds until the schema of a kind is read again, when there is a status to write: it may declare more now."""
 ODD = "the kind's status is no mapping, so that none can be written; Events tell what is wrong"
-_UNFIT = frozenset({422, 500})
-"""What the API server answers to a status that does not fit the schema."""
 
 
 def _now() -> dt.datetime:
@@ -104,7 +103,7 @@ class Reporter:
             version, draft = await self._writer.write(resource, kind, declared, self._schema or {}, keeps=keeps)
         except errors.ApiError as error:
             self._schema = None if error.reason == "SchemaError" else self._schema
-            if error.status in _UNFIT:
+            if error.status in answers.UNFIT:
                 await self._tell(resource, "Warning", "StatusNotWritten", str(error))
             raise
         if not version:

@@ -5,21 +5,22 @@ And the question that decides what is forgotten: whether an object is really gon
 
 from __future__ import annotations
 
+import http
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, media, unreadable, watch
+from lostromos_core.kube import answers, media, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from lostromos_core.kube import client
 
-NOT_FOUND: Final = watch.NOT_FOUND
-CONFLICT: Final = 409
+PAGE: Final = 500
+"""Objects on a page of a list."""
 _AN_OBJECT: Final = re.compile(r'"[^"]*" not found')
 
 
@@ -29,7 +30,7 @@ def lacks_kind(error: errors.ApiError) -> bool:
     What is not found otherwise has a name, as in ``namespaces "x" not found``. Measured on Kubernetes 1.37: a path that
     is not served answers ``404 page not found``, or ``the server could not find the requested resource``.
     """
-    return error.status == NOT_FOUND and not _AN_OBJECT.search(error.message)
+    return error.status == http.HTTPStatus.NOT_FOUND and not _AN_OBJECT.search(error.message)
 
 
 async def read(kube: client.Transport, path: str, what: str) -> Mapping[str, Any] | None:
@@ -37,7 +38,7 @@ async def read(kube: client.Transport, path: str, what: str) -> Mapping[str, Any
     try:
         return await find(kube, path, what)
     except errors.ApiError as error:
-        if error.status == NOT_FOUND:
+        if error.status == http.HTTPStatus.NOT_FOUND:
             return None
         raise
 
@@ -47,7 +48,7 @@ async def find(kube: client.Transport, path: str, what: str) -> Mapping[str, Any
     try:
         answer = await kube.request("GET", path, action=f"read {what}", accept=media.METADATA_ONLY)
     except errors.ApiError as error:
-        if error.status == NOT_FOUND and not lacks_kind(error):
+        if error.status == http.HTTPStatus.NOT_FOUND and not lacks_kind(error):
             return None
         raise
     found: Mapping[str, Any] = answer["metadata"]
@@ -98,7 +99,7 @@ async def is_gone(kube: client.Transport, path: str, uid: str, error: errors.Api
     """
     if error.reason == answers.UID_MISMATCH:
         return True
-    if error.status != NOT_FOUND:
+    if error.status != http.HTTPStatus.NOT_FOUND:
         return False
     try:
         live = await find(kube, path, "the object that was not found")
@@ -113,7 +114,7 @@ async def pages(
     kube: client.Transport, path: str, *, action: str, labels: str = ""
 ) -> AsyncIterator[Mapping[str, Any]]:
     """The metadata of all objects of a collection that a label selector selects."""
-    query = {"limit": str(watch.PAGE), **({"labelSelector": labels} if labels else {})}
+    query = {"limit": str(PAGE), **({"labelSelector": labels} if labels else {})}
     while True:
         answer = await kube.request("GET", path, action=action, query=query, accept=media.METADATA_LIST)
         for item in answer.get("items") or ():

@@ -7,10 +7,12 @@ somebody else owns is left to them. What the API server refuses of a status is l
 from __future__ import annotations
 
 import dataclasses
+import http
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
 from lostromos_core.kube import (
+    answers,
     fields,
     media,
     members,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 ROUNDS: Final = 6
 """How often a status is sent when each answer says what has to be left out."""
 _REQUIRED: Final = "Required value"
-_REFUSED: Final = frozenset({422, 500})
 
 
 @final
@@ -166,9 +167,9 @@ class StatusWriter:
 
     def _learn(self, draft: Draft, error: errors.ApiError) -> bool:
         """Change a draft by what an answer says; return whether it is worth another try."""
-        if error.status == requests.CONFLICT:
+        if error.status == http.HTTPStatus.CONFLICT:
             return self._leave_to_others(draft, error) if error.causes else draft.keeps
-        if error.status not in _REFUSED or not error.causes:
+        if error.status not in answers.UNFIT or not error.causes:
             return False
         changed = [self._leave_out(draft, cause) for cause in error.causes]
         return any(changed)

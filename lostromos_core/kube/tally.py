@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Final, final
+from typing import final
 
-PAGE: Final = 500
-"""Objects on a page of a list."""
+from lostromos_core.kube import requests
 
 
 @final
@@ -47,4 +46,7 @@ class Pages:
     @property
     def query(self) -> dict[str, str]:
         """What asks for the next page."""
-        return {**({} if self.whole else {"limit": str(PAGE)}), **({"continue": self.token} if self.token else {})}
+        return {
+            **({} if self.whole else {"limit": str(requests.PAGE)}),
+            **({"continue": self.token} if self.token else {}),
+        }

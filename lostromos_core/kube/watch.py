@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import http
 import random
 import time
 from typing import TYPE_CHECKING, Final, final
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from lostromos_core.kube import client, cluster, discovery
 
-NOT_FOUND: Final = 404
-PAGE: Final = tally.PAGE
 UNSUPPORTED: Final = frozenset({400, 422})
 """What a server answers that cannot list and watch in one stream."""
 LATER: Final = frozenset({0, 401, 403, 404, 408, 429, 503, 504})
@@ -166,7 +165,7 @@ class Watch:
 
     async def _after_failure(self, state: State, error: errors.ApiError) -> State:
         """Wait as long as the failure asks for, and say what to do then."""
-        if error.status == feed.GONE:
+        if error.status == http.HTTPStatus.GONE:
             return await self._after_expiry(state, error)
         if state is State.INITIAL and error.status in UNSUPPORTED and self._opened is None:
             return State.LIST
@@ -194,7 +193,7 @@ class Watch:
         """What to do after a failure."""
         worn_out = self._tally.is_worn_out(STUCK if state is State.WATCH else BROKEN)
         if state is State.WATCH:
-            return self._first if worn_out or error.status == NOT_FOUND else State.WATCH
+            return self._first if worn_out or error.status == http.HTTPStatus.NOT_FOUND else State.WATCH
         if state is State.INITIAL:
             self._first = State.LIST if worn_out else self._first
             return self._first
@@ -218,7 +217,7 @@ class Watch:
         tries = max(self._tally.failures, self._tally.expired)
         ceiling = min(timings.last_retry, timings.first_retry * 2 ** min(tries, 10))
         spread = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads load, guards nothing
-        delay = timings.no_such_kind if error.status == NOT_FOUND else spread
+        delay = timings.no_such_kind if error.status == http.HTTPStatus.NOT_FOUND else spread
         await self._sleep(max(delay, min(error.retry_after or 0, timings.last_asked)))
 
     async def _initial(self) -> None:

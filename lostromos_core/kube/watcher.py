@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import http
 import random
 from typing import TYPE_CHECKING, Any, final
 
@@ -126,7 +127,7 @@ class KubernetesWatcher:
         try:
             await self._find_left(bell)
         except errors.ApiError as error:
-            if error.status != 403:  # noqa: PLR2004 - HTTP
+            if error.status != http.HTTPStatus.FORBIDDEN:
                 raise
             _log.info("resources that left the selection cannot be looked for", reason=str(error))
         return True
@@ -241,7 +242,7 @@ class KubernetesWatcher:
         try:
             item = await requests.read_outline(self._kube, path, action=f"read {self.kind} {key}")
         except errors.ApiError as error:
-            if error.status != watching.NOT_FOUND:
+            if error.status != http.HTTPStatus.NOT_FOUND:
                 raise
             item = {}
         if item and item["metadata"].get("uid") == uid and self._claims.is_free(item["metadata"]):
@@ -327,7 +328,7 @@ class _Sink:
         self._waiting.discard(self._namespace)  # when all are there, the watcher looks around, and says so
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        if error is not None and error.status == watching.NOT_FOUND:
+        if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
             self._watcher._kube.discovery.forget(self._watcher.api_version, self._watcher.kind)  # noqa: SLF001 - as above
         troubles = self._watcher._troubles  # noqa: SLF001 - as above
         troubles.pop(self._namespace, None)
@@ -338,6 +339,6 @@ class _Sink:
 
 def _explain(error: errors.ApiError, watcher: KubernetesWatcher) -> str:
     """The error, with the way out where we know one."""
-    if error.status == 403:  # noqa: PLR2004 - HTTP
+    if error.status == http.HTTPStatus.FORBIDDEN:
         return f"{error}; give the operator the verbs get, list and watch on {watcher.kind} ({watcher.api_version})"
     return str(error)
