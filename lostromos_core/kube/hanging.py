@@ -10,12 +10,17 @@ import contextlib
 import os
 import pathlib
 import signal
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MARK: Final = b"\0KUBERNETES_EXEC_INFO="
+_LOOKS: Final = 50
+"""How often the variables of a child are looked for: for a moment of an ``exec`` a process has none."""
+_PAUSE: Final = 0.001
+"""Seconds between two looks."""
 
 
 def end_plugins() -> int:
@@ -23,10 +28,25 @@ def end_plugins() -> int:
     ended = 0
     for child in _children():
         with contextlib.suppress(OSError):
-            if _MARK in b"\0" + pathlib.Path(f"/proc/{child}/environ").read_bytes():
+            if _MARK in b"\0" + _variables(child):
                 os.kill(child, signal.SIGKILL)
                 ended += 1
     return ended
+
+
+def _variables(process: int) -> bytes:
+    """Return the variables that a process was started with, empty if it has ended; raises OSError."""
+    for _ in range(_LOOKS):
+        found = pathlib.Path(f"/proc/{process}/environ").read_bytes()
+        if found or _has_ended(process):
+            return found
+        time.sleep(_PAUSE)
+    return b""
+
+
+def _has_ended(process: int) -> bool:
+    """Return whether a process waits for its parent to notice that it has ended. Source: proc(5)."""
+    return pathlib.Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
 
 
 def _children() -> Iterator[int]:
