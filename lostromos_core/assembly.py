@@ -9,12 +9,13 @@ import pydantic
 
 from lostromos_core import backends, config, controller, errors, operator_, plugins, variables
 from lostromos_core import identity as identities
-from lostromos_core.kube import lookups
+from lostromos_core.kube.lookup import lookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lostromos_core.kube import client, cluster
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.transport import client
 
 
 @final

@@ -8,7 +8,8 @@ from typing import Annotated
 import pydantic
 
 from lostromos_core import backends, hookspecs
-from lostromos_core.kube import selectors, watcher
+from lostromos_core.kube import watcher
+from lostromos_core.kube.watching import selectors
 from lostromos_core.templates import renderer, tree
 
 _GROUP = re.compile(r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*)?")

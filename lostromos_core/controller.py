@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import complaints, errors, firstlook, interfaces, reconcile
-from lostromos_core.kube import lookups
+from lostromos_core.kube.lookup import lookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,9 @@ import structlog
 from lostromos_core import controller as controllers_
 from lostromos_core import errors, interfaces, journal, plugins, reconcile, workqueue
 from lostromos_core import identity as identities
-from lostromos_core.kube import client, cluster, presence
+from lostromos_core.kube import cluster
+from lostromos_core.kube.ownership import presence
+from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lostromos_core import config, errors, yamlfile
-from lostromos_core.kube import paths
+from lostromos_core.kube.transport import paths
 
 if TYPE_CHECKING:
     import pathlib

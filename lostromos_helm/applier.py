@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Unpack, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, config_maps, inventory, marks
+from lostromos_core.kube import labels
+from lostromos_core.kube.ownership import claims, config_maps, inventory
 from lostromos_helm import (
     attempts,
     binary,
     charts,
+    commands,
     content,
     hiding,
     leftovers,
     lookafter,
     making,
     naming,
-    operations,
     orders,
     owners,
     references,
@@ -71,7 +72,7 @@ class HelmApplier:
         self._care: lookafter.Care
         self._removal: removal.Removal
         self._maker: making.Maker
-        self._operations: operations.Operations
+        self._operations: commands.Operations
         self._inventory: inventory.Inventory
         self._owners: owners.Owners
         self._leftovers: leftovers.Leftovers
@@ -99,7 +100,7 @@ class HelmApplier:
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
         seal = seals.Seals(kube, self._helm.home, seals.own_namespace(kube))
         self._care = lookafter.Care(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
-        self._operations = operations.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
+        self._operations = commands.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
         fitting = storage.Fitting(kube)
         self._removal = removal.Removal(kube, self._releases, self._operations, seal, fitting, options)
         self._inventory = config_maps.choose(runtime, namespace=options.inventory_namespace, finalizer="auto")
@@ -161,10 +162,10 @@ class HelmApplier:
             self._runtime.ring(key)
 
     async def _make(
-        self, order: operations.Order, known: making.Known
+        self, order: commands.Order, known: making.Known
     ) -> tuple[content.Content, list[interfaces.ObjectResult]]:
         """Bring the release about and look after its objects, once more if what it holds turns out not to be ours."""
-        asked = str((order.owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
+        asked = str((order.owner.metadata.get("annotations") or {}).get(labels.RECONCILE, ""))
         again = known.asked is not None and asked != known.asked
         found = await self._bring(order, known, again=again)
         known.asked = asked
@@ -183,7 +184,7 @@ class HelmApplier:
             results = await self._care.look(found, self._newest(order), order)
         return found, results
 
-    async def _bring(self, order: operations.Order, known: making.Known, *, again: bool) -> content.Content:
+    async def _bring(self, order: commands.Order, known: making.Known, *, again: bool) -> content.Content:
         """Bring the release about; what changes meanwhile is our doing, and its objects are looked at afterwards."""
         self._busy.add(order.place)
         try:
@@ -191,7 +192,7 @@ class HelmApplier:
         finally:
             self._busy.discard(order.place)
 
-    def _newest(self, order: operations.Order) -> storage.Revision:
+    def _newest(self, order: commands.Order) -> storage.Revision:
         history = self._releases.of(order.place)
         if not history:
             raise errors.ApiError(f"the {order.name} was deleted meanwhile", status=0, retryable=True)
@@ -211,7 +212,7 @@ class HelmApplier:
         space = self._options.namespace or (owner.ref.namespace if owner else key.rpartition("/")[0])
         await self._releases.ready(known.place[0] if known else space)
         if owner is not None:
-            owner_id = marks.set_id(owner.ref)
+            owner_id = labels.set_id(owner.ref)
             await self._look_elsewhere(owner)
             mine = self._releases.owned_by(owner_id)
         else:
@@ -258,7 +259,7 @@ class HelmApplier:
         prefix = self._options.prefix_of(self._runtime.controller)
         return namespace, naming.release_name(prefix, ref, namespace)
 
-    async def _elsewhere(self, order: operations.Order, known: making.Known) -> list[storage.Revision]:
+    async def _elsewhere(self, order: commands.Order, known: making.Known) -> list[storage.Revision]:
         """The releases that the owner had under other names, or in other places, as far as we know of them."""
         others = [one for one in self._releases.owned_by(order.owner_id) if (one.namespace, one.name) != order.place]
         return [one for one in others if await self._removal.is_expected(one, known.told)]
@@ -267,9 +268,9 @@ class HelmApplier:
         """Know the releases that the owner has where none are made any more; raises ApiError."""
         spaces = {*self._inventory.hints(owner).namespaces, content.place_told(owner)[0]} - {""}
         for space in sorted(spaces):
-            await self._releases.look(space, marks.set_id(owner.ref))
+            await self._releases.look(space, labels.set_id(owner.ref))
 
-    def _remember(self, owner: interfaces.Resource, order: operations.Order) -> making.Known:
+    def _remember(self, owner: interfaces.Resource, order: commands.Order) -> making.Known:
         known = self._known.get(owner.key)
         if known is None or (known.owner_id, known.place) != (order.owner_id, order.place):
             known = self._known[owner.key] = making.Known(owner.ref, order.owner_id, order.place)
@@ -279,13 +280,13 @@ class HelmApplier:
         self._keys[order.owner_id] = owner.key
         return known
 
-    def _as_a_whole(self, order: operations.Order, objects: tuple[interfaces.ObjectResult, ...]) -> interfaces.Applied:
+    def _as_a_whole(self, order: commands.Order, objects: tuple[interfaces.ObjectResult, ...]) -> interfaces.Applied:
         """Results that are about the release, and not about the objects that it should have."""
         history = self._releases.of(order.place)
         return interfaces.Applied(objects, status={"release": content.failed_status(order, history)})
 
     async def _failure(
-        self, order: operations.Order, known: making.Known, error: errors.LostromosError
+        self, order: commands.Order, known: making.Known, error: errors.LostromosError
     ) -> interfaces.Applied:
         """A release that could not be made: which object is to blame, when to try again, and what still serves."""
         objects = await self._care.blame(self._releases.of(order.place)[-1:], order)
@@ -298,14 +299,14 @@ class HelmApplier:
         _log.warning("the release failed", release=order.name, error=said, times=known.failed.times)
         return self._failed(order, known.failed)
 
-    def _failed(self, order: operations.Order, failed: attempts.Failed) -> interfaces.Applied:
+    def _failed(self, order: commands.Order, failed: attempts.Failed) -> interfaces.Applied:
         """A failure as it is reported."""
         history = self._releases.of(order.place)
         serving = next((one.number for one in reversed(history) if one.status == storage.DEPLOYED), 0)
         ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
         return self._as_a_whole(order, failed.results(ref, serving, time.monotonic()))
 
-    def _waiting(self, order: operations.Order, later: making.LaterError) -> interfaces.Applied:
+    def _waiting(self, order: commands.Order, later: making.LaterError) -> interfaces.Applied:
         """Somebody else is at work on the release."""
         ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
         return self._as_a_whole(order, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import expiry
-from lostromos_core.kube import status as statuses
+from lostromos_core.kube.reporting import status as statuses
+from lostromos_core.kube.tracking import expiry
 from lostromos_helm import hiding, manifest, seals, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lostromos_core.kube import cluster, members
-    from lostromos_helm import operations, releases
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.tracking import tracked_objects
+    from lostromos_helm import commands, releases
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -59,11 +60,11 @@ class Content:
 
     revision: int
     refs: tuple[interfaces.ObjectRef, ...]
-    items: Mapping[members.Key, manifest.Item] | None
+    items: Mapping[tracked_objects.Key, manifest.Item] | None
     status: Mapping[str, Any]
-    actions: dict[members.Key, interfaces.Action] = dataclasses.field(default_factory=dict)
+    actions: dict[tracked_objects.Key, interfaces.Action] = dataclasses.field(default_factory=dict)
     pruned: tuple[interfaces.ObjectRef, ...] = ()
-    checked: dict[members.Key, Checked] = dataclasses.field(default_factory=dict)
+    checked: dict[tracked_objects.Key, Checked] = dataclasses.field(default_factory=dict)
     proven: bool = False
     digest: str = ""
     version: int = 0
@@ -85,8 +86,8 @@ class Before:
     ``doubtful`` are the objects that Helm would take for the release's, and that are not proven to be.
     """
 
-    serving: Mapping[members.Key, manifest.Item]
-    failed: Mapping[members.Key, manifest.Item]
+    serving: Mapping[tracked_objects.Key, manifest.Item]
+    failed: Mapping[tracked_objects.Key, manifest.Item]
     doubtful: tuple[manifest.Item, ...] = ()
 
 
@@ -186,9 +187,9 @@ async def before(
 
     ``known`` is a revision that need not be read, if its Secret has not changed.
     """
-    serving: dict[members.Key, manifest.Item] = {}
-    failed: dict[members.Key, manifest.Item] = {}
-    doubtful: dict[members.Key, manifest.Item] = {}
+    serving: dict[tracked_objects.Key, manifest.Item] = {}
+    failed: dict[tracked_objects.Key, manifest.Item] = {}
+    doubtful: dict[tracked_objects.Key, manifest.Item] = {}
     for revision in reversed(history):
         try:
             same = known is not None and known.items and revision.ours and known.revision == revision.number
@@ -208,7 +209,7 @@ async def before(
     return Before(serving, failed, tuple(doubtful.values()))
 
 
-def failed_status(order: operations.Order, history: Sequence[storage.Revision]) -> Mapping[str, Any]:
+def failed_status(order: commands.Order, history: Sequence[storage.Revision]) -> Mapping[str, Any]:
     """What is said of a release that could not be made as it shall be, and still of the revision that serves."""
     found: dict[str, Any] = {"name": order.place[1], "namespace": order.place[0]}
     if history:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import paths, readiness
+from lostromos_core.kube.reporting import readiness
+from lostromos_core.kube.transport import paths
 from lostromos_helm import manifest
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube import discovery, fields, media, outdated, paths, requests
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.managed_fields import fields, outdated
+from lostromos_core.kube.transport import media_types, operations, paths
 from lostromos_helm import live
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class Drift:
         except discovery.NoSuchKindError:
             return
         adopt = self._adopt and (proven or (kind.namespaced and ref.namespace == place[0]))
-        there = None if adopt else await requests.find(self._kube, await self._path(item), str(ref))
+        there = None if adopt else await operations.find(self._kube, await self._path(item), str(ref))
         if there is not None and not live.belongs(there, place):
             raise _foreign(item, there)
 
@@ -133,7 +135,7 @@ class Drift:
         try:
             found: Mapping[str, Any] = await self._kube.request("GET", path, action=f"read {item.ref}")
         except errors.ApiError as error:
-            if requests.lacks_kind(error):
+            if operations.lacks_kind(error):
                 self._kube.discovery.look_again()
                 raise
             if error.status == http.HTTPStatus.NOT_FOUND:
@@ -165,9 +167,9 @@ class Drift:
         query |= {"dryRun": "All"} if dry_run else {}
         if there is None:  # or somebody else's, whose managed fields are none of our business
             return await self._kube.request(
-                "PATCH", path, action=action, query=query, body=body, content_type=media.APPLY
+                "PATCH", path, action=action, query=query, body=body, content_type=media_types.APPLY
             )
-        return await outdated.apply(self._kube, path, action=action, query=query, body=body, accept=media.JSON)
+        return await outdated.apply(self._kube, path, action=action, query=query, body=body, accept=media_types.JSON)
 
     def _body(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any] | None) -> dict[str, Any]:
         """An object as Helm applies it: with its own label and annotations, and what is ignored as it is ``there``.

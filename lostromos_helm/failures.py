@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
-from lostromos_core.kube import answers
+from lostromos_core.kube.transport import api_errors
 from lostromos_helm import hiding, misfits
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _known(said: str, action: str) -> errors.LostromosError | None:
             "the release; the controller's option `adopt` would take it over"
         )
         return errors.RefusedError(msg)
-    if answers.is_denial(said):
+    if api_errors.is_denial(said):
         return _api(403, retryable=True)(f"{action}: {errors.shorten(said, 500)}")
     for pattern, make in _PATTERNS:
         if re.search(pattern, said):

@@ -15,14 +15,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import discovery, inventory, paths
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.ownership import inventory
+from lostromos_core.kube.transport import paths
 from lostromos_helm import blending, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import cluster, members
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.tracking import tracked_objects
 
 Path: TypeAlias = tuple[str | int, ...]
 INPUT: Final = "lostromos.dev/input"
@@ -36,7 +39,7 @@ _SALTED: Final = ("$2a$", "$2b$", "$2y$")
 class Changing:
     """What differs between two renderings of the same: leaves of objects, and objects that have another name."""
 
-    leaves: Mapping[members.Key, Sequence[Path]]
+    leaves: Mapping[tracked_objects.Key, Sequence[Path]]
     nameless: tuple[manifest.Item, ...] = ()
 
 

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import answers, inventory, paths, requests
+from lostromos_core.kube.ownership import inventory
+from lostromos_core.kube.transport import api_errors, operations, paths
 from lostromos_helm import live, manifest, storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from typing import Any
 
-    from lostromos_core.kube import cluster, discovery
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.kinds import discovery
     from lostromos_helm import content, releases, settings
 
 Action = interfaces.Action
@@ -105,10 +107,10 @@ class Leftovers:
             try:
                 path = paths.collection(kind.api_version, kind.plural, space)
                 action = f"look for what releases left of {kind.plural}"
-                async for metadata in requests.pages(self._kube, path, action=action, labels=labels):
+                async for metadata in operations.pages(self._kube, path, action=action, labels=labels):
                     yield metadata
             except (errors.RefusedError, errors.ApiError) as error:
-                if isinstance(error, errors.ApiError) and error.status not in answers.NO_ACCESS:
+                if isinstance(error, errors.ApiError) and error.status not in api_errors.NO_ACCESS:
                     raise
                 group = kind.api_version.rpartition("/")[0]
                 if (await self._inventory.written(owner)).lead_to((group, kind.name), space):
@@ -121,7 +123,7 @@ class Leftovers:
         ref = interfaces.ObjectRef(kind.api_version, kind.name, namespace, name)
         path = paths.item(kind.api_version, kind.plural, namespace, name)
         try:
-            answer = await requests.delete(self._kube, path, metadata["uid"], action=f"delete {ref}")
+            answer = await operations.delete(self._kube, path, metadata["uid"], action=f"delete {ref}")
         except errors.ApiError as error:
             return [interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)]
         _log.info("an object was deleted whose release had lost its Secret", object=str(ref))

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import orjson
 
-from lostromos_core.kube import arrival, expiry, media, members, readiness, watch
+from lostromos_core.kube.reporting import readiness
+from lostromos_core.kube.tracking import expiry, tracked_objects
+from lostromos_core.kube.transport import media_types
+from lostromos_core.kube.watching import cache_sync, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lostromos_core import errors
-    from lostromos_core.kube import cluster, discovery
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.kinds import discovery
     from lostromos_helm import releases
 
 LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
@@ -65,8 +69,8 @@ class Live:
         self._kube = kube
         self._changed = changed
         self._sinks: dict[tuple[str, str, str], _Sink] = {}
-        self._seen: dict[members.Key, Seen] = {}
-        self._went: dict[members.Key, expiry.End] = {}
+        self._seen: dict[tracked_objects.Key, Seen] = {}
+        self._went: dict[tracked_objects.Key, expiry.End] = {}
         self._news = asyncio.Event()
 
     async def ensure(self, kind: discovery.Kind, namespace: str) -> None:
@@ -78,15 +82,15 @@ class Live:
             self._kube.background(self._watch(sink, kind, namespace).run, name=f"watch releases' {kind.plural}")
         await sink.arrival.wait()
 
-    def get(self, key: members.Key) -> Seen | None:
+    def get(self, key: tracked_objects.Key) -> Seen | None:
         """An object, if it is there and carries Helm's label."""
         return self._seen.get(key)
 
-    def end(self, key: members.Key) -> expiry.End | None:
+    def end(self, key: tracked_objects.Key) -> expiry.End | None:
         """Return how a Job that is gone had ended; None if it went before anybody looked."""
         return self._went.get(key)
 
-    async def settle(self, keys: Sequence[members.Key]) -> None:
+    async def settle(self, keys: Sequence[tracked_objects.Key]) -> None:
         """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
         deadline = time.monotonic() + _SOON
         with contextlib.suppress(TimeoutError):
@@ -96,7 +100,7 @@ class Live:
                     async with asyncio.timeout(_SOON):
                         await self._news.wait()
 
-    def _is_settled(self, key: members.Key, deadline: float) -> bool:
+    def _is_settled(self, key: tracked_objects.Key, deadline: float) -> bool:
         seen = self._seen.get(key)
         return seen is not None and (not seen.why_not or time.monotonic() > deadline)
 
@@ -109,11 +113,13 @@ class Live:
             sink,
             what=f"{kind.plural} of releases in {namespace or 'all namespaces'}",
             labels=",".join(f"{key}={value}" for key, value in LABELS.items()),
-            accept=(media.METADATA_ONLY, media.METADATA_LIST) if metadata else (media.JSON, media.JSON),
+            accept=(media_types.METADATA_ONLY, media_types.METADATA_LIST)
+            if metadata
+            else (media_types.JSON, media_types.JSON),
             place=self._kube.openings.place(),
         )
 
-    def _put(self, key: members.Key, seen: Seen, *, known: bool) -> None:
+    def _put(self, key: tracked_objects.Key, seen: Seen, *, known: bool) -> None:
         """Keep the newest state of an object, and tell, if all that there was at the start is ``known``."""
         before = self._seen.get(key)
         self._seen[key] = seen
@@ -126,7 +132,7 @@ class Live:
         if before is not None and before.place != seen.place:  # somebody says that it is another release's
             self._changed(before.place)
 
-    def _drop(self, key: members.Key) -> None:
+    def _drop(self, key: tracked_objects.Key) -> None:
         seen = self._seen.pop(key, None)
         if seen is not None:
             if key[:2] == expiry.JOB:
@@ -148,7 +154,7 @@ class Live:
             if seen.api_version in lost and namespace in {"", key[2]}:
                 self._drop(key)
 
-    def _of(self, kind: discovery.Kind) -> list[tuple[members.Key, Seen]]:
+    def _of(self, kind: discovery.Kind) -> list[tuple[tracked_objects.Key, Seen]]:
         identity = kind.api_version.rpartition("/")[0], kind.name
         return [(key, seen) for key, seen in self._seen.items() if key[:2] == identity]
 
@@ -159,7 +165,7 @@ class _Sink:
 
     def __init__(self, live: Live, kind: discovery.Kind, namespace: str) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
-        self.arrival = arrival.Arrival(kind, why="watch", needs=needs)
+        self.arrival = cache_sync.Arrival(kind, why="watch", needs=needs)
         self.lost = False
         self._live = live
         self._kind = kind
@@ -176,7 +182,7 @@ class _Sink:
         item = {**item, "apiVersion": self._kind.api_version, "kind": self._kind.name}
         seen = Seen(
             uid=metadata.get("uid", ""),
-            version=members.number(metadata.get("resourceVersion", "")),
+            version=tracked_objects.number(metadata.get("resourceVersion", "")),
             place=(annotations.get(NAMESPACE, ""), annotations[RELEASE]),
             why_not=readiness.why_not(item),
             writers=_writers(item),
@@ -205,7 +211,7 @@ class _Sink:
             self._live._lose(self._kind)  # noqa: SLF001 - as above
         self.arrival.trouble(error)
 
-    def _key(self, namespace: str, name: str) -> members.Key:
+    def _key(self, namespace: str, name: str) -> tracked_objects.Key:
         return self._kind.api_version.rpartition("/")[0], self._kind.name, namespace, name
 
 

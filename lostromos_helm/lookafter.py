@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import discovery, expiry, fights
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.managed_fields import contention
+from lostromos_core.kube.tracking import expiry
 from lostromos_helm import content, drift, live, removal, storage, traits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lostromos_core.kube import cluster, members
-    from lostromos_helm import manifest, operations, releases, seals, settings
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.tracking import tracked_objects
+    from lostromos_helm import commands, manifest, releases, seals, settings
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -37,9 +40,9 @@ class _Case:
 
     found: content.Content
     revision: storage.Revision
-    order: operations.Order
+    order: commands.Order
     ref: interfaces.ObjectRef
-    key: members.Key
+    key: tracked_objects.Key
 
     @property
     def place(self) -> releases.Place:
@@ -79,10 +82,10 @@ class Care:
         self._everywhere = everywhere
         self._live = live.Live(kube, changed)
         self._drift = drift.Drift(kube, options.ignore, adopt=options.adopt)
-        self._fights: dict[tuple[releases.Place, members.Key], fights.Fight] = {}
+        self._fights: dict[tuple[releases.Place, tracked_objects.Key], contention.Fight] = {}
 
     async def look(
-        self, found: content.Content, revision: storage.Revision, order: operations.Order
+        self, found: content.Content, revision: storage.Revision, order: commands.Order
     ) -> list[interfaces.ObjectResult]:
         """How each object of a release fares; what differs is repaired, if it shall be."""
         actions, found.actions = found.actions, {}
@@ -95,7 +98,7 @@ class Care:
             results.append(await self._fares(case, action) if is_watched else case.result(action))
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
 
-    async def expect(self, order: operations.Order) -> None:
+    async def expect(self, order: commands.Order) -> None:
         """Watch Jobs before the first is made, if some remove themselves: so it is seen whether they had ended."""
         if traits.of(order.chart.path).expires or expiry.TTL.encode() in order.input:
             with contextlib.suppress(errors.LostromosError):  # it will be said when the objects are looked at
@@ -106,7 +109,7 @@ class Care:
         watched = [await self._watched(ref) for ref in found.refs]
         await self._live.settle([ref.key for ref, is_watched in watched if is_watched])
 
-    async def try_out(self, found: content.Content, order: operations.Order) -> list[interfaces.ObjectResult]:
+    async def try_out(self, found: content.Content, order: commands.Order) -> list[interfaces.ObjectResult]:
         """What an operation would do with each object, or what the API server has against it: Helm does not ask."""
         results = list(found.planned())
         for index, result in enumerate(results):
@@ -116,7 +119,7 @@ class Care:
         return results
 
     async def blame(
-        self, newest: Sequence[storage.Revision], order: operations.Order
+        self, newest: Sequence[storage.Revision], order: commands.Order
     ) -> tuple[interfaces.ObjectResult, ...]:
         """The objects of a revision that failed which the API server refuses, with the chart's file and the field."""
         if not newest or newest[0].status != storage.FAILED or newest[0].digest != order.digest:
@@ -128,7 +131,7 @@ class Care:
             return ()
         return tuple(one for one in refused if one is not None)
 
-    async def _refused(self, item: manifest.Item, order: operations.Order) -> interfaces.ObjectResult | None:
+    async def _refused(self, item: manifest.Item, order: commands.Order) -> interfaces.ObjectResult | None:
         """What the API server has against an object, found by a dry run; it may repeat values that are secret."""
         try:
             await self._drift.try_out(item, order.place)
@@ -139,7 +142,7 @@ class Care:
             return interfaces.ObjectResult(item.ref, Action.FAILED, said, item.file, error.retryable)
         return None
 
-    async def refuse_foreign(self, before: content.Before, order: operations.Order) -> None:
+    async def refuse_foreign(self, before: content.Before, order: commands.Order) -> None:
         """Raise RefusedError if Helm would take objects for the release's that are not; raises ApiError.
 
         Helm believes what stands in the release's Secret: it deletes what a chart does not make any more, and changes
@@ -269,7 +272,7 @@ class Care:
             return drift.Difference()
 
     async def _repair(self, case: _Case, item: manifest.Item, what: str) -> tuple[interfaces.ObjectResult, str]:
-        fight = self._fights.setdefault((case.place, case.key), fights.Fight())
+        fight = self._fights.setdefault((case.place, case.key), contention.Fight())
         pause = fight.pause(time.monotonic())
         if pause > 0:
             message = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lostromos_core import interfaces
     from lostromos_core.kube import cluster
-    from lostromos_helm import attempts, lookafter, operations, owners, releases, seals, settings
+    from lostromos_helm import attempts, commands, lookafter, owners, releases, seals, settings
 
 _log = structlog.get_logger("lostromos.helm")
 
@@ -56,7 +56,7 @@ class Maker:
         options: settings.Settings,
         *,
         known: releases.Releases,
-        run: operations.Operations,
+        run: commands.Operations,
         care: lookafter.Care,
         remove: removal.Removal,
         seal: seals.Seals,
@@ -75,7 +75,7 @@ class Maker:
         self._fitting = fitting
         self._taken: set[releases.Place] = set()
 
-    async def bring(self, order: operations.Order, known: Known, *, again: bool) -> content.Content:
+    async def bring(self, order: commands.Order, known: Known, *, again: bool) -> content.Content:
         """Do what is to be done about the release, and say what it consists of; raises what keeps us from it."""
         history = self._releases.of(order.place)
         if not history and (self._options.adopt or order.place in self._taken):
@@ -112,7 +112,7 @@ class Maker:
         return made
 
     async def _decide(
-        self, order: operations.Order, known: Known, history: Sequence[storage.Revision], *, again: bool
+        self, order: commands.Order, known: Known, history: Sequence[storage.Revision], *, again: bool
     ) -> plan.Decision:
         """What is to be done; raises NotOursError, LaterError if that is nothing for us."""
         # Whatever another controller made is made again, so that it carries our labels, and the watch has it.
@@ -133,7 +133,7 @@ class Maker:
         """Whether nobody is at work on a revision: we began it, and are here, or whoever began it is gone."""
         return revision.holder == holders.this_process() or holders.is_gone(revision.holder)
 
-    async def _seal(self, order: operations.Order, made: content.Content) -> None:
+    async def _seal(self, order: commands.Order, made: content.Content) -> None:
         """Seal what Helm has just made for us, so that it is known again after a restart."""
         newest = self._releases.of(order.place)[-1:]
         if not newest or newest[0].number != made.revision:
@@ -145,14 +145,14 @@ class Maker:
         except errors.LostromosError as error:
             _log.warning("a release could not be sealed; it is tried again", release=order.name, error=str(error))
 
-    async def _adopts(self, order: operations.Order, history: Sequence[storage.Revision]) -> bool:
+    async def _adopts(self, order: commands.Order, history: Sequence[storage.Revision]) -> bool:
         """Whether a release is taken over that is not the owner's: nobody else may have it. Raises ApiError."""
         if not self._options.adopt or not history or history[-1].owner == order.owner_id:
             return self._options.adopt
         return await self._owners.is_abandoned(history[-1])
 
     async def _run(
-        self, order: operations.Order, step: plan.Step, history: Sequence[storage.Revision], before: content.Before
+        self, order: commands.Order, step: plan.Step, history: Sequence[storage.Revision], before: content.Before
     ) -> Mapping[str, Any]:
         """Do one step; raises the error that explains a failure."""
         try:
@@ -177,7 +177,7 @@ class Maker:
             raise
 
     async def _upgrade(
-        self, order: operations.Order, history: Sequence[storage.Revision], *, proven: bool
+        self, order: commands.Order, history: Sequence[storage.Revision], *, proven: bool
     ) -> Mapping[str, Any]:
         """Upgrade, once more if the revision before names versions that the cluster does not serve any more."""
         number = history[-1].number + 1
@@ -191,7 +191,7 @@ class Maker:
                 raise
         return await self._operations.upgrade(order, number, proven=proven)
 
-    async def _content(self, order: operations.Order, known: Known, revision: storage.Revision) -> content.Content:
+    async def _content(self, order: commands.Order, known: Known, revision: storage.Revision) -> content.Content:
         """What a release that is as it shall be consists of: remembered, told by the status, or read."""
         if known.content is None or known.content.revision != revision.number:
             told = content.told(order.owner, revision)

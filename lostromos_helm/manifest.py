@@ -15,7 +15,7 @@ from lostromos_helm import goyaml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from lostromos_core.kube import members
+    from lostromos_core.kube.tracking import tracked_objects
 
 _SOURCE: Final = re.compile(r"^# Source: (\S.*?)\s*$", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"^---\s*$", re.MULTILINE)
@@ -66,7 +66,7 @@ def parse(text: str, namespace: str) -> list[Item]:
 
 def doubles(items: Iterable[Item]) -> Iterator[tuple[Item, Item]]:
     """Each object that comes again, with where it came first."""
-    first: dict[members.Key, Item] = {}
+    first: dict[tracked_objects.Key, Item] = {}
     for item in items:
         other = first.setdefault(item.ref.key, item)
         if other is not item:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import marks
+from lostromos_core.kube import labels
 from lostromos_helm import binary as binary_
 from lostromos_helm import charts as charts_
-from lostromos_helm import hiding, lint, naming, operations, references, values
+from lostromos_helm import commands, hiding, lint, naming, references, values
 from lostromos_helm import settings as settings_
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Orders:
         self._options = options
         self._looked_at: set[str] = set()
 
-    async def make(self, owner: interfaces.Resource, rendered: interfaces.Values) -> operations.Order:
+    async def make(self, owner: interfaces.Resource, rendered: interfaces.Values) -> commands.Order:
         """What the release shall be; raises RefusedError, ConfigError, RenderError."""
         chart = await self._charts.get(self._reference(owner))
         self._warn(chart)
@@ -88,9 +88,9 @@ class Orders:
             raise errors.RefusedError(msg)
         version = self._helm.version
         about = f"{version.major}.{version.minor} {self._options.hooks}"
-        return operations.Order(
+        return commands.Order(
             owner=owner,
-            owner_id=marks.set_id(owner.ref),
+            owner_id=labels.set_id(owner.ref),
             place=(namespace, naming.release_name(self._options.prefix_of(self._controller), owner, namespace)),
             chart=chart,
             rendered=rendered,

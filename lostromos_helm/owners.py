@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import interfaces
-from lostromos_core.kube import marks
+from lostromos_core.kube import labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from lostromos_core.kube import inventory
+    from lostromos_core.kube.ownership import inventory
     from lostromos_helm import releases, storage
 
 
@@ -46,7 +46,7 @@ class Owners:
         ours = (self.of(revision) for revision in self._releases.newest() if revision.key == key)
         found = []
         for ref in {owner} if owner else {ref for ref in ours if ref}:
-            left = self._releases.owned_by(marks.set_id(ref))
+            left = self._releases.owned_by(labels.set_id(ref))
             if left and await self._inventory.is_gone(ref.group, ref.kind, key):
                 found += left
         return found
@@ -67,4 +67,4 @@ def _owner(revision: storage.Revision, kinds: Collection[inventory.GroupKind]) -
     """The owner of a release, if its name and one of these kinds make its id."""
     namespace, _, name = revision.key.rpartition("/")
     refs = (interfaces.ObjectRef(f"{group}/", kind, namespace, name) for group, kind in kinds if kind and name)
-    return next((ref for ref in refs if marks.set_id(ref) == revision.owner), None)
+    return next((ref for ref in refs if labels.set_id(ref) == revision.owner), None)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import arrival, media, paths, requests, watch
+from lostromos_core.kube.transport import media_types, operations, paths
+from lostromos_core.kube.watching import cache_sync, watch
 from lostromos_helm import storage
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Releases:
         self._labels = f"owner=helm,{storage.CONTROLLER}={controller}"
         self._namespaces = tuple(namespaces) or ("",)
         self._changed = changed
-        self._arrivals: dict[str, arrival.Arrival] = {}
+        self._arrivals: dict[str, cache_sync.Arrival] = {}
         self._asked: set[tuple[str, str]] = set()
         self._news = asyncio.Event()
         self._revisions: dict[Place, dict[int, storage.Revision]] = {}
@@ -56,7 +57,7 @@ class Releases:
             if place not in self._arrivals:
                 kind = await self._kube.discovery.kind("v1", _SECRET)
                 needs = "give the operator the verbs list and watch on secrets (v1)"
-                self._arrivals[place] = arrival.Arrival(kind, why="watch the releases in", needs=needs)
+                self._arrivals[place] = cache_sync.Arrival(kind, why="watch the releases in", needs=needs)
                 self._kube.background(self._watch(place).run, name=f"watch releases {place}")
             await self._arrivals[place].wait()
 
@@ -67,7 +68,7 @@ class Releases:
         action = f"look for earlier releases in {errors.shorten(namespace, 80)}"
         try:
             path = paths.collection("v1", "secrets", namespace)
-            async for metadata in requests.pages(
+            async for metadata in operations.pages(
                 self._kube, path, action=action, labels=f"{self._labels},{storage.OWNER}={owner}"
             ):
                 found = storage.read(metadata)
@@ -139,7 +140,7 @@ class Releases:
             _Sink(self, self._arrivals[namespace]),
             what=f"releases in {namespace or 'all namespaces'}",
             labels=self._labels,
-            accept=(media.METADATA_ONLY, media.METADATA_LIST),
+            accept=(media_types.METADATA_ONLY, media_types.METADATA_LIST),
             place=self._kube.openings.place(),
         )
 
@@ -176,7 +177,7 @@ class Releases:
 class _Sink:
     """What the watch of one namespace brings."""
 
-    def __init__(self, releases: Releases, arrived: arrival.Arrival) -> None:
+    def __init__(self, releases: Releases, arrived: cache_sync.Arrival) -> None:
         self._releases = releases
         self._arrival = arrived
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import discovery, paths, requests
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.transport import operations, paths
 from lostromos_helm import content, hiding, live, manifest, seals, storage, versions
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lostromos_core.kube import cluster
-    from lostromos_helm import operations, releases, settings
+    from lostromos_helm import commands, releases, settings
 
 Action = interfaces.Action
 _JUDGED: Final = 1000
@@ -53,7 +54,7 @@ class Removal:
         self,
         kube: cluster.Cluster,
         known: releases.Releases,
-        run: operations.Operations,
+        run: commands.Operations,
         seal: seals.Seals,
         fitting: storage.Fitting,
         options: settings.Settings,
@@ -203,7 +204,7 @@ class Removal:
 
     async def _try_to_delete(self, item: manifest.Item) -> None:
         path = await _path(self._kube, item)
-        there = await requests.read(self._kube, path, str(item.ref)) if path else None
+        there = await operations.read(self._kube, path, str(item.ref)) if path else None
         if there is None or item.kept:
             return
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"], "preconditions": {"uid": there["uid"]}}
@@ -234,13 +235,13 @@ async def delete(kube: cluster.Cluster, item: manifest.Item, place: releases.Pla
     """Delete an object, if it is a release's and need not be kept; raises ApiError."""
     there = await find(kube, item, place)
     if there is not None:
-        await requests.delete(kube, await _path(kube, item), there["uid"], action=f"delete {item.ref}")
+        await operations.delete(kube, await _path(kube, item), there["uid"], action=f"delete {item.ref}")
 
 
 async def find(kube: cluster.Cluster, item: manifest.Item, place: releases.Place) -> Mapping[str, Any] | None:
     """Return the metadata of an object that is a release's and need not be kept, if it is there; raises ApiError."""
     path = "" if item.kept else await _path(kube, item)
-    there = await requests.find(kube, path, str(item.ref)) if path else None
+    there = await operations.find(kube, path, str(item.ref)) if path else None
     annotations = (there or {}).get("annotations") or {}
     if manifest.is_kept(annotations) or (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) != place:
         return None

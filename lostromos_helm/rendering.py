@@ -9,7 +9,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks
+from lostromos_core.kube import labels
 from lostromos_helm import content, definitions, failures, hiding, manifest, traits
 from lostromos_helm import values as values_
 
@@ -148,8 +148,8 @@ def as_applied(item: manifest.Item, cluster_scoped: frozenset[tuple[str, str]]) 
     """
     metadata = dict(item.data["metadata"])
     annotations = metadata.get("annotations")
-    if item.kept and isinstance(annotations, dict) and marks.ON_DELETE not in annotations:
-        metadata["annotations"] = {**annotations, marks.ON_DELETE: "orphan"}
+    if item.kept and isinstance(annotations, dict) and labels.ON_DELETE not in annotations:
+        metadata["annotations"] = {**annotations, labels.ON_DELETE: "orphan"}
     if (item.ref.group, item.ref.kind) in cluster_scoped:
         metadata.pop("namespace", None)
     return {**item.data, "metadata": metadata}

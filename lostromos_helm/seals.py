@@ -23,7 +23,7 @@ import orjson
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, media, paths
+from lostromos_core.kube.transport import api_errors, media_types, paths
 from lostromos_helm import storage
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ AGAIN: Final = 600.0
 _HOOK: Final = ("name", "kind", "path", "manifest", "events", "weight", "delete_policies")
 """What Helm keeps of a hook, but for how it went."""
 _IN_CLUSTER: Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_GIVEN_UP: Final = answers.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.UNPROCESSABLE_ENTITY}
+_GIVEN_UP: Final = api_errors.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.UNPROCESSABLE_ENTITY}
 """Answers that say that there can be no key: no right, or no such namespace."""
 _log = structlog.get_logger("lostromos.helm")
 
@@ -111,7 +111,7 @@ class Seals:
                 paths.item("v1", "secrets", revision.namespace, revision.secret),
                 action=f"seal the release {revision.namespace}/{revision.name}",
                 body={"metadata": {"labels": {storage.SEAL: seal}}},
-                content_type=media.MERGE,
+                content_type=media_types.MERGE,
             )
         except errors.ApiError as error:
             if error.status == http.HTTPStatus.FORBIDDEN:

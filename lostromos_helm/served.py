@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, paths, requests
+from lostromos_core.kube.transport import api_errors, operations, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -77,9 +77,9 @@ class Served:
             return False
         try:
             path = paths.collection("apiregistration.k8s.io/v1", "apiservices")
-            found = [one["name"] async for one in requests.pages(self._kube, path, action="look for API groups")]
+            found = [one["name"] async for one in operations.pages(self._kube, path, action="look for API groups")]
         except errors.ApiError as error:
-            if error.status not in answers.NO_ACCESS:
+            if error.status not in api_errors.NO_ACCESS:
                 raise
             found = []
         if any(name.partition(".")[2] == group for name in found):

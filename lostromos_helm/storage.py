@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import media, members, paths, requests
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import media_types, operations, paths
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -113,15 +114,15 @@ def read(metadata: Mapping[str, Any]) -> Revision | None:
     return Revision(
         namespace=metadata.get("namespace") or "",
         name=labels["name"],
-        number=members.number(labels.get("version", "")),
+        number=tracked_objects.number(labels.get("version", "")),
         status=labels.get("status", ""),
         controller=labels.get(CONTROLLER, ""),
         owner=labels.get(OWNER, ""),
         digest=labels.get(INPUT, ""),
-        written=members.number(labels.get(REVISION, "")),
+        written=tracked_objects.number(labels.get(REVISION, "")),
         key=f"{owner_namespace}/{owner_name}" if owner_namespace and owner_name else owner_name,
-        modified=float(members.number(labels.get("modifiedAt") or labels.get("createdAt") or "")),
-        version=members.number(metadata.get("resourceVersion", "")),
+        modified=float(tracked_objects.number(labels.get("modifiedAt") or labels.get("createdAt") or "")),
+        version=tracked_objects.number(metadata.get("resourceVersion", "")),
         secret=metadata["name"],
         kind=(group, kind),
         holder=labels.get(HOLDER, ""),
@@ -155,7 +156,7 @@ async def secrets_of(kube: cluster.Cluster, namespace: str, name: str) -> AsyncI
     """The metadata of all Secrets that Helm takes for a release's; raises ApiError."""
     path = paths.collection("v1", "secrets", namespace)
     action = f"read the release {namespace}/{name}"
-    async for metadata in requests.pages(kube, path, action=action, labels=f"owner=helm,name={name}"):
+    async for metadata in operations.pages(kube, path, action=action, labels=f"owner=helm,name={name}"):
         yield metadata
 
 
@@ -273,8 +274,8 @@ async def mark_failed(kube: cluster.Cluster, revision: Revision, description: st
         paths.item("v1", "secrets", revision.namespace, revision.secret),
         action=f"recover the release {revision.namespace}/{revision.name}",
         body=body,
-        content_type=media.MERGE,
-        accept=media.METADATA_ONLY,
+        content_type=media_types.MERGE,
+        accept=media_types.METADATA_ONLY,
     )
 
 
@@ -286,8 +287,8 @@ async def let_go(kube: cluster.Cluster, revision: Revision) -> None:
             paths.item("v1", "secrets", revision.namespace, revision.secret),
             action=f"let go of the release {revision.namespace}/{revision.name}",
             body={"metadata": {"labels": dict.fromkeys(OWN)}},
-            content_type=media.MERGE,
-            accept=media.METADATA_ONLY,
+            content_type=media_types.MERGE,
+            accept=media_types.METADATA_ONLY,
         )
     except errors.ApiError as error:
         if error.status != http.HTTPStatus.NOT_FOUND:

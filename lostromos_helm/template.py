@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import discovery
+from lostromos_core.kube.kinds import discovery
 from lostromos_helm import (
     charts,
     confinement,

@@ -7,7 +7,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Final, final
 
-from lostromos_core.kube import expiry
+from lostromos_core.kube.tracking import expiry
 from lostromos_helm import chartfiles
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from lostromos_core import errors
-from lostromos_core.kube import encoding
+from lostromos_core.kube.transport import encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

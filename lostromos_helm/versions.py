@@ -14,7 +14,8 @@ import structlog
 import yaml
 
 from lostromos_core import errors
-from lostromos_core.kube import discovery, encoding, media, paths
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.transport import encoding, media_types, paths
 from lostromos_helm import goyaml, seals, storage
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ async def _renew(kube: cluster.Cluster, seal: seals.Seals, revision: storage.Rev
             "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"], "labels": labels},
             "data": {"release": storage.encode(release)},
         },
-        content_type=media.MERGE,
-        accept=media.METADATA_ONLY,
+        content_type=media_types.MERGE,
+        accept=media_types.METADATA_ONLY,
     )
     _log.info(
         "a release named versions that the cluster does not serve any more; it was rewritten",

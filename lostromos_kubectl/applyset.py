@@ -14,15 +14,10 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import (
-    children,
-    claims,
-    discovery,
-    inventory,
-    list_keys,
-    marks,
-    members,
-)
+from lostromos_core.kube import labels
+from lostromos_core.kube.kinds import discovery, list_keys
+from lostromos_core.kube.ownership import claims, inventory
+from lostromos_core.kube.tracking import children, tracked_objects
 from lostromos_kubectl import census, deletion, expiring, finding, memory, needs, prune, pruning, sending, writer
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import unready as unready_
@@ -40,7 +35,7 @@ LOOK_AGAIN: Final = 300.0
 """Seconds after which a kind that could not be looked at is looked at again."""
 BREATH: Final = 100
 """Objects of one resource that are prepared in one go: then others have their turn."""
-Results = dict[members.Key, interfaces.ObjectResult]
+Results = dict[tracked_objects.Key, interfaces.ObjectResult]
 
 
 @final
@@ -65,7 +60,7 @@ class ApplySets:
         self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         self._wait = wait
         self._known = memory.Memory(runtime.ring)
-        self._writer = writer.Writer(self._kube, f"{marks.MANAGER}{runtime.controller}", sender, self._known, policy)
+        self._writer = writer.Writer(self._kube, f"{labels.MANAGER}{runtime.controller}", sender, self._known, policy)
         self._budget = prune.Budget(limits, runtime.ring)
         self._census = census.Census()
         self._deleter = deletion.Deleter(self._kube)
@@ -136,7 +131,7 @@ class ApplySets:
         return interfaces.Applied(tuple(results), remaining)
 
     async def _remove(
-        self, owner: interfaces.ObjectRef, found: Sequence[members.Child], *, shall_stay: bool = False
+        self, owner: interfaces.ObjectRef, found: Sequence[tracked_objects.Child], *, shall_stay: bool = False
     ) -> list[interfaces.ObjectResult]:
         """Delete an owner's objects, or let go of them if it was deleted by ``kubectl delete --cascade=orphan``.
 
@@ -174,7 +169,7 @@ class ApplySets:
         """Whether there is anything for us to do before an owner goes; garbage collection does the rest."""
         if "deletionTimestamp" not in owner.metadata:
             return True
-        return marks.FINALIZER in (owner.metadata.get("finalizers") or ())
+        return labels.FINALIZER in (owner.metadata.get("finalizers") or ())
 
     async def _prepare(
         self, owner: interfaces.Resource, rendered: interfaces.Manifests
@@ -217,12 +212,12 @@ class ApplySets:
         for kind, namespace in wanted:
             await self._children.ensure(kind, namespace)
 
-    async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[members.Child]]:
+    async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[tracked_objects.Child]]:
         """What we know of an owner's objects, from the watch if a process before us applied them.
 
         Until all could be looked at, each reconcile looks again: what an earlier process applied would never be pruned.
         """
-        asked = str((owner.metadata.get("annotations") or {}).get(marks.RECONCILE, ""))
+        asked = str((owner.metadata.get("annotations") or {}).get(labels.RECONCILE, ""))
         owned = None if self._kube.dry_run else self._known.of(owner)  # what a dry run did has not been done
         if owned is None or owned.unseen:
             known, unseen = await self._finder.find(owner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
-    from lostromos_core.kube import members
+    from lostromos_core.kube.tracking import tracked_objects
 
 
 @final
@@ -29,7 +29,7 @@ class Census:
         """Count an owner no longer."""
         self.total -= self._counts.pop(key, 0)
 
-    def notice(self, key: str, before: members.Child | None, now: members.Child | None) -> None:
+    def notice(self, key: str, before: tracked_objects.Child | None, now: tracked_objects.Child | None) -> None:
         """Take what the watch has brought about an owner's object."""
         change = (now is not None) - (before is not None)
         if change and key in self._counts:

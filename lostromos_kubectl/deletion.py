@@ -8,13 +8,17 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, discovery, marks, media, requests
+from lostromos_core.kube import labels
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.tracking import children
+from lostromos_core.kube.transport import media_types, operations
 from lostromos_kubectl import desired
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from lostromos_core.kube import cluster, members
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.tracking import tracked_objects
 
 Action = interfaces.Action
 Answer = TypeVar("Answer")
@@ -31,7 +35,7 @@ class Deleter:
         self._kube = kube
         self._children = kube.shared(children.Children)
 
-    async def delete_all(self, found: Iterable[members.Child]) -> list[interfaces.ObjectResult]:
+    async def delete_all(self, found: Iterable[tracked_objects.Child]) -> list[interfaces.ObjectResult]:
         """Delete the last wave, in reverse order; earlier ones when nothing of it is left."""
         ours = [child for child in found if child.ours]
         for _, wave in itertools.groupby(last_first(ours), key=lambda child: child.wave):
@@ -40,7 +44,7 @@ class Deleter:
                 return results
         return []
 
-    async def delete(self, child: members.Child) -> interfaces.ObjectResult | None:
+    async def delete(self, child: tracked_objects.Child) -> interfaces.ObjectResult | None:
         """Delete one object, and only this one, or let go of it; None when that is done."""
         try:
             if child.orphan and not child.deleting:
@@ -52,30 +56,32 @@ class Deleter:
                 return interfaces.ObjectResult(child.ref, Action.WAITING, NOT_FOUND)
             return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
 
-    async def _wherever(self, child: members.Child, act: Callable[[members.Child], Awaitable[Answer]]) -> Answer | None:
+    async def _wherever(
+        self, child: tracked_objects.Child, act: Callable[[tracked_objects.Child], Awaitable[Answer]]
+    ) -> Answer | None:
         """Act on an object in the version in which it is served; None if its kind was removed. Raises ApiError."""
         try:
             return await act(child)
         except errors.ApiError as error:
-            if not requests.lacks_kind(error):
+            if not operations.lacks_kind(error):
                 raise
         kind = await self._kube.removals.elsewhere(child.kind)
         return await act(dataclasses.replace(child, kind=kind)) if kind else None
 
-    async def _delete(self, child: members.Child) -> interfaces.ObjectResult | None:
+    async def _delete(self, child: tracked_objects.Child) -> interfaces.ObjectResult | None:
         """Delete an object; None if it is gone already. Raises ApiError."""
         try:
-            answer = await requests.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
+            answer = await operations.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
         except errors.ApiError as error:
             if error.status == http.HTTPStatus.CONFLICT:  # a namespace says so when it is being deleted already
-                there = await requests.find(self._kube, child.path, str(child.ref))
+                there = await operations.find(self._kube, child.path, str(child.ref))
                 if there is None or "deletionTimestamp" in there or there.get("uid") != child.uid:
                     return self._waits(child, there)
             raise
         why = self._why_not_gone(child, answer)
         return interfaces.ObjectResult(child.ref, Action.WAITING, why) if why else None
 
-    def _why_not_gone(self, child: members.Child, answer: Mapping[str, Any] | None) -> str:
+    def _why_not_gone(self, child: tracked_objects.Child, answer: Mapping[str, Any] | None) -> str:
         """Return why an object whose deletion was answered may still be there; nothing if it is gone."""
         if self._kube.dry_run:
             return ""
@@ -86,39 +92,39 @@ class Deleter:
             return ""
         return HELD if metadata.get("finalizers") else GOING
 
-    async def _leaving(self, child: members.Child) -> interfaces.ObjectResult | None:
+    async def _leaving(self, child: tracked_objects.Child) -> interfaces.ObjectResult | None:
         """Return a result for an object that is being deleted; ask only if no watch would tell that it is gone."""
         if self._children.is_live(child):
             return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
-        return self._waits(child, await requests.find(self._kube, child.path, str(child.ref)))
+        return self._waits(child, await operations.find(self._kube, child.path, str(child.ref)))
 
     @staticmethod
-    def _waits(child: members.Child, there: Mapping[str, Any] | None) -> interfaces.ObjectResult | None:
+    def _waits(child: tracked_objects.Child, there: Mapping[str, Any] | None) -> interfaces.ObjectResult | None:
         """Return a result for an object whose deletion has begun; None when it is gone."""
         held = there is not None and there.get("uid") == child.uid
         return interfaces.ObjectResult(child.ref, Action.WAITING, HELD) if held else None
 
-    async def let_go(self, child: members.Child) -> None:
+    async def let_go(self, child: tracked_objects.Child) -> None:
         """Take our marks off an object, and leave it where it is; raises ApiError."""
         await self._wherever(child, self._let_go)
 
-    async def _let_go(self, child: members.Child) -> None:
-        own = dict.fromkeys((marks.OWNER, marks.HASH, marks.FIELDS, marks.UNIT))
-        metadata = {"uid": child.uid, "labels": {marks.PART_OF: None}, "annotations": own}
+    async def _let_go(self, child: tracked_objects.Child) -> None:
+        own = dict.fromkeys((labels.OWNER, labels.HASH, labels.FIELDS, labels.UNIT))
+        metadata = {"uid": child.uid, "labels": {labels.PART_OF: None}, "annotations": own}
         try:
             await self._kube.request_bytes(
                 "PATCH",
                 child.path,
                 action=f"let go of {child.ref}",
                 body={"metadata": metadata},
-                content_type=media.MERGE,
-                accept=media.METADATA_ONLY,
+                content_type=media_types.MERGE,
+                accept=media_types.METADATA_ONLY,
             )
         except errors.ApiError as error:
-            if not await requests.is_gone(self._kube, child.path, child.uid, error):
+            if not await operations.is_gone(self._kube, child.path, child.uid, error):
                 raise
 
 
-def last_first(found: Iterable[members.Child]) -> list[members.Child]:
+def last_first(found: Iterable[tracked_objects.Child]) -> list[tracked_objects.Child]:
     """In the order of deletion: the last wave first, and within it, what was applied last."""
     return sorted(found, key=lambda child: (child.wave, desired.rank(child.kind.name)), reverse=True)

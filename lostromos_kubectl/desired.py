@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 import orjson
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import fields, list_keys, marks, members, paths
+from lostromos_core.kube import labels
+from lostromos_core.kube.kinds import list_keys
+from lostromos_core.kube.managed_fields import fields
+from lostromos_core.kube.transport import paths
 from lostromos_kubectl import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lostromos_core.kube import discovery
+    from lostromos_core.kube.kinds import discovery
+    from lostromos_core.kube.tracking import tracked_objects
 
 MAX_BYTES: Final = 1_500_000
 """What etcd takes in one request by default; larger objects are refused before they are sent."""
@@ -54,7 +58,7 @@ Conflicts: TypeAlias = Literal["fail", "force", "yield"]
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Said:
-    """What an object's annotations say; see ``lostromos_core.kube.marks``. ``conflicts`` is empty for the default."""
+    """What an object's annotations say; see ``lostromos_core.kube.labels``. ``conflicts`` is empty for the default."""
 
     wave: int = 0
     adopt: bool = False
@@ -84,7 +88,7 @@ class Desired:
     list_keys: list_keys.Defaults = list_keys.BUILT_IN
 
     @property
-    def key(self) -> members.Key:
+    def key(self) -> tracked_objects.Key:
         """Its identity."""
         return self.ref.key
 
@@ -132,10 +136,10 @@ def prepare(  # noqa: PLR0913 - what an object is made from
     }
     if ref.kind == "Secret" and ref.api_version == "v1":
         _fold_string_data(body)
-    body["metadata"]["annotations"][marks.UNIT] = unit
+    body["metadata"]["annotations"][labels.UNIT] = unit
     encoded = _encode(body, ref)
     digest = hashlib.blake2b(encoded, digest_size=12).hexdigest()
-    body["metadata"]["annotations"][marks.HASH] = digest
+    body["metadata"]["annotations"][labels.HASH] = digest
     if reference == "blocking":
         _hold_back(body["metadata"], owner)  # not in the digest: whether it may is the cluster's to say
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
@@ -154,17 +158,17 @@ def _said(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Said:
             raise errors.RenderError(f"{key}: {shown!r} is none of {', '.join(choices)}", place=place)
         return value
 
-    wave = str(written.get(marks.WAVE, "0"))
+    wave = str(written.get(labels.WAVE, "0"))
     if not wave.lstrip("-").isdecimal() or len(wave) > 6:  # noqa: PLR2004 - more waves than anybody has
-        place = str(manifest.locate(("metadata", "annotations", marks.WAVE)) or "")
-        raise errors.RenderError(f"{marks.WAVE}: must be a whole number in quotes", place=place)
+        place = str(manifest.locate(("metadata", "annotations", labels.WAVE)) or "")
+        raise errors.RenderError(f"{labels.WAVE}: must be a whole number in quotes", place=place)
     return Said(
         wave=int(wave),
-        adopt=one_of(marks.ADOPT, "true", "false") == "true",
-        create_only=one_of(marks.CREATE_ONLY, "true", "false") == "true",
-        orphan=one_of(marks.ON_DELETE, "orphan", "delete") == "orphan",
-        recreate=one_of(marks.RECREATE, "true", "false") == "true",
-        conflicts=one_of(marks.CONFLICTS, "fail", "force", "yield"),
+        adopt=one_of(labels.ADOPT, "true", "false") == "true",
+        create_only=one_of(labels.CREATE_ONLY, "true", "false") == "true",
+        orphan=one_of(labels.ON_DELETE, "orphan", "delete") == "orphan",
+        recreate=one_of(labels.RECREATE, "true", "false") == "true",
+        conflicts=one_of(labels.CONFLICTS, "fail", "force", "yield"),
     )
 
 
@@ -204,8 +208,8 @@ def _metadata(
     metadata = {key: value for key, value in written.items() if key not in _SERVER_FIELDS}
     if ref.namespace:
         metadata["namespace"] = ref.namespace
-    metadata["labels"] = {**_mapping(written, "labels", ref), marks.PART_OF: marks.set_id(owner.ref)}
-    metadata["annotations"] = {**_mapping(written, "annotations", ref), marks.OWNER: marks.owner_value(owner)}
+    metadata["labels"] = {**_mapping(written, "labels", ref), labels.PART_OF: labels.set_id(owner.ref)}
+    metadata["annotations"] = {**_mapping(written, "annotations", ref), labels.OWNER: labels.owner_value(owner)}
     if refer and owner.uid and owner.ref.namespace in {"", ref.namespace}:
         reference = {
             "apiVersion": owner.ref.api_version,

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Final, final
 import orjson
 
 from lostromos_core import interfaces
-from lostromos_core.kube import expiry
+from lostromos_core.kube.tracking import expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lostromos_core.kube import inventory, members
+    from lostromos_core.kube.ownership import inventory
+    from lostromos_core.kube.tracking import tracked_objects
     from lostromos_kubectl import desired, memory
 
 Action = interfaces.Action
-Results = dict["members.Key", interfaces.ObjectResult]
+Results = dict["tracked_objects.Key", interfaces.ObjectResult]
 MOST: Final = 100
 """Jobs of one owner that are remembered."""
 
@@ -69,7 +70,7 @@ class Expiring:
         owner: interfaces.Resource,
         objects: Iterable[desired.Desired],
         owned: memory.Owned,
-        results: Mapping[members.Key, interfaces.ObjectResult],
+        results: Mapping[tracked_objects.Key, interfaces.ObjectResult],
     ) -> None:
         """Write on the owner which Jobs were made; raises ApiError."""
         going = {_name(item): item for item in objects if expiry.goes_by_itself(item.body)}

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import answers, children, discovery, inventory, marks, members, paths
+from lostromos_core.kube import labels
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.ownership import inventory
+from lostromos_core.kube.tracking import children, tracked_objects
+from lostromos_core.kube.transport import api_errors, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +28,7 @@ _log = structlog.get_logger("lostromos.applier")
 
 Unseen: TypeAlias = dict[inventory.GroupKind, str]
 """Kinds of which objects may exist that cannot be looked at, and why."""
-_NO_ACCESS: Final = answers.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST}
+_NO_ACCESS: Final = api_errors.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST}
 """What does not pass by itself: applying goes on, and deletion waits."""
 
 
@@ -38,7 +42,7 @@ class Finder:
         self._inventory = owners
         self._limited = bool(namespaces)
 
-    async def find(self, owner: interfaces.Resource) -> tuple[list[members.Child], Unseen]:
+    async def find(self, owner: interfaces.Resource) -> tuple[list[tracked_objects.Child], Unseen]:
         """Return the objects, and the kinds that we wrote down and that cannot be looked at now. Raises ApiError."""
         hints, written = self._inventory.hints(owner), _Written(self._inventory, owner)
         if hints.are_many:
@@ -58,7 +62,7 @@ class Finder:
 
     async def _look(
         self, owner: interfaces.Resource, hinted: inventory.GroupKind, namespaces: Iterable[str], written: _Written
-    ) -> tuple[list[members.Child], str]:
+    ) -> tuple[list[tracked_objects.Child], str]:
         """Return an owner's objects of a kind that a hint names, or why that cannot be known. Raises ApiError."""
         try:
             kind = await self._kube.discovery.by_group_kind(*hinted)
@@ -72,7 +76,7 @@ class Finder:
             return [], "the cluster does not serve it now" if lost else ""
         if not {"list", "delete"} <= kind.verbs:
             return [], ""
-        found: list[members.Child] = []
+        found: list[tracked_objects.Child] = []
         why = ""
         for place in sorted(namespaces) if kind.namespaced and self._limited else [""]:
             if not self._children.covers(kind, place):
@@ -83,7 +87,7 @@ class Finder:
 
     async def _see(
         self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str, written: _Written
-    ) -> tuple[list[members.Child], str]:
+    ) -> tuple[list[tracked_objects.Child], str]:
         """Watch a place that a hint names, for all owners at once; what is there is listed only if that cannot be."""
         try:
             paths.collection(kind.api_version, kind.plural, namespace)  # a hint may say anything
@@ -98,10 +102,10 @@ class Finder:
 
     async def _list(
         self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str, written: _Written
-    ) -> tuple[list[members.Child], str]:
+    ) -> tuple[list[tracked_objects.Child], str]:
         """An owner's objects of a kind at one place, or why that cannot be known. Raises ApiError if it may be soon."""
         try:
-            return await members.of(self._kube, owner.ref, kind, namespace), ""
+            return await tracked_objects.of(self._kube, owner.ref, kind, namespace), ""
         except (errors.RefusedError, errors.ApiError) as error:
             if isinstance(error, errors.ApiError) and error.status not in _NO_ACCESS:
                 raise
@@ -136,6 +140,6 @@ def cannot_look(owner: interfaces.Resource, unseen: Unseen) -> errors.ApiError:
     msg = (
         f"{owner.ref}: objects of kind {kind}{more} may belong to it and cannot be looked for: {why}. Give the "
         "operator the verbs get, list, watch and delete on them; if you know that there are none, remove the finalizer "
-        f"{marks.FINALIZER}"
+        f"{labels.FINALIZER}"
     )
     return errors.ApiError(msg, status=403, reason="CannotLook")

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, Unpack, final
 import orjson
 
 from lostromos_core import errors, interfaces, process
-from lostromos_core.kube import encoding, fields, marks, media, members, outdated, requests, unreadable
+from lostromos_core.kube import labels
+from lostromos_core.kube.managed_fields import fields, outdated
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import encoding, media_types, operations, unreadable
 from lostromos_kubectl import sending, server_side, settings
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ def _find(binary: str) -> str:
 
 
 def _command(kube: cluster.Cluster, controller: str) -> list[str]:
-    command = ["apply", "--server-side", f"--field-manager={marks.MANAGER}{controller}", "--validate=false"]
+    command = ["apply", "--server-side", f"--field-manager={labels.MANAGER}{controller}", "--validate=false"]
     command += ["--output=json", "--show-managed-fields", "--filename=-"]
     if kube.dry_run:
         command.append("--dry-run=server")
@@ -155,9 +158,9 @@ class _Sender:
                 "PATCH",
                 write.desired.path,
                 action=f"apply {write.desired.ref}",
-                query={**sending.query(f"{marks.MANAGER}{self._controller}", force=write.force), "dryRun": "All"},
+                query={**sending.query(f"{labels.MANAGER}{self._controller}", force=write.force), "dryRun": "All"},
                 body=write.body,
-                content_type=media.APPLY,
+                content_type=media_types.APPLY,
                 accept=sending.accepted(self._kube),
             )
         except errors.LostromosError as error:
@@ -185,14 +188,14 @@ class _Sender:
     async def _arrived(self, write: sending.Write) -> sending.Sent | None:
         """The object, if it is as it was sent."""
         item = write.desired
-        metadata = await requests.read(self._kube, item.path, str(item.ref))
+        metadata = await operations.read(self._kube, item.path, str(item.ref))
         if metadata is None:
             return None
-        found = members.read(item.kind, metadata)
-        shape = found[0].shape(f"{marks.MANAGER}{self._controller}") if found else None
+        found = tracked_objects.read(item.kind, metadata)
+        shape = found[0].shape(f"{labels.MANAGER}{self._controller}") if found else None
         arrived = (
             shape is not None
-            and (metadata.get("annotations") or {}).get(marks.HASH) == write.digest
+            and (metadata.get("annotations") or {}).get(labels.HASH) == write.digest
             and write.uid in {"", metadata["uid"]}
             and fields.owns_all(shape.fields, write.body, item.list_keys)
         )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, final
 
-from lostromos_core.kube import expiry, readiness
+from lostromos_core.kube.reporting import readiness
+from lostromos_core.kube.tracking import expiry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lostromos_core import interfaces
-    from lostromos_core.kube import fights, members
+    from lostromos_core.kube.managed_fields import contention
+    from lostromos_core.kube.tracking import tracked_objects
 
 
 @final
@@ -29,15 +31,15 @@ class Entry:
     """
 
     uid: str = ""
-    child: members.Child | None = None
+    child: tracked_objects.Child | None = None
     digest: str = ""
     touched: bool = False
     due: bool = False
     adopted: bool = False
     sending: bool = False
-    held: tuple[tuple[members.Child | None, members.Child | None], ...] = ()
-    fight: fights.Fight | None = None
-    held_fields: members.Shape | None = None
+    held: tuple[tuple[tracked_objects.Child | None, tracked_objects.Child | None], ...] = ()
+    fight: contention.Fight | None = None
+    held_fields: tracked_objects.Shape | None = None
     others: frozenset[tuple[str, ...]] | None = None
     ready_at: int = 0
     ended: tuple[str, expiry.End] = ("", expiry.End.NONE)
@@ -56,7 +58,7 @@ class Owned:
     """
 
     uid: str
-    entries: dict[members.Key, Entry] = dataclasses.field(default_factory=dict)
+    entries: dict[tracked_objects.Key, Entry] = dataclasses.field(default_factory=dict)
     asked: str | None = None
     pruned: set[str] = dataclasses.field(default_factory=set)
     watches_status: bool = False
@@ -66,7 +68,7 @@ class Owned:
     granted: set[str] = dataclasses.field(default_factory=set)
     going: dict[str, interfaces.ObjectRef] = dataclasses.field(default_factory=dict)
 
-    def is_ready(self, key: members.Key) -> bool:
+    def is_ready(self, key: tracked_objects.Key) -> bool:
         """Return whether an object is ready for certain: as it always is, or it has not changed since it was."""
         if readiness.at_once(*key[:2]):
             return True
@@ -107,7 +109,7 @@ class Memory:
         """Whether anything is known of an owner."""
         return key in self._owned
 
-    def notice(self, key: str, before: members.Child | None, now: members.Child | None) -> None:
+    def notice(self, key: str, before: tracked_objects.Child | None, now: tracked_objects.Child | None) -> None:
         """The watch has brought something about an owner's object."""
         owned = self._owned.get(key)
         if owned is None:
@@ -146,7 +148,7 @@ class Memory:
         for before, now in held:
             self.notice(key, before, now)
 
-    def _gone(self, key: str, entry: Entry | None, child: members.Child) -> None:
+    def _gone(self, key: str, entry: Entry | None, child: tracked_objects.Child) -> None:
         """An object is gone, or carries our label no longer: which of them, the next write will show."""
         if entry is None:
             self._ring(key)
@@ -155,7 +157,7 @@ class Memory:
             entry.touched, entry.child, entry.digest = True, None, ""
             self._ring(key)
 
-    def _is_touched(self, entry: Entry, now: members.Child) -> bool:
+    def _is_touched(self, entry: Entry, now: tracked_objects.Child) -> bool:
         """Whether an object differs from what we left; news that are older than our last write are none."""
         known = entry.child
         if known is None:

@@ -13,13 +13,16 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final, final
 
-from lostromos_core.kube import fields, fieldsets, marks, media, outdated, owned_fields
+from lostromos_core.kube import labels
+from lostromos_core.kube.managed_fields import field_sets, fields, outdated, owned_fields
+from lostromos_core.kube.transport import media_types
 from lostromos_kubectl import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from lostromos_core.kube import cluster, list_keys
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.kinds import list_keys
     from lostromos_kubectl import desired as desired_
 
 Entry = dict[str, Any]
@@ -34,7 +37,7 @@ class Ownership:
     def __init__(self, kube: cluster.Cluster, manager: str) -> None:
         self._kube = kube
         self._manager = manager
-        self._left = f"{manager}{marks.LEFT}"
+        self._left = f"{manager}{labels.LEFT}"
 
     async def read(self, item: desired_.Desired) -> dict[str, Any]:
         """Return the live object; raises ApiError."""
@@ -81,7 +84,7 @@ class Ownership:
         entries = _entries(live)
         owned: dict[str, Any] = {}
         for entry in entries:
-            owned = fieldsets.union(owned, entry["fieldsV1"])
+            owned = field_sets.union(owned, entry["fieldsV1"])
         spot = _Spot(live, item.body, owned, item.list_keys)
         found = [path for field in refused for path in _unowned(spot, fields.parse(field, live))]
         if not found:
@@ -110,15 +113,15 @@ class Ownership:
             action=f"adopt {item.ref}",
             query=query,
             body=item.under(uid=live["metadata"]["uid"]),
-            accept=media.METADATA_ONLY,
+            accept=media_types.METADATA_ONLY,
         )
         ours, entries = self._own(_entries(applied)) or {}, _entries(live)
         kept = [
-            _changed(entry, fieldsets.minus(entry["fieldsV1"], ours)) if self._is_foreign(entry) else entry
+            _changed(entry, field_sets.minus(entry["fieldsV1"], ours)) if self._is_foreign(entry) else entry
             for entry in entries
         ]
         if kept != entries:  # with ours: the server takes an empty list for a reset
-            await self._write(item, live, self._with_own(kept, fieldsets.walk(ours), item))
+            await self._write(item, live, self._with_own(kept, field_sets.walk(ours), item))
 
     async def leave(self, item: desired_.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]) -> None:
         """Give fields that are set no longer to a manager that keeps their values; raises ApiError.
@@ -130,7 +133,7 @@ class Ownership:
             (entry["fieldsV1"] for entry in entries if entry.get("manager") == self._left), {}
         )
         wanted: dict[str, Any] = {}
-        for path in (*fieldsets.walk(before), *paths):
+        for path in (*field_sets.walk(before), *paths):
             _put(wanted, live, path)
         metadata = {
             key: live["metadata"][key]
@@ -144,7 +147,7 @@ class Ownership:
             action=f"leave fields of {item.ref} as they are",
             query={"fieldManager": self._left, "force": "true"},
             body=body,
-            accept=media.METADATA_ONLY,
+            accept=media_types.METADATA_ONLY,
         )
 
     def has_left(self, who: str) -> bool:
@@ -157,7 +160,7 @@ class Ownership:
             path
             for entry in metadata.get("managedFields") or ()
             if self._is_foreign(entry)
-            for path in fieldsets.walk(entry.get("fieldsV1") or {})
+            for path in field_sets.walk(entry.get("fieldsV1") or {})
             if path and path[-1].startswith("k:")
         )
 
@@ -176,7 +179,7 @@ class Ownership:
         there = [entry for entry in entries if entry]
         ours: Mapping[str, Any] = self._own(there) or {}
         for path in taken:
-            ours = fieldsets.union(ours, fieldsets.of(path))
+            ours = field_sets.union(ours, field_sets.of(path))
         own = {
             "manager": self._manager,
             "operation": "Apply",
@@ -203,8 +206,8 @@ class Ownership:
             action=f"take over fields of {item.ref}",
             query={"fieldManager": self._manager},
             body=patch,
-            content_type=media.JSON_PATCH,
-            accept=media.METADATA_ONLY,
+            content_type=media_types.JSON_PATCH,
+            accept=media_types.METADATA_ONLY,
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found
@@ -222,7 +225,7 @@ def _changed(entry: Entry, left: Mapping[str, Any] | None) -> Entry | None:
 def _without_all(found: Mapping[str, Any], paths: Iterable[places.Path]) -> Mapping[str, Any] | None:
     left: Mapping[str, Any] | None = found
     for path in paths:
-        left = None if left is None else fieldsets.without(left, path)
+        left = None if left is None else field_sets.without(left, path)
     return left
 
 

@@ -10,10 +10,12 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
-from lostromos_core.kube import fields, list_keys
+from lostromos_core.kube.managed_fields import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from lostromos_core.kube.kinds import list_keys
 
 HALF: Final = 0.5
 Path: TypeAlias = tuple[str, ...]

@@ -11,7 +11,8 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, final
 
-from lostromos_core.kube import marks, members
+from lostromos_core.kube import labels
+from lostromos_core.kube.tracking import tracked_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -39,8 +40,8 @@ class Limits:
 
 
 def unwanted(
-    known: Iterable[members.Child], wanted: Collection[members.Key], units: Mapping[str, bool]
-) -> list[members.Child]:
+    known: Iterable[tracked_objects.Child], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
+) -> list[tracked_objects.Child]:
     """The objects that no template makes any more. ``units`` are all template files, and whether they wait.
 
     What a waiting one applied earlier stays, and what a vanished one did, since it may have moved to one that waits;
@@ -50,15 +51,15 @@ def unwanted(
 
 
 def leaving(
-    known: Iterable[members.Child], wanted: Collection[members.Key], units: Mapping[str, bool]
-) -> list[members.Child]:
+    known: Iterable[tracked_objects.Child], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
+) -> list[tracked_objects.Child]:
     """Return the objects that no template makes any more, and that are on their way out; see ``unwanted``."""
     return [child for child in _unwanted(known, wanted, units) if child.deleting]
 
 
 def _unwanted(
-    known: Iterable[members.Child], wanted: Collection[members.Key], units: Mapping[str, bool]
-) -> Iterator[members.Child]:
+    known: Iterable[tracked_objects.Child], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
+) -> Iterator[tracked_objects.Child]:
     some_wait = any(units.values())
     for child in known:
         if child.key not in wanted and not units.get(child.unit, some_wait) and child.ours:
@@ -156,11 +157,11 @@ class Budget:
 
 
 def _ask(what: str, doomed: int) -> str:
-    return f'{what}; to let them be deleted, annotate the resource with {marks.ALLOW_PRUNE}: "{doomed}"'
+    return f'{what}; to let them be deleted, annotate the resource with {labels.ALLOW_PRUNE}: "{doomed}"'
 
 
 def _consent(owner: interfaces.Resource) -> int:
-    return members.number((owner.metadata.get("annotations") or {}).get(marks.ALLOW_PRUNE, ""))
+    return tracked_objects.number((owner.metadata.get("annotations") or {}).get(labels.ALLOW_PRUNE, ""))
 
 
 def _is_news(owner: interfaces.Resource) -> bool:

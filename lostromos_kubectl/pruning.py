@@ -11,17 +11,18 @@ import itertools
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import interfaces
-from lostromos_core.kube import children
+from lostromos_core.kube.tracking import children
 from lostromos_kubectl import deletion, prune
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from lostromos_core.kube import cluster, members
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.tracking import tracked_objects
     from lostromos_kubectl import census, memory
 
 Action = interfaces.Action
-Results = dict["members.Key", interfaces.ObjectResult]
+Results = dict["tracked_objects.Key", interfaces.ObjectResult]
 CONFIRM: Final = 10.0
 """Seconds after which an object is deleted again that was not found, and that its watch still lists."""
 
@@ -48,7 +49,7 @@ class Pruner:
         self,
         owner: interfaces.Resource,
         owned: memory.Owned,
-        wanted: Collection[members.Key],
+        wanted: Collection[tracked_objects.Key],
         units: Mapping[str, bool],
     ) -> Results:
         """Delete what is neither wanted nor kept by a unit that waits; see ``prune.unwanted``."""
@@ -61,7 +62,7 @@ class Pruner:
         return results | await self._in_order([*doomed, *leaving], owned, owner)
 
     def _objection(
-        self, owner: interfaces.Resource, owned: memory.Owned, doomed: Sequence[members.Child], there: int
+        self, owner: interfaces.Resource, owned: memory.Owned, doomed: Sequence[tracked_objects.Child], there: int
     ) -> prune.Objection | None:
         """Return why not so many objects may be pruned; what was allowed once is allowed until the last is gone."""
         uids = {child.uid for child in doomed}
@@ -78,7 +79,7 @@ class Pruner:
         return found
 
     async def _in_order(
-        self, unwanted: Sequence[members.Child], owned: memory.Owned, owner: interfaces.Resource
+        self, unwanted: Sequence[tracked_objects.Child], owned: memory.Owned, owner: interfaces.Resource
     ) -> Results:
         """Delete the last wave, and the one before it when nothing is left of that."""
         results: Results = {}
@@ -97,7 +98,7 @@ class Pruner:
                 held = held if result.action is Action.PRUNED else held or result
         return results
 
-    async def _prune(self, child: members.Child, owned: memory.Owned) -> interfaces.ObjectResult:
+    async def _prune(self, child: tracked_objects.Child, owned: memory.Owned) -> interfaces.ObjectResult:
         """Delete one object; it is pruned when it is gone, and waited for until then."""
         owned.pruned.add(child.uid)  # before the request: the watch may be quicker than the answer
         result = await self._deleter.delete(child)
@@ -112,7 +113,7 @@ class Pruner:
         return result
 
 
-def _gone(owned: memory.Owned, wanted: Collection[members.Key]) -> Results:
+def _gone(owned: memory.Owned, wanted: Collection[tracked_objects.Key]) -> Results:
     """Return results for the objects that were waited for, and that are gone now."""
     left = {entry.uid for entry in owned.entries.values() if entry.child is not None}
     gone = [uid for uid in owned.going if uid not in left]

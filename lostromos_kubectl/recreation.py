@@ -13,7 +13,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, final
 
 from lostromos_core import errors
-from lostromos_core.kube import answers, media, paths
+from lostromos_core.kube.transport import api_errors, media_types, paths
 from lostromos_kubectl import sending
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Recreation:
                 action=f"try {item.ref} as a new object",
                 query=self._query,
                 body=_as_new(item, name, blocks=write.blocks),
-                content_type=media.APPLY,
-                accept=media.METADATA_ONLY,
+                content_type=media_types.APPLY,
+                accept=media_types.METADATA_ONLY,
             )
         except errors.ApiError as error:
             return _is_in_its_own_way(error) or (_is_unsure(error) and is_known(answer))
@@ -80,8 +80,8 @@ def _may_be_immutable(error: errors.ApiError) -> bool:
         http.HTTPStatus.BAD_REQUEST,
     } or any(cause.who for cause in error.causes):
         return False
-    if answers.is_denial(error.message):
-        said = answers.reason_of_denial(error.message)
+    if api_errors.is_denial(error.message):
+        said = api_errors.reason_of_denial(error.message)
         return bool(_UNCHANGEABLE.search(said)) and not _FOR_NOW.search(said)
     return error.status == http.HTTPStatus.UNPROCESSABLE_ENTITY
 

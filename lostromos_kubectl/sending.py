@@ -6,7 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, final
 
 from lostromos_core import errors
-from lostromos_core.kube import fields, marks, media, remembered
+from lostromos_core.kube import labels
+from lostromos_core.kube.managed_fields import fields, last_applied
+from lostromos_core.kube.transport import media_types
 from lostromos_kubectl import references
 
 if TYPE_CHECKING:
@@ -56,11 +58,11 @@ class Write:
             body["metadata"] = references.without_blocking(body["metadata"])
         found: dict[str, Any] = fields.without(body, (*self.without, *self.yielded))
         metadata = found["metadata"]
-        annotations = {**metadata["annotations"], marks.HASH: self.digest}
+        annotations = {**metadata["annotations"], labels.HASH: self.digest}
         lasting = {name: value for name, value in metadata.items() if name not in _CONDITIONS}
-        applied = remembered.of({**found, "metadata": lasting})  # else the next write would not be the same
+        applied = last_applied.of({**found, "metadata": lasting})  # else the next write would not be the same
         if applied:
-            annotations[marks.FIELDS] = applied
+            annotations[labels.FIELDS] = applied
         return {**found, "metadata": {**metadata, "annotations": annotations}}
 
 
@@ -78,7 +80,7 @@ class Sent:
 
 def accepted(kube: cluster.Cluster) -> str:
     """Return the media type to ask writes to be answered with: metadata is enough, but for a dry run."""
-    return media.JSON if kube.dry_run else media.METADATA_ONLY
+    return media_types.JSON if kube.dry_run else media_types.METADATA_ONLY
 
 
 def sent(answer: Mapping[str, Any]) -> Sent:

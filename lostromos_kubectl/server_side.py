@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Unpack, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks, outdated
+from lostromos_core.kube import labels
+from lostromos_core.kube.managed_fields import outdated
 from lostromos_kubectl import sending, settings
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Sender:
     def __init__(self, kube: cluster.Cluster, controller: str) -> None:
         self._kube = kube
         self._accepted = sending.accepted(kube)
-        self._query = {force: sending.query(f"{marks.MANAGER}{controller}", force=force) for force in (False, True)}
+        self._query = {force: sending.query(f"{labels.MANAGER}{controller}", force=force) for force in (False, True)}
 
     async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
         """Apply all; see ``sending.Sender``."""

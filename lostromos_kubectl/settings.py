@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, TypedDict, final
 
-from lostromos_core.kube import config_maps, inventory
+from lostromos_core.kube.ownership import config_maps, inventory
 from lostromos_kubectl import applyset, prune, writer
 
 if TYPE_CHECKING:

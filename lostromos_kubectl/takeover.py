@@ -10,7 +10,10 @@ import http
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import answers, fields, fieldsets, marks, members, remembered
+from lostromos_core.kube import labels
+from lostromos_core.kube.managed_fields import field_sets, fields, last_applied
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import api_errors
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import places, recreation
 
@@ -74,13 +77,13 @@ class TakeOver:
             try:
                 return await change(await self._ownership.read(item))
             except errors.ApiError as error:
-                if error.status != http.HTTPStatus.CONFLICT or error.reason == answers.UID_MISMATCH:
+                if error.status != http.HTTPStatus.CONFLICT or error.reason == api_errors.UID_MISMATCH:
                     raise
         return await change(await self._ownership.read(item))
 
     def _leaves(self, item: desired_.Desired, ours: Mapping[str, Any]) -> list[places.Path]:
         """Fields of ours that the template sets no longer, and that keep their values."""
-        dropped = "scale" in item.kind.subresources and fieldsets.at(ours, SCALE) is not None
+        dropped = "scale" in item.kind.subresources and field_sets.at(ours, SCALE) is not None
         return [SCALE] if dropped and not _sets(item.body, SCALE) else []
 
     def _may_be_replaced(self, item: desired_.Desired, entry: memory.Entry, ours: Mapping[str, Any]) -> bool:
@@ -91,12 +94,12 @@ class TakeOver:
     async def _take_replaced(self, item: desired_.Desired, entry: memory.Entry, live: Mapping[str, Any]) -> bool:
         """Take over what was put in the place of items of ours; whether there was any. Raises ApiError."""
         held = entry.held_fields.fields if entry.held_fields else None
-        applied = (live["metadata"].get("annotations") or {}).get(marks.FIELDS, "")
+        applied = (live["metadata"].get("annotations") or {}).get(labels.FIELDS, "")
         same = entry.child is not None and entry.child.digest == item.digest
 
         def was_ours(path: Sequence[str | int], keys: Collection[str]) -> bool:
             in_held = held is not None and fields.owns(held, item.body, path, item.list_keys)
-            return same or in_held or remembered.holds(applied, item.body, path, keys)
+            return same or in_held or last_applied.holds(applied, item.body, path, keys)
 
         metadata = await self._ownership.take_replaced(item, live, entry.others, was_ours)
         if metadata is not None:
@@ -105,7 +108,7 @@ class TakeOver:
 
     def _look(self, item: desired_.Desired, entry: memory.Entry, metadata: Mapping[str, Any]) -> None:
         """Remember what an object is like after who owns what was changed."""
-        found = members.read(item.kind, metadata)
+        found = tracked_objects.read(item.kind, metadata)
         if found and not self._kube.dry_run:
             entry.child = found[0]
 

@@ -6,7 +6,10 @@ import http
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import errors
-from lostromos_core.kube import inventory, marks, media, members, paths, requests
+from lostromos_core.kube import labels
+from lostromos_core.kube.ownership import inventory
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import media_types, operations, paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +34,7 @@ class TakeUp:
 
         Raises RefusedError, and ApiError, also if it is being deleted.
         """
-        metadata = await requests.read(self._kube, item.path, str(item.ref))
+        metadata = await operations.read(self._kube, item.path, str(item.ref))
         if metadata is None:
             return
         if "deletionTimestamp" in metadata:
@@ -42,7 +45,7 @@ class TakeUp:
             await self._take_shared(item, metadata)
         elif item.said.create_only:
             metadata = await self._mark(item, metadata)
-        found = members.read(item.kind, metadata)
+        found = tracked_objects.read(item.kind, metadata)
         entry.uid, entry.child = metadata["uid"], found[0] if found else None
         entry.adopted = found is None or not found[0].ours
 
@@ -63,21 +66,21 @@ class TakeUp:
         if not item.said.adopt:
             msg = (
                 f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing "
-                f'object, or let the template take it over with the annotation {marks.ADOPT}: "true"'
+                f'object, or let the template take it over with the annotation {labels.ADOPT}: "true"'
             )
             raise errors.RefusedError(msg)
-        written = marks.read_owner((metadata.get("annotations") or {}).get(marks.OWNER, ""))
+        written = labels.read_owner((metadata.get("annotations") or {}).get(labels.OWNER, ""))
         if written is not None and inventory.belongs_to(metadata, written[0]):
             other = written[0]
             kind = await self._kube.discovery.by_group_kind(other.group, other.kind)
             path = kind and paths.item(kind.api_version, kind.plural, other.namespace, other.name)
-            if path and await requests.read(self._kube, path, str(other)) is not None:
+            if path and await operations.read(self._kube, path, str(other)) is not None:
                 msg = f"{item.ref} belongs to {other} already, and cannot be adopted by {owner.ref} as well; rename it"
                 raise errors.RefusedError(msg)
 
     async def _mark(self, item: desired_.Desired, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put our marks back on an object that is ours and is never written again; its metadata after that."""
-        if members.read(item.kind, metadata) is not None:
+        if tracked_objects.read(item.kind, metadata) is not None:
             return metadata
         own = item.body["metadata"]
         answer = await self._kube.request(
@@ -85,9 +88,9 @@ class TakeUp:
             item.path,
             action=f"mark {item.ref}",
             query={"fieldManager": self._manager},
-            body={"metadata": {"uid": metadata["uid"], "labels": {marks.PART_OF: own["labels"][marks.PART_OF]}}},
-            content_type=media.MERGE,
-            accept=media.METADATA_ONLY,
+            body={"metadata": {"uid": metadata["uid"], "labels": {labels.PART_OF: own["labels"][labels.PART_OF]}}},
+            content_type=media_types.MERGE,
+            accept=media_types.METADATA_ONLY,
         )
         found: Mapping[str, Any] = answer["metadata"]
         return found

@@ -7,7 +7,9 @@ import http
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import binding, members, readiness, requests
+from lostromos_core.kube.reporting import binding, readiness
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +31,7 @@ class Readiness:
 
     async def unready(
         self, objects: Iterable[desired.Desired], owned: memory.Owned
-    ) -> dict[members.Key, interfaces.ObjectResult]:
+    ) -> dict[tracked_objects.Key, interfaces.ObjectResult]:
         """Return the objects that are not ready; from now on their status is listened to. Raises ApiError."""
         owned.watches_status = True
         asked = [item for item in objects if not owned.is_ready(item.key)]
@@ -38,7 +40,7 @@ class Readiness:
 
     async def _why_not(self, item: desired.Desired, owned: memory.Owned) -> str:
         try:
-            live = await requests.read_outline(self._kube, item.path, action=f"read {item.ref}")
+            live = await operations.read_outline(self._kube, item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
             if error.status == http.HTTPStatus.NOT_FOUND:
                 return NOT_THERE
@@ -47,7 +49,7 @@ class Readiness:
         if why and binding.is_unused(live):
             why = await binding.why_not(self._kube, live, why)
         if not why and item.key in owned.entries:
-            owned.entries[item.key].ready_at = members.number(live["metadata"].get("resourceVersion"))
+            owned.entries[item.key].ready_at = tracked_objects.number(live["metadata"].get("resourceVersion"))
         return errors.shorten(why, 300)
 
 

@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import fields, fights, marks, members, remembered, requests
+from lostromos_core.kube import labels
+from lostromos_core.kube.managed_fields import contention, fields, last_applied
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import operations
 from lostromos_kubectl import desired as desired_
 from lostromos_kubectl import memory, ownership, recreation, references, sending, takeover, taking
 
@@ -99,9 +102,9 @@ class Writer:
 
     async def write(
         self, items: Iterable[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
-    ) -> dict[members.Key, interfaces.ObjectResult]:
+    ) -> dict[tracked_objects.Key, interfaces.ObjectResult]:
         """Write objects that do not need each other; several rounds, if they turn out to exist or to be gone."""
-        results: dict[members.Key, interfaces.ObjectResult] = {}
+        results: dict[tracked_objects.Key, interfaces.ObjectResult] = {}
         tries = []
         for item in items:
             entry = owned.entries.setdefault(item.key, memory.Entry())
@@ -124,7 +127,7 @@ class Writer:
         return results
 
     async def _round(
-        self, tries: list[_Try], results: dict[members.Key, interfaces.ObjectResult], owner: interfaces.Resource
+        self, tries: list[_Try], results: dict[tracked_objects.Key, interfaces.ObjectResult], owner: interfaces.Resource
     ) -> list[_Try]:
         """Send all, and judge the answers; those to send again."""
         for one in tries:
@@ -161,13 +164,13 @@ class Writer:
             return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message)
         if not entry.touched:
             return None
-        entry.fight = entry.fight or fights.Fight()
+        entry.fight = entry.fight or contention.Fight()
         pause = entry.fight.pause(self._clock())
         if pause > 0:
             who = entry.fight.opponent or "somebody"
             message = (
                 f"{item.ref}: {who} changes it again and again ({entry.fight.repairs} repairs); next repair in "
-                f"{pause:.0f} s. `ignore` the field, set {marks.CONFLICTS}: yield, or leave it out of the template"
+                f"{pause:.0f} s. `ignore` the field, set {labels.CONFLICTS}: yield, or leave it out of the template"
             )
             return interfaces.ObjectResult(item.ref, interfaces.Action.FAILED, message, retryable=True, after=pause)
         return None
@@ -184,7 +187,7 @@ class Writer:
     def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
         return item.said.conflicts or self._policy.conflicts
 
-    def _ignored(self, item: desired_.Desired, child: members.Child | None) -> list[sending.Path]:
+    def _ignored(self, item: desired_.Desired, child: tracked_objects.Child | None) -> list[sending.Path]:
         """The ignored fields that are somebody else's by now: those we still own would vanish if we left them out."""
         shape = child.shape(self._manager) if child else None
         if shape is None:
@@ -192,10 +195,10 @@ class Writer:
         found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
         return [lost for path in found if path for lost in fields.lost(shape.fields, item.body, path, item.list_keys)]
 
-    def _owns_all(self, item: desired_.Desired, child: members.Child) -> bool:
+    def _owns_all(self, item: desired_.Desired, child: tracked_objects.Child) -> bool:
         shape = child.shape(self._manager)
         references = item.body["metadata"].get("ownerReferences") or ()
-        if shape is None or child.owner_uid != members.owner_uid(references):
+        if shape is None or child.owner_uid != tracked_objects.owner_uid(references):
             return False
         if self._conflicts(item) == "yield":
             return True
@@ -222,7 +225,7 @@ class Writer:
             return None
         if isinstance(answer, errors.ApiError) and await self._recreation.would_help(write, answer):
             return await self._contradicted(one, answer)
-        if isinstance(answer, errors.ApiError) and requests.lacks_kind(answer):
+        if isinstance(answer, errors.ApiError) and operations.lacks_kind(answer):
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
         return desired_.explain(one.item, answer)
 
@@ -248,7 +251,7 @@ class Writer:
     ) -> interfaces.ObjectResult:
         """The object is there: remember what it looks like."""
         entry, item = one.entry, one.item
-        found = members.read(item.kind, answer.metadata)
+        found = tracked_objects.read(item.kind, answer.metadata)
         before, repaired = entry.child, entry.touched
         if repaired and entry.fight and not self._kube.dry_run:
             entry.fight.opponent = entry.fight.opponent or (before.writer if before else "")
@@ -307,9 +310,9 @@ class Writer:
                 open_.append(path)
         if not open_ or (entry.child is not None and entry.child.digest == item.digest):
             return True
-        metadata = await requests.read(self._kube, item.path, str(item.ref))
-        applied = ((metadata or {}).get("annotations") or {}).get(marks.FIELDS, "")
-        return all(remembered.holds(applied, item.body, path) for path in open_)
+        metadata = await operations.read(self._kube, item.path, str(item.ref))
+        applied = ((metadata or {}).get("annotations") or {}).get(labels.FIELDS, "")
+        return all(last_applied.holds(applied, item.body, path) for path in open_)
 
     async def _another_object(
         self, one: _Try, write: sending.Write, owner: interfaces.Resource
@@ -332,10 +335,10 @@ class Writer:
         item, entry = one.item, one.entry
         if not item.said.recreate:
             result = desired_.explain(item, answer)
-            way_out = f'delete the object, or let the template do that with the annotation {marks.RECREATE}: "true"'
+            way_out = f'delete the object, or let the template do that with the annotation {labels.RECREATE}: "true"'
             return dataclasses.replace(result, message=f"{result.message}; it cannot be changed: {way_out}")
         try:
-            await requests.delete(self._kube, item.path, entry.uid, action=f"recreate {item.ref}")
+            await operations.delete(self._kube, item.path, entry.uid, action=f"recreate {item.ref}")
         except errors.ApiError as error:
             return desired_.explain(item, error)
         if self._kube.dry_run:

@@ -10,7 +10,9 @@ import rich.markup
 
 from lostromos_core import errors
 from lostromos_core.cli import options, tables
-from lostromos_core.kube import cleanup, client, cluster
+from lostromos_core.kube import cluster
+from lostromos_core.kube.ownership import cleanup
+from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

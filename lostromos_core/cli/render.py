@@ -14,7 +14,7 @@ import click
 
 from lostromos_core import errors, interfaces, variables, yamlfile
 from lostromos_core.cli import documents, options
-from lostromos_core.kube import lookups
+from lostromos_core.kube.lookup import lookups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

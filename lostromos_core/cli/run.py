@@ -8,7 +8,7 @@ import click
 
 from lostromos_core import operator_
 from lostromos_core.cli import logs, memory, options, summary
-from lostromos_core.kube import client
+from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
     import pathlib

@@ -1,8 +1,51 @@
-"""The Kubernetes API: client, discovery, watching. The only rooms of the core that know it.
+"""The Kubernetes API: the only package of the core that knows it.
 
-Public for back ends: ``from lostromos_core import kube`` and then ``kube.client``, ``kube.marks``, ``kube.paths``...
+In the order in which data passes:
+
+- ``auth`` finds out where the cluster is and how to authenticate.
+- ``transport`` sends requests.
+- ``kinds`` learns what the cluster serves.
+- ``cluster`` joins a client with what one operator has learnt of its cluster.
+- ``watching`` watches collections.
+- ``managed_fields`` compares what field managers own.
+- ``tracking`` tracks the objects that belong to resources.
+- ``ownership`` decides which operator reconciles a resource, and which objects belong to it.
+- ``lookup`` looks up objects for templates.
+- ``reporting`` writes status and Events.
+- ``watcher`` is the KubernetesWatcher, which stands on all of these.
+- ``labels`` defines the labels, annotations and the finalizer that we write.
+
+For applications: ``Client``, ``Cluster``, ``LookupPolicy`` and ``paths``.
 """
 
-from lostromos_core.kube import answers, client, discovery, events, marks, paths, schema, watch
+import importlib
+import types
+import warnings
+from typing import Final
 
-__all__ = ["answers", "client", "discovery", "events", "marks", "paths", "schema", "watch"]
+from lostromos_core.kube.cluster import Cluster
+from lostromos_core.kube.lookup.lookups import Policy as LookupPolicy
+from lostromos_core.kube.transport import paths
+from lostromos_core.kube.transport.client import Client
+
+__all__ = ["Client", "Cluster", "LookupPolicy", "paths"]
+
+_MOVED: Final = {
+    "answers": "transport.api_errors",
+    "client": "transport.client",
+    "discovery": "kinds.discovery",
+    "events": "reporting.events",
+    "marks": "labels",
+    "schema": "kinds.schema",
+    "watch": "watching.watch",
+}
+"""Modules that were public in version 0.1, and where they are now."""
+
+
+def __getattr__(name: str) -> types.ModuleType:
+    """Return a module under the name that it had in version 0.1."""
+    if name in _MOVED:
+        new = f"{__name__}.{_MOVED[name]}"
+        warnings.warn(f"{__name__}.{name} is now {new}; the old name will be removed in 0.3", DeprecationWarning, 2)
+        return importlib.import_module(new)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

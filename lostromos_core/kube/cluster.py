@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
-from lostromos_core.kube import background, discovery, openings, removal
+from lostromos_core.kube.kinds import discovery, removal
+from lostromos_core.kube.transport import background, openings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from lostromos_core.kube import client as clients
+    from lostromos_core.kube.transport import client as clients
 
     T = TypeVar("T")
 

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import claims, marks, members, paths, reporter, requests, store
-from lostromos_core.kube import watch as watching
+from lostromos_core.kube import labels
+from lostromos_core.kube.ownership import claims
+from lostromos_core.kube.reporting import reporter
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import operations, paths
+from lostromos_core.kube.watching import store
+from lostromos_core.kube.watching import watch as watching
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -138,7 +143,7 @@ class KubernetesWatcher:
         path = paths.collection(self.api_version, kind.plural)
         action = f"look for {self.kind} that left the selection"
         unsure: list[str] = []
-        async for metadata in requests.pages(self._kube, path, action=action, labels=marks.SET_ID):
+        async for metadata in operations.pages(self._kube, path, action=action, labels=labels.SET_ID):
             key = _key(metadata.get("namespace") or "", metadata["name"])
             if key in self._store:
                 continue
@@ -240,7 +245,7 @@ class KubernetesWatcher:
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
         path = paths.item(self.api_version, kind.plural, namespace, name)
         try:
-            item = await requests.read_outline(self._kube, path, action=f"read {self.kind} {key}")
+            item = await operations.read_outline(self._kube, path, action=f"read {self.kind} {key}")
         except errors.ApiError as error:
             if error.status != http.HTTPStatus.NOT_FOUND:
                 raise
@@ -254,7 +259,7 @@ class KubernetesWatcher:
         """Keep what the watch found; its key if it is news."""
         metadata = item["metadata"]
         key = _key(metadata.get("namespace") or "", metadata["name"])
-        self._reporter.seen(key, members.number(metadata.get("resourceVersion", "")))
+        self._reporter.seen(key, tracked_objects.number(metadata.get("resourceVersion", "")))
         edited = False
         if unreadable:
             edited = self._unreadable.get(key) != (unreadable, metadata.get("generation", 0))

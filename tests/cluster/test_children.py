@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import children, client, marks
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube import labels
+from lostromos_core.kube.tracking import children
+from lostromos_core.kube.transport import client
 from tests.chaos import actions, proxy
 
 if TYPE_CHECKING:
@@ -32,8 +34,12 @@ class World:
         self.collection = f"/api/v1/namespaces/{namespace}/configmaps"
 
     def create(self, name: str) -> None:
-        owner = marks.owner_value(interfaces.Resource("ns/web", OWNER, "u", {}))
-        metadata = {"name": name, "labels": {marks.PART_OF: marks.set_id(OWNER)}, "annotations": {marks.OWNER: owner}}
+        owner = labels.owner_value(interfaces.Resource("ns/web", OWNER, "u", {}))
+        metadata = {
+            "name": name,
+            "labels": {labels.PART_OF: labels.set_id(OWNER)},
+            "annotations": {labels.OWNER: owner},
+        }
         self.api.create(self.collection, {"metadata": metadata})
 
     def watches(self) -> list[bool]:

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from lostromos_core import errors
-from lostromos_core.kube import client, discovery, paths
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.transport import client, paths
 
 if TYPE_CHECKING:
     from tests.controlplane import cluster

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lostromos_core.kube import openings
+from lostromos_core.kube.transport import openings
 from tests import operators
 from tests.chaos import actions, proxy
 from tests.controlplane import crds, waiting

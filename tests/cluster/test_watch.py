@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import client, marks, watcher
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube import labels, watcher
+from lostromos_core.kube.transport import client
 from tests import operators
 from tests.chaos import actions, breaks, proxy
 from tests.cluster.test_life import text_of
@@ -188,7 +189,7 @@ async def test_what_comes_back_while_it_is_released_is_looked_after(
         api.create(crd.path(namespace), crd.manifest("web", **{where: {"app": "one"}}))
         before = await becomes(made, key, lambda found: found is not None)
         await made.report(before, done)
-        api.patch(path, {"metadata": {where: {"app": "two", marks.CONTROLLER: "app"}}})
+        api.patch(path, {"metadata": {where: {"app": "two", labels.CONTROLLER: "app"}}})
         left = await becomes(made, key, lambda found: found is None or found.deleting)
         api.patch(path, ours)
         await becomes(made, key, lambda found: found is not None and not found.deleting)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import cleanup, client
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.ownership import cleanup
+from lostromos_core.kube.transport import client
 from tests import aggregated, fakes
 from tests.chaos import actions as chaos_actions
 from tests.chaos import proxy

@@ -11,8 +11,8 @@ import pytest
 
 import lostromos_kubectl
 from lostromos_core import interfaces
-from lostromos_core.kube import client
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.transport import client
 from tests import fakes
 from tests.controlplane import binaries
 from tests.controlplane import errors as api_errors

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostromos_core import interfaces
-from lostromos_core.kube import encoding
+from lostromos_core.kube.transport import encoding
 from tests import fakes
 from tests.contract import test_looking_after
 

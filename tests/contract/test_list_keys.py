@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lostromos_core.kube import list_keys
+from lostromos_core.kube.kinds import list_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

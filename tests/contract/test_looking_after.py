@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import cluster as clusters
-from lostromos_core.kube import requests
+from lostromos_core.kube.transport import operations
 from lostromos_kubectl import applyset
 from tests import fakes
 from tests.controlplane import kubelet, waiting
@@ -19,6 +18,7 @@ from tests.controlplane import kubelet, waiting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lostromos_core.kube import cluster as clusters
     from tests.contract import test_appliers
 
 
@@ -347,13 +347,13 @@ async def test_who_waits_for_all_reads_only_what_has_changed(
 ) -> None:
     owner, bell, reads = target.owner("web"), Bell(), list[str]()
     items = [deployment("one", replicas=1), deployment("two", replicas=0), fakes.config_map("c", {})]
-    read = requests.read_outline
+    read = operations.read_outline
 
     async def counted(kube: clusters.Cluster, path: str, *, action: str) -> Any:
         reads.append(path.rpartition("/")[2])
         return await read(kube, path, action=action)
 
-    monkeypatch.setattr(requests, "read_outline", counted)
+    monkeypatch.setattr(operations, "read_outline", counted)
     async with target.applier(ring=bell, wait=True) as applier:
         found = await apply(applier, owner, *items)
         async with asyncio.timeout(30):

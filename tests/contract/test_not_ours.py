@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import marks
+from lostromos_core.kube import labels
 from tests import fakes
 from tests.chaos import proxy
 from tests.contract import test_looking_after
@@ -245,13 +245,13 @@ async def test_a_resource_that_has_changed_since_it_was_read_is_marked(target: t
     assert not applied.failed
     assert target.data("web-a") == {"text": "a"}
     marked = target.fresh(read).metadata
-    assert marks.CONTROLLER in marked["annotations"]
+    assert labels.CONTROLLER in marked["annotations"]
     assert marked["labels"]["changed"] == "true"
 
 
 async def test_a_resource_that_was_claimed_since_it_was_read_is_left_alone(target: test_appliers.ClusterTarget) -> None:
     read = target.owner("web")
-    claimed = {"metadata": {"annotations": {marks.CONTROLLER: "another"}}}
+    claimed = {"metadata": {"annotations": {labels.CONTROLLER: "another"}}}
     target.api.patch(target.crd.path(target.namespace, "web"), claimed)
     async with target.applier() as applier:
         with pytest.raises(errors.ClaimedError, match="looked after by the controller 'another'"):
@@ -269,4 +269,4 @@ async def test_a_resource_that_was_made_anew_since_it_was_read_is_not_marked(
         with pytest.raises(errors.ApiError, match="mark WebApp"):
             await applier.apply(read, fakes.manifests(fakes.config_map("web-a", {"text": "a"})))
     assert target.data("web-a") is None
-    assert marks.CONTROLLER not in target.fresh(read).metadata.get("annotations", {})
+    assert labels.CONTROLLER not in target.fresh(read).metadata.get("annotations", {})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import fights
+from lostromos_core.kube.managed_fields import contention
 from tests import fakes
 from tests.controlplane import crds, errors
 
@@ -508,7 +508,7 @@ async def test_replicas_keep_their_number_when_the_template_leaves_them_out(
         await apply(applier, owner, eight)
         for number in range(others):
             target.api.patch(scale, {"spec": {"replicas": 10 + number}}, fieldManager="autoscaler")
-            if number < fights.FREE_REPAIRS:
+            if number < contention.FREE_REPAIRS:
                 await bells.rings(owner)
             await apply(applier, target.fresh(owner), eight)
         last = replicas()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from lostromos_core import controller, firstlook, interfaces, operator_, plugins
-from lostromos_core.kube import client
+from lostromos_core.kube.transport import client
 from tests import fakes
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import controller, errors, hookspecs, interfaces, journal, operator_, plugins
-from lostromos_core.kube import client, cluster
+from lostromos_core.kube import cluster
+from lostromos_core.kube.transport import client
 from tests import fakes
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import lostromos_helm
 from lostromos_core import interfaces
-from lostromos_core.kube import client
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.transport import client
 from tests.contract import test_appliers
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import marks
+from lostromos_core.kube import labels
 from lostromos_helm import storage
 from tests.controlplane import waiting
 
@@ -88,12 +88,12 @@ def forge(world: World, namespace: str, name: str = "anything", *, kind: str = s
         "name": name, "namespace": namespace, "version": 1, "info": {"status": "deployed"}, "chart": {"metadata": {"name": "app", "version": "1.0.0"}},
         "config": {}, "manifest": config_map(namespace), "hooks": [hook(namespace)],
     }  # fmt: skip
-    labels = {
-        "owner": "helm", "name": name, "status": "deployed", "version": "1", storage.CONTROLLER: "app", storage.OWNER: marks.set_id(ref),
+    own = {
+        "owner": "helm", "name": name, "status": "deployed", "version": "1", storage.CONTROLLER: "app", storage.OWNER: labels.set_id(ref),
         storage.INPUT: "0" * 40, storage.REVISION: "1", storage.NAMESPACE: world.namespace, storage.NAME: "web", storage.KIND: f"{world.crd.kind}.{world.crd.group}",
         storage.SEAL: "0" * 40,
     }  # fmt: skip
-    metadata = {"name": f"sh.helm.release.v1.{name}.v1", "labels": labels}
+    metadata = {"name": f"sh.helm.release.v1.{name}.v1", "labels": own}
     world.api.create(
         f"/api/v1/namespaces/{namespace}/secrets",
         {"metadata": metadata, "type": kind, "data": {"release": storage.encode(release)}},

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_core.kube import client
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.transport import client
 from lostromos_helm import seals, storage
 
 if TYPE_CHECKING:

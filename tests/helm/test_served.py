@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lostromos_core.kube import client, discovery
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.transport import client
 from lostromos_helm import served, traits
 from tests.controlplane import crds, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lostromos_core.kube.kinds import discovery
     from tests.conftest import MakeCrd
     from tests.controlplane import api as apis
     from tests.controlplane import cluster

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lostromos_helm import operations
+from lostromos_helm import commands
 from tests.controlplane import waiting
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_a_release_goes_while_helm_waits_for_others(world: World) -> None:
         for name in ("slow", "slower", "slowest"):
             world.create(name, text="one", slow=True)
         waiting.wait_until(lambda: len(world.calls("install")) > 1, timeout=30)
-        time.sleep(operations.PATIENCE + 1)  # so long they wait for each other, before they want a place
+        time.sleep(commands.PATIENCE + 1)  # so long they wait for each other, before they want a place
         world.api.delete(world.path("web"))
         waiting.wait_until(lambda: not world.api.exists(world.path("web")), timeout=30)
         assert not world.is_ready("slow")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import discovery
+from lostromos_core.kube.kinds import discovery
 from lostromos_kubectl import desired, needs
 from tests import fakes
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from lostromos_core import hookspecs, interfaces
 from lostromos_core.cli import app
-from lostromos_core.kube import marks, status
+from lostromos_core.kube import labels
+from lostromos_core.kube.reporting import status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def test_labels_and_annotations() -> None:
 
 
 def test_field_managers() -> None:
-    assert (marks.MANAGER, marks.MARKING, marks.LEFT) == ("lostromos/", "/marks", "/left")
+    assert (labels.MANAGER, labels.MARKING, labels.LEFT) == ("lostromos/", "/marks", "/left")
 
 
 def test_reasons() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lostromos_core.kube import answers
+from lostromos_core.kube.transport import api_errors
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from lostromos_core.kube import answers
     ],
 )  # fmt: skip
 def test_reasons_are_told_and_values_are_not(message: str, told: str) -> None:
-    assert answers.without_values(message) == told
+    assert api_errors.without_values(message) == told
 
 
 POLICY = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: not on Fridays"
@@ -65,4 +65,4 @@ def test_what_a_policy_or_a_webhook_denies_may_pass_whatever_the_http_status_is(
     status: int, message: str, retryable: bool
 ) -> None:
     body = json.dumps({"kind": "Status", "status": "Failure", "message": message, "reason": "Some", "code": status})
-    assert answers.error(status, {}, body.encode(), "apply a").retryable is retryable
+    assert api_errors.error(status, {}, body.encode(), "apply a").retryable is retryable

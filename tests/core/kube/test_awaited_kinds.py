@@ -8,7 +8,8 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import discovery, lookups
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.lookup import lookups
 from tests import fakes
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import structlog.testing
 
 from lostromos_core import errors
-from lostromos_core.kube import background, client
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.transport import background, client
 
 if TYPE_CHECKING:
     from collections.abc import Callable

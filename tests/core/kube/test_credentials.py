@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from lostromos_core import errors
-from lostromos_core.kube import credentials
+from lostromos_core.kube.auth import credentials
 from tests.controlplane import certificates
 
 if TYPE_CHECKING:

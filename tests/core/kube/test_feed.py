@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from lostromos_core import errors
-from lostromos_core.kube import feed, watch
+from lostromos_core.kube.watching import reflector, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -52,7 +52,7 @@ STRANGE = [
 @pytest.mark.parametrize("line", STRANGE)
 def test_a_line_that_is_no_event_is_a_failed_connection(line: bytes) -> None:
     sink = Recorder()
-    made = feed.Feed(sink, "watch Pods")
+    made = reflector.Feed(sink, "watch Pods")
     with pytest.raises(errors.ConnectionFailed, match="watch Pods: the API server's answer holds"):
         made.line(line)
     assert (sink.there, sink.told) == (set(), [])
@@ -64,7 +64,7 @@ def test_a_line_that_is_no_event_is_a_failed_connection(line: bytes) -> None:
 )
 def test_an_error_event_has_a_status_whatever_it_says(status: Any, code: int) -> None:
     with pytest.raises(errors.ApiError) as caught:
-        feed.Feed(Recorder(), "watch Pods").line(orjson.dumps({"type": "ERROR", "object": status}))
+        reflector.Feed(Recorder(), "watch Pods").line(orjson.dumps({"type": "ERROR", "object": status}))
     assert caught.value.status == code
 
 
@@ -85,18 +85,18 @@ def test_an_error_event_has_a_status_whatever_it_says(status: Any, code: int) ->
 )
 def test_a_page_that_is_no_list_is_a_failed_connection(page: bytes) -> None:
     with pytest.raises(errors.ConnectionFailed):
-        feed.Feed(Recorder(), "watch Pods").page(page)
+        reflector.Feed(Recorder(), "watch Pods").page(page)
 
 
 @pytest.mark.parametrize("items", ["[]", "null"])
 def test_a_page_without_items_is_an_empty_list(items: str) -> None:
-    made = feed.Feed(Recorder(), "watch Pods")
+    made = reflector.Feed(Recorder(), "watch Pods")
     assert made.page(f'{{"items":{items},"metadata":{{"resourceVersion":"7"}}}}'.encode()) == {"resourceVersion": "7"}
 
 
 def test_what_is_known_from_before_and_does_not_come_again_is_gone() -> None:
     sink = Recorder()
-    made = feed.Feed(sink, "watch Pods", [("ns", "a"), ("ns", "b")])
+    made = reflector.Feed(sink, "watch Pods", [("ns", "a"), ("ns", "b")])
     made.begin()
     made.line(event("ADDED", "a"))
     made.end("7")
@@ -113,7 +113,7 @@ class Keeper(Recorder):
 
 def test_an_object_that_can_be_read_but_not_kept_stops_no_other() -> None:
     sink = Keeper()
-    made = feed.Feed(sink, "watch Pods")
+    made = reflector.Feed(sink, "watch Pods")
     deep = b'{"metadata":{"name":"deep"},"spec":' + b"[" * 300 + b"]" * 300 + b"}"
     made.page(b'{"items":[' + deep + b',{"metadata":{"name":"b"}}]}')
     made.line(b'{"type":"ADDED","object":' + deep + b"}")
@@ -136,7 +136,7 @@ class Buggy(Recorder):
 
 def test_an_object_that_raises_in_the_sink_stops_no_other() -> None:
     sink = Buggy()
-    made = feed.Feed(sink, "watch Pods")
+    made = reflector.Feed(sink, "watch Pods")
     made.line(event("ADDED", "bug", "3"))
     made.line(event("ADDED", "b", "4"))
     assert (sink.there, sink.told, made.version) == ({"b"}, ["bug: it cannot be taken: KeyError"], "4")

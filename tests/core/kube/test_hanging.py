@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from lostromos_core.kube import hanging
+from lostromos_core.kube.auth import exec_plugins
 
 MARK = {"KUBERNETES_EXEC_INFO": "{}"}
 
@@ -17,7 +17,7 @@ def test_a_plug_in_that_is_about_to_replace_itself_is_ended(tmp_path: Path) -> N
     for _ in range(60):
         with subprocess.Popen([script], env={**os.environ, **MARK}) as child:
             try:
-                assert hanging.end_plugins() == 1
+                assert exec_plugins.end_plugins() == 1
             finally:
                 child.kill()
 
@@ -25,7 +25,7 @@ def test_a_plug_in_that_is_about_to_replace_itself_is_ended(tmp_path: Path) -> N
 def test_other_programs_go_on() -> None:
     with subprocess.Popen(["sleep", "60"]) as child, subprocess.Popen(["sleep", "60"], env={}) as bare:
         try:
-            assert hanging.end_plugins() == 0
+            assert exec_plugins.end_plugins() == 0
             assert child.poll() is None
             assert bare.poll() is None
         finally:
@@ -36,4 +36,4 @@ def test_other_programs_go_on() -> None:
 def test_one_that_has_ended_and_was_not_waited_for_is_no_plug_in() -> None:
     with subprocess.Popen(["true"], env=MARK) as child:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert hanging.end_plugins() == 0
+        assert exec_plugins.end_plugins() == 0

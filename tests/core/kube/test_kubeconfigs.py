@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lostromos_core import errors
-from lostromos_core.kube import credentials
+from lostromos_core.kube.auth import credentials
 
 if TYPE_CHECKING:
     from pathlib import Path

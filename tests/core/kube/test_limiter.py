@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from lostromos_core.kube import limiter
+from lostromos_core.kube.transport import limiter
 
 
 class Crowd:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_core.kube import discovery, objects, openings
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.lookup import lookup_cache
+from lostromos_core.kube.transport import openings
 
 KIND = discovery.Kind("example.com/v1", "Thing", "things", True, frozenset(), frozenset())  # noqa: FBT003 - namespaced
 PLACE = ("ns", "a")
@@ -53,7 +55,7 @@ def nested(levels: int) -> list[Any]:
 
 async def test_what_is_nested_too_deeply_to_be_kept_has_a_reason_instead_of_content() -> None:
     item = {"metadata": {"name": "a", "namespace": "ns"}, "spec": nested(300)}
-    made = objects.Objects(Connection(item))  # type: ignore[arg-type]
+    made = lookup_cache.Objects(Connection(item))  # type: ignore[arg-type]
     await made.load(KIND, "", PLACE, (lambda _: None, "ns/web"))
     assert made.known(KIND, "", PLACE) == (True, None)
     assert made.why_not(KIND, "", PLACE) == "it cannot be decoded: it is nested too deeply"
@@ -63,7 +65,7 @@ async def test_what_becomes_unreadable_and_readable_again_rings_both_times() -> 
     metadata = {"name": "a", "namespace": "ns"}
     rung: list[str] = []
     connection = Connection({"metadata": metadata, "spec": 1})
-    made = objects.Objects(connection)  # type: ignore[arg-type]
+    made = lookup_cache.Objects(connection)  # type: ignore[arg-type]
     await made.load(KIND, "", PLACE, (rung.append, "ns/web"))
     assert (made.known(KIND, "", PLACE)[1] or {})["spec"] == 1
     connection.sink.broken({"metadata": metadata}, "it is too deep")
@@ -79,7 +81,7 @@ async def test_an_absent_object_throws_no_discovery_away_and_an_unknown_path_doe
     reason: str, forgotten: list[tuple[str, str]]
 ) -> None:
     connection = Connection(errors.ApiError("not found", status=404, reason=reason))
-    made = objects.Objects(connection)  # type: ignore[arg-type]
+    made = lookup_cache.Objects(connection)  # type: ignore[arg-type]
     if reason:
         await made.load(KIND, "", PLACE, (lambda _: None, "ns/web"))
         assert made.known(KIND, "", PLACE) == (True, None)
@@ -92,7 +94,7 @@ async def test_an_absent_object_throws_no_discovery_away_and_an_unknown_path_doe
 
 async def test_a_watch_that_finds_no_such_path_forgets_how_the_kind_is_served() -> None:
     connection = Connection({"metadata": {"name": "a", "namespace": "ns"}})
-    made = objects.Objects(connection)  # type: ignore[arg-type]
+    made = lookup_cache.Objects(connection)  # type: ignore[arg-type]
     await made.load(KIND, "", PLACE, (lambda _: None, "ns/web"))
     connection.sink.trouble(errors.ApiError("no", status=403))
     assert connection.discovery.forgotten == []

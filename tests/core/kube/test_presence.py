@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, identity
-from lostromos_core.kube import lease, presence
+from lostromos_core.kube.ownership import lease, presence
 
 if TYPE_CHECKING:
     from collections.abc import Callable

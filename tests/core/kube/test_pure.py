@@ -12,19 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import (
-    answers,
-    children,
-    discovery,
-    fields,
-    fitting,
-    limiter,
-    marks,
-    members,
-    paths,
-    status,
-    store,
-)
+from lostromos_core.kube import labels
+from lostromos_core.kube.kinds import discovery, fitting
+from lostromos_core.kube.managed_fields import fields
+from lostromos_core.kube.reporting import status
+from lostromos_core.kube.tracking import children, tracked_objects
+from lostromos_core.kube.transport import api_errors, limiter, paths
+from lostromos_core.kube.watching import store
 
 Action = interfaces.Action
 REF = interfaces.ObjectRef("v1", "ConfigMap", "ns", "a")
@@ -74,7 +68,7 @@ def test_paths_of_groups_and_subresources() -> None:
 def test_an_answer_becomes_an_error_that_names_the_field_and_no_value(
     code: int, body: dict[str, Any], says: str, field: str | None, retryable: bool
 ) -> None:
-    error = answers.error(code, {}, orjson.dumps({"kind": "Status", **body}), "apply Service ns/s")
+    error = api_errors.error(code, {}, orjson.dumps({"kind": "Status", **body}), "apply Service ns/s")
     assert str(error).startswith("apply Service ns/s: ")
     assert says in (error.causes[0].message if error.causes else str(error))
     assert (error.causes[0].field if error.causes else None) == field
@@ -91,7 +85,7 @@ def test_an_answer_becomes_an_error_that_names_the_field_and_no_value(
 def test_an_answer_that_is_no_status_is_an_error_as_well(
     body: bytes, headers: dict[str, str], after: float | None
 ) -> None:
-    error = answers.error(502, headers, body, "read")
+    error = api_errors.error(502, headers, body, "read")
     assert (error.status, error.retry_after, error.retryable) == (502, after, True)
 
 
@@ -230,11 +224,11 @@ def test_news_is_what_others_wrote() -> None:
 
 def test_the_name_of_a_set_is_computed_as_the_specification_says() -> None:
     ref = interfaces.ObjectRef("example.com/v1", "WebApp", "ns", "web")
-    assert marks.set_id(ref) == marks.set_id(interfaces.ObjectRef("example.com/v2", "WebApp", "ns", "web"))
-    assert marks.set_id(ref).startswith("applyset-")
-    assert marks.set_id(ref).endswith("-v1")
-    assert len(marks.set_id(ref)) <= 63
-    assert marks.claimant({}) == ""
+    assert labels.set_id(ref) == labels.set_id(interfaces.ObjectRef("example.com/v2", "WebApp", "ns", "web"))
+    assert labels.set_id(ref).startswith("applyset-")
+    assert labels.set_id(ref).endswith("-v1")
+    assert len(labels.set_id(ref)) <= 63
+    assert labels.claimant({}) == ""
 
 
 def test_a_name_cannot_forge_a_log_line() -> None:
@@ -312,8 +306,8 @@ def test_two_watches_may_bring_the_same_child() -> None:
         "name": "x",
         "namespace": "ns",
         "uid": "1",
-        "labels": {marks.PART_OF: marks.set_id(owner)},
-        "annotations": {marks.OWNER: marks.owner_value(resource)},
+        "labels": {labels.PART_OF: labels.set_id(owner)},
+        "annotations": {labels.OWNER: labels.owner_value(resource)},
     }
 
     def item(version: str) -> dict[str, Any]:
@@ -339,5 +333,5 @@ def test_two_watches_may_bring_the_same_child() -> None:
 
 
 def test_who_marks_a_resource_has_applied_nothing_of_it() -> None:
-    entry = {"manager": f"lostromos/app{marks.MARKING}", "operation": "Apply", "fieldsV1": {"f:metadata": {}}}
-    assert members._managers([entry]) == ((), "")
+    entry = {"manager": f"lostromos/app{labels.MARKING}", "operation": "Apply", "fieldsV1": {"f:metadata": {}}}
+    assert tracked_objects._managers([entry]) == ((), "")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lostromos_core.kube import readiness
+from lostromos_core.kube.reporting import readiness
 
 
 def item(kind: str, api: str = "v1", *, spec: Any = None, status: Any = None, **metadata: Any) -> dict[str, Any]:

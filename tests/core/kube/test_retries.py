@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from lostromos_core import complaints, errors
-from lostromos_core.kube import watch
+from lostromos_core.kube.watching import watch
 from tests.core.kube.test_feed import KNOWN, Recorder, event
 
 if TYPE_CHECKING:

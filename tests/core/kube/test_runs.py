@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lostromos_core import interfaces
-from lostromos_core.kube import client, config_maps, inventory
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.ownership import config_maps, inventory
+from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
     from tests.controlplane import api as apis

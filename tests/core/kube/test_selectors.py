@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lostromos_core.kube import selectors
+from lostromos_core.kube.watching import selectors
 
 
 @pytest.mark.parametrize(

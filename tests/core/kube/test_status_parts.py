@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lostromos_core import interfaces
-from lostromos_core.kube import fitting, outdated, owned_fields, placeholders, schema
+from lostromos_core.kube.kinds import fitting, placeholders, schema
+from lostromos_core.kube.managed_fields import outdated, owned_fields
 
 TEXT = {"type": "string"}
 ITEM = {"type": "object", "properties": {"name": TEXT, "id": TEXT}}

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostromos_core.kube import children, client, discovery, members
 from lostromos_core.kube import cluster as clusters
+from lostromos_core.kube.kinds import discovery
+from lostromos_core.kube.tracking import children, tracked_objects
+from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NO_CLUSTER = clusters.Cluster(client.Client("/nowhere"))
 KIND = discovery.Kind("apps/v1", "Deployment", "deployments", True, frozenset(), frozenset())  # noqa: FBT003 - namespaced
-OWNERS = [members.Owner(f"ns/web{number}", ("example.com", kind)) for number in range(3) for kind in ("Web", "Db")]
+OWNERS = [
+    tracked_objects.Owner(f"ns/web{number}", ("example.com", kind)) for number in range(3) for kind in ("Web", "Db")
+]
 
 
-def child(name: str, owner: str, *, uid: str = "u", version: int = 1) -> members.Child:
-    return members.Child(KIND, "ns", name, uid, version, owner, "", "", 0, False, False, "", (), "")  # noqa: FBT003 - neither orphan nor deleting
+def child(name: str, owner: str, *, uid: str = "u", version: int = 1) -> tracked_objects.Child:
+    return tracked_objects.Child(KIND, "ns", name, uid, version, owner, "", "", 0, False, False, "", (), "")  # noqa: FBT003 - neither orphan nor deleting
 
 
 def test_a_key_is_made_once() -> None:
@@ -40,7 +44,7 @@ def test_counts_are_those_of_a_plain_list(steps: list[tuple[bool, str, int, int]
     model: dict[tuple[int, str], str] = {}
     told = 0
 
-    def listener(_key: str, before: members.Child | None, now: members.Child | None) -> None:
+    def listener(_key: str, before: tracked_objects.Child | None, now: tracked_objects.Child | None) -> None:
         nonlocal told
         told += (now is not None) - (before is not None)
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import strategies
 
-from lostromos_core.kube import unreadable
+from lostromos_core.kube.transport import unreadable
 
 DEPTHS = (210, 300, 1_100, 9_900)
 

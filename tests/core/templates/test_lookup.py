@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import lookups
+from lostromos_core.kube.lookup import lookups
 from lostromos_core.templates import renderer
 from tests import fakes
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import lookups
+from lostromos_core.kube.lookup import lookups
 from lostromos_core.templates import tokens, tree
 from tests import fakes
 

@@ -1,0 +1,201 @@
+"""Which kinds the cluster serves, and how: the aggregated discovery document, kept in memory.
+
+Two requests (``/api`` and ``/apis``) tell all. A kind that is not there is asked for again after some seconds, so
+that a CustomResourceDefinition that is created later is found. A group whose server does not answer is listed as
+stale, without kinds: that says nothing about them.
+Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING, Any, final
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lostromos_core.kube.transport import client
+
+_ACCEPT = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+)
+TOO_OLD = (
+    "read the cluster's kinds: the API server does not answer with aggregated discovery, which Kubernetes has since "
+    "1.27; upgrade it or, if a proxy stands before it, let the header Accept pass"
+)
+NEGATIVE_SECONDS = 5.0
+"""How long "there is no such kind" is believed."""
+
+
+UNAVAILABLE = "GroupUnavailable"
+"""The reason of the error about a group of which the server does not answer."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kind:
+    """How the cluster serves one kind."""
+
+    api_version: str
+    name: str
+    plural: str
+    namespaced: bool
+    verbs: frozenset[str]
+    subresources: frozenset[str]
+
+
+@final
+class NoSuchKindError(errors.ApiError):
+    """The cluster does not serve this kind, now."""
+
+    def __init__(self, api_version: str, kind: str, other: str = "") -> None:
+        hint = "apply its CustomResourceDefinition" if "/" in api_version else "check the spelling"
+        hint = f"it has one in {other}: write that instead" if other else hint
+        super().__init__(
+            f"the cluster has no kind {kind} in {api_version}; {hint}", status=404, reason="NoSuchKind", retryable=True
+        )
+
+
+@final
+class Discovery:
+    """The kinds of one cluster."""
+
+    def __init__(self, kube: client.Transport, clock: Callable[[], float]) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._by_group: dict[tuple[str, str], Kind] = {}
+        self._stale: frozenset[str] = frozenset()
+        self._missing: dict[tuple[str, str], float] = {}
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def kind(self, api_version: str, kind: str) -> Kind:
+        """Return how a kind is served; raises NoSuchKindError, or ApiError if the cluster does not say."""
+        found = self._kinds.get((api_version, kind))
+        if found is None:
+            async with self._reading:
+                if (api_version, kind) not in self._kinds and self._clock() - self._read_at > NEGATIVE_SECONDS:
+                    await self._read()
+            found = self._kinds.get((api_version, kind))
+        if found is None:
+            self._refuse_stale(_group(api_version), kind)
+            other = self._by_group.get((_group(api_version), kind))
+            raise NoSuchKindError(api_version, kind, other.api_version if other else "")
+        return found
+
+    async def in_any_version(self, api_version: str, kind: str) -> Kind:
+        """Return how a kind is served in this version or, if that is not served, in another one of its group.
+
+        An object exists in all versions of its kind. Raises NoSuchKindError if none is served, ApiError if the cluster
+        does not say.
+        """
+        try:
+            return await self.kind(api_version, kind)
+        except NoSuchKindError:
+            found = await self.by_group_kind(_group(api_version), kind)
+            if found is None:
+                raise
+            return found
+
+    def known(self, api_version: str, kind: str) -> Kind | None:
+        """How a kind is served, as far as we know without asking."""
+        return self._kinds.get((api_version, kind))
+
+    def is_absent(self, api_version: str, kind: str) -> bool:
+        """Whether the cluster said a moment ago that it has no such kind."""
+        fresh = self._clock() - self._read_at <= NEGATIVE_SECONDS
+        stale = api_version.rpartition("/")[0] in self._stale
+        return fresh and not stale and (api_version, kind) not in self._kinds
+
+    async def by_group_kind(self, group: str, kind: str) -> Kind | None:
+        """Return how a kind is served in any version of its group, None if it is not; raises ApiError."""
+        if (group, kind) not in self._by_group and self._clock() - self._read_at > NEGATIVE_SECONDS:
+            async with self._reading:
+                if (group, kind) not in self._by_group and self._clock() - self._read_at > NEGATIVE_SECONDS:
+                    await self._read()
+        found = self._by_group.get((group, kind))
+        if found is None:
+            self._refuse_stale(group, kind)
+        return found
+
+    def missing_for(self, group: str, kind: str) -> float:
+        """Return for how many seconds each look has missed a kind, since this was asked first; 0 if one found it."""
+        if (group, kind) in self._by_group:
+            return 0.0
+        return self._clock() - self._missing.setdefault((group, kind), self._clock())
+
+    async def everything(self, *, seconds: float) -> tuple[Sequence[Kind], frozenset[str]]:
+        """Return all kinds as they were within the last seconds, and the groups whose server does not answer.
+
+        Raises ApiError.
+        """
+        async with self._reading:
+            if self._clock() - self._read_at > seconds:
+                await self._read()
+        return list(self._kinds.values()), self._stale
+
+    def look_again(self) -> None:
+        """Ask the cluster the next time: it serves more kinds now."""
+        self._read_at = float("-inf")
+
+    def _refuse_stale(self, group: str, kind: str) -> None:
+        """Raise ApiError if the group's server does not answer: what kinds it has is not known then."""
+        if group in self._stale:
+            msg = f"the API group {group} is not available, and with it the kind {kind}: its server does not answer"
+            raise errors.ApiError(msg, status=503, reason=UNAVAILABLE)
+
+    def forget(self, api_version: str, kind: str) -> None:
+        """The cluster answered "not found" for this kind: ask again next time."""
+        if self._kinds.pop((api_version, kind), None):
+            self._by_group.pop((_group(api_version), kind), None)
+            self._read_at = float("-inf")
+
+    async def _read(self) -> None:
+        kinds: dict[tuple[str, str], Kind] = {}
+        stale: set[str] = set()
+        for path in ("/api", "/apis"):
+            answer = await self._kube.request("GET", path, action="read the cluster's kinds", accept=_ACCEPT)
+            if not isinstance(answer, dict) or answer.get("kind") != "APIGroupDiscoveryList":
+                raise errors.ApiError(TOO_OLD, status=200, reason="NoAggregatedDiscovery")
+            for kind in _kinds(answer):
+                kinds[kind.api_version, kind.name] = kind
+            stale.update(_stale_groups(answer))
+        self._kinds, self._stale = kinds, frozenset(stale)
+        # The first version is the one that the group prefers.
+        self._by_group = {(_group(one.api_version), one.name): one for one in reversed(kinds.values())}
+        self._missing = {kind: since for kind, since in self._missing.items() if kind not in self._by_group}
+        self._read_at = self._clock()
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]
+
+
+def _stale_groups(answer: Any) -> Iterator[str]:  # noqa: ANN401 - an API answer
+    """The groups with a version that could not be asked for its kinds."""
+    for group in answer.get("items") or []:
+        if any(version.get("freshness") == "Stale" for version in group.get("versions") or []):
+            yield group.get("metadata", {}).get("name", "")
+
+
+def _kinds(answer: Any) -> Iterator[Kind]:  # noqa: ANN401 - an API answer
+    for group in answer.get("items") or []:
+        name = group.get("metadata", {}).get("name", "")
+        for version in group.get("versions") or []:
+            api_version = f"{name}/{version['version']}" if name else version["version"]
+            for resource in version.get("resources") or []:
+                kind = (resource.get("responseKind") or {}).get("kind")
+                if kind:
+                    yield Kind(
+                        api_version,
+                        kind,
+                        resource["resource"],
+                        resource.get("scope") == "Namespaced",
+                        frozenset(resource.get("verbs") or ()),
+                        frozenset(sub["subresource"] for sub in resource.get("subresources") or ()),
+                    )

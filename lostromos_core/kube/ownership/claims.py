@@ -1,0 +1,117 @@
+"""Who looks after a resource: the controller and the operator that its annotations name.
+
+Whoever may edit a resource can change them, so a claim is believed as far as it keeps us from doing something: what
+another operator claims is left alone while that one runs, and what has left our selection is cleaned up only if it
+says that it was ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import labels
+from lostromos_core.kube.ownership import presence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core.kube import cluster
+
+LOOK_AGAIN: Final = 5.0
+"""Seconds until it is asked again whether another operator runs, while that is not known."""
+STILL_THERE: Final = 30.0
+"""Seconds until it is asked again whether another operator has ended."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Claim:
+    """What a resource says of who looks after it; both are empty if nobody does.
+
+    ``operator`` is empty for a claim of version 0.1, which did not write it.
+    """
+
+    controller: str
+    operator: str
+
+
+def read(metadata: Mapping[str, Any]) -> Claim:
+    """Return what the annotations of a resource say."""
+    annotations = metadata.get("annotations") or {}
+    return Claim(labels.claimant(metadata), str(annotations.get(labels.OPERATOR, "")))
+
+
+@final
+class Claims:
+    """Judges claims for one controller of one operator. ``operator`` may be empty: then only controllers differ."""
+
+    def __init__(self, kube: cluster.Cluster, controller: str, operator: str) -> None:
+        self._kube = kube
+        self._controller = controller
+        self._operator = operator
+
+    def marks(self) -> dict[str, str]:
+        """Return the annotations of our claim."""
+        own = {labels.CONTROLLER: self._controller}
+        return own | ({labels.OPERATOR: self._operator} if self._operator else {})
+
+    def is_ours(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether a resource says for certain that we look after it."""
+        claim = read(metadata)
+        return claim.controller == self._controller and (not self._operator or claim.operator == self._operator)
+
+    def is_free(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether a resource is ours, or says nothing of anybody else."""
+        claim = read(metadata)
+        free = not self._operator or claim.operator in {"", self._operator}
+        return claim.controller in {"", self._controller} and free
+
+    async def may_clean_up(self, owner: interfaces.Resource, *, known: bool = False) -> bool:
+        """Return whether a resource that is going is ours to clean up after.
+
+        ``known``: we applied objects for it before another controller claimed it. Raises ClaimedError while the
+        operator that claims it may still do it, ApiError if that cannot be found out.
+        """
+        claim = read(owner.metadata)
+        if claim.controller not in {"", self._controller}:
+            return known
+        if self.is_free(owner.metadata):
+            return True
+        if "deletionTimestamp" not in owner.metadata:
+            return False  # it left our selection only
+        await self.refuse_claimed(owner)
+        return True
+
+    async def refuse_claimed(self, owner: interfaces.Resource) -> None:
+        """Raise ClaimedError if somebody else looks after a resource; ApiError if that cannot be found out."""
+        claim = read(owner.metadata)
+        if claim.controller not in {"", self._controller}:
+            msg = (
+                f"{owner.ref} is looked after by the controller {claim.controller!r} (annotation {labels.CONTROLLER}); "
+                "make the two controllers' selections differ, or, if that controller is gone, run `lostromos cleanup "
+                f"--kind {owner.ref.kind}.{owner.ref.group} --claimant {claim.controller}`"
+            )
+            raise errors.ClaimedError(msg)
+        if self.is_free(owner.metadata):
+            return
+        life = await self._kube.shared(presence.Others).life(claim.operator)
+        if life is not presence.Life.GONE:
+            raise errors.ClaimedError(_explain(owner.ref, claim, life), retry_after=_pause(life))
+
+
+def _pause(life: presence.Life) -> float:
+    return LOOK_AGAIN if life is presence.Life.UNKNOWN else STILL_THERE
+
+
+def _explain(ref: interfaces.ObjectRef, claim: Claim, life: presence.Life) -> str:
+    who = f"{ref} is looked after by the operator {errors.shorten(claim.operator, 300)} (annotation {labels.OPERATOR})"
+    if life is presence.Life.UNKNOWN:
+        return f"{who}; whether that still runs will be known in some seconds"
+    if life is presence.Life.HIDDEN:
+        return (
+            f"{who}, and whether that still runs cannot be known, since its Lease may not be read; give the operator "
+            f"the verb get on it or, if that operator is gone, run `lostromos cleanup --kind {ref.kind}.{ref.group}`"
+        )
+    return f"{who}, which is running; make the two operators' selections differ, or stop that one"

@@ -1,0 +1,347 @@
+"""Where it is written what belongs to a resource: hints that say where to look, proven by the marks on the objects.
+
+The hints are written before the first object is, so that a crash leaves nothing that cannot be found again. Whoever may
+edit the place where they stand can change them, so what counts is what the objects themselves carry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import hashlib
+import http
+import importlib.metadata
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
+
+import orjson
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import labels
+from lostromos_core.kube.managed_fields import outdated
+from lostromos_core.kube.ownership import claims, job_runs, releasing
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import api_errors, media_types, operations, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from lostromos_core.kube import cluster
+
+Finalizer = Literal["auto", "always", "never"]
+GroupKind = tuple[str, str]
+MOST_HINTS: Final = 200
+"""How many kinds, and namespaces, are looked at for one resource."""
+_TRIES: Final = 3
+"""How often a resource is marked that changes meanwhile."""
+_log = structlog.get_logger("lostromos.inventory")
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hints:
+    """Where a resource's objects may be: groups and kinds, and namespaces. Never proof of anything."""
+
+    kinds: frozenset[GroupKind] = frozenset()
+    namespaces: frozenset[str] = frozenset()
+
+    def lead_to(self, kind: GroupKind, namespace: str) -> bool:
+        """Return whether they name a kind in a namespace; without one, in any."""
+        return kind in self.kinds and (not namespace or namespace in self.namespaces)
+
+    def bounded(self, first: Hints) -> Hints:
+        """Return no more of them than anybody needs: those of ``first`` before all others."""
+        kinds = [*sorted(self.kinds & first.kinds), *sorted(self.kinds - first.kinds)]
+        spaces = [*sorted(self.namespaces & first.namespaces), *sorted(self.namespaces - first.namespaces)]
+        return Hints(frozenset(kinds[:MOST_HINTS]), frozenset(spaces[:MOST_HINTS]))
+
+    @property
+    def are_many(self) -> bool:
+        """Whether there are more than anybody needs: whoever may edit a resource can write thousands."""
+        return len(self.kinds) > MOST_HINTS or len(self.namespaces) > MOST_HINTS
+
+
+class Inventory(Protocol):
+    """Remembers where a resource's objects are, in a place that outlives the process."""
+
+    @property
+    def of_kubernetes(self) -> bool:
+        """Whether the resources are Kubernetes objects, that owner references can name."""
+
+    def hints(self, owner: interfaces.Resource) -> Hints:
+        """What is remembered."""
+
+    async def written(self, owner: interfaces.Resource) -> Hints:
+        """Return the hints that are our own, and not forged: there, objects may be. Raises ApiError."""
+
+    async def claim(
+        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
+    ) -> None:
+        """Remember where objects are and will be. ``finalizer``: garbage collection alone cannot clean up after them.
+
+        Raises ClaimedError if another controller or operator looks after the resource.
+        """
+
+    def holds(self, owner: interfaces.Resource) -> bool:
+        """Return whether a resource stays until we have deleted its objects, whoever deletes it, and however."""
+
+    async def release(self, owner: interfaces.Resource) -> None:
+        """Nothing belongs to the resource any more: forget it, and let it go."""
+
+    async def recall(self, key: str) -> interfaces.Resource | None:
+        """A resource that is gone, if its objects are still remembered."""
+
+    async def remembered(self) -> list[str]:
+        """The keys of all resources that are remembered apart from themselves."""
+
+    async def is_gone(self, group: str, kind: str, key: str) -> bool:
+        """Whether a resource does not exist; asks the cluster."""
+
+    def forget(self, key: str) -> None:
+        """The resource is gone: keep nothing in memory."""
+
+    def ran(self, owner: interfaces.Resource) -> Collection[str]:
+        """Return what stands for the Jobs that were made once, see ``runs``."""
+
+    async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
+        """Remember that Jobs were made; raises ApiError."""
+
+
+async def ring_for_forgotten(
+    inventory: Inventory, is_known: Callable[[str], bool], ring: Callable[[str], None], *, after: float
+) -> None:
+    """Ring for resources that are remembered and that no source has told us of, once; ``after`` in seconds."""
+    while True:
+        await asyncio.sleep(after)
+        try:
+            remembered = await inventory.remembered()
+        except errors.LostromosError as error:
+            _log.warning("what was applied earlier cannot be looked for", error=str(error))
+        else:
+            break
+    for key in remembered:
+        if not is_known(key):
+            ring(key)
+
+
+@final
+class ParentInventory:
+    """The inventory of resources that are Kubernetes objects: the hints are labels and annotations on them.
+
+    ``finalizer``: ``auto`` puts one on a resource if garbage collection could not clean up after it (objects in
+    other namespaces, or cluster-scoped ones), ``always`` and ``never`` as they say.
+    """
+
+    of_kubernetes = True
+
+    def __init__(self, runtime: interfaces.Runtime, *, finalizer: Finalizer) -> None:
+        self._kube: cluster.Cluster = runtime.kube
+        self._controller = runtime.controller
+        self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
+        self._finalizer = finalizer
+        self._written: dict[str, tuple[str, int, bytes]] = {}
+
+    def hints(self, owner: interfaces.Resource) -> Hints:
+        """See ``hints_of``."""
+        return hints_of(owner)
+
+    async def written(self, owner: interfaces.Resource) -> Hints:
+        """Whoever changes an annotation or the status takes it from our field managers, as the live object says."""
+        ref = owner.ref
+        served = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        path = paths.item(ref.api_version, served.plural, ref.namespace, ref.name)
+        metadata = await operations.read(self._kube, path, str(ref))
+        if metadata is None or metadata.get("uid") != owner.uid:
+            return Hints()
+        return _hints_of_managers(owner, metadata, f"{labels.MANAGER}{self._controller}")
+
+    async def claim(
+        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
+    ) -> None:
+        """One patch, unless all is written there; put back if somebody removed it.
+
+        A resource that has changed since it was read, be it by our own report, is read again: it may be claimed by now.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._claim(owner, kinds, namespaces, finalizer=finalizer)
+            except errors.ApiError as error:
+                if error.status != http.HTTPStatus.CONFLICT or error.reason == api_errors.UID_MISMATCH:
+                    raise
+                live = await operations.read(self._kube, await self._path(owner.ref), str(owner.ref))
+                if live is None or live["uid"] != owner.uid or "deletionTimestamp" in live:
+                    raise
+                owner = dataclasses.replace(owner, data={**owner.data, "metadata": live})
+        return await self._claim(owner, kinds, namespaces, finalizer=finalizer)
+
+    async def _claim(
+        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
+    ) -> None:
+        await self._claims.refuse_claimed(owner)
+        wanted = self._marks(owner, kinds, set(namespaces) - {owner.ref.namespace}, finalizer=finalizer)
+        if covers(owner.metadata, wanted):
+            self._written.pop(owner.key, None)
+            return
+        digest = hashlib.blake2b(orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS), digest_size=12).digest()
+        uid, version, written = self._written.get(owner.key, ("", 0, b""))
+        if (uid, written) == (owner.uid, digest) and tracked_objects.number(
+            owner.metadata.get("resourceVersion")
+        ) < version:
+            return
+        answer = await self._patch_marks(owner, wanted)
+        self._written[owner.key] = owner.uid, tracked_objects.number(answer.get("resourceVersion")), digest
+
+    def holds(self, owner: interfaces.Resource) -> bool:
+        """Return whether it has the finalizer, or gets it in any case."""
+        there = labels.FINALIZER in (owner.metadata.get("finalizers") or ())
+        return self._finalizer == "always" or (self._finalizer == "auto" and there)
+
+    async def release(self, owner: interfaces.Resource) -> None:
+        """Take our marks and the finalizer off a resource."""
+        self.forget(owner.key)
+        await releasing.release(self._kube, owner.ref, owner.uid, owner.metadata)
+
+    async def recall(self, key: str) -> interfaces.Resource | None:  # noqa: ARG002 - the protocol's
+        """What was written on a resource is gone with it."""
+        return None
+
+    async def remembered(self) -> list[str]:
+        """None: what is remembered is gone with its resource."""
+        return []
+
+    async def is_gone(self, group: str, kind: str, key: str) -> bool:
+        """Whether there is no object of this name."""
+        found = await self._kube.discovery.by_group_kind(group, kind)
+        if found is None:
+            return await self._kube.removals.is_removed(group, kind)
+        namespace, _, name = key.rpartition("/")
+        path = paths.item(found.api_version, found.plural, namespace, name)
+        return await operations.find(self._kube, path, f"{kind} {key}") is None
+
+    def forget(self, key: str) -> None:
+        """The resource is gone."""
+        self._written.pop(key, None)
+
+    def ran(self, owner: interfaces.Resource) -> Collection[str]:
+        """The annotation."""
+        return job_runs.read(owner.metadata)
+
+    async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
+        """One patch."""
+        ref = owner.ref
+        about = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {}), "uid": owner.uid}
+        body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": about}
+        await job_runs.write(self._kube, await self._path(ref), body, names, self._controller)
+
+    async def _path(self, ref: interfaces.ObjectRef) -> str:
+        kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
+        return paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
+
+    def _marks(
+        self, owner: interfaces.Resource, kinds: Iterable[GroupKind], namespaces: set[str], *, finalizer: bool
+    ) -> Mapping[str, Any]:
+        """The metadata that the resource must carry."""
+        wanted: dict[str, Any] = hint_marks(owner.ref, self._claims, kinds, namespaces)
+        there = labels.FINALIZER in (owner.metadata.get("finalizers") or ())
+        if self._finalizer == "always" or (self._finalizer == "auto" and (finalizer or there)):
+            wanted["finalizers"] = [labels.FINALIZER]
+        return wanted
+
+    async def _patch_marks(self, owner: interfaces.Resource, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One apply, with the uid: without it, an apply to a resource that is gone would create it again."""
+        ref = owner.ref
+        metadata = {"name": ref.name, "uid": owner.uid, **wanted}
+        if not self._claims.is_ours(owner.metadata):  # of two operators that claim it at once, one is refused
+            metadata["resourceVersion"] = owner.metadata["resourceVersion"]
+        if ref.namespace:
+            metadata["namespace"] = ref.namespace
+        answer = await outdated.apply(
+            self._kube,
+            await self._path(ref),
+            action=f"mark {ref}",
+            query={"fieldManager": f"{labels.MANAGER}{self._controller}{labels.MARKING}", "force": "true"},
+            body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata},
+            accept=media_types.METADATA_ONLY,
+        )
+        found: Mapping[str, Any] = answer["metadata"]
+        return found
+
+
+def hints_of(owner: interfaces.Resource) -> Hints:
+    """The annotations, and the objects that the status lists: not everybody who may edit one may edit the other."""
+    annotations = owner.metadata.get("annotations") or {}
+    listed = owner.status.get("resources")
+    objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    kinds = set(labels.group_kinds(annotations.get(labels.GROUP_KINDS)))
+    kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
+    namespaces = {*labels.split(annotations.get(labels.NAMESPACES)), owner.ref.namespace}
+    namespaces |= {str(one.get("namespace") or "") for one in objects}
+    return Hints(frozenset(kinds), frozenset(namespaces - {""}))
+
+
+def _hints_of_managers(owner: interfaces.Resource, metadata: Mapping[str, Any], manager: str) -> Hints:
+    """The hints that our field managers own: annotations, and the list in the status."""
+    annotations, status = metadata.get("annotations") or {}, owner.status
+    trusted: dict[str, str] = {}
+    in_status = False
+    for entry in metadata.get("managedFields") or ():
+        fields = entry.get("fieldsV1") or {}
+        if entry.get("manager") == f"{manager}{labels.MARKING}":
+            owned = (fields.get("f:metadata") or {}).get("f:annotations") or {}
+            keys = [
+                key for key in (labels.GROUP_KINDS, labels.NAMESPACES) if f"f:{key}" in owned and key in annotations
+            ]
+            trusted |= {key: annotations[key] for key in keys}
+        elif entry.get("manager") == f"{manager}/status":
+            in_status = in_status or "f:resources" in (fields.get("f:status") or {})
+    data = {"metadata": {"annotations": trusted}, "status": status if in_status else None}
+    return hints_of(dataclasses.replace(owner, data=data))
+
+
+def hint_marks(
+    ref: interfaces.ObjectRef, own: claims.Claims, kinds: Iterable[GroupKind], namespaces: Collection[str]
+) -> dict[str, Any]:
+    """The labels and annotations of an ApplySet's parent."""
+    annotations = {
+        labels.TOOLING: _tooling(),
+        **own.marks(),
+        labels.GROUP_KINDS: ",".join(sorted(f"{kind}.{group}" if group else kind for group, kind in kinds)),
+    }
+    if namespaces:
+        annotations[labels.NAMESPACES] = ",".join(sorted(namespaces))
+    return {"labels": {labels.SET_ID: labels.set_id(ref)}, "annotations": annotations}
+
+
+def belongs_to(metadata: Mapping[str, Any], owner: interfaces.ObjectRef) -> bool:
+    """Whether an object is an owner's: it names it, and carries its label or was applied by us (the label was lost)."""
+    written = labels.read_owner((metadata.get("annotations") or {}).get(labels.OWNER, ""))
+    if written is None or labels.set_id(written[0]) != labels.set_id(owner):
+        return False
+    if (metadata.get("labels") or {}).get(labels.PART_OF) == labels.set_id(owner):
+        return True
+    return any(
+        str(entry.get("manager", "")).startswith(labels.MANAGER) for entry in metadata.get("managedFields") or ()
+    )
+
+
+@functools.cache
+def _tooling() -> str:
+    return f"lostromos/{importlib.metadata.version('lostromos-core')}"
+
+
+def covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether metadata has all wanted marks; hints may say more than is wanted."""
+    if (metadata.get("labels") or {}).get(labels.SET_ID) != wanted["labels"][labels.SET_ID]:
+        return False
+    there = metadata.get("annotations") or {}
+    for key, value in wanted["annotations"].items():
+        if key in {labels.GROUP_KINDS, labels.NAMESPACES}:
+            if not set(labels.split(value)) <= set(labels.split(there.get(key))):
+                return False
+        elif there.get(key) != value:
+            return False
+    return set(wanted.get("finalizers", ())) <= set(metadata.get("finalizers") or ())
+
+
+_inventory: type[Inventory] = ParentInventory

@@ -1,0 +1,42 @@
+"""Jobs that were run once for a resource and removed themselves: an annotation on it, or on what remembers it.
+
+Whoever may edit the resource can change that: then its own Jobs run again, or not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lostromos_core.kube import labels
+from lostromos_core.kube.managed_fields import outdated
+from lostromos_core.kube.transport import media_types
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from lostromos_core.kube import cluster
+
+
+def read(metadata: Mapping[str, Any]) -> Collection[str]:
+    """Return what stands for the Jobs."""
+    return labels.split((metadata.get("annotations") or {}).get(labels.RAN))
+
+
+async def write(
+    kube: cluster.Cluster, path: str, about: Mapping[str, Any], names: Collection[str], controller: str
+) -> Mapping[str, Any]:
+    """Write what stands for the Jobs on an object, and return its metadata; raises ApiError.
+
+    ``about``: apiVersion, kind and metadata with the object's name, namespace and uid, so that none is created.
+    """
+    metadata = {**about["metadata"], "annotations": {labels.RAN: ",".join(sorted(names))}}
+    answer = await outdated.apply(
+        kube,
+        path,
+        action="remember which Jobs have run",
+        query={"fieldManager": f"{labels.MANAGER}{controller}/runs{labels.MARKING}", "force": "true"},
+        body={**about, "metadata": metadata},
+        accept=media_types.METADATA_ONLY,
+    )
+    found: Mapping[str, Any] = answer["metadata"]
+    return found

@@ -1,0 +1,104 @@
+"""One Lease of coordination.k8s.io/v1: read, taken, renewed and given back. What it means is up to ``presence``.
+
+A Lease is written with a PUT that names the resourceVersion: of several that try, one succeeds. Its times are never
+compared with our clock; that the renewal time has changed is what shows that its holder lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+import http
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core import errors
+from lostromos_core.kube.transport import operations, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core import identity
+    from lostromos_core.kube.transport import client
+
+API: Final = "coordination.k8s.io/v1"
+PATIENCE: Final = 5.0
+"""Seconds that the API server gets for an answer."""
+SECONDS: Final = 15
+"""How long others wait after the last renewal that they saw."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lease:
+    """A Lease as it was read; ``holder`` is empty when it was given back."""
+
+    holder: str
+    renewed: str
+    metadata: Mapping[str, Any]
+    transitions: int = 0
+
+
+def path(of: identity.Identity) -> str:
+    """Return where the Lease of an operator is."""
+    return paths.item(API, "leases", of.namespace, of.name)
+
+
+async def read(kube: client.Transport, of: identity.Identity) -> Lease | None:
+    """Return the Lease of an operator, None if there is none; raises ApiError."""
+    try:
+        return await _send(kube, "GET", path(of), action=f"read the Lease {of}")
+    except errors.ApiError as error:
+        if error.status != http.HTTPStatus.NOT_FOUND or operations.lacks_kind(error):
+            raise
+        return None
+
+
+async def write(kube: client.Transport, of: identity.Identity, holder: str, before: Lease | None) -> Lease:
+    """Take or renew a Lease: create it, or replace the one that was read.
+
+    Raises ApiError: 409 if another process was quicker.
+    """
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    transitions = 0 if before is None else before.transitions + (before.holder != holder)
+    spec = {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": SECONDS,
+        "acquireTime": now,
+        "renewTime": now,
+        "leaseTransitions": transitions,
+    }
+    metadata = {"name": of.name, "namespace": of.namespace}
+    action = f"hold the Lease {of}"
+    if before is None:
+        body = {"apiVersion": API, "kind": "Lease", "metadata": metadata, "spec": spec}
+        return await _send(kube, "POST", paths.collection(API, "leases", of.namespace), action=action, body=body)
+    version = {key: before.metadata[key] for key in ("uid", "resourceVersion")}
+    body = {"apiVersion": API, "kind": "Lease", "metadata": metadata | version, "spec": spec}
+    return await _send(kube, "PUT", path(of), action=action, body=body)
+
+
+async def give_back(kube: client.Transport, of: identity.Identity, held: Lease) -> None:
+    """Delete a Lease that we hold, unless it has changed since; raises ApiError."""
+    conditions = {key: held.metadata[key] for key in ("uid", "resourceVersion")}
+    body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": conditions}
+    await kube.request_bytes("DELETE", path(of), action=f"give back the Lease {of}", body=body, urgent=True)
+
+
+async def _send(kube: client.Transport, method: str, where: str, *, action: str, body: Any = None) -> Lease:  # noqa: ANN401 - JSON
+    """Send a request past the limiter, and soon over: what keeps other requests waiting must not end the Lease."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            answer = await kube.request(method, where, action=action, body=body, urgent=True)
+    except TimeoutError as error:
+        raise errors.ConnectionFailed(f"{action}: no answer within {PATIENCE:.0f} seconds") from error
+    return _lease(answer, action)
+
+
+def _lease(item: Any, action: str) -> Lease:  # noqa: ANN401 - what the server answered
+    spec = item.get("spec") if isinstance(item, dict) and isinstance(item.get("metadata"), dict) else None
+    if not isinstance(spec, dict):
+        raise errors.ApiError(f"{action}: the API server's answer is not a Lease", status=200, reason="Unreadable")
+    holder, renewed = str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or "")
+    transitions = spec.get("leaseTransitions")
+    return Lease(holder, renewed, item["metadata"], transitions if isinstance(transitions, int) else 0)

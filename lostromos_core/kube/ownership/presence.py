@@ -1,0 +1,304 @@
+"""Which operators run: this one shows it by a Lease, and looks at the Leases of others before it takes their work.
+
+Two processes of one identity never work at the same time, as long as both reach the API server: the later one waits,
+and says for whom. What another identity claimed is left to it while it runs. This is no full leader election: a
+holder that is cut off from the API server is not stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import enum
+import http
+import itertools
+import os
+import pathlib
+import platform
+import time
+from typing import TYPE_CHECKING, Final, final
+
+import structlog
+
+from lostromos_core import errors, identity
+from lostromos_core.kube.ownership import lease
+from lostromos_core.kube.transport import api_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lostromos_core.kube.transport import client
+
+_log = structlog.get_logger("lostromos.presence")
+
+RENEW: Final = 5.0
+"""Seconds between two renewals of our Lease."""
+LATER: Final = 60.0
+"""Seconds between two tries to hold a Lease without the rights to do so."""
+LOOK: Final = 1.0
+"""Seconds between two looks at a Lease that another process holds."""
+BELIEVE: Final = 2.0
+"""Seconds for which an answer about another operator is believed."""
+BLIND: Final = 10.0
+"""Seconds between two looks after which what happened meanwhile is not known."""
+
+
+class Life(enum.Enum):
+    """Whether another operator runs."""
+
+    RUNS = "its Lease is being renewed"
+    UNKNOWN = "its Lease has a holder, and whether that renews it will be known in some seconds"
+    GONE = "it has given its Lease back, or has not renewed it for longer than it lasts"
+    HIDDEN = "we may not read its Lease"
+
+
+_present: Final[set[str]] = set()
+"""The holders of this process that have not ended: several operators may run in it."""
+_numbers: Final = itertools.count(1)
+
+
+def me(number: int = 0) -> str:
+    """Return a name for the holder of a Lease: machine, process id, when it was started, and a number in it."""
+    return f"{_machine()}_{os.getpid()}_{_started(os.getpid())}.{number}"
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class _Sight:
+    """What was seen of a Lease: the renewal, since when it is the same, and when that was looked at last."""
+
+    renewed: str | None
+    since: float
+    looked: float
+    life: Life
+
+
+@final
+class Others:
+    """What is known of other operators; shared by all controllers of a connection.
+
+    ``patient``: wait until it is known, instead of answering UNKNOWN.
+    """
+
+    def __init__(
+        self,
+        kube: client.Transport,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.patient = False
+        self._kube = kube
+        self._clock = clock
+        self._sleep = sleep
+        self._seen: dict[str, _Sight] = {}
+
+    async def life(self, who: str) -> Life:
+        """Return whether the operator of an identity runs; raises ApiError."""
+        while (life := await self._look(who)) is Life.UNKNOWN and self.patient:
+            await self._sleep(BELIEVE)
+        return life
+
+    async def _look(self, who: str) -> Life:
+        now = self._clock()
+        seen = self._seen.get(who)
+        if seen is not None and now - seen.looked < BELIEVE:
+            return seen.life
+        of = identity.parse(who)
+        if of is None:
+            return Life.GONE
+        try:
+            found = await lease.read(self._kube, of)
+        except errors.ApiError as error:
+            if error.status not in api_errors.NO_ACCESS:
+                raise
+            self._seen[who] = _Sight(None, now, now, Life.HIDDEN)
+            return Life.HIDDEN
+        renewed = found.renewed if found else None
+        # Of a time in which we could not look, as when the API server was away, the holder may not be blamed.
+        goes_on = seen is not None and seen.renewed == renewed and now - seen.looked <= BLIND
+        life = self._judge(seen, found, goes_on=goes_on)
+        self._seen[who] = _Sight(renewed, seen.since if seen is not None and goes_on else now, now, life)
+        return life
+
+    def _judge(self, seen: _Sight | None, found: lease.Lease | None, *, goes_on: bool) -> Life:
+        if found is None or is_over(found.holder):
+            return Life.GONE
+        if seen is None or seen.renewed is None:
+            return Life.UNKNOWN
+        if seen.renewed != found.renewed:
+            return Life.RUNS
+        if not goes_on:
+            return Life.UNKNOWN
+        if self._clock() - seen.since > lease.SECONDS:
+            return Life.GONE
+        return Life.UNKNOWN if seen.life is Life.UNKNOWN else Life.RUNS
+
+
+@final
+class Presence:
+    """The Lease of this operator, from before it works until it has stopped.
+
+    ``lost`` is called when another process has taken it: then this one has to stop.
+    """
+
+    def __init__(
+        self,
+        kube: client.Transport,
+        own: identity.Identity,
+        *,
+        lost: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._kube = kube
+        self._own = own
+        self._lost = lost
+        self._clock = clock
+        self._sleep = sleep
+        self._held: lease.Lease | None = None
+        self._said = ""
+        self._me = me(next(_numbers))
+        self._pause = RENEW
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def hold(self, *, wait: bool) -> None:
+        """Take the Lease; while another process of this identity runs, wait for its end.
+
+        Not to ``wait`` means: raise RefusedError as soon as the other one is seen to run, and go on without a Lease if
+        the API server does not answer. Without the rights to hold one, go on and try again in the background.
+        """
+        sight = _Sight("", 0.0, 0.0, Life.UNKNOWN)
+        _present.add(self._me)
+        while self._held is None:
+            try:
+                found = await self._try_to_take(sight)
+            except errors.ApiError as error:
+                if error.status in api_errors.NO_ACCESS:
+                    self._go_without(error)
+                    break
+                self._tell("the Lease cannot be taken, it will be tried again", error)
+                if not wait and error.status != http.HTTPStatus.CONFLICT:
+                    return
+            else:
+                if found is not None:
+                    self._await_its_end(sight, found, wait=wait)
+            if self._held is None:
+                await self._sleep(LOOK)
+        self._renewing = asyncio.create_task(self._renew(), name="renew the Lease")
+
+    async def _try_to_take(self, sight: _Sight) -> lease.Lease | None:
+        """Take the Lease if nobody has it; else return it, and note in ``sight`` what was seen. Raises ApiError."""
+        found, now = await lease.read(self._kube, self._own), self._clock()
+        if found is not None and found.renewed != sight.renewed:
+            sight.life = Life.RUNS if sight.renewed else Life.UNKNOWN
+            sight.renewed, sight.since = found.renewed, now
+        if found is not None and not is_over(found.holder) and now - sight.since <= lease.SECONDS:
+            return found
+        self._held = await lease.write(self._kube, self._own, self._me, found)
+        return None
+
+    def _await_its_end(self, sight: _Sight, found: lease.Lease, *, wait: bool) -> None:
+        """Say once for whom we wait; raise RefusedError if we do not wait, and it is seen to run."""
+        if not wait and sight.life is Life.RUNS:
+            msg = f"another operator of the identity {self._own} is running ({found.holder}); stop it first"
+            raise errors.RefusedError(msg)
+        if self._said != found.holder:
+            self._said = found.holder
+            what = "waiting for another operator of the same identity to end"
+            _log.warning(what, identity=str(self._own), holder=found.holder)
+
+    def _tell(self, what: str, error: errors.LostromosError) -> None:
+        """Log a failure, once as long as it stays the same."""
+        if self._said != str(error):
+            self._said = str(error)
+            _log.warning(what, identity=str(self._own), reason=str(error))
+
+    async def give_back(self) -> None:
+        """Let the next one begin at once."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait({self._renewing})
+        _present.discard(self._me)
+        held, self._held = self._held, None
+        if held is None:
+            return
+        try:
+            async with asyncio.timeout(2):
+                await lease.give_back(self._kube, self._own, held)
+        except (errors.LostromosError, TimeoutError) as error:
+            _log.warning("the Lease could not be given back; the next operator waits for its end", reason=str(error))
+
+    def _go_without(self, error: errors.ApiError) -> None:
+        self._pause = LATER
+        _log.warning(
+            "no Lease can be held, so that a second operator would not be noticed; give the operator the verbs get, "
+            "create, update and delete on leases in coordination.k8s.io, or run one process only",
+            identity=str(self._own), reason=str(error),
+        )  # fmt: skip
+
+    async def _renew(self) -> None:
+        """Renew until cancelled; what goes wrong is tried again, unless another process has the Lease."""
+        while True:
+            await self._sleep(self._pause)
+            try:
+                self._held = await lease.write(self._kube, self._own, self._me, self._held)
+                self._pause, self._said = RENEW, ""
+            except errors.LostromosError as error:
+                if not isinstance(error, errors.ApiError) or error.status not in {
+                    http.HTTPStatus.CONFLICT,
+                    http.HTTPStatus.NOT_FOUND,
+                }:
+                    self._tell("the Lease could not be renewed, it will be tried again", error)
+                elif not await self._still_ours():
+                    return
+            except Exception:  # noqa: BLE001 - others would take us for dead, and nobody would notice
+                _log.exception("unexpected error, the Lease will be renewed again")
+
+    async def _still_ours(self) -> bool:
+        """Read the Lease after another version of it was found; whether we may go on."""
+        try:
+            found = await lease.read(self._kube, self._own)
+        except errors.LostromosError as error:
+            self._tell("the Lease could not be read, it will be tried again", error)
+            return True
+        if found is None or is_over(found.holder) or found.holder == self._me:
+            self._held = found
+            return True
+        if self._held is None and self._pause == LATER:  # we have never had it: the other one was there before
+            self._tell("the Lease is another operator's", errors.RefusedError(found.holder))
+            return True
+        self._held = None
+        self._lost(f"another process has taken the Lease {self._own}: {found.holder}")
+        return False
+
+
+def is_over(holder: str) -> bool:
+    """Return whether a holder has certainly ended: it gave the Lease back, or it is a process here that is no more."""
+    if not holder:
+        return True
+    machine, _, process = holder.rpartition("_")[0].rpartition("_")
+    if machine != _machine() or not process.isdecimal():
+        return False
+    if int(process) == os.getpid() and holder not in _present:
+        return True
+    return _started(int(process)) != holder.rpartition("_")[2].partition(".")[0]
+
+
+def _machine() -> str:
+    """The machine, since when it runs, and the room of process ids: where a process id means the same as here."""
+    try:
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+        room = pathlib.Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        return platform.node()
+    return f"{platform.node()}-{boot}-{room}"
+
+
+def _started(process: int) -> str:
+    """When a process was started, in the kernel's ticks; empty if it has ended. Source: proc(5)."""
+    try:
+        text = pathlib.Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = text.rpartition(")")[2].split()
+    return "" if fields[0] in {"Z", "X"} else fields[19]

@@ -1,0 +1,54 @@
+"""Claims of volumes that nobody uses yet: with a StorageClass that waits for the first consumer, they stay unbound.
+
+Source: https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding-mode
+"""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING, Any, Final
+
+from lostromos_core import errors
+from lostromos_core.kube.transport import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lostromos_core.kube.transport import client
+
+CLASSES: Final = ("storage.k8s.io/v1", "storageclasses")
+CLASS: Final = "volume.beta.kubernetes.io/storage-class"
+"""Annotation of a claim from before it had a field for its class."""
+SELECTED: Final = "volume.kubernetes.io/selected-node"
+"""Annotation of a claim whose first consumer has been scheduled: now its volume is made."""
+
+
+def is_unused(item: Mapping[str, Any]) -> bool:
+    """Return whether an object is a claim that is not bound, and that no Pod has asked for."""
+    if (item.get("apiVersion"), item.get("kind")) != ("v1", "PersistentVolumeClaim"):
+        return False
+    bound = (item.get("spec") or {}).get("volumeName") or (item.get("status") or {}).get("phase") == "Bound"
+    return not bound and SELECTED not in (item["metadata"].get("annotations") or {})
+
+
+async def why_not(kube: client.Transport, claim: Mapping[str, Any], why: str) -> str:
+    """Return why an unused claim is not ready, as far as anybody can tell; empty if it only waits to be used.
+
+    ``why`` is what is known without its StorageClass. Raises ApiError.
+    """
+    annotations = claim["metadata"].get("annotations") or {}
+    name = (claim.get("spec") or {}).get("storageClassName", annotations.get(CLASS))
+    if not name:
+        return why
+    try:
+        found = await kube.request("GET", paths.item(*CLASSES, "", name), action=f"read StorageClass {name}")
+    except errors.RefusedError:
+        return why
+    except errors.ApiError as error:
+        if error.status == http.HTTPStatus.NOT_FOUND:
+            return f"{why}; there is no StorageClass {name}"
+        if error.status == http.HTTPStatus.FORBIDDEN:
+            needs = "give the operator the verb get on storageclasses in storage.k8s.io"
+            return f"{why}; whether it waits for its first consumer cannot be known: {needs}"
+        raise
+    return "" if found.get("volumeBindingMode") == "WaitForFirstConsumer" else why

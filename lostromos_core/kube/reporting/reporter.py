@@ -1,0 +1,250 @@
+"""Writes the status of resources of one kind: only what the kind declares, and only what is new."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import orjson
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.kube import labels
+from lostromos_core.kube.kinds import fitting, schema
+from lostromos_core.kube.managed_fields import outdated, owned_fields
+from lostromos_core.kube.reporting import events, status, status_writer
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import api_errors, media_types, operations, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lostromos_core.kube import cluster
+
+_log = structlog.get_logger("lostromos.status")
+
+LOOK_AGAIN = 60.0
+"""Seconds until a kind that declares no status is looked at again: somebody may have followed our advice."""
+READ_AGAIN = 600.0
+"""Seconds until the schema of a kind is read again, when there is a status to write: it may declare more now."""
+ODD = "the kind's status is no mapping, so that none can be written; Events tell what is wrong"
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@final
+class Reporter:
+    """The one writer of the status of one kind's resources, for one controller."""
+
+    def __init__(  # noqa: PLR0913 - two of them are clocks
+        self,
+        kube: cluster.Cluster,
+        controller: str,
+        api_version: str,
+        kind: str,
+        *,
+        now: Callable[[], dt.datetime] = _now,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kube = kube
+        self._controller = controller
+        self._api_version = api_version
+        self._kind = kind
+        self._now = now
+        self._clock = clock
+        self._read_at = 0.0
+        self._schema: Mapping[str, Any] | None = None
+        self._last: dict[str, tuple[str, int, bytes]] = {}
+        self._said: tuple[bool, tuple[str, ...], tuple[str, ...]] | None = None
+        self._spam = events.SpamFilter(clock)
+        self._manager = f"{labels.MANAGER}{controller}/status"
+        self._writer = status_writer.StatusWriter(kube, self._manager)
+        self._told: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self._is_odd = False
+
+    def seen(self, key: str, version: int) -> None:
+        """The watch has brought this version of a resource: what we wrote before it need not be kept."""
+        last = self._last.get(key)
+        if last is not None and version >= last[1]:
+            del self._last[key]
+
+    def forget(self, key: str) -> None:
+        """The resource is gone."""
+        self._last.pop(key, None)
+        self._told.pop(key, None)
+        self._spam.forget(key)
+        self._writer.forget(key)
+
+    async def write(self, resource: interfaces.Resource, report: interfaces.Report) -> bool:
+        """Write what a report says, if it says something new; return whether the resource exists. Raises ApiError."""
+        if not await self._can_write():
+            await self._tell_only(resource, report)
+            return True
+        current = self._current(resource)
+        wanted = status.desired(report, current, generation=resource.generation, now=self._now())
+        declared = self._fitting(resource, wanted)
+        if not declared or not status.differs(declared, current):
+            return True
+        kind = await self._kube.discovery.kind(self._api_version, self._kind)
+        keeps = report.status is None and bool(current.keys() - status.OWN)
+        try:
+            version, draft = await self._writer.write(resource, kind, declared, self._schema or {}, keeps=keeps)
+        except errors.ApiError as error:
+            self._schema = None if error.reason == "SchemaError" else self._schema
+            if error.status in api_errors.UNFIT:
+                await self._tell(resource, "Warning", "StatusNotWritten", str(error))
+            raise
+        if not version:
+            return False
+        self._last[resource.key] = (
+            resource.uid,
+            version,
+            orjson.dumps({**current, **draft.body} if keeps else draft.body),
+        )
+        if draft.said:
+            await self._tell(resource, "Warning", "StatusNotWritten", "; ".join(draft.said))
+        if news := status.news(report, current):
+            await self._tell(resource, *news)
+        return True
+
+    def _fitting(self, resource: interfaces.Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return as much of a status as the kind takes."""
+        declared = self._writer.possible(resource, fitting.fields(wanted, self._schema or {}))
+        conditions: list[dict[str, Any]] = declared.get("conditions") or []
+        if not conditions or "type" not in conditions[0]:
+            declared.pop("conditions", None)  # nothing would tell them apart
+        return declared
+
+    async def _tell_only(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
+        """Tell in Events what a status would say, of a kind that has none that we could write."""
+        uid, said = self._told.get(resource.key, ("", {}))
+        before = said if uid == resource.uid else {}
+        if self._is_odd and not before:
+            await self._tell(resource, "Warning", "StatusNotWritten", ODD)
+        if news := status.news(report, before):
+            await self._tell(resource, *news)
+        ready = {"type": "Ready", "status": str(report.ready), "reason": report.reason}
+        self._told[resource.key] = resource.uid, {"conditions": [{**ready, "message": errors.shorten(report.message)}]}
+
+    async def clear(self, resource: interfaces.Resource) -> None:
+        """Take back what we said on a resource, and what another controller has not said since; raises ApiError."""
+        self.forget(resource.key)
+        if not status.OWN & resource.status.keys() or not await self._can_write():
+            return
+        ref = resource.ref
+        kind = await self._kube.discovery.kind(self._api_version, self._kind)
+        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
+        live = await operations.read(self._kube, path, str(ref)) or {}
+        owned = owned_fields.of(live.get("managedFields"), self._manager, "status").get("f:status") or {}
+        said = {field for field in status.OWN & resource.status.keys() if f"f:{field}" in owned}
+        if not said or live.get("uid") != resource.uid:
+            return
+        action = f"clear the status of {ref}"
+        try:
+            if self._others_report(live):  # an apply of nothing removes what is ours alone
+                identity = {"name": ref.name, "uid": resource.uid}
+                if ref.namespace:
+                    identity["namespace"] = ref.namespace
+                answer = await outdated.apply(
+                    self._kube,
+                    path,
+                    subresource="status",
+                    action=action,
+                    query={"fieldManager": self._manager},
+                    body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": identity},
+                    accept=media_types.METADATA_ONLY,
+                )
+            else:
+                body = {"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)}
+                answer = await self._kube.request(
+                    "PATCH", f"{path}/status", action=action, body=body, content_type=media_types.MERGE,
+                    accept=media_types.METADATA_ONLY,
+                )  # fmt: skip
+        except errors.ApiError as error:
+            if not await operations.is_gone(self._kube, path, resource.uid, error):
+                raise
+            return
+        rest = {field: value for field, value in resource.status.items() if field not in said}
+        version = tracked_objects.number(answer["metadata"].get("resourceVersion"))
+        self._last[resource.key] = resource.uid, version, orjson.dumps(rest)  # should it be selected again at once
+
+    def _others_report(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether another controller has written to the status."""
+        return any(
+            str(entry.get("manager")).startswith(labels.MANAGER)
+            and entry.get("manager") != self._manager
+            and entry.get("subresource") == "status"
+            for entry in metadata.get("managedFields") or ()
+        )
+
+    async def check(self) -> bool:
+        """Say which status fields the kind does not declare, once; whether there is any. Raises ApiError."""
+        return await self._can_write()
+
+    def _current(self, resource: interfaces.Resource) -> Mapping[str, Any]:
+        """What the status says: what we wrote last, since the watch may not have brought it back yet."""
+        uid, version, last = self._last.get(resource.key, ("", 0, b""))
+        seen: Mapping[str, Any] = resource.status
+        if uid != resource.uid or tracked_objects.number(resource.metadata.get("resourceVersion")) >= version:
+            self._last.pop(resource.key, None)
+            return seen
+        written: Mapping[str, Any] = orjson.loads(last)
+        return written
+
+    async def _can_write(self) -> bool:
+        """Whether the kind has a status to write to; reads its schema now and then, and says what is missing."""
+        kind = await self._kube.discovery.kind(self._api_version, self._kind)
+        age = self._clock() - self._read_at
+        lacks = not self._schema or "status" not in kind.subresources
+        if self._schema is None or age > (LOOK_AGAIN if lacks else READ_AGAIN):
+            if lacks and self._schema is not None:  # discovery tells of the subresource, and is kept for ever
+                self._kube.discovery.forget(self._api_version, self._kind)
+                kind = await self._kube.discovery.kind(self._api_version, self._kind)
+            declared = await schema.status_schema(self._kube, self._api_version, self._kind)
+            self._schema, self._read_at = schema.usable(declared), self._clock()
+            self._is_odd = bool(declared) and not self._schema
+            self._writer.forget_all()
+            self._say_what_is_missing(has_subresource="status" in kind.subresources)
+        return "status" in kind.subresources and bool(self._schema)
+
+    def _say_what_is_missing(self, *, has_subresource: bool) -> None:
+        """Log what the definition lacks, once for each thing that it lacks."""
+        known = self._schema or {}
+        missing = schema.missing(known) + [f"{name} (declared for something else)" for name in schema.unfit(known)]
+        said = (has_subresource, tuple(missing), tuple(schema.required(known)))
+        if said == self._said:
+            return
+        self._said = said
+        if not has_subresource:
+            advice = "the kind has no status subresource; add `subresources: {status: {}}` to its definition"
+            _log.warning(advice, kind=self._kind)
+        elif missing:
+            _log.warning(
+                "the kind does not declare all status fields", kind=self._kind, missing=missing, add=schema.SNIPPET
+            )
+        if has_subresource and said[2]:
+            advice = (
+                "the kind requires status fields that are not ours; until somebody writes them, there will be the "
+                "smallest values that fit, or no status at all where none does; make them optional in its definition, "
+                "or render them with a template for the status"
+            )
+            _log.warning(advice, kind=self._kind, required=said[2])
+
+    async def _tell(
+        self, resource: interfaces.Resource, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """Write an Event, unless there were many of late."""
+        if not self._spam.allows(resource.key):
+            return
+        await events.write(
+            self._kube,
+            resource.ref,
+            uid=resource.uid,
+            kind=kind,
+            reason=reason,
+            message=message,
+            controller=self._controller,
+        )

@@ -1,0 +1,234 @@
+"""Writes one status by server-side apply, and as much of it as can be: nothing of others, nothing that does not fit.
+
+Fields of others are never taken: those that our own apply does not own are left out, and a template's field that
+somebody else owns is left to them. What the API server refuses of a status is left out, and the rest is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http
+from typing import TYPE_CHECKING, Any, Final, final
+
+from lostromos_core import errors
+from lostromos_core.kube.kinds import placeholders
+from lostromos_core.kube.managed_fields import fields, outdated, owned_fields
+from lostromos_core.kube.reporting import status
+from lostromos_core.kube.tracking import tracked_objects
+from lostromos_core.kube.transport import api_errors, media_types, operations, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lostromos_core import interfaces
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.kinds import discovery
+
+ROUNDS: Final = 6
+"""How often a status is sent when each answer says what has to be left out."""
+_REQUIRED: Final = "Required value"
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Draft:
+    """A status on its way. ``said`` is what the author should know: what was left out, and why."""
+
+    resource: interfaces.Resource
+    path: str
+    schema: Mapping[str, Any]
+    body: dict[str, Any]
+    force: bool
+    keeps: bool = False
+    version: str = ""
+    stopgaps: dict[str, Any] = dataclasses.field(default_factory=dict)
+    said: list[str] = dataclasses.field(default_factory=list)
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class _Learnt:
+    """What the answers for one resource have taught: for one ``state``, its uid and generation; ``made`` for a uid."""
+
+    state: tuple[str, int] = "", 0
+    unfit: set[str] = dataclasses.field(default_factory=set)
+    others: list[Sequence[str | int]] = dataclasses.field(default_factory=list)
+    made: frozenset[str] = frozenset()
+
+
+@final
+class StatusWriter:
+    """Writes the status of one kind's resources in the name of one field manager."""
+
+    def __init__(self, kube: cluster.Cluster, manager: str) -> None:
+        self._kube = kube
+        self._manager = manager
+        self._learnt: dict[str, _Learnt] = {}
+
+    def forget(self, key: str) -> None:
+        """Forget what was learnt of a resource."""
+        self._learnt.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Forget what was learnt of all resources: the definition may have changed."""
+        self._learnt.clear()
+
+    def possible(self, resource: interfaces.Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a status without what was refused for this generation of a resource."""
+        learnt = self._learnt.get(resource.key)
+        if learnt is None or learnt.state != _state(resource):
+            return dict(wanted)
+        kept = {name: value for name, value in wanted.items() if name not in learnt.unfit}
+        found: dict[str, Any] = fields.without(kept, learnt.others)
+        return found
+
+    async def write(
+        self,
+        resource: interfaces.Resource,
+        kind: discovery.Kind,
+        wanted: Mapping[str, Any],
+        schema: Mapping[str, Any],
+        *,
+        keeps: bool,
+    ) -> tuple[int, Draft]:
+        """Write a status; return the resource's version after it (0 if it is gone), and what was written.
+
+        ``keeps``: what we wrote of fields that are not in it stays. Raises ApiError.
+        """
+        ref = resource.ref
+        path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
+        force = wanted.keys() <= status.OWN
+        draft = Draft(resource, path, schema, dict(wanted), force, keeps)
+        for attempt in range(ROUNDS):
+            try:
+                metadata = await self._apply(draft)
+            except errors.ApiError as error:
+                if await operations.is_gone(self._kube, path, resource.uid, error):
+                    return 0, draft
+                if attempt == ROUNDS - 1 or not self._learn(draft, error):
+                    raise
+            else:
+                break
+        if made := draft.body.keys() - status.OWN:
+            self._of(resource).made |= made
+        if draft.stopgaps and not self._kube.dry_run:
+            metadata = await self._disown(draft)
+        return tracked_objects.number(metadata.get("resourceVersion")), draft
+
+    def _of(self, resource: interfaces.Resource) -> _Learnt:
+        """Return what was learnt of a resource; only what may help it is kept."""
+        learnt = self._learnt.get(resource.key)
+        if learnt is None or learnt.state[0] != resource.uid:
+            learnt = self._learnt[resource.key] = _Learnt()
+        if learnt.state != _state(resource):
+            learnt.state, learnt.unfit, learnt.others = _state(resource), set(), []
+        return learnt
+
+    async def _apply(self, draft: Draft) -> Mapping[str, Any]:
+        """Send a draft once; return the metadata of the answer. Raises ApiError."""
+        ref = draft.resource.ref
+        metadata = {"name": ref.name, "uid": draft.resource.uid}
+        if ref.namespace:
+            metadata["namespace"] = ref.namespace
+        written = await self._written(draft) if draft.keeps else {}
+        if written:
+            metadata["resourceVersion"] = draft.version  # else they may be somebody else's by now
+        answer = await outdated.apply(
+            self._kube,
+            draft.path,
+            subresource="status",
+            action=f"report on {ref}",
+            query={"fieldManager": self._manager, "force": "true" if draft.force else "false"},
+            body={
+                "apiVersion": ref.api_version,
+                "kind": ref.kind,
+                "metadata": metadata,
+                "status": {**written, **draft.body, **draft.stopgaps},
+            },
+            accept=media_types.METADATA_ONLY,
+        )
+        found: Mapping[str, Any] = answer["metadata"]
+        return found
+
+    async def _written(self, draft: Draft) -> dict[str, Any]:
+        """Return the fields beside our own that we have written, and that are ours still. Raises ApiError."""
+        live = await operations.read_outline(self._kube, draft.path, action=f"read the status of {draft.resource.ref}")
+        draft.version = live["metadata"].get("resourceVersion", "")
+        ours = owned_fields.of(live["metadata"].get("managedFields"), self._manager, "status").get("f:status") or {}
+        others = owned_fields.without(ours, status.OWN)
+        found = owned_fields.select(others, live.get("status")) if others.keys() - {"."} else {}
+        return found if isinstance(found, dict) else {}
+
+    def _learn(self, draft: Draft, error: errors.ApiError) -> bool:
+        """Change a draft by what an answer says; return whether it is worth another try."""
+        if error.status == http.HTTPStatus.CONFLICT:
+            return self._leave_to_others(draft, error) if error.causes else draft.keeps
+        if error.status not in api_errors.UNFIT or not error.causes:
+            return False
+        changed = [self._leave_out(draft, cause) for cause in error.causes]
+        return any(changed)
+
+    def _leave_to_others(self, draft: Draft, error: errors.ApiError) -> bool:
+        """Leave out the fields that are somebody else's, and take those that are ours by right, or were ours before."""
+        if draft.force:
+            return False
+        learnt = self._of(draft.resource)
+        for cause in error.causes:
+            path = fields.parse(cause.field.removeprefix("status."), draft.body)
+            if not path or path[0] in status.OWN | learnt.made:
+                continue
+            learnt.others.append(path)
+            draft.said.append(f"{cause.field} is left to {cause.who}, who owns it")
+        draft.body, draft.force = fields.without(draft.body, learnt.others), True
+        return True
+
+    def _leave_out(self, draft: Draft, cause: errors.Cause) -> bool:
+        """Leave out a field that does not fit, or fill in one that is required; return whether that is possible."""
+        name = _top(cause.field)
+        if name in draft.body:
+            del draft.body[name]
+            self._of(draft.resource).unfit.add(name)
+            draft.said.append(f"status.{name} is not written: {cause.field}: {cause.message}")
+            return True
+        if not cause.message.startswith(_REQUIRED) or cause.field != f"status.{name}" or name in draft.stopgaps:
+            return False
+        try:
+            value = placeholders.smallest((draft.schema.get("properties") or {}).get(name) or {})
+        except placeholders.NothingFits:
+            return False
+        draft.stopgaps[name] = value
+        draft.said.append(f"{cause.field} is required and nobody has written it; until somebody does, it is {value!r}")
+        return True
+
+    async def _disown(self, draft: Draft) -> Mapping[str, Any]:
+        """Give up the fields that were filled in, so that whoever writes them finds no owner. Raises ApiError."""
+        live = await operations.read(self._kube, draft.path, str(draft.resource.ref)) or {}
+        entries = [dict(entry) for entry in live.get("managedFields") or ()]
+        for entry in entries:
+            if (entry.get("manager"), entry.get("subresource")) == (self._manager, "status"):
+                below = owned_fields.without(entry["fieldsV1"]["f:status"], frozenset(draft.stopgaps))
+                entry["fieldsV1"] = {**entry["fieldsV1"], "f:status": below}
+        metadata = {"uid": live["uid"], "resourceVersion": live["resourceVersion"], "managedFields": entries}
+        answer = await self._kube.request(
+            "PATCH",
+            draft.path,
+            action=f"give up fields of the status of {draft.resource.ref}",
+            body={"metadata": metadata},
+            content_type=media_types.MERGE,
+            accept=media_types.METADATA_ONLY,
+        )
+        found: Mapping[str, Any] = answer["metadata"]
+        return found
+
+
+def _state(resource: interfaces.Resource) -> tuple[str, int]:
+    """Return the uid and the generation of a resource."""
+    return resource.uid, resource.generation
+
+
+def _top(field: str) -> str:
+    """Return the name of the field of the status that a path leads into."""
+    name = field.removeprefix("status.")
+    for end in (".", "["):
+        name = name.partition(end)[0]
+    return name if field.startswith("status.") else ""

@@ -1,0 +1,270 @@
+"""The objects that belong to resources, as their metadata says: watched, one watch a kind, shared by all controllers.
+
+Only metadata is asked for, and little of it is kept: see ``members``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+
+from lostromos_core.kube import labels
+from lostromos_core.kube.tracking import index, tracked_objects
+from lostromos_core.kube.transport import media_types, paths
+from lostromos_core.kube.watching import cache_sync, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from lostromos_core import errors, interfaces
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.kinds import discovery
+
+Listener: TypeAlias = "Callable[[str, tracked_objects.Child | None, tracked_objects.Child | None], None]"
+"""Called with the key of an owner, and what one of its objects was and is now (None: not there, or not its own)."""
+LINGER: Final = 60.0
+"""Seconds that a borrowed watch goes on without a use; 10,000 resources ask for it one after the other."""
+MOST_LENT: Final = 50
+"""Watches that are lent at the same time: whoever may edit a resource can hint at any kind there is."""
+
+
+@final
+class Children:
+    """All watched children of a cluster.
+
+    Watches begin when they are needed. Those for what is applied end with the connection; those for kinds that were
+    applied once (``borrow``) end when nothing is left to look after.
+    """
+
+    def __init__(self, kube: cluster.Cluster, *, linger: float = LINGER) -> None:
+        self._kube = kube
+        self._linger = linger
+        self._lent = 0
+        self._sinks: dict[tuple[str, str], dict[str, list[_Sink]]] = {}
+        self._index = index.Index()
+        self._listeners: dict[tuple[str, str], list[Listener]] = {}
+        self._bells: dict[tuple[str, str], list[Callable[[str], None]]] = {}
+
+    def listen(self, group: str, kind: str, listener: Listener, *, moved: Callable[[str], None] | None = None) -> None:
+        """Tell about the children of all owners of a kind; ``moved``: whose children's version is not served now."""
+        self._listeners.setdefault((group, kind), []).append(listener)
+        if moved is not None:
+            self._bells.setdefault((group, kind), []).append(moved)
+
+    async def ensure(self, kind: discovery.Kind, namespace: str = "") -> None:
+        """Watch a kind, in one namespace or (empty) everywhere, and wait until all there is is known.
+
+        Raises ApiError if it cannot be watched.
+        """
+        sink = self._find_sink(kind, namespace) or self._begin(kind, namespace, lent=False)
+        self._lent -= sink.lent
+        sink.lent = False
+        await sink.arrival.wait()
+
+    async def borrow(self, kind: discovery.Kind, namespace: str = "") -> bool:
+        """As ``ensure``, for a kind that may have objects of an earlier time; the watch ends some time after the last.
+
+        Returns False if so many watches are lent already that it is not watched. Raises ApiError if it cannot be.
+        """
+        sink = self._find_sink(kind, namespace)
+        if sink is None:
+            if self._lent >= MOST_LENT:
+                return False
+            sink = self._begin(kind, namespace, lent=True)
+        sink.asked = True
+        sink.waiting += 1
+        try:
+            await sink.arrival.wait()
+        finally:
+            sink.waiting -= 1
+        return True
+
+    def covers(self, kind: discovery.Kind, namespace: str) -> bool:
+        """Return whether a kind is watched in a namespace, in any version of its group, and all there is is known."""
+        group_kind = kind.api_version.rpartition("/")[0], kind.name
+        return any(sink.arrival.complete for sink in self._watching(group_kind, namespace))
+
+    def is_live(self, child: tracked_objects.Child) -> bool:
+        """Return whether a watch that works now knows this very object: then it will tell when the object goes."""
+        if self._index.get(child.owner, child.key) is not child:
+            return False
+        return any(sink.is_live for sink in self._watching(child.key[:2], child.namespace))
+
+    def of(self, owner: interfaces.ObjectRef) -> list[tracked_objects.Child]:
+        """Return all known children of an owner."""
+        return list(self._index.of(labels.set_id(owner)))
+
+    def owners(self, group: str, kind: str) -> list[str]:
+        """Return the keys of all owners of a kind that have children."""
+        return self._index.owners((group, kind))
+
+    def count(self, group: str, kind: str) -> int:
+        """Return how many children all owners of a kind have."""
+        return self._index.count((group, kind))
+
+    def _watching(self, kind: tuple[str, str], namespace: str) -> Iterator[_Sink]:
+        """The watches of a kind that see a namespace."""
+        places = self._sinks.get(kind, {})
+        yield from places.get("", ())
+        if namespace:
+            yield from places.get(namespace, ())
+
+    def _find_sink(self, kind: discovery.Kind, namespace: str) -> _Sink | None:
+        """The watch that sees a kind in a namespace, in this version."""
+        group_kind = kind.api_version.rpartition("/")[0], kind.name
+        return next((sink for sink in self._watching(group_kind, namespace) if sink.serves(kind)), None)
+
+    def _begin(self, kind: discovery.Kind, namespace: str, *, lent: bool) -> _Sink:
+        sink = _Sink(self, kind, namespace, lent=lent)
+        self._sinks.setdefault(sink.group_kind, {}).setdefault(namespace, []).append(sink)
+        run = self._watch(sink, kind, namespace).run
+        if lent:
+            self._lent += 1
+            run = functools.partial(self._lend, sink, run)
+        self._kube.background(run, name=f"watch children {kind.plural}")
+        return sink
+
+    async def _lend(self, sink: _Sink, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Watch until that has been of no use for a while."""
+        task = asyncio.create_task(run(), name=f"watch lent {sink.plural}")
+        try:
+            while not task.done():
+                if not sink.is_needed():
+                    self._end(sink)
+                    return
+                await asyncio.wait({task}, timeout=self._linger)
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        task.result()  # it has failed, and will be started again
+
+    def _end(self, sink: _Sink) -> None:
+        self._lent -= 1
+        places = self._sinks[sink.group_kind]
+        places[sink.namespace].remove(sink)
+        if not places[sink.namespace]:
+            del places[sink.namespace]
+
+    def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
+
+        async def path() -> str:
+            found = await self._kube.discovery.in_any_version(kind.api_version, kind.name)
+            if sink.moves(found):
+                self._tell_moved(sink)
+            return paths.collection(found.api_version, found.plural, namespace if found.namespaced else "")
+
+        what = f"{kind.plural} of resources in {namespace or 'all namespaces'}"
+        return watch.Watch(
+            self._kube,
+            path,
+            sink,
+            what=what,
+            labels=labels.PART_OF,
+            accept=(media_types.METADATA_ONLY, media_types.METADATA_LIST),
+            place=self._kube.openings.place(),
+        )
+
+    def _tell_moved(self, sink: _Sink) -> None:
+        """Tell whose children are seen in another version from now on: what applies them may have to change."""
+        known = [child for child in sink.children if self._index.get(child.owner, child.key)]
+        for owner in {self._index.owner(child.owner) for child in known}:
+            for bell in self._bells.get(owner.kind, ()):
+                bell(owner.key)
+
+    def _put(self, child: tracked_objects.Child, owner: tracked_objects.Owner) -> None:
+        """Keep the newest state of a child, and tell; two watches may bring the same, also in two versions."""
+        before = self._index.get(child.owner, child.key)
+        if before is not None and before.uid == child.uid and before.version > child.version:
+            return
+        self._index.put(child, owner)
+        self._tell(owner, before, child)
+
+    def _drop(self, child: tracked_objects.Child) -> None:
+        """Forget a child, and tell, unless another watch has told already."""
+        known = self._index.get(child.owner, child.key)
+        if known is None or known.uid != child.uid:
+            return
+        owner = self._index.owner(child.owner)
+        self._index.drop(known)
+        self._tell(owner, known, None)
+
+    def _tell(
+        self, owner: tracked_objects.Owner, before: tracked_objects.Child | None, now: tracked_objects.Child | None
+    ) -> None:
+        for listener in self._listeners.get(owner.kind, ()):
+            listener(owner.key, before, now)
+
+
+@final
+class _Sink:
+    """What one watch finds. ``lent``: for a kind that may be needed no longer; ``waiting``: how many wait for it."""
+
+    def __init__(self, children: Children, kind: discovery.Kind, namespace: str = "", *, lent: bool = False) -> None:
+        needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
+        self.arrival = cache_sync.Arrival(kind, why="watch", needs=needs)
+        self.group_kind = kind.api_version.rpartition("/")[0], kind.name
+        self.plural = kind.plural
+        self.namespace = namespace
+        self.lent = lent
+        self.asked = False
+        self.waiting = 0
+        self._troubled = False
+        self._children = children
+        self._asked, self._kind = kind, kind
+        self._known: dict[tracked_objects.Key, tracked_objects.Child] = {}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether all there is is known, and news come."""
+        return self.arrival.complete and not self._troubled
+
+    def serves(self, kind: discovery.Kind) -> bool:
+        """Return whether the watch began for the kind in this version; it goes on in another if that is gone."""
+        return (self._asked.api_version, self._asked.plural) == (kind.api_version, kind.plural)
+
+    def moves(self, kind: discovery.Kind) -> bool:
+        """Speak a version from now on; return whether it is another one than before."""
+        before, self._kind = self._kind, kind
+        return before.api_version != kind.api_version
+
+    @property
+    def children(self) -> list[tracked_objects.Child]:
+        """What it knows."""
+        return list(self._known.values())
+
+    def is_needed(self) -> bool:
+        """Return whether the watch has a use still, or had one since the last question."""
+        asked, self.asked = self.asked, False
+        return asked or not self.lent or self.waiting > 0 or bool(self._known)
+
+    def changed(self, item: dict[str, Any]) -> None:
+        metadata = item["metadata"]
+        place = metadata.get("namespace") or "", metadata["name"]
+        found = tracked_objects.read(self._kind, metadata)
+        before = self._known.get((*self.group_kind, *place))
+        if before is not None and (found is None or found[0].owner != before.owner):
+            self.gone(*place)
+        if found is not None:
+            self._known[found[0].key] = found[0]
+            self._children._put(*found)  # noqa: SLF001 - its other half
+
+    def gone(self, namespace: str, name: str) -> None:
+        child = self._known.pop((*self.group_kind, namespace, name), None)
+        if child is not None:
+            self._children._drop(child)  # noqa: SLF001 - its other half
+
+    def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - the protocol's
+        """Take what can be read of its metadata."""
+        if item["metadata"].get("name"):
+            self.changed(item)
+
+    def synced(self) -> None:
+        self.arrival.synced()
+
+    def trouble(self, error: errors.ApiError | None) -> None:
+        self._troubled = error is not None
+        if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
+            self._children._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
+        self.arrival.trouble(error)

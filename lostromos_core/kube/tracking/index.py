@@ -1,0 +1,77 @@
+"""An index of tracked objects by owner, with the counts that others ask for kept up to date.
+
+Everything but ``owners`` costs the same for any number of objects and owners.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import TYPE_CHECKING, TypeAlias, final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from lostromos_core.kube.tracking import tracked_objects
+
+GroupKind: TypeAlias = tuple[str, str]
+
+
+@final
+class _Set:
+    """The objects of one owner."""
+
+    __slots__ = ("children", "owner")
+
+    def __init__(self, owner: tracked_objects.Owner) -> None:
+        self.owner = owner
+        self.children: dict[tracked_objects.Key, tracked_objects.Child] = {}
+
+
+@final
+class Index:
+    """Tracked objects by the id of their owner's set."""
+
+    def __init__(self) -> None:
+        self._sets: dict[str, _Set] = {}
+        self._keys: dict[GroupKind, dict[str, None]] = {}
+        self._counts: collections.Counter[GroupKind] = collections.Counter()
+
+    def of(self, set_id: str) -> Collection[tracked_objects.Child]:
+        """Return the objects of one owner."""
+        found = self._sets.get(set_id)
+        return found.children.values() if found else ()
+
+    def get(self, set_id: str, key: tracked_objects.Key) -> tracked_objects.Child | None:
+        """Return one object of an owner, or None."""
+        found = self._sets.get(set_id)
+        return found.children.get(key) if found else None
+
+    def owner(self, set_id: str) -> tracked_objects.Owner:
+        """Return whose set it is; there must be one."""
+        return self._sets[set_id].owner
+
+    def owners(self, kind: GroupKind) -> list[str]:
+        """Return the keys of all owners of a kind that have objects."""
+        return list(self._keys.get(kind, ()))
+
+    def count(self, kind: GroupKind) -> int:
+        """Return how many objects all owners of a kind have."""
+        return self._counts[kind]
+
+    def put(self, child: tracked_objects.Child, owner: tracked_objects.Owner) -> None:
+        """Keep an object, in the place of the one with the same key."""
+        found = self._sets.get(child.owner)
+        if found is None:
+            found = self._sets[child.owner] = _Set(owner)
+            self._keys.setdefault(owner.kind, {})[owner.key] = None
+        self._counts[owner.kind] += child.key not in found.children
+        found.children[child.key] = child
+
+    def drop(self, child: tracked_objects.Child) -> None:
+        """Forget an object that is kept."""
+        found = self._sets[child.owner]
+        del found.children[child.key]
+        self._counts[found.owner.kind] -= 1
+        if not found.children:
+            del self._sets[child.owner]
+            self._keys[found.owner.kind].pop(found.owner.key, None)

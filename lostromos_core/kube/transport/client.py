@@ -1,0 +1,289 @@
+"""A thin asynchronous client of the Kubernetes API: one session, timeouts on everything, errors that say what to do.
+
+Why not the official client's: measured per request, it takes five to ten times the CPU (typed models, a new header
+set, proxies looked up in the environment each time), and its dynamic client does not quote names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http
+import re
+import time
+import urllib.parse
+import warnings
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+import aiohttp
+import orjson
+import yarl
+
+from lostromos_core import errors
+from lostromos_core.kube.auth import credentials
+from lostromos_core.kube.transport import api_errors, encoding, limiter, media_types, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+JSON: Final = media_types.JSON
+METADATA_ONLY: Final = media_types.METADATA_ONLY
+METADATA_LIST: Final = media_types.METADATA_LIST
+APPLY: Final = media_types.APPLY
+MERGE: Final = media_types.MERGE
+
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_OVERLOAD = frozenset({429, 503, 504})
+_TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5)
+LAST_WORDS = 0.05
+"""Seconds that closed connections get."""
+_CONTEXT = re.compile(r" ssl:<[^>]*>| ssl:\w+")
+
+
+class Transport(Protocol):
+    """What can send requests to the API server of a cluster: a Client, or a Cluster."""
+
+    dry_run: bool
+
+    async def request(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON value
+        content_type: str = JSON,
+        accept: str = JSON,
+        urgent: bool = False,
+    ) -> Any:  # noqa: ANN401 - any JSON value
+        """See ``Client.request``."""
+
+    async def request_bytes(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON value
+        content_type: str = JSON,
+        accept: str = JSON,
+        urgent: bool = False,
+    ) -> bytes:
+        """See ``Client.request_bytes``."""
+
+    def stream(
+        self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON
+    ) -> AsyncIterator[bytes]:
+        """See ``Client.stream``."""
+
+
+@final
+class Client:
+    """A connection to one cluster, shared by everything in the process. ``async with`` opens and closes it.
+
+    With ``dry_run``, every write is sent with ``dryRun=All``: the server checks it and answers, but keeps nothing.
+    A DELETE with a body says so in the body, since the server then ignores the query. Source: measured on 1.37.
+    """
+
+    def __init__(self, kubeconfig: str = "", *, context: str = "", dry_run: bool = False) -> None:
+        self.dry_run = dry_run
+        self.kubeconfig = kubeconfig
+        self.context = context
+        self.limiter = limiter.Limiter(time.monotonic)
+        self._credentials = credentials.Credentials(kubeconfig, context=context)
+        self._session: aiohttp.ClientSession | None = None
+        self._refreshing = asyncio.Lock()
+
+    async def __aenter__(self) -> Client:
+        """Connect; raises ConfigError."""
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether anything has connected to the cluster."""
+        return self._session is not None
+
+    async def connect(self) -> None:
+        """Read the credentials and open the session, unless it is open; raises ConfigError."""
+        async with self._refreshing:
+            if self._session is None:
+                await self._credentials.refresh()
+                self._session = _open_session()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._credentials.stop()
+        if self._session:
+            await self._session.close()
+            self._session = None
+            # TLS connections say goodbye after close() has returned. Source: aiohttp's docs, "Graceful shutdown".
+            await asyncio.sleep(LAST_WORDS)
+
+    async def request(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON value
+        content_type: str = JSON,
+        accept: str = JSON,
+        urgent: bool = False,
+    ) -> Any:  # noqa: ANN401 - any JSON value
+        """Send one request and return the decoded answer, without managed fields that cannot be decoded.
+
+        ``action`` begins the error's message ("apply Service team-a/shop"). Raises ApiError.
+        """
+        answer = await self.request_bytes(
+            method, path, action=action, query=query, body=body, content_type=content_type, accept=accept, urgent=urgent
+        )
+        try:
+            return unreadable.loads(answer)
+        except orjson.JSONDecodeError as error:
+            msg = f"{action}: the API server's answer cannot be read: {error}"
+            raise errors.ApiError(msg, status=200, reason=unreadable.REASON) from error
+
+    async def request_bytes(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON value
+        content_type: str = JSON,
+        accept: str = JSON,
+        urgent: bool = False,
+    ) -> bytes:
+        """As ``request``, and return the answer as it came. An ``urgent`` one is sent past the limiter."""
+        session = await self._open()
+        if self.dry_run and method in _WRITES:
+            query, body = _without_effect(method, query, body)
+        url = self._url(path, query)
+        data = None if body is None else encoding.encode(body, action)
+        if data is not None and content_type == APPLY:
+            data = encoding.safe_in_yaml(data)
+        headers = {"Accept": accept, "Content-Type": content_type} if data is not None else {"Accept": accept}
+        async with contextlib.nullcontext() if urgent else self.limiter:
+            headers["Authorization"] = used = await self._credentials.current()
+            status, answered, content = await self._send(session, method, url, headers, data, action)
+            if status == http.HTTPStatus.UNAUTHORIZED and await self._renew(action, used):
+                headers["Authorization"] = self._credentials.authorization
+                status, answered, content = await self._send(session, method, url, headers, data, action)
+            if status < http.HTTPStatus.BAD_REQUEST:
+                self.limiter.succeeded()
+                return content
+            failure = api_errors.error(status, answered, content, action)
+            if status in _OVERLOAD:
+                self.limiter.overloaded(failure.retry_after)  # before the place is free for the next
+        raise failure
+
+    async def stream(
+        self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON
+    ) -> AsyncIterator[bytes]:
+        """The chunks of a watch, as they come, the first one empty: the server has accepted it.
+
+        Raises ApiError, ConnectionFailed after ``idle`` seconds of silence.
+        """
+        session = await self._open()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=idle)
+        used = await self._credentials.current()
+        headers = {"Accept": accept, "Authorization": used}
+        try:
+            async with session.get(
+                self._url(path, query), headers=headers, timeout=timeout, **self._transport()
+            ) as response:
+                if response.status >= http.HTTPStatus.BAD_REQUEST:
+                    if response.status == http.HTTPStatus.UNAUTHORIZED:
+                        await self._renew(action, used)
+                    raise api_errors.error(response.status, response.headers, await response.read(), action)
+                yield b""
+                async for chunk in response.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _connection_failed(action, error) from error
+
+    async def _send(  # noqa: PLR0913, PLR0917 - the parts of an HTTP request
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: yarl.URL,
+        headers: dict[str, str],
+        data: bytes | None,
+        action: str,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        try:
+            async with session.request(method, url, headers=headers, data=data, **self._transport()) as response:
+                return response.status, response.headers, await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                self.limiter.overloaded()
+            raise _connection_failed(action, error) from error
+
+    async def _open(self) -> aiohttp.ClientSession:
+        while self._session is None:
+            await self.connect()
+        return self._session
+
+    def _transport(self) -> dict[str, Any]:
+        own = self._credentials
+        return {"ssl": own.ssl, "server_hostname": own.server_name, "proxy": own.proxy}
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:
+        text = f"{self._credentials.url}{path}"
+        return yarl.URL(f"{text}?{urllib.parse.urlencode(query)}" if query else text, encoded=True)
+
+    async def _renew(self, action: str, used: str) -> bool:
+        """Renew credentials that were refused; return whether there are others now. Raises CredentialsError."""
+        try:
+            return await self._credentials.renew(used)
+        except errors.CredentialsError as error:
+            raise errors.CredentialsError(f"{action}: {error}") from error
+
+
+def __getattr__(name: str) -> type[Client]:
+    """Return the class under the name that it had in version 0.1."""
+    if name == "Kube":
+        what = "Kube is now called Client, and is found in lostromos_core.kube; the old name will be removed in 0.3"
+        warnings.warn(what, DeprecationWarning, stacklevel=2)
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _without_effect(
+    method: str,
+    query: Mapping[str, str] | None,
+    body: Any,  # noqa: ANN401 - any JSON value
+) -> tuple[Mapping[str, str], Any]:
+    """Return query and body of a write as those of a dry run."""
+    if method == "DELETE" and body is not None:
+        body = {**body, "dryRun": ["All"]}
+    return {**(query or {}), "dryRun": "All"}, body
+
+
+def _open_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+        timeout=_TIMEOUT,
+        trust_env=False,
+        auto_decompress=False,
+        headers={"Accept-Encoding": "identity", "User-Agent": "lostromos"},
+        skip_auto_headers=("Content-Type",),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def _connection_failed(action: str, error: BaseException) -> errors.ConnectionFailed:
+    cause = (
+        "no answer in time" if isinstance(error, TimeoutError) else errors.shorten(str(error) or type(error).__name__)
+    )
+    cause = _CONTEXT.sub("", cause)
+    return errors.ConnectionFailed(f"{action}: the API server cannot be reached: {cause}")

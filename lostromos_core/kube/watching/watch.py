@@ -1,0 +1,311 @@
+"""Watches one collection of the Kubernetes API for ever, through everything that can go wrong with a watch.
+
+A state machine with three states. It begins with INITIAL: one stream that first lists and then goes on
+(WatchList). A server that cannot do that sends it to LIST, which reads pages, and so does one whose streams break
+before all is listed. WATCH goes on from the last version it has seen. When that version is too old (410, as an answer
+or as an event), or nothing new comes after several tries, it begins anew, and what is gone in between is found by
+comparing.
+
+What counts is progress: a newer version, or a complete list. What is there is given at once; a stream that fails
+without progress is followed by the next after a pause that grows, and the second such failure is told.
+
+Guarantees: every object that exists at a quiet moment has been given to the sink in its newest version, and every
+object that is gone has been given as gone. An object that cannot be decoded stops no other.
+Caveats: states in between may be missed; that is why only keys are queued, and never events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import enum
+import http
+import random
+import time
+from typing import TYPE_CHECKING, Final, final
+
+from lostromos_core import errors
+from lostromos_core.kube.transport import openings, paths
+from lostromos_core.kube.watching import reflector, tally
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+
+    from lostromos_core.kube import cluster
+    from lostromos_core.kube.kinds import discovery
+    from lostromos_core.kube.transport import client
+
+UNSUPPORTED: Final = frozenset({400, 422})
+"""What a server answers that cannot list and watch in one stream."""
+LATER: Final = frozenset({0, 401, 403, 404, 408, 429, 503, 504})
+"""What may be answered differently a moment later (0: there was no answer), however all is listed."""
+BROKEN: Final = 3
+"""Streams, or tries of one page, that break before all is listed; then it is listed in another way."""
+STUCK: Final = 5
+"""Streams from one version that bring nothing new; then all is listed again."""
+LONGEST_LINE: Final = 64 * 1024 * 1024
+"""Bytes. The API server stores objects of 1.5 MiB, and what is no API server may send anything."""
+
+
+class State(enum.Enum):
+    """What to do next."""
+
+    INITIAL = "list and watch in one stream"
+    LIST = "list page by page"
+    WATCH = "watch from the last version"
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds. A bookmark comes about once a minute, so longer silence than ``idle`` means a dead connection.
+
+    A stream that was open for ``steady`` seconds worked, whatever ended it: some collections have no bookmarks.
+    ``last_asked`` is the longest pause that a server can ask for.
+    """
+
+    idle: float = 75.0
+    server_timeout: float = 300.0
+    steady: float = 30.0
+    quiet_reconnect: float = 1.0
+    first_retry: float = 0.5
+    last_retry: float = 10.0
+    last_asked: float = 60.0
+    no_such_kind: float = 5.0
+
+
+@final
+class _NoListInStreamError(errors.ApiError):
+    """The API server sends what there is, but does not say when that was all."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=0, retryable=True)
+
+
+@final
+class Watch:
+    """One watched collection; ``run`` never ends by itself.
+
+    ``path`` gives the collection's path, anew at each beginning (a kind may have been created again). ``known``:
+    see ``feed.Feed``. ``place`` is where it waits before it reads all there is, if not too many shall at once.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a watch consists of
+        self,
+        kube: client.Transport,
+        path: Callable[[], Awaitable[str]],
+        sink: reflector.Sink,
+        *,
+        what: str,
+        labels: str = "",
+        accept: tuple[str, str] = ("application/json", "application/json"),
+        known: Iterable[tuple[str, str]] = (),
+        timings: Timings | None = None,
+        place: openings.Place | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._kube = kube
+        self._path = path
+        self._sink = sink
+        self._action = f"watch {what}"
+        self._feed = reflector.Feed(sink, self._action, known)
+        self._selection = {"labelSelector": labels} if labels else {}
+        self._accept = accept
+        self._timings = timings or Timings()
+        self._clock = clock
+        self._sleep = sleep
+        self._place = place or openings.Place(openings.Openings())
+        self._tally = tally.Tally()
+        self._pages = tally.Pages()
+        self._first = State.INITIAL
+        self._opened: float | None = None
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        state = self._first
+        while True:
+            self._opened, before = None, self._feed.progress
+            try:
+                await self._step(state)
+                error = self._broken_off(state, before)
+            except errors.LostromosError as failure:
+                state = State.WATCH if self._feed.complete else state
+                error = self._worth_telling(state, failure)
+            if error is None:
+                self._recovered()
+                await self._sleep(0 if self._feed.progress > before else self._timings.quiet_reconnect)
+                state = State.WATCH if self._feed.complete else self._first
+            else:
+                state = await self._after_failure(state, error)
+
+    def _broken_off(self, state: State, before: int) -> errors.ApiError | None:
+        """Why a stream that ended in order is a failure all the same; None if it is none."""
+        if self._feed.complete and (self._feed.progress > before or self._is_steady()):
+            return None
+        why = "before all was listed" if state is State.INITIAL else "at once"
+        return errors.ConnectionFailed(f"{self._action}: the API server ended the stream {why}")
+
+    def _worth_telling(self, state: State, error: errors.LostromosError) -> errors.ApiError | None:
+        """The error, unless it ended a stream that has worked."""
+        if not isinstance(error, errors.ApiError):
+            return errors.ApiError(f"{self._action}: {error}", status=0, retryable=True)
+        worked = state is State.WATCH and self._is_steady() and isinstance(error, errors.ConnectionFailed)
+        return None if worked else error
+
+    def _is_steady(self) -> bool:
+        return self._opened is not None and self._clock() - self._opened >= self._timings.steady
+
+    async def _step(self, state: State) -> None:
+        """Do what the state says; what reads all there is waits for a place, and leaves it when it has."""
+        steps = {State.INITIAL: self._initial, State.LIST: self._list, State.WATCH: self._watch}
+        if state is not State.WATCH:
+            await self._place.take()
+        try:
+            await steps[state]()
+        finally:
+            self._place.leave()
+
+    async def _after_failure(self, state: State, error: errors.ApiError) -> State:
+        """Wait as long as the failure asks for, and say what to do then."""
+        if error.status == http.HTTPStatus.GONE:
+            return await self._after_expiry(state, error)
+        if state is State.INITIAL and error.status in UNSUPPORTED and self._opened is None:
+            return State.LIST
+        if state is not State.WATCH and isinstance(error, _NoListInStreamError):
+            self._first = State.LIST
+        refused = state is State.INITIAL and error.status not in LATER
+        self._tally.failed(answered=refused or self._opened is not None or state is State.LIST)
+        await self._back_off(error)
+        return self._next(state, error)
+
+    async def _after_expiry(self, state: State, error: errors.ApiError) -> State:
+        """Begin anew: at once if this is the first time; a list whose pages expire is asked for as a whole."""
+        self._tally.expired += 1
+        if self._tally.expired > 1:
+            self._tally.failed(answered=True)
+            await self._back_off(error)
+        else:
+            await self._sleep(self._timings.quiet_reconnect)
+        if state is State.LIST:
+            self._pages = tally.Pages(whole=not self._pages.whole)
+            return State.LIST if self._pages.whole else State.INITIAL
+        return self._first
+
+    def _next(self, state: State, error: errors.ApiError) -> State:
+        """What to do after a failure."""
+        worn_out = self._tally.is_worn_out(STUCK if state is State.WATCH else BROKEN)
+        if state is State.WATCH:
+            return self._first if worn_out or error.status == http.HTTPStatus.NOT_FOUND else State.WATCH
+        if state is State.INITIAL:
+            self._first = State.LIST if worn_out else self._first
+            return self._first
+        if self._pages.token and not worn_out:
+            return State.LIST
+        self._pages = tally.Pages()
+        return State.INITIAL
+
+    def _recovered(self) -> None:
+        if self._tally.told:
+            self._sink.trouble(None)
+        if self._tally.failures:
+            self._tally = tally.Tally(expired=self._tally.expired)
+
+    async def _back_off(self, error: errors.ApiError) -> None:
+        """Wait, longer each time, before the next try."""
+        timings = self._timings
+        if not isinstance(error, errors.ConnectionFailed) or self._tally.failures > 1:
+            self._tally.told = True
+            self._sink.trouble(error)
+        tries = max(self._tally.failures, self._tally.expired)
+        ceiling = min(timings.last_retry, timings.first_retry * 2 ** min(tries, 10))
+        spread = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads load, guards nothing
+        delay = timings.no_such_kind if error.status == http.HTTPStatus.NOT_FOUND else spread
+        await self._sleep(max(delay, min(error.retry_after or 0, timings.last_asked)))
+
+    async def _initial(self) -> None:
+        self._feed.begin()
+        query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": ""}
+        await self._stream(query)
+
+    async def _watch(self) -> None:
+        await self._stream({"resourceVersion": self._feed.version})
+
+    async def _list(self) -> None:
+        """Read all pages; after a failure, go on with the page that failed."""
+        pages = self._pages
+        if not pages.token:
+            self._feed.begin()
+        path = await self._path()
+        while True:
+            answer = await self._kube.request_bytes(
+                "GET", path, action=self._action, query={**pages.query, **self._selection}, accept=self._accept[1]
+            )
+            metadata = self._feed.page(answer)
+            self._tally.broken = 0
+            pages.token = metadata.get("continue") or ""
+            if not pages.token:
+                break
+        self._pages = tally.Pages()
+        self._feed.end(metadata.get("resourceVersion", ""))
+
+    async def _stream(self, query: Mapping[str, str]) -> None:
+        timeout = random.uniform(0.8, 1.2) * self._timings.server_timeout  # noqa: S311 - as above
+        common = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(int(timeout))}
+        chunks = self._kube.stream(
+            await self._path(),
+            action=self._action,
+            query={**common, **query, **self._selection},
+            idle=self._timings.idle,
+            accept=self._accept[0],
+        )
+        try:
+            async for line in self._lines(chunks):
+                self._take(line)
+                if self._feed.complete:
+                    self._place.leave()
+        except errors.ConnectionFailed as error:
+            silent = self._opened is not None and isinstance(error.__cause__, TimeoutError)
+            if silent and not self._feed.complete:
+                raise _NoListInStreamError(str(error)) from error
+            raise
+        finally:
+            await chunks.aclose()  # type: ignore[attr-defined]
+
+    def _take(self, line: bytes) -> None:
+        before, went_on = self._feed.progress, self._feed.complete
+        self._feed.line(line)
+        progress = self._feed.progress > before
+        if progress and went_on:
+            self._tally.expired = 0
+        if progress or (self._feed.complete and self._is_steady()):
+            self._recovered()
+        if self._feed.plain_bookmark:
+            raise _NoListInStreamError(f"{self._action}: the API server does not say when all is listed")
+
+    async def _lines(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The lines of a stream; an unfinished last line is dropped, for it was cut."""
+        buffer = bytearray()
+        async for chunk in chunks:
+            if self._opened is None:
+                self._opened = self._clock()
+            buffer += chunk
+            if b"\n" not in chunk:
+                if len(buffer) > LONGEST_LINE:
+                    raise errors.ConnectionFailed(f"{self._action}: the API server's answer holds a line without end")
+                continue
+            *lines, rest = buffer.split(b"\n")
+            buffer = rest
+            for line in lines:
+                if line:
+                    yield bytes(line)
+
+
+def collection_of(kube: cluster.Cluster, kind: discovery.Kind, namespace: str) -> Callable[[], Awaitable[str]]:
+    """The path of a kind's objects, in one namespace or (empty) everywhere, looked up anew at each beginning."""
+
+    async def path() -> str:
+        found = await kube.discovery.kind(kind.api_version, kind.name)
+        return paths.collection(found.api_version, found.plural, namespace if found.namespaced else "")
+
+    return path

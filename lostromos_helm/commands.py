@@ -1,0 +1,204 @@
+"""One operation of Helm on one release: install, upgrade or uninstall, and what it says it has done."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+
+import orjson
+
+from lostromos_core import errors
+from lostromos_core.kube.transport import encoding
+from lostromos_helm import binary, failures, hiding, holders, misfits, storage, traits, values
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from lostromos_core import interfaces, process
+    from lostromos_helm import charts, releases, settings
+
+_Shape: TypeAlias = tuple[str, str]
+"""The digests of a chart, and of which values are there and of what type."""
+MOST_SHAPES: Final = 10_000
+"""Shapes that are remembered."""
+PATIENCE: Final = 3.0
+"""Seconds to wait for another run of Helm which validates the same: that reads all of the API's schemas."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Order:
+    """A release as it shall be. ``input`` are the values as Helm gets them, ``digest`` is of all that it is made of."""
+
+    owner: interfaces.Resource
+    owner_id: str
+    place: releases.Place
+    chart: charts.Chart
+    rendered: interfaces.Values
+    input: bytes
+    digest: str
+    secrets: hiding.Hidden = hiding.NOTHING
+    """Texts that the resource's author must not see."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The values, without the chart's defaults."""
+        return self.rendered.values
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"release {self.place[0]}/{self.place[1]}"
+
+
+@final
+class Operations:
+    """Runs Helm for the releases of one controller."""
+
+    def __init__(self, helm: binary.Helm, controller: str, options: settings.Settings, *, dry_run: bool) -> None:
+        self._helm = helm
+        self._controller = controller
+        self._options = options
+        self._dry_run = dry_run
+        self._validated: collections.OrderedDict[_Shape, None] = collections.OrderedDict()
+        self._validating: dict[_Shape, asyncio.Event] = {}
+
+    async def install(self, order: Order, revision: int = 1) -> Mapping[str, Any]:
+        """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure.
+
+        A later ``revision`` replaces installs that failed: their objects are taken up, and install hooks run again.
+        """
+        switches = [*(["create-namespace"] if self._options.create_namespace else []), *self._rollback(proven=True)]
+        switches += [*self._way_of_writing(order), *(["replace"] if revision > 1 else [])]
+        return await self._run("install", order, revision, switches)
+
+    async def upgrade(self, order: Order, revision: int, *, proven: bool = True) -> Mapping[str, Any]:
+        """Make ``revision`` of a release; as ``install``.
+
+        ``proven``: what the revisions before hold is. Helm does not go back to one otherwise, and to its hooks.
+        """
+        # A release that Helm 3 made stays with its way of writing, in which no conflict can be forced, unless told.
+        # And Helm takes the values of the revision before if there are none now, unless told.
+        writing = self._way_of_writing(order) or (["server-side=true"] if self._forces else [])
+        switches = ["reset-values", *writing, *self._rollback(proven=proven)]
+        return await self._run("upgrade", order, revision, switches, **{"history-max": str(self._options.history)})
+
+    async def uninstall(
+        self, place: releases.Place, secrets: hiding.Hidden = hiding.NOTHING, *, hooks: bool = True
+    ) -> None:
+        """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure.
+
+        ``hooks``: it may have hooks that run then.
+        """
+        namespace, name = place
+        chosen = {"no-hooks": not self._options.hooks, "wait": self._options.wait, "dry-run": self._dry_run}
+        switches = [name for name, wanted in chosen.items() if wanted]
+        waits = self._options.wait or (hooks and self._options.hooks)
+        done = await self._helm.run(
+            "uninstall", name, f"--namespace={namespace}", "--ignore-not-found", *self._helm.limits(),
+            *binary.flags({}, switches), wait=binary.Wait.LEAVING if waits else binary.Wait.NONE,
+        )  # fmt: skip
+        if done.status:
+            raise failures.explain(done, f"uninstall the release {namespace}/{name}", secrets)
+
+    async def _run(
+        self, verb: str, order: Order, revision: int, switches: Sequence[str], **named: str
+    ) -> Mapping[str, Any]:
+        shape = order.chart.digest, values.digest(values.encode(values.shape(order.values)))
+        labels = ",".join(f"{key}={value}" for key, value in self._labels(order, revision).items())
+        owner = order.owner
+        named |= {
+            "namespace": order.place[0],
+            "values": "-",
+            "output": "json",
+            "labels": labels,
+            "description": f"{owner.ref}, generation {owner.generation}",
+        }
+        forces = self._forces and "server-side=false" not in switches  # only a server-side apply has conflicts
+        async with self._known(shape) as known:
+            flags = binary.flags(named, [*switches, *self._switches(known=known, forces=forces)])
+            command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
+            done = await self._helm.run(*command, stdin=order.input, wait=self._wait(order))
+            if done.status:
+                raise self._failure(done, f"{verb} the {order.name}", order)
+            self._validated[shape] = None
+            if len(self._validated) > MOST_SHAPES:
+                self._validated.popitem(last=False)
+        try:
+            found: Mapping[str, Any] = orjson.loads(done.output)
+        except orjson.JSONDecodeError as error:
+            raise errors.ProcessError(f"{verb} the {order.name}: helm's answer cannot be read") from error
+        return found
+
+    def _wait(self, order: Order) -> binary.Wait:
+        """Whether an install or upgrade may wait: as the options say, or for what the chart has."""
+        chart = traits.of(order.chart.path)
+        waits = self._options.waits or chart.definitions or (chart.hooks and self._options.hooks)
+        return binary.Wait.COMING if waits else binary.Wait.NONE
+
+    def _failure(self, done: process.Completed, action: str, order: Order) -> errors.LostromosError:
+        error = failures.explain(done, action, order.secrets, order.rendered, order.chart.name, order.chart.keys)
+        return misfits.MisfitError(str(error)) if failures.is_misfit(done) else error
+
+    @contextlib.asynccontextmanager
+    async def _known(self, shape: _Shape) -> AsyncIterator[bool]:
+        """Whether the API's schemas have nothing against a shape; if that is being found out, wait for it a moment."""
+        if shape not in self._validated and shape in self._validating:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._validating[shape].wait()
+        if shape in self._validated:
+            yield True
+            return
+        ended = self._validating.setdefault(shape, asyncio.Event())
+        try:
+            yield False
+        finally:
+            ended.set()
+            self._validating.pop(shape, None)
+
+    def _way_of_writing(self, order: Order) -> list[str]:
+        """The switch for values with characters that YAML forbids: the API server reads what Helm 4 applies as YAML."""
+        plain = encoding.is_safe_in_yaml(encoding.encode(order.values, f"the values of the {order.name}"))
+        return [] if plain or self._helm.version.major <= 3 else ["server-side=false"]  # noqa: PLR2004 - as below
+
+    @property
+    def _forces(self) -> bool:
+        """Whether fields of other managers are taken: only Helm 4 knows of them."""
+        return self._helm.version.major > 3 and self._options.conflicts == "force"  # noqa: PLR2004 - the major version
+
+    def _rollback(self, *, proven: bool) -> list[str]:
+        """The switch with which Helm takes back what fails; Helm 4 has another name for it."""
+        if not self._options.atomic or not proven:
+            return []
+        return ["rollback-on-failure" if self._helm.version.major > 3 else "atomic"]  # noqa: PLR2004 - as above
+
+    def _switches(self, *, known: bool, forces: bool) -> list[str]:
+        """The switches of install and upgrade."""
+        options = self._options
+        chosen = {
+            "disable-openapi-validation": known,
+            "wait": options.waits,
+            "no-hooks": not options.hooks,
+            "take-ownership": options.adopt,
+            "force-conflicts": forces,
+            "dry-run=server": self._dry_run,
+        }
+        return [name for name, wanted in chosen.items() if wanted]
+
+    def _labels(self, order: Order, revision: int) -> Mapping[str, str]:
+        ref = order.owner.ref
+        found = {
+            storage.CONTROLLER: self._controller,
+            storage.OWNER: order.owner_id,
+            storage.INPUT: order.digest,
+            storage.REVISION: str(revision),
+            storage.HOLDER: holders.this_process(),
+        }
+        if storage.is_label(ref.name) and (not ref.namespace or storage.is_label(ref.namespace)):
+            found |= {storage.NAME: ref.name, **({storage.NAMESPACE: ref.namespace} if ref.namespace else {})}
+        kind = f"{ref.kind}.{ref.group}"
+        return {**found, storage.KIND: kind} if storage.is_label(kind) else found
