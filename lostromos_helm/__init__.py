@@ -1,13 +1,18 @@
 """The Helm back end: releases with the real Helm, and charts for any other applier.
 
-A resource's values and its chart (``references``, ``charts``) become an order (``orders``). What is to be done about
-the release is decided (``plan``) from its Secrets (``storage``, ``releases``) and done by Helm (``making``,
-``operations``); what Helm says when it fails becomes an error (``failures``, ``misfits``, ``hiding``). What the release
-consists of (``content``) is proven (``seals``), watched (``live``) and repaired (``lookafter``, ``drift``), and in the
-end removed (``removal``). The renderer ``template`` takes only what ``confinement`` lets pass.
+In the order in which data passes:
+
+- ``settings`` are the options of an applier or renderer.
+- ``charts`` fetches and reads charts.
+- ``release`` plans and makes releases.
+- ``helm`` runs the real Helm, and understands what it says.
+- ``objects`` keeps the objects of releases as Helm applied them.
+- ``making`` brings a release to its desired state, and ``attempts`` remembers what failed.
+- ``applier`` is the HelmApplier, which stands on all of these.
+- ``templating`` renders charts for other appliers; ``renderer`` is the HelmTemplateRenderer.
 """
 
 from lostromos_helm.applier import HelmApplier
-from lostromos_helm.template import HelmTemplateRenderer
+from lostromos_helm.renderer import HelmTemplateRenderer
 
 __all__ = ["HelmApplier", "HelmTemplateRenderer"]

@@ -16,31 +16,16 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.ownership import claims, config_maps, inventory
-from lostromos_helm import (
-    attempts,
-    binary,
-    charts,
-    commands,
-    content,
-    hiding,
-    leftovers,
-    lookafter,
-    making,
-    naming,
-    orders,
-    owners,
-    references,
-    releases,
-    removal,
-    seals,
-    settings,
-    storage,
-)
+from lostromos_helm import attempts, making, settings
+from lostromos_helm.helm import binary, hiding
+from lostromos_helm.objects import content, leftovers, removal, repair
+from lostromos_helm.release import commands, naming, orders, owners, releases, seals, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lostromos_core.kube import cluster
+    from lostromos_helm.charts import charts, references
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -69,7 +54,7 @@ class HelmApplier:
         self._helm: binary.Helm
         self._charts: charts.Charts
         self._releases: releases.Releases
-        self._care: lookafter.Care
+        self._care: repair.Care
         self._removal: removal.Removal
         self._maker: making.Maker
         self._operations: commands.Operations
@@ -99,7 +84,7 @@ class HelmApplier:
         spaces = {*runtime.namespaces, *([options.namespace] if options.namespace and runtime.namespaces else [])}
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
         seal = seals.Seals(kube, self._helm.home, seals.own_namespace(kube))
-        self._care = lookafter.Care(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
+        self._care = repair.Care(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
         self._operations = commands.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
         fitting = storage.Fitting(kube)
         self._removal = removal.Removal(kube, self._releases, self._operations, seal, fitting, options)

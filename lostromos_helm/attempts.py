@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import interfaces
-from lostromos_helm import failures, misfits
+from lostromos_helm.helm import failures, misfits
 
 if TYPE_CHECKING:
     from lostromos_core import errors

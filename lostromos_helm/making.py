@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors
-from lostromos_helm import content, failures, hiding, holders, plan, removal, storage, versions
+from lostromos_helm.helm import failures, hiding
+from lostromos_helm.objects import content, removal
+from lostromos_helm.release import holders, plan, storage, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core import interfaces
     from lostromos_core.kube import cluster
-    from lostromos_helm import attempts, commands, lookafter, owners, releases, seals, settings
+    from lostromos_helm import attempts, settings
+    from lostromos_helm.objects import repair
+    from lostromos_helm.release import commands, owners, releases, seals
 
 _log = structlog.get_logger("lostromos.helm")
 
@@ -57,7 +61,7 @@ class Maker:
         *,
         known: releases.Releases,
         run: commands.Operations,
-        care: lookafter.Care,
+        care: repair.Care,
         remove: removal.Removal,
         seal: seals.Seals,
         whose: owners.Owners,

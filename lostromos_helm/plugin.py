@@ -8,7 +8,8 @@ from typing import Annotated, Self
 import pydantic
 
 from lostromos_core import Backend, ConfigError, Options, ValuesRenderer, backends, hookimpl
-from lostromos_helm import applier, charts, references, settings, template
+from lostromos_helm import applier, renderer, settings
+from lostromos_helm.charts import charts, references
 
 
 def _relative(text: str, info: pydantic.ValidationInfo) -> str:
@@ -145,7 +146,7 @@ class HelmTemplateOptions(AccessOptions):
         default=False, description="Whether hooks of installs and upgrades become objects like all others."
     )
 
-    def build(self) -> template.HelmTemplateRenderer:
+    def build(self) -> renderer.HelmTemplateRenderer:
         """The renderer; raises ConfigError."""
         chart = self.reference()
         if not chart:
@@ -153,7 +154,7 @@ class HelmTemplateOptions(AccessOptions):
             raise ConfigError(msg)
         found = self.model_dump(exclude={"chart", "registry_config", "ca_file", "plain_http", "values"})
         made = ValuesRenderer(**self.values.keywords())
-        return template.HelmTemplateRenderer(chart, values=made, base=self._base, access=self.access(), **found)
+        return renderer.HelmTemplateRenderer(chart, values=made, base=self._base, access=self.access(), **found)
 
 
 @hookimpl

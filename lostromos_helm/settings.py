@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, final
 
 import structlog
 
-from lostromos_helm import charts
+from lostromos_helm.charts import charts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

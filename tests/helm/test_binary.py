@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm import binary
+from lostromos_helm.helm import binary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostromos_helm import blending
+from lostromos_helm.templating import blending
 
 PEM = "-----BEGIN KEY-----\n{}\n{}\n-----END KEY-----\n"
 CASES: dict[str, tuple[str, str, str, str | None]] = {

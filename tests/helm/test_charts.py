@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm import binary, charts, references
+from lostromos_helm.charts import charts, references
+from lostromos_helm.helm import binary
 from tests.controlplane import binaries, waiting
 
 if TYPE_CHECKING:

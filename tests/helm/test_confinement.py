@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm import confinement, manifest, rendering
+from lostromos_helm.objects import manifest
+from lostromos_helm.templating import confinement, rendering
 
 RBAC = "rbac.authorization.k8s.io"
 EVERYWHERE = frozenset({(RBAC, "ClusterRole"), (RBAC, "ClusterRoleBinding"), ("", "Namespace")})

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lostromos_core import errors, process
-from lostromos_helm import failures, manifest, rendering
+from lostromos_helm.helm import failures
+from lostromos_helm.objects import manifest
+from lostromos_helm.templating import rendering
 from tests import operators
 from tests.controlplane import waiting
 from tests.helm import test_template

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, interfaces, process
-from lostromos_helm import failures
+from lostromos_helm.helm import failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lostromos_helm import charts, references
+from lostromos_helm.charts import charts, references
 from tests.helm import test_charts
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from lostromos_core import interfaces
 from lostromos_core.kube import labels
-from lostromos_helm import storage
+from lostromos_helm.release import storage
 from tests.controlplane import waiting
 
 if TYPE_CHECKING:

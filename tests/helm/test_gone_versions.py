@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lostromos_helm import versions
+from lostromos_helm.release import versions
 from tests import operators
 from tests.contract import test_versions
 from tests.controlplane import crds, waiting

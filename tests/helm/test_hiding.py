@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import errors, process
-from lostromos_helm import failures, hiding
+from lostromos_helm.helm import failures, hiding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

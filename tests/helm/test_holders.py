@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lostromos_helm import holders, storage
+from lostromos_helm.release import holders, storage
 from tests.controlplane import waiting
 
 

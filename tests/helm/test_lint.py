@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm import chartfiles, lint
+from lostromos_helm.charts import chart_files, lint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ def test_subcharts_are_looked_at_in_folders_and_in_archives(tmp_path: Path) -> N
 
 
 def test_an_archive_that_grows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chartfiles, "LARGEST", 100_000)
+    monkeypatch.setattr(chart_files, "LARGEST", 100_000)
     (tmp_path / "large").write_bytes(b"\0" * 200_000)
     with tarfile.open(tmp_path / "app.tgz", "w:gz") as archive:
         archive.add(tmp_path / "large", "app/large")

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from lostromos_core import errors
-from lostromos_helm import goyaml, manifest
+from lostromos_helm.helm import goyaml
+from lostromos_helm.objects import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, interfaces, process
-from lostromos_helm import charts, failures, misfits
+from lostromos_helm.charts import charts
+from lostromos_helm.helm import failures, misfits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostromos_core import interfaces
-from lostromos_helm import naming
+from lostromos_helm.release import naming
 
 HELM = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """What Helm accepts. Source: https://github.com/helm/helm/blob/main/pkg/chart/common/util, validName"""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lostromos_helm import plan, storage
+from lostromos_helm.release import plan, storage
 
 US, THEM, NOBODY = "applyset-us", "applyset-them", ""
 DIGEST = "d1"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm import references
+from lostromos_helm.charts import references
 
 BASE = Path("config")
 DIGEST = f"sha256:{'0' * 63}a"

@@ -11,7 +11,7 @@ import pytest
 from lostromos_core import errors
 from lostromos_core.kube import cluster as clusters
 from lostromos_core.kube.transport import client
-from lostromos_helm import seals, storage
+from lostromos_helm.release import seals, storage
 
 if TYPE_CHECKING:
     from pathlib import Path

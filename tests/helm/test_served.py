@@ -9,7 +9,8 @@ import pytest
 
 from lostromos_core.kube import cluster as clusters
 from lostromos_core.kube.transport import client
-from lostromos_helm import served, traits
+from lostromos_helm.charts import traits
+from lostromos_helm.templating import served
 from tests.controlplane import crds, waiting
 
 if TYPE_CHECKING:

@@ -10,7 +10,10 @@ import pytest
 import structlog.testing
 
 from lostromos_core import errors, interfaces
-from lostromos_helm import content, failures, making, plan, settings, template
+from lostromos_helm import making, renderer, settings
+from lostromos_helm.helm import failures
+from lostromos_helm.objects import content
+from lostromos_helm.release import plan
 from tests.helm import test_plan
 
 APP = Path(__file__).with_name("charts") / "app"
@@ -40,7 +43,7 @@ async def test_what_helm_prints_and_is_no_yaml_is_told_without_secrets(tmp_path:
     (tmp_path / "printed").write_text(f"---\n# Source: app/templates/a.yaml\na: !!int {SECRET}\n")
     program.write_text(f"#!/bin/sh\ncase $1 in version) echo v3.17.0;; *) cat {tmp_path}/printed;; esac\n")
     program.chmod(0o755)
-    made = template.HelmTemplateRenderer(
+    made = renderer.HelmTemplateRenderer(
         str(APP), values=Hidden(), kinds=["ConfigMap"], binary=str(program), cache=str(tmp_path / "cache")
     )
     await made.start(interfaces.Runtime("app", None))

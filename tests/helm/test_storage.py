@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostromos_core import errors
-from lostromos_helm import storage
+from lostromos_helm.release import storage
 
 TEXT = st.text(st.characters(codec="utf-8"))
 JSON = st.recursive(

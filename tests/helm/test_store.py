@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm import chartfiles, charts, references, store
+from lostromos_helm.charts import chart_files, charts, references, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,8 +109,8 @@ async def test_names_that_somebody_makes_up_leave_nothing_behind(
 
 
 def test_a_folder_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chartfiles, "LARGEST", 1000)
+    monkeypatch.setattr(chart_files, "LARGEST", 1000)
     for number in range(3):
         (tmp_path / str(number)).write_bytes(b"x" * 400)
     with pytest.raises(errors.ConfigError, match="is larger than 1,000 bytes"):
-        chartfiles.read_all(tmp_path)
+        chart_files.read_all(tmp_path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lostromos_helm import traits
+from lostromos_helm.charts import traits
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lostromos_helm import commands
+from lostromos_helm.release import commands
 from tests.controlplane import waiting
 
 if TYPE_CHECKING:

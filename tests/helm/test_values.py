@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostromos_core import errors
-from lostromos_helm import values
+from lostromos_helm.release import values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

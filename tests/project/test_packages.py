@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,12 @@ def test_the_wheels_work_in_a_clean_environment_and_the_core_says_what_is_missin
         "lostromos_helm",
         "lostromos_kubectl",
     ]
+    for wheel in wheels.iterdir():
+        package = wheel.name.split("-")[0]
+        held = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
+        assert held == {
+            str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py") if "build" not in path.parts
+        }
     clean = tmp_path / "clean"
     venv.create(clean, with_pip=True)
     python, lostromos = str(clean / "bin" / "python"), str(clean / "bin" / "lostromos")

@@ -16,14 +16,17 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.transport import operations, paths
-from lostromos_helm import content, hiding, live, manifest, seals, storage, versions
+from lostromos_helm.helm import hiding
+from lostromos_helm.objects import content, manifest, watched_objects
+from lostromos_helm.release import seals, storage, versions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from lostromos_core.kube import cluster
-    from lostromos_helm import commands, releases, settings
+    from lostromos_helm import settings
+    from lostromos_helm.release import commands, releases
 
 Action = interfaces.Action
 _JUDGED: Final = 1000
@@ -243,7 +246,10 @@ async def find(kube: cluster.Cluster, item: manifest.Item, place: releases.Place
     path = "" if item.kept else await _path(kube, item)
     there = await operations.find(kube, path, str(item.ref)) if path else None
     annotations = (there or {}).get("annotations") or {}
-    if manifest.is_kept(annotations) or (annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)) != place:
+    if (
+        manifest.is_kept(annotations)
+        or (annotations.get(watched_objects.NAMESPACE), annotations.get(watched_objects.RELEASE)) != place
+    ):
         return None
     return there
 

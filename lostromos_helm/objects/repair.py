@@ -13,14 +13,18 @@ from lostromos_core import errors, interfaces
 from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.managed_fields import contention
 from lostromos_core.kube.tracking import expiry
-from lostromos_helm import content, drift, live, removal, storage, traits
+from lostromos_helm.charts import traits
+from lostromos_helm.objects import content, drift, removal, watched_objects
+from lostromos_helm.release import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lostromos_core.kube import cluster
     from lostromos_core.kube.tracking import tracked_objects
-    from lostromos_helm import commands, manifest, releases, seals, settings
+    from lostromos_helm import settings
+    from lostromos_helm.objects import manifest
+    from lostromos_helm.release import commands, releases, seals
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -80,7 +84,7 @@ class Care:
         self._seals = seal
         self._mode = options.drift
         self._everywhere = everywhere
-        self._live = live.Live(kube, changed)
+        self._live = watched_objects.Live(kube, changed)
         self._drift = drift.Drift(kube, options.ignore, adopt=options.adopt)
         self._fights: dict[tuple[releases.Place, tracked_objects.Key], contention.Fight] = {}
 
@@ -286,6 +290,6 @@ class Care:
         return case.result(Action.UPDATED), held
 
 
-def _is_touched(seen: live.Seen, before: content.Checked) -> bool:
+def _is_touched(seen: watched_objects.Seen, before: content.Checked) -> bool:
     """Whether somebody else wrote on an object, or took a field off it, since it was looked at."""
     return seen.writers != before.writers or before.held not in {"", seen.held}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lostromos_core import errors
     from lostromos_core.kube import cluster
     from lostromos_core.kube.kinds import discovery
-    from lostromos_helm import releases
+    from lostromos_helm.release import releases
 
 LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
 """What Helm writes on each object of a release. Source: https://helm.sh/docs/chart_best_practices/labels/"""

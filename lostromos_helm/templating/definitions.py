@@ -18,7 +18,7 @@ import structlog
 from lostromos_core import errors
 from lostromos_core.kube.reporting import readiness
 from lostromos_core.kube.transport import paths
-from lostromos_helm import manifest
+from lostromos_helm.objects import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,7 +24,7 @@ import structlog
 
 from lostromos_core import errors
 from lostromos_core.kube.transport import api_errors, media_types, paths
-from lostromos_helm import storage
+from lostromos_helm.release import storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,13 +12,17 @@ import orjson
 
 from lostromos_core import errors
 from lostromos_core.kube.transport import encoding
-from lostromos_helm import binary, failures, hiding, holders, misfits, storage, traits, values
+from lostromos_helm.charts import traits
+from lostromos_helm.helm import binary, failures, hiding, misfits
+from lostromos_helm.release import holders, storage, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from lostromos_core import interfaces, process
-    from lostromos_helm import charts, releases, settings
+    from lostromos_helm import settings
+    from lostromos_helm.charts import charts
+    from lostromos_helm.release import releases
 
 _Shape: TypeAlias = tuple[str, str]
 """The digests of a chart, and of which values are there and of what type."""

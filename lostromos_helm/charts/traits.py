@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core.kube.tracking import expiry
-from lostromos_helm import chartfiles
+from lostromos_helm.charts import chart_files
 
 if TYPE_CHECKING:
     import pathlib
@@ -58,7 +58,7 @@ class Traits:
 @functools.lru_cache(maxsize=KNOWN)
 def of(path: pathlib.Path) -> Traits:
     """Return the traits of a chart in the cache, its subcharts included; raises ConfigError."""
-    texts = dict(chartfiles.texts(path, lambda name: _FILE.fullmatch(name) is not None))
+    texts = dict(chart_files.texts(path, lambda name: _FILE.fullmatch(name) is not None))
     templates = {name: text for name, text in sorted(texts.items()) if not _DEFINITION.fullmatch(name)}
     whole = "\n".join(templates.values())
     return Traits(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import yaml
 
 from lostromos_core import errors, interfaces
-from lostromos_helm import goyaml
+from lostromos_helm.helm import goyaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

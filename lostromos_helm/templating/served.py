@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from lostromos_core.kube import cluster
-    from lostromos_helm import traits
+    from lostromos_helm.charts import traits
 
 LOOK: Final = 300.0
 """Seconds after which it is read again, when something is rendered."""

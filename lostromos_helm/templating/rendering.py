@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
-from lostromos_helm import content, definitions, failures, hiding, manifest, traits
-from lostromos_helm import values as values_
+from lostromos_helm.charts import traits
+from lostromos_helm.helm import failures, hiding
+from lostromos_helm.objects import content, manifest
+from lostromos_helm.release import values as values_
+from lostromos_helm.templating import definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lostromos_helm import binary, charts
+    from lostromos_helm.charts import charts
+    from lostromos_helm.helm import binary
 
 KEPT: Final = 8 * 1024 * 1024
 """Bytes of renderings that are kept in memory."""

@@ -13,7 +13,8 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube.ownership import inventory
 from lostromos_core.kube.transport import api_errors, operations, paths
-from lostromos_helm import live, manifest, storage
+from lostromos_helm.objects import manifest, watched_objects
+from lostromos_helm.release import storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from lostromos_core.kube import cluster
     from lostromos_core.kube.kinds import discovery
-    from lostromos_helm import content, releases, settings
+    from lostromos_helm import settings
+    from lostromos_helm.objects import content
+    from lostromos_helm.release import releases
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -76,7 +79,7 @@ class Leftovers:
                 continue
             async for metadata in self._carrying(owner, kind, sorted(spaces)[: inventory.MOST_HINTS]):
                 annotations = metadata.get("annotations") or {}
-                place = annotations.get(live.NAMESPACE), annotations.get(live.RELEASE)
+                place = annotations.get(watched_objects.NAMESPACE), annotations.get(watched_objects.RELEASE)
                 if place in gone and not manifest.is_kept(annotations):
                     found += await self._delete(kind, metadata)
         return found
@@ -102,7 +105,7 @@ class Leftovers:
         self, owner: interfaces.Resource, kind: discovery.Kind, spaces: Sequence[str]
     ) -> AsyncIterator[Mapping[str, Any]]:
         """The metadata of objects of a kind that carry Helm's label, where they can be; raises ApiError."""
-        labels = ",".join(f"{key}={value}" for key, value in live.LABELS.items())
+        labels = ",".join(f"{key}={value}" for key, value in watched_objects.LABELS.items())
         for space in spaces if kind.namespaced and self._namespaces else [""]:
             try:
                 path = paths.collection(kind.api_version, kind.plural, space)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors
 from lostromos_core.kube.transport import api_errors
-from lostromos_helm import hiding, misfits
+from lostromos_helm.helm import hiding, misfits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -16,25 +16,16 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube.kinds import discovery
-from lostromos_helm import (
-    charts,
-    confinement,
-    definitions,
-    hiding,
-    keeping,
-    naming,
-    orders,
-    references,
-    rendering,
-    served,
-    settings,
-    traits,
-)
+from lostromos_helm import settings
+from lostromos_helm.charts import charts, references, traits
+from lostromos_helm.helm import hiding
+from lostromos_helm.release import naming, orders
+from lostromos_helm.templating import confinement, definitions, keeping, rendering, served
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from lostromos_helm import manifest
+    from lostromos_helm.objects import manifest
 
 DEFAULT: Final = "default"
 """The namespace that a chart is told for a resource that is in none."""

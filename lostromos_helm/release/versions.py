@@ -16,7 +16,8 @@ import yaml
 from lostromos_core import errors
 from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.transport import encoding, media_types, paths
-from lostromos_helm import goyaml, seals, storage
+from lostromos_helm.helm import goyaml
+from lostromos_helm.release import seals, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -11,14 +11,16 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube.reporting import status as statuses
 from lostromos_core.kube.tracking import expiry
-from lostromos_helm import hiding, manifest, seals, storage
+from lostromos_helm.helm import hiding
+from lostromos_helm.objects import manifest
+from lostromos_helm.release import seals, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lostromos_core.kube import cluster
     from lostromos_core.kube.tracking import tracked_objects
-    from lostromos_helm import commands, releases
+    from lostromos_helm.release import commands, releases
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")

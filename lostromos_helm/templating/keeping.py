@@ -18,7 +18,7 @@ from lostromos_core import errors
 from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.ownership import inventory
 from lostromos_core.kube.transport import paths
-from lostromos_helm import blending, manifest
+from lostromos_helm.templating import blending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lostromos_core import interfaces
     from lostromos_core.kube import cluster
     from lostromos_core.kube.tracking import tracked_objects
+    from lostromos_helm.objects import manifest
 
 Path: TypeAlias = tuple[str | int, ...]
 INPUT: Final = "lostromos.dev/input"

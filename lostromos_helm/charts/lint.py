@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Final, final
 
-from lostromos_helm import chartfiles
+from lostromos_helm.charts import chart_files
 
 if TYPE_CHECKING:
     import pathlib
@@ -35,7 +35,7 @@ class Places:
 def look(path: pathlib.Path) -> Places:
     """Find where a chart writes values without quotes, or renders them as templates; raises ConfigError."""
     unquoted, rendered = [], []
-    for name, text in sorted(chartfiles.texts(path, lambda name: _FILE.fullmatch(name) is not None)):
+    for name, text in sorted(chart_files.texts(path, lambda name: _FILE.fullmatch(name) is not None)):
         for number, line in enumerate(text.splitlines(), 1):
             if "{{" not in line:
                 continue

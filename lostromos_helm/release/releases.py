@@ -11,7 +11,7 @@ import structlog
 from lostromos_core import errors
 from lostromos_core.kube.transport import media_types, operations, paths
 from lostromos_core.kube.watching import cache_sync, watch
-from lostromos_helm import storage
+from lostromos_helm.release import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,7 +15,7 @@ from lostromos_core import errors, interfaces
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from lostromos_helm import manifest
+    from lostromos_helm.objects import manifest
 
 GroupKind = tuple[str, str]
 _RBAC: Final = "rbac.authorization.k8s.io"

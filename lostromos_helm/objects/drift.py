@@ -16,13 +16,14 @@ from lostromos_core import errors
 from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.managed_fields import fields, outdated
 from lostromos_core.kube.transport import media_types, operations, paths
-from lostromos_helm import live
+from lostromos_helm.objects import watched_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lostromos_core.kube import cluster
-    from lostromos_helm import manifest, releases
+    from lostromos_helm.objects import manifest
+    from lostromos_helm.release import releases
 
 DELETED: Final = "it was deleted"
 SHOWN: Final = 3
@@ -76,9 +77,9 @@ class Drift:
             return Difference(missing=True)
         self._refuse_foreign(item, place, there)
         if "deletionTimestamp" in there["metadata"]:
-            return Difference(held=live.held_of(there))
+            return Difference(held=watched_objects.held_of(there))
         made = await self._apply(item, place, path, there, dry_run=True)
-        return Difference(tuple(_differences(_view(there), _view(made), "")), held=live.held_of(there))
+        return Difference(tuple(_differences(_view(there), _view(made), "")), held=watched_objects.held_of(there))
 
     async def try_out(self, item: manifest.Item, place: releases.Place) -> None:
         """Apply an object without any effect; raises what the API server has against it.
@@ -88,7 +89,7 @@ class Drift:
         """
         path = await self._path(item)
         there = await self._read(item, path)
-        if there is not None and not live.belongs(there["metadata"], place):
+        if there is not None and not watched_objects.belongs(there["metadata"], place):
             there = None
         await self._apply(item, place, path, there, dry_run=True)
 
@@ -105,7 +106,7 @@ class Drift:
             if there is not None:
                 self._refuse_foreign(item, place, there)
             try:
-                return live.held_of(await self._apply(item, place, path, there, dry_run=False))
+                return watched_objects.held_of(await self._apply(item, place, path, there, dry_run=False))
             except errors.ApiError as error:
                 attempt += 1
                 if not _is_another(error) or attempt == _TRIES:
@@ -123,11 +124,11 @@ class Drift:
             return
         adopt = self._adopt and (proven or (kind.namespaced and ref.namespace == place[0]))
         there = None if adopt else await operations.find(self._kube, await self._path(item), str(ref))
-        if there is not None and not live.belongs(there, place):
+        if there is not None and not watched_objects.belongs(there, place):
             raise _foreign(item, there)
 
     def _refuse_foreign(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any]) -> None:
-        if not self._adopt and not live.belongs(there["metadata"], place):
+        if not self._adopt and not watched_objects.belongs(there["metadata"], place):
             raise _foreign(item, there["metadata"])
 
     async def _read(self, item: manifest.Item, path: str) -> Mapping[str, Any] | None:
@@ -157,7 +158,7 @@ class Drift:
         *,
         dry_run: bool,
     ) -> Any:  # noqa: ANN401 - an API answer
-        query = {"fieldManager": live.MANAGER, "force": "true"}
+        query = {"fieldManager": watched_objects.MANAGER, "force": "true"}
         kind = await self._kube.discovery.in_any_version(item.ref.api_version, item.ref.kind)
         body = {**self._body(item, place, there), "apiVersion": kind.api_version}
         if not dry_run:
@@ -179,8 +180,12 @@ class Drift:
         metadata = item.data["metadata"]
         marked = {
             **metadata,
-            "labels": {**(metadata.get("labels") or {}), **live.LABELS},
-            "annotations": {**(metadata.get("annotations") or {}), live.RELEASE: place[1], live.NAMESPACE: place[0]},
+            "labels": {**(metadata.get("labels") or {}), **watched_objects.LABELS},
+            "annotations": {
+                **(metadata.get("annotations") or {}),
+                watched_objects.RELEASE: place[1],
+                watched_objects.NAMESPACE: place[0],
+            },
         }
         body = {**item.data, "metadata": marked}
         body.pop("status", None)
@@ -190,7 +195,7 @@ class Drift:
 
 
 def _foreign(item: manifest.Item, metadata: Mapping[str, Any]) -> errors.RefusedError:
-    other = (metadata.get("annotations") or {}).get(live.RELEASE)
+    other = (metadata.get("annotations") or {}).get(watched_objects.RELEASE)
     whose = f"belongs to the release {errors.shorten(str(other), 80)}" if other else "does not belong to the release"
     msg = f"{item.ref} is there and {whose}; delete it, or let the controller's option `adopt` take it over"
     return errors.RefusedError(msg)

@@ -18,12 +18,13 @@ import structlog
 import yaml
 
 from lostromos_core import errors
-from lostromos_helm import binary, chartfiles, goyaml, store
+from lostromos_helm.charts import chart_files, store
+from lostromos_helm.helm import binary, goyaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lostromos_helm import references
+    from lostromos_helm.charts import references
 
 _log = structlog.get_logger("lostromos.helm")
 
@@ -52,7 +53,7 @@ class Chart:
     def keys(self, path: Sequence[str | int]) -> Sequence[str]:
         """Return the keys that the schema knows at a path into the values, as far as it says so there."""
         try:
-            schema = json.loads(dict(chartfiles.texts(self.path, _SCHEMA.__eq__)).get(_SCHEMA, ""))
+            schema = json.loads(dict(chart_files.texts(self.path, _SCHEMA.__eq__)).get(_SCHEMA, ""))
             for step in path:
                 schema = schema["items"] if isinstance(step, int) else schema["properties"][step]
             return [str(key) for key in schema["properties"]]
@@ -134,7 +135,7 @@ class Charts:
 
     def _signature(self, path: pathlib.Path) -> object:
         """What changes when a chart does, without reading it. The cache may lie in the chart's own folder (``.``)."""
-        files = chartfiles.of(path, self._home) if path.is_dir() else [path]
+        files = chart_files.of(path, self._home) if path.is_dir() else [path]
         try:
             return sorted((str(file), (at := file.stat()).st_mtime_ns, at.st_size, at.st_ino) for file in files)
         except OSError:
@@ -143,7 +144,7 @@ class Charts:
     def _take(self, path: pathlib.Path) -> Chart:
         """A chart of this machine, copied by its digest: what is kept is what the digest was made of."""
         if path.is_dir():
-            files = chartfiles.read_all(path, self._home)
+            files = chart_files.read_all(path, self._home)
             if "Chart.yaml" not in files:
                 msg = f"chart: the folder {path} holds no Chart.yaml; name a chart's folder, or a .tgz file"
                 raise errors.ConfigError(msg)
@@ -156,7 +157,7 @@ class Charts:
         if not path.is_file():
             msg = f"chart: {path} does not exist; create it, or correct the path (relative to the configuration file)"
             raise errors.ConfigError(msg)
-        return self._keep_archive(chartfiles.read(path))
+        return self._keep_archive(chart_files.read(path))
 
     async def _fetch(self, reference: references.Reference) -> Chart:
         """A chart of a repository or registry, out of the cache if it was fetched before."""
@@ -167,7 +168,7 @@ class Charts:
         scratch = self._store.scratch(".pull-")
         try:
             said = await self._pull(reference, str(scratch))
-            content = chartfiles.read(_only_archive(str(scratch), reference))
+            content = chart_files.read(_only_archive(str(scratch), reference))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         _check(reference, hashlib.sha256(content).hexdigest(), said)
@@ -219,7 +220,7 @@ def _describe(folder: pathlib.Path, digest: str) -> Chart:
     """What a chart in the cache says of itself; raises ConfigError."""
     archive = folder / _ARCHIVE
     path = archive if archive.is_file() else next(one for one in folder.iterdir() if one.is_dir())
-    text = dict(chartfiles.texts(path, "Chart.yaml".__eq__)).get("Chart.yaml")
+    text = dict(chart_files.texts(path, "Chart.yaml".__eq__)).get("Chart.yaml")
     if not text:
         msg = f"chart: {path} holds no Chart.yaml, so it is no chart"
         raise errors.ConfigError(msg)

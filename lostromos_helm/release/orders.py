@@ -8,17 +8,20 @@ import structlog
 
 from lostromos_core import errors
 from lostromos_core.kube import labels
-from lostromos_helm import binary as binary_
-from lostromos_helm import charts as charts_
-from lostromos_helm import commands, hiding, lint, naming, references, values
 from lostromos_helm import settings as settings_
+from lostromos_helm.charts import charts as charts_
+from lostromos_helm.charts import lint, references
+from lostromos_helm.helm import binary as binary_
+from lostromos_helm.helm import hiding
+from lostromos_helm.release import commands, naming, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lostromos_core import interfaces
     from lostromos_core.kube import cluster
-    from lostromos_helm import binary, settings
+    from lostromos_helm import settings
+    from lostromos_helm.helm import binary
 
 _log = structlog.get_logger("lostromos.helm")
 SHOWN: Final = 5

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from lostromos_core.kube.ownership import inventory
-    from lostromos_helm import releases, storage
+    from lostromos_helm.release import releases, storage
 
 
 @final

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING, Final, final
 
-from lostromos_helm import storage
+from lostromos_helm.release import storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

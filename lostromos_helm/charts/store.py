@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
-from lostromos_helm import chartfiles
+from lostromos_helm.charts import chart_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,7 +140,7 @@ def _used(folder: pathlib.Path) -> float:
 
 def _size(folder: pathlib.Path) -> int:
     found = 0
-    for file in chartfiles.of(folder):
+    for file in chart_files.of(folder):
         with contextlib.suppress(OSError):
             found += file.stat().st_size
     return found
