@@ -18,9 +18,11 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.kinds import discovery, list_keys
 from lostromos_core.kube.ownership import claims, inventory
 from lostromos_core.kube.tracking import children, tracked_objects
-from lostromos_kubectl import census, deletion, expiring, finding, memory, needs, prune, pruning, sending, writer
-from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import unready as unready_
+from lostromos_kubectl.objects import desired as desired_
+from lostromos_kubectl.objects import expiring, memory, needs
+from lostromos_kubectl.objects import unready as unready_
+from lostromos_kubectl.pruning import census, deletion, finding, prune, pruning
+from lostromos_kubectl.writing import sending, writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,8 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import fields, outdated
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import encoding, media_types, operations, unreadable
-from lostromos_kubectl import sending, server_side, settings
+from lostromos_kubectl import server_side, settings
+from lostromos_kubectl.writing import sending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Unpack, final
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import outdated
-from lostromos_kubectl import sending, settings
+from lostromos_kubectl import settings
+from lostromos_kubectl.writing import sending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

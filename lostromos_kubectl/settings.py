@@ -6,13 +6,16 @@ import dataclasses
 from typing import TYPE_CHECKING, TypedDict, final
 
 from lostromos_core.kube.ownership import config_maps, inventory
-from lostromos_kubectl import applyset, prune, writer
+from lostromos_kubectl import applyset
+from lostromos_kubectl.pruning import prune
+from lostromos_kubectl.writing import writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_kubectl import desired, sending
+    from lostromos_kubectl.objects import desired
+    from lostromos_kubectl.writing import sending
 
 
 class Keywords(TypedDict, total=False):

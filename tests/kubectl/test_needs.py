@@ -8,7 +8,7 @@ import pytest
 
 from lostromos_core import interfaces
 from lostromos_core.kube.kinds import discovery
-from lostromos_kubectl import desired, needs
+from lostromos_kubectl.objects import desired, needs
 from tests import fakes
 
 API = {

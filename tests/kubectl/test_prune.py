@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lostromos_core import firstlook, interfaces
-from lostromos_kubectl import census, prune
+from lostromos_kubectl.pruning import census, prune
 from tests.core.kube.test_tracked import child
 
 

@@ -9,13 +9,13 @@ from lostromos_core import errors
 from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import fields, last_applied
 from lostromos_core.kube.transport import media_types
-from lostromos_kubectl import references
+from lostromos_kubectl.objects import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core.kube import cluster
-    from lostromos_kubectl import desired as desired_
+    from lostromos_kubectl.objects import desired as desired_
 
 CREATE_ONLY: Final = "1"
 """As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""

@@ -12,7 +12,7 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.tracking import children
 from lostromos_core.kube.transport import media_types, operations
-from lostromos_kubectl import desired
+from lostromos_kubectl.objects import desired
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lostromos_core.kube import cluster
-    from lostromos_kubectl import desired, memory
+    from lostromos_kubectl.objects import desired, memory
 
 NOT_THERE: Final = "it is not there yet"
 NOT_THERE_AGAIN: Final = 10.0

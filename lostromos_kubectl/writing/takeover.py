@@ -14,14 +14,15 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import field_sets, fields, last_applied
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import api_errors
-from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import places, recreation
+from lostromos_kubectl.objects import desired as desired_
+from lostromos_kubectl.writing import places, recreation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from lostromos_core.kube import cluster
-    from lostromos_kubectl import memory, ownership
+    from lostromos_kubectl.objects import memory
+    from lostromos_kubectl.writing import ownership
 
 _Result = TypeVar("_Result")
 TRIES: Final = 5

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from lostromos_core import interfaces
     from lostromos_core.kube import cluster
-    from lostromos_kubectl import desired as desired_
-    from lostromos_kubectl import memory, ownership
+    from lostromos_kubectl.objects import desired as desired_
+    from lostromos_kubectl.objects import memory
+    from lostromos_kubectl.writing import ownership
 
 
 @final

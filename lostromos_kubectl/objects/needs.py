@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from lostromos_kubectl import desired
+    from lostromos_kubectl.objects import desired
 
 Needed: TypeAlias = tuple[str, str]
 """Kind and name; in the namespace of the object, if the kind has one."""

@@ -17,7 +17,7 @@ from lostromos_core import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lostromos_kubectl import sending
+    from lostromos_core import interfaces
 
 BLOCKS: Final = "blockOwnerDeletion"
 _REFUSED: Final = re.compile(r"cannot set blockOwnerDeletion")
@@ -33,13 +33,13 @@ def without_blocking(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {**metadata, "ownerReferences": kept}
 
 
-def are_refused(write: sending.Write, answer: sending.Answer) -> bool:
-    """Return whether a write would have been accepted without holding the owner back; tell it in the log."""
-    if not write.blocks or not isinstance(answer, errors.ApiError) or not _REFUSED.search(answer.message):
+def are_refused(answer: object, ref: interfaces.ObjectRef) -> bool:
+    """Return whether an object would have been accepted without holding its owner back; tell it in the log."""
+    if not isinstance(answer, errors.ApiError) or not _REFUSED.search(answer.message):
         return False
     _log.warning(
         "`kubectl delete --cascade=foreground` will not wait for objects: give the operator the verb update on the "
         "subresource finalizers of the resources that it looks after",
-        object=str(write.desired.ref),
+        object=str(ref),
     )
     return True

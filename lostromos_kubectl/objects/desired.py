@@ -18,7 +18,7 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.kinds import list_keys
 from lostromos_core.kube.managed_fields import fields
 from lostromos_core.kube.transport import paths
-from lostromos_kubectl import references
+from lostromos_kubectl.objects import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

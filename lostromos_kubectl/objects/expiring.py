@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lostromos_core.kube.ownership import inventory
     from lostromos_core.kube.tracking import tracked_objects
-    from lostromos_kubectl import desired, memory
+    from lostromos_kubectl.objects import desired, memory
 
 Action = interfaces.Action
 Results = dict["tracked_objects.Key", interfaces.ObjectResult]

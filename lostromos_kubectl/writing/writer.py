@@ -21,14 +21,15 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import contention, fields, last_applied
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import operations
-from lostromos_kubectl import desired as desired_
-from lostromos_kubectl import memory, ownership, recreation, references, sending, takeover, taking
+from lostromos_kubectl.objects import desired as desired_
+from lostromos_kubectl.objects import memory, references
+from lostromos_kubectl.writing import ownership, recreation, sending, takeover, taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lostromos_core.kube import cluster
-    from lostromos_kubectl import places
+    from lostromos_kubectl.writing import places
 
 ROUNDS: Final = 4
 """How often an object is tried in one reconcile when each answer teaches us something."""
@@ -220,7 +221,7 @@ class Writer:
         self, one: _Try, write: sending.Write, answer: errors.LostromosError
     ) -> interfaces.ObjectResult | None:
         """What can be done about a refusal; None means: try again at once."""
-        if references.are_refused(write, answer):
+        if write.blocks and references.are_refused(answer, write.desired.ref):
             self._blocks = False
             return None
         if isinstance(answer, errors.ApiError) and await self._recreation.would_help(write, answer):

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, final
 from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import field_sets, fields, outdated, owned_fields
 from lostromos_core.kube.transport import media_types
-from lostromos_kubectl import places
+from lostromos_kubectl.writing import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from lostromos_core.kube import cluster
     from lostromos_core.kube.kinds import list_keys
-    from lostromos_kubectl import desired as desired_
+    from lostromos_kubectl.objects import desired as desired_
 
 Entry = dict[str, Any]
 """An entry of ``managedFields``."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard, final
 
 from lostromos_core import errors
 from lostromos_core.kube.transport import api_errors, media_types, paths
-from lostromos_kubectl import sending
+from lostromos_kubectl.writing import sending
 
 if TYPE_CHECKING:
     from lostromos_core.kube import cluster
-    from lostromos_kubectl import desired
+    from lostromos_kubectl.objects import desired
 
 _IMMUTABLE: Final = re.compile(
     r"immutable|may not change once set|can ?not be changed|may not be changed in an update|cannot change"

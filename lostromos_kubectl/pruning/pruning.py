@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import interfaces
 from lostromos_core.kube.tracking import children
-from lostromos_kubectl import deletion, prune
+from lostromos_kubectl.pruning import deletion, prune
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from lostromos_core.kube import cluster
     from lostromos_core.kube.tracking import tracked_objects
-    from lostromos_kubectl import census, memory
+    from lostromos_kubectl.objects import memory
+    from lostromos_kubectl.pruning import census
 
 Action = interfaces.Action
 Results = dict["tracked_objects.Key", interfaces.ObjectResult]
