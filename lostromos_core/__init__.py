@@ -8,7 +8,8 @@ Operator([Controller("webapp", watch=watch, render=JinjaRenderer("templates/"), 
 """
 
 from lostromos_core.backends import Backend, Options
-from lostromos_core.controller import Controller
+from lostromos_core.engine.controller import Controller
+from lostromos_core.engine.operator import Operator
 from lostromos_core.errors import ApiError, ConfigError, LostromosError, RefusedError, RenderError
 from lostromos_core.hookspecs import hookimpl
 from lostromos_core.interfaces import (
@@ -26,7 +27,6 @@ from lostromos_core.interfaces import (
     Watcher,
 )
 from lostromos_core.kube.watcher import KubernetesWatcher
-from lostromos_core.operator_ import Operator
 from lostromos_core.templates.renderer import JinjaRenderer
 from lostromos_core.templates.tree import ValuesRenderer
 

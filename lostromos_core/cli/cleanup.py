@@ -9,7 +9,8 @@ import click
 import rich.markup
 
 from lostromos_core import errors
-from lostromos_core.cli import options, tables
+from lostromos_core.cli import options
+from lostromos_core.cli.output import tables
 from lostromos_core.kube import cluster
 from lostromos_core.kube.ownership import cleanup
 from lostromos_core.kube.transport import client

@@ -7,7 +7,7 @@ import json
 import click
 
 from lostromos_core import plugins
-from lostromos_core.cli import tables
+from lostromos_core.cli.output import tables
 
 
 @click.command(

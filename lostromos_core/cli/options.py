@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lostromos_core import assembly, config, plugins
+from lostromos_core import plugins
+from lostromos_core.configuration import config
+from lostromos_core.engine import assembly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lostromos_core import errors, interfaces, variables, yamlfile
-from lostromos_core.cli import documents, options
+from lostromos_core import errors, interfaces
+from lostromos_core.cli import options
+from lostromos_core.cli.output import documents
+from lostromos_core.configuration import yamlfile
+from lostromos_core.engine import variables
 from lostromos_core.kube.lookup import lookups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lostromos_core import assembly
+    from lostromos_core.engine import assembly
 
 
 @click.command(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lostromos_core import operator_
-from lostromos_core.cli import logs, memory, options, summary
+from lostromos_core.cli import logs, memory, options
+from lostromos_core.cli.output import summary
+from lostromos_core.engine import operator
 from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
@@ -91,19 +92,19 @@ def command(  # noqa: PLR0913 - the options of the command
     memory.use_one_arena()
     setup = options.load(config_file)
 
-    async def go() -> operator_.Summary | None:
+    async def go() -> operator.Summary | None:
         kube = client.Client(kubeconfig, context=context, dry_run=dry_run)
-        operator = setup.operator(kube, workers=workers, identity=identity)
+        running = setup.operator(kube, workers=workers, identity=identity)
         try:
             if once:
-                return await operator.once()
-            async with memory.frozen_after(operator.started):
-                await operator.serve()
+                return await running.once()
+            async with memory.frozen_after(running.started):
+                await running.serve()
         finally:
             await kube.close()
         return None
 
-    done = operator_.run_async(go())
+    done = operator.run_async(go())
     if done is None:
         return 0
     if output == "json":

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from lostromos_core import assembly, plugins
+from lostromos_core import plugins
+from lostromos_core.engine import assembly
 
 
 @click.command(

@@ -1,5 +1,10 @@
 """Templates: prepared statements for YAML, in which no data can become structure.
 
-The only rooms that know Jinja2 and YAML text. ``slots`` is the door: text with places for values goes in, plain
-data comes out; ``renderer`` makes a Renderer of it.
+The only package that knows Jinja2 and YAML text. In the order in which data passes:
+
+- ``folder`` finds the files of a folder of templates; ``library`` compiles them.
+- ``sandbox`` runs a template with its ``filters``; each expression writes a token instead of its value.
+- ``slots`` turns text with tokens into plain data (``data``).
+- ``manifests`` makes Kubernetes objects of it; ``cycles`` finds files that wait for each other.
+- ``renderer`` is the JinjaRenderer, ``tree`` the ValuesRenderer.
 """

@@ -12,14 +12,16 @@ import jinja2.nodes
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import checks, embed, messages, sandbox, written
 from lostromos_core.templates import folder as folder_
+from lostromos_core.templates.sandbox import checks, embed, messages, sandbox
+from lostromos_core.templates.slots import written
 
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable, Iterator
 
-    from lostromos_core.templates import budget, slots
+    from lostromos_core.templates.data import budget
+    from lostromos_core.templates.slots import slots
 
 _log = structlog.get_logger("lostromos.templates")
 OWN_STATUS = frozenset({"conditions", "observedGeneration", "resources"})

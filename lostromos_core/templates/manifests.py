@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import program, values
+from lostromos_core.templates.data import values
+from lostromos_core.templates.slots import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lostromos_core.templates import slots, written
+    from lostromos_core.templates.slots import slots, written
 
 
 def of(document: slots.Document, file: str, words: written.Words) -> Iterator[interfaces.Manifest]:

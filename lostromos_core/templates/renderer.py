@@ -12,14 +12,16 @@ import pathlib
 from typing import TYPE_CHECKING, Any, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import budget, cycles, library, live, manifests, sandbox, turns
+from lostromos_core.templates import cycles, library, manifests
+from lostromos_core.templates.data import budget, turns
+from lostromos_core.templates.sandbox import live, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     import jinja2
 
-    from lostromos_core.templates import slots
+    from lostromos_core.templates.slots import slots
 
 
 @final

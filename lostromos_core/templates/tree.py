@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import budget, library, live, turns
+from lostromos_core.templates import library
+from lostromos_core.templates.data import budget, turns
+from lostromos_core.templates.sandbox import live
 
 if TYPE_CHECKING:
     from collections.abc import Callable

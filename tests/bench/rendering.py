@@ -21,7 +21,7 @@ import yaml
 import lostromos_core
 from lostromos_core import interfaces
 from lostromos_core.cli import memory
-from lostromos_core.templates import memo
+from lostromos_core.templates.data import memo
 
 TEMPLATES: Final = pathlib.Path(__file__).parent / "templates"
 VARS: Final = {"part": "shop", "registry": "registry.example.com", "domain": "apps.example.com", "token": "t0ken"}

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lostromos_core import assembly, config, errors, plugins, variables
+from lostromos_core import errors, plugins
+from lostromos_core.configuration import config
+from lostromos_core.engine import assembly, variables
 
 if TYPE_CHECKING:
     from pathlib import Path

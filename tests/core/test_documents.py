@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostromos_core import yamlfile
-from lostromos_core.cli import documents
+from lostromos_core.cli.output import documents
+from lostromos_core.configuration import yamlfile
 
 LINES = st.text(st.sampled_from("ab :#-|>'\"\t\n\r\\{}%&*!~0\x85\u2028\ufeffé😀"), max_size=12) | st.text(
     st.characters(codec="utf-8", exclude_characters="".join(map(chr, range(0xFDD0, 0xFDD8)))), max_size=8

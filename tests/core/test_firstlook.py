@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from lostromos_core import controller, firstlook, interfaces, operator_, plugins
+from lostromos_core import firstlook, interfaces, plugins
+from lostromos_core.engine import controller
+from lostromos_core.engine import operator as operators
 from lostromos_core.kube.transport import client
 from tests import fakes
 
@@ -65,7 +67,7 @@ async def test_an_operator_tells_when_all_have_been_looked_at_also_those_that_fa
     for item in (fakes.resource("web"), fakes.resource("bad"), paused):
         watcher.put(item)
     one = controller.Controller("app", watch=watcher, render=fakes.FakeRenderer(), apply=Applier())
-    operator = operator_.Operator([one], kube=client.Client("/nowhere"), registry=plugins.load(), workers=1)
+    operator = operators.Operator([one], kube=client.Client("/nowhere"), registry=plugins.load(), workers=1)
     async with asyncio.timeout(60):
         await operator.once()
     assert seen == [(False, False), (True, False)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from lostromos_core import interfaces, journal
+from lostromos_core import interfaces
+from lostromos_core.engine import journal
 from tests import fakes
 
 READY = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")

@@ -11,7 +11,9 @@ import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lostromos_core import controller, errors, hookspecs, interfaces, journal, operator_, plugins
+from lostromos_core import errors, hookspecs, interfaces, plugins
+from lostromos_core.engine import controller, journal
+from lostromos_core.engine import operator as operators
 from lostromos_core.kube import cluster
 from lostromos_core.kube.transport import client
 from tests import fakes
@@ -38,11 +40,11 @@ class Recorder:
         self.told.append(("unreadable", controller, key, reason))
 
 
-def make(watcher: Any = None, applier: Any = None, **options: Any) -> operator_.Operator:
+def make(watcher: Any = None, applier: Any = None, **options: Any) -> operators.Operator:
     one = controller.Controller(
         "app", watch=watcher or fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=applier or fakes.FakeApplier()
     )
-    return operator_.Operator([one], **{"kube": NO_CLUSTER, "registry": plugins.load(), **options})
+    return operators.Operator([one], **{"kube": NO_CLUSTER, "registry": plugins.load(), **options})
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -102,7 +104,7 @@ async def test_plug_ins_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_watcher_that_fails_or_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_, "RESTART_WATCH", 0.001)
+    monkeypatch.setattr(operators, "RESTART_WATCH", 0.001)
 
     class Flaky(fakes.FakeWatcher):
         times = 0
@@ -125,7 +127,7 @@ async def test_a_watcher_that_fails_or_ends_is_started_again(monkeypatch: pytest
 
 
 async def test_work_that_takes_too_long_is_cancelled_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_, "GRACE", 0.05)
+    monkeypatch.setattr(operators, "GRACE", 0.05)
 
     class Slow(fakes.FakeApplier):
         started = asyncio.Event()
@@ -183,7 +185,7 @@ async def test_a_controller_that_is_slow_delays_no_other() -> None:
         controller.Controller(name, watch=watcher, render=fakes.FakeRenderer(), apply=applier)
         for name, watcher, applier in (("slow", slow, Slow()), ("quick", fast, quick))
     ]
-    operator = operator_.Operator(controllers, kube=NO_CLUSTER, registry=plugins.load(), workers=4)
+    operator = operators.Operator(controllers, kube=NO_CLUSTER, registry=plugins.load(), workers=4)
     serving = asyncio.create_task(operator.serve())
     await until(lambda: fast.bell is not None)
     fast.put(fakes.resource("urgent"))
@@ -371,7 +373,7 @@ async def test_a_start_that_fails_says_why() -> None:
 
 
 async def test_a_start_that_cannot_be_cancelled_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_, "CANCEL", 0.02)
+    monkeypatch.setattr(operators, "CANCEL", 0.02)
     release = asyncio.Event()
 
     async def gather(_kube: object) -> dict[str, str]:
@@ -397,7 +399,7 @@ def test_two_controllers_of_one_name_are_refused() -> None:
         "app", watch=fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=fakes.FakeApplier()
     )
     with pytest.raises(errors.ConfigError, match="two controllers"):
-        operator_.Operator([one, one])
+        operators.Operator([one, one])
 
 
 @pytest.mark.parametrize("workers", [-1, 0, 257])

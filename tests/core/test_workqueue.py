@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lostromos_core import interfaces, workqueue
+from lostromos_core import interfaces
+from lostromos_core.engine import workqueue
 
 CONTROLLERS, NAMESPACES = ("one", "two", "three"), ("a", "b", "c")
 KEYS = st.sampled_from([(group, f"{space}/{name}") for group in CONTROLLERS for space in NAMESPACES for name in "xy"])

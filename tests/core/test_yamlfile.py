@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostromos_core import yamlfile
-from lostromos_core.templates import filters
+from lostromos_core.configuration import yamlfile
+from lostromos_core.templates.filters import filters
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)

@@ -21,8 +21,9 @@ import pytest
 import yaml
 
 import lostromos_core
-from lostromos_core import assembly, errors, hookspecs, interfaces, plugins
+from lostromos_core import errors, hookspecs, interfaces, plugins
 from lostromos_core.cli import app
+from lostromos_core.engine import assembly
 from lostromos_core.templates import renderer
 from tests import operators
 from tests.core.templates import rendering

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_core.controller import Controller
+from lostromos_core.engine.controller import Controller
+from lostromos_core.engine.operator import Operator
 from lostromos_core.kube import watcher
-from lostromos_core.operator_ import Operator
 from tests import fakes
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from lostromos_core import JinjaRenderer, interfaces, reconcile
+from lostromos_core import JinjaRenderer, interfaces
+from lostromos_core.engine import reconcile
 from tests import fakes
 from tests.bench import processes
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from lostromos_core import errors
-from lostromos_core.templates import embed, sandbox
+from lostromos_core.templates.sandbox import embed, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lostromos_core.templates import slots
+    from lostromos_core.templates.slots import slots
 
 
 def environment(**files: str) -> sandbox.Environment:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lostromos_core.templates import blocks, budget, memo, program, slots, splices, tokens
+from lostromos_core.templates.data import budget, memo, tokens
+from lostromos_core.templates.slots import blocks, program, slots, splices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_core.templates import budget, slots
+from lostromos_core.templates.data import budget
+from lostromos_core.templates.slots import slots
 from tests import operators
 from tests.core.templates import bombs, rendering
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_core.templates import budget
+from lostromos_core.templates.data import budget
 from tests.core.templates import rendering
 
 NAMES = {

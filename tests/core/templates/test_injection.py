@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import errors
-from lostromos_core.templates import tokens
+from lostromos_core.templates.data import tokens
 from tests.core.templates import rendering
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import errors
-from lostromos_core.templates import budget, regex
+from lostromos_core.templates.data import budget
+from lostromos_core.templates.filters import regex
 from tests.core.templates import rendering
 
 ATOMS = st.sampled_from(

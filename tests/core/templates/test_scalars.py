@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostromos_core import errors, scalars
-from lostromos_core.templates import filters
+from lostromos_core import errors
+from lostromos_core.configuration import scalars
+from lostromos_core.templates.filters import filters
 from tests.core.templates import rendering
 
 

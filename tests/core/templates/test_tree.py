@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube.lookup import lookups
-from lostromos_core.templates import tokens, tree
+from lostromos_core.templates import tree
+from lostromos_core.templates.data import tokens
 from tests import fakes
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lostromos_core import errors, interfaces, reconcile
+from lostromos_core import errors, interfaces
+from lostromos_core.engine import reconcile
 from lostromos_core.templates import renderer, tree
 from tests import fakes
 

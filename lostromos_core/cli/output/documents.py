@@ -1,0 +1,43 @@
+"""Objects as YAML for people: texts of several lines are written as such, wherever every reader gets the same back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from lostromos_core.configuration import scalars
+from lostromos_core.templates.data import values
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Strings in quotes wherever a reader could see something else."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
+        """Write equal values out twice: aliases are not for people."""
+        return True
+
+
+def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    is_plain = "\n" not in text and scalars.is_plain_string(text)
+    style = None if is_plain else "|" if _is_block(text) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def to_yaml(item: Any) -> str:  # noqa: ANN401 - any JSON value
+    """One document, block style, keys in their order."""
+    text: str = yaml.dump(
+        values.plain(item), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=2
+    )
+    return text.removesuffix("...\n")
+
+
+def _is_block(text: str) -> bool:
+    """Whether a block scalar says exactly this text, with nothing in it that the eye would miss."""
+    *lines, last = text.split("\n")
+    if not lines or not lines[0] or lines[0].startswith(" ") or not (last or lines[-1]):
+        return False
+    return all(line == line.rstrip() and line.isprintable() for line in (*lines, last))

@@ -1,0 +1,98 @@
+"""How ``lostromos run --once`` went: a table for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+import rich.markup
+
+from lostromos_core import errors, interfaces
+from lostromos_core.cli.output import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lostromos_core.engine import operator, reconcile
+
+LONG = 20_000
+"""Characters of a message: it names every file that cannot be rendered."""
+DRY = "Dry run: nothing was kept."
+
+
+def show_table(summary: operator.Summary, controllers: Sequence[str], *, dry_run: bool) -> None:
+    """One row for each resource, then what could not be watched."""
+    console = tables.console()
+    rows = [_row(controller, key, result) for (controller, key), result in sorted(summary.results.items())]
+    if rows:
+        console.print(tables.of(("Controller", "Resource", "Ready", "Reason", "Message"), rows))
+    for line in _failures(summary):
+        console.print(rich.markup.escape(line), soft_wrap=True)
+    busy = {controller for controller, _ in summary.results}
+    idle = [name for name in controllers if name not in busy and name not in summary.troubles]
+    if idle:
+        console.print(f"No resources for {', '.join(idle)}.", soft_wrap=True)
+    for controller, trouble in summary.troubles.items():
+        console.print(f"[bold red]{controller}:[/] {rich.markup.escape(trouble or 'was not watched')}", soft_wrap=True)
+    if dry_run:
+        console.print(DRY)
+
+
+def show_json(summary: operator.Summary, *, dry_run: bool) -> None:
+    """The same, and each object, for programs."""
+    found = sorted(summary.results.items())
+    data = {
+        "ready": summary.ready,
+        "dryRun": dry_run,
+        "resources": [_data(controller, key, result) for (controller, key), result in found],
+        "troubles": [{"controller": name, "message": text} for name, text in summary.troubles.items()],
+    }
+    click.echo(json.dumps(data, indent=2))
+
+
+def _failures(summary: operator.Summary) -> Iterator[str]:
+    """A line for each object that failed, where its resource has several: the table has room for one."""
+    for (_, key), result in sorted(summary.results.items()):
+        failed = [one for one in _objects_of(result) if one.action is interfaces.Action.FAILED]
+        if len(failed) > 1:
+            yield from (f"{key}: {one.ref}: {_said(one)}" for one in failed)
+
+
+def _said(result: interfaces.ObjectResult) -> str:
+    """What there is to say of an object, with the template's file and line."""
+    return f"{result.place}: {result.message}" if result.place else result.message
+
+
+def _objects_of(result: reconcile.Result) -> Sequence[interfaces.ObjectResult]:
+    return result.report.objects if result.report is not None else ()
+
+
+def _row(controller: str, key: str, result: reconcile.Result) -> Sequence[str]:
+    ready, reason, message = _fate(result)
+    colour = {True: "green", False: "red", None: "dim"}[ready]
+    said = "-" if ready is None else str(ready)
+    return controller, rich.markup.escape(key), f"[{colour}]{said}[/]", reason, rich.markup.escape(message)
+
+
+def _fate(result: reconcile.Result) -> tuple[bool | None, str, str]:
+    """Whether it is ready (None: it is gone), the reason, and the message."""
+    if result.report is not None:
+        return result.report.ready, result.report.reason, errors.shorten(result.report.message, LONG)
+    if result.resource is not None and "deletionTimestamp" not in result.resource.metadata:
+        return None, "Released", "it left the selection; what was made for it is gone"
+    return None, "Deleted", "what was made for it is gone"
+
+
+def _data(controller: str, key: str, result: reconcile.Result) -> dict[str, Any]:
+    ready, reason, message = _fate(result)
+    objects = list(_objects(result.report)) if result.report else []
+    head = {"controller": controller, "resource": key}
+    return {**head, "ready": ready, "reason": reason, "message": message, "objects": objects}
+
+
+def _objects(report: interfaces.Report) -> Iterator[dict[str, str]]:
+    for result in report.objects:
+        ref = result.ref
+        named = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+        yield {**named, "action": result.action.value, "message": _said(result), "place": result.place}

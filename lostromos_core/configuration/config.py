@@ -1,0 +1,308 @@
+"""lostromos.yaml: the models of the configuration, and errors that name file, line and field.
+
+Strict: an unknown key is an error that suggests the nearest known one. ``${NAME}`` in a string is replaced by an
+environment variable only if ``environment`` declares it, after YAML has been read, so that a value never becomes
+structure.
+"""
+
+from __future__ import annotations
+
+import pathlib  # noqa: TC003 - pydantic needs it at run time
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import pydantic
+
+from lostromos_core import errors
+from lostromos_core import identity as identities
+from lostromos_core.configuration import yamlfile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_VARIABLE: Final = re.compile(r"\$\$|\$\{(?P<name>[^}]*)\}")
+_STRICT: Final = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+_TEXTS: Final = {
+    "dict_type": "a mapping is expected here",
+    "model_type": "a mapping is expected here",
+    "list_type": "a list is expected here",
+    "tuple_type": "a list is expected here",
+    "path_type": "a path is expected here",
+    "bool_type": "true or false is expected here",
+    "bool_parsing": "true or false is expected here",
+    "int_type": "an integer is expected here",
+    "int_parsing": "an integer is expected here",
+    "int_from_float": "an integer is expected here",
+    "float_type": "a number is expected here",
+    "float_parsing": "a number is expected here",
+    "finite_number": "a number is expected here that is not infinite",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "too_short": "must have at least {min_length} of them",
+    "too_long": "must have at most {max_length} of them",
+}
+"""What pydantic's types of errors are called here."""
+
+
+def _one_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
+    """The choice of a back end is one key."""
+    if isinstance(value, dict) and len(value) > 1:
+        msg = f"give exactly one of: {', '.join(map(str, value))}"
+        raise ValueError(msg)
+    if value == {}:
+        msg = "give exactly one back end, with its options below it; `lostromos plugins` lists them"
+        raise ValueError(msg)
+    return value
+
+
+def _no_bool(value: Any) -> Any:  # noqa: ANN401 - before validation
+    """To Python, true is the number 1."""
+    if isinstance(value, bool):
+        raise ValueError("a number is expected here")  # noqa: TRY004 - pydantic catches no TypeError
+    return value
+
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+Choice = Annotated[
+    dict[str, Any],
+    pydantic.BeforeValidator(_one_alone),
+    pydantic.Field(min_length=1, max_length=1, description="One key, the name of a back end, with its options below."),
+]
+
+
+def _names_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
+    """A list of names means: all required."""
+    return dict.fromkeys(value) if isinstance(value, list) and all(isinstance(name, str) for name in value) else value
+
+
+_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
+_NAMES: Final = {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "null"}]}}
+Environment = Annotated[
+    dict[str, str | None],
+    pydantic.BeforeValidator(_names_alone),
+    pydantic.WithJsonSchema({"anyOf": [_NAMES, _STRINGS]}),
+]
+
+
+class ObjectKey(pydantic.BaseModel):
+    """A ConfigMap or Secret that variables come from."""
+
+    model_config = _STRICT
+
+    namespace: str
+    name: str
+    optional: bool = pydantic.Field(default=False, description="Whether it may be absent.")
+
+
+class VarsSource(pydantic.BaseModel):
+    """One source of variables; exactly one of its kinds must be given."""
+
+    model_config = _STRICT
+
+    environment: dict[str, str] | None = pydantic.Field(
+        default=None, description="Variable name: environment variable."
+    )
+    file: pathlib.Path | None = pydantic.Field(default=None, description="A YAML file, relative to this one.")
+    config_map: ObjectKey | None = pydantic.Field(default=None, alias="configMap")
+    secret: ObjectKey | None = None
+    under: str = pydantic.Field(default="", description="Put the variables into a mapping of this name.")
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self) -> VarsSource:
+        given = [kind for kind in (self.environment, self.file, self.config_map, self.secret) if kind is not None]
+        if len(given) != 1:
+            msg = "give exactly one of environment, file, configMap, secret"
+            raise ValueError(msg)
+        return self
+
+
+class LookupConfig(pydantic.BaseModel):
+    """What templates may look up beyond a resource's own objects and its namespace."""
+
+    model_config = _STRICT
+
+    namespaces: tuple[str, ...] = pydantic.Field(default=(), description="More namespaces; * means all.")
+    secrets: bool = pydantic.Field(default=False, description="Secrets, in all allowed namespaces.")
+    cluster_scoped: bool = pydantic.Field(
+        default=False, alias="clusterScoped", description="Objects that are in no namespace."
+    )
+
+
+class ControllerConfig(pydantic.BaseModel):
+    """One controller: what is watched, what is rendered for it, how that is applied."""
+
+    model_config = _STRICT
+
+    name: str = pydantic.Field(description="Lower-case letters, digits and '-'; part of field managers on the cluster.")
+    watch: Choice
+    render: Choice | None = pydantic.Field(
+        default=None, description="How objects or values are made of a resource; some appliers bring a default."
+    )
+    apply: Choice = pydantic.Field(default_factory=lambda: {"server-side": {}})
+    lookup: LookupConfig = pydantic.Field(default_factory=LookupConfig)
+    resync: Annotated[float, pydantic.BeforeValidator(_no_bool)] = pydantic.Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds after which a resource is reconciled though nothing happened; 0: never.",
+    )
+
+
+class Config(pydantic.BaseModel):
+    """The whole of lostromos.yaml."""
+
+    model_config = _STRICT
+
+    vars: dict[str, Any] = pydantic.Field(
+        default_factory=dict, description="Variables that templates see as vars.NAME."
+    )
+    vars_from: list[VarsSource] = pydantic.Field(
+        default_factory=list, alias="varsFrom", description="More variables; a later source overrides an earlier one."
+    )
+    environment: Environment = pydantic.Field(
+        default_factory=dict,
+        description="Environment variables that ${NAME} may use, with their defaults (null: required); or a list.",
+    )
+    workers: Annotated[int, pydantic.BeforeValidator(_no_bool)] = pydantic.Field(
+        default=16, ge=1, le=256, description="Resources of each controller that are reconciled at the same time."
+    )
+    identity: Annotated[str, pydantic.AfterValidator(identities.check)] = pydantic.Field(
+        default="",
+        description="NAMESPACE/NAME: which operator this is, and its Lease; default: of the Pod's Deployment, or of "
+        "the user, the machine and the path of this file.",
+    )
+    controllers: list[ControllerConfig] = pydantic.Field(min_length=1)
+
+
+class Document:
+    """A configuration file as it was read: its data, and the line of each field."""
+
+    def __init__(self, path: pathlib.Path, data: Any, lines: Mapping[tuple[str | int, ...], int]) -> None:  # noqa: ANN401
+        self.path = path
+        self.data = data
+        self._lines = lines
+
+    @property
+    def base(self) -> pathlib.Path:
+        """The folder that paths in the file are relative to."""
+        return self.path.parent
+
+    def error(self, field: Sequence[str | int], message: str) -> errors.ConfigError:
+        """The error about a field: ``lostromos.yaml:7: controllers[0].watch: ...``."""
+        where = f"{yamlfile.dotted(tuple(field))}: " if field else ""
+        line = next((self._lines[known] for known in _prefixes(tuple(field)) if known in self._lines), 1)
+        return errors.ConfigError(f"{self.path}:{line}: {where}{message}")
+
+    def validate(self, model: type[Model], data: Any, field: Sequence[str | int] = ()) -> Model:  # noqa: ANN401
+        """The data below a field as a model; raises ConfigError about one thing that is wrong, misspelt keys first."""
+        try:
+            return model.model_validate(data, context={"base": self.base})
+        except pydantic.ValidationError as error:
+            found = error.errors(include_url=False)
+            first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+            where = [*field, *(step for step in first["loc"] if step != "[key]")]
+            raise self.error(where, _explain(first, model)) from error
+
+
+def load(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Config, Document]:
+    """Read a configuration file; raises ConfigError with file, line and field."""
+    document = _read(path)
+    if not isinstance(document.data, dict):
+        raise document.error((), "a mapping is expected here, with the key `controllers`; see `lostromos schema`")
+    raw = document.data.get("environment")
+    declared = document.validate(_Declared, {"environment": raw or {}}).environment
+    document.data = _substitute(document, document.data, declared, environ, ())
+    return document.validate(Config, document.data), document
+
+
+class _Declared(pydantic.BaseModel):
+    environment: Environment
+
+
+def _read(path: pathlib.Path) -> Document:
+    try:
+        documents = yamlfile.parse(yamlfile.read(path))
+    except yamlfile.YamlError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            msg = "there is no such file; name the configuration with -c, or create it (see `lostromos schema`)"
+            raise errors.ConfigError(f"{path}: {msg}") from error
+        raise errors.ConfigError(error.at(path)) from error
+    if len(documents) > 1:
+        second = documents[1].lines[()]
+        raise errors.ConfigError(f"{path}:{second}: a second document begins here; a configuration is one document")
+    document = documents[0] if documents else yamlfile.Parsed(None, {})
+    return Document(path, document.data, document.lines)
+
+
+def _substitute(
+    document: Document,
+    value: Any,  # noqa: ANN401 - any JSON value
+    declared: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    field: tuple[str | int, ...],
+) -> Any:  # noqa: ANN401 - any JSON value
+    """The value with ``${NAME}`` replaced, ``$$`` being a plain ``$``."""
+    if isinstance(value, dict):
+        return {key: _substitute(document, item, declared, environ, (*field, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substitute(document, item, declared, environ, (*field, index)) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group("name")
+        if name is None:
+            return "$"
+        if name not in declared:
+            hint = errors.nearest(name, list(declared))
+            way_out = f"add {name} to `environment`, or write $${{{name}}} to mean the text itself"
+            raise document.error(field, f"${{{name}}} is not declared; {way_out}{hint}")
+        found = environ.get(name, declared[name])
+        if found is None:
+            raise document.error(
+                field, f"the environment variable {name} is not set, and `environment` gives it no default"
+            )
+        return found
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _prefixes(field: tuple[str | int, ...]) -> list[tuple[str | int, ...]]:
+    return [field[:length] for length in range(len(field), -1, -1)]
+
+
+def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """One sentence for one of pydantic's errors."""
+    kind, message = error["type"], str(error["msg"])
+    if kind == "extra_forbidden":
+        known = _known_keys(model.model_json_schema(by_alias=True), error["loc"][:-1])
+        there = f" (there is: {', '.join(sorted(known))})" if known else ""
+        return f"unknown key{errors.nearest(str(error['loc'][-1]), known)}{there}"
+    if kind == "missing":
+        return "this key is required"
+    if kind == "string_type":
+        hint = "; put it in quotes" if isinstance(error["input"], int | float) else ""
+        return f"a text is expected here{hint}"
+    if kind in _TEXTS:
+        return _TEXTS[kind].format_map(error.get("ctx") or {})
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
+def _known_keys(schema: Mapping[str, Any], location: Sequence[str | int]) -> list[str]:
+    """The keys that a JSON Schema knows at a location."""
+    definitions = schema.get("$defs") or {}
+    here = [schema]
+    for step in location:
+        here = [below for part in here for below in _below(part, step, definitions)]
+    return [key for part in here for key in part.get("properties") or ()]
+
+
+def _below(schema: Mapping[str, Any], step: str | int, definitions: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    below = schema.get("items") if isinstance(step, int) else (schema.get("properties") or {}).get(step)
+    found = [below] if isinstance(below, dict) else []
+    found += [part for one in found for part in one.get("anyOf") or one.get("oneOf") or ()]
+    return [definitions.get(str(part.get("$ref", "")).rpartition("/")[2], part) for part in found]

@@ -1,0 +1,203 @@
+"""YAML and JSON files that people write: the configuration, variables, resources. Plain data, and each field's line.
+
+The same rules as in templates: YAML 1.2, and an error with the line where readers disagree (``yes``, ``0400``,
+``12:30:45``) or where a key comes twice. Anchors and aliases work, but nothing may contain itself, nor become larger
+than memory bears.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+
+import yaml
+
+from lostromos_core import errors
+from lostromos_core.configuration import scalars
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterator, Mapping
+
+MOST: Final = 1_000_000
+"""Values that a document may have, with aliases replaced by what they stand for."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+Field: TypeAlias = tuple[str | int, ...]
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parsed:
+    """One document: its data, and the line (from 1) of each field; a mapping's field is the line of its key."""
+
+    data: Any
+    lines: Mapping[Field, int]
+
+
+class YamlError(ValueError):
+    """A text is no YAML that we take; ``line`` counts from 1, 0 if it is not known."""
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+
+    def at(self, path: pathlib.Path | str) -> str:
+        """``vars.yaml:7: ...``: the message with its place."""
+        return f"{path}:{self.line}: {self}" if self.line else f"{path}: {self}"
+
+
+def read(path: pathlib.Path) -> str:
+    """The text of a file; raises YamlError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise YamlError("there is no such file") from error
+    except UnicodeDecodeError as error:
+        raise YamlError(f"cannot be read: byte {error.start} is no UTF-8; save it as UTF-8 text") from error
+    except OSError as error:
+        raise YamlError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+
+def load(text: str) -> list[Any]:
+    """The documents of a text as plain data, without empty ones; JSON is read as such. Raises YamlError."""
+    if _is_json(text):
+        try:
+            return [_json(text)]
+        except ValueError:
+            pass  # read as YAML, it is refused with the line
+    return [document.data for document in parse(text)]
+
+
+def parse(text: str) -> list[Parsed]:
+    """The documents of a text, without empty ones; raises YamlError."""
+    if "\t" in text and _is_json(text):
+        text = text.replace("\t", " ")  # JSON holds tabs between values only, where YAML takes none
+    try:
+        parsed = [_parsed(node) for node in _nodes(text)]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlError(f"not valid YAML: {error.problem}", mark.line + 1 if mark else 0) from error
+    except yaml.YAMLError as error:
+        raise YamlError(f"not valid YAML: {errors.shorten(str(error))}") from error
+    except RecursionError as error:
+        raise YamlError("nested too deeply") from error
+    return [document for document in parsed if document.data is not None]
+
+
+def dotted(field: Field) -> str:
+    """``spec.ports[0].port``: a field as people write it."""
+    text = ""
+    for step in field:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is a list or a mapping in JSON."""
+    if text.lstrip()[:1] not in {"{", "["}:
+        return False
+    try:
+        json.loads(text, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The data of a JSON text; raises ValueError for what we do not take."""
+    data = json.loads(
+        text,
+        object_pairs_hook=_unique,
+        parse_int=scalars.resolve,
+        parse_float=scalars.resolve,
+        parse_constant=_refuse,
+    )
+    if "\\u" in text:
+        json.dumps(data, ensure_ascii=False).encode()  # fails for half a character
+    return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _refuse("a key comes twice")
+    return found
+
+
+def _refuse(what: str) -> Any:  # noqa: ANN401 - never returns
+    raise ValueError(what)
+
+
+def _nodes(text: str) -> Iterator[Any]:
+    """The documents as PyYAML's nodes."""
+    loader = yaml.SafeLoader(text)
+    try:
+        while loader.check_node():
+            yield loader.get_node()
+    except YamlError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise YamlError("not valid YAML: an escape in quotes names no character", loader.line + 1) from error
+    finally:
+        loader.dispose()
+
+
+def _parsed(node: Any) -> Parsed:  # noqa: ANN401 - PyYAML is untyped
+    lines: dict[Field, int] = {(): node.start_mark.line + 1}
+    return Parsed(_value(node, (), lines, frozenset()), lines)
+
+
+def _value(node: Any, field: Field, lines: dict[Field, int], inside: frozenset[int]) -> Any:  # noqa: ANN401 - as above
+    if id(node) in inside:
+        raise _error(node, field, "contains itself through an alias")
+    if len(lines) > MOST:
+        raise _error(node, field[:1], f"has more than {MOST:,} values, aliases counted as what they stand for")
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, field, lines, inside | {id(node)})
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for index, item in enumerate(node.value):
+            lines[*field, index] = item.start_mark.line + 1
+            items.append(_value(item, (*field, index), lines, inside | {id(node)}))
+        return items
+    return _text(node, field) if node.style else _resolve(node, field, scalars.resolve)
+
+
+def _mapping(node: Any, field: Field, lines: dict[Field, int], inside: frozenset[int]) -> dict[str, Any]:  # noqa: ANN401 - as above
+    found: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise _error(key_node, field, "a key must be a string, and this is a list or a mapping")
+        key = _text(key_node, field) if key_node.style else _resolve(key_node, field, scalars.resolve_key)
+        below = (*field, key)
+        if key in found:
+            raise _error(key_node, below, "the key comes twice")
+        lines[below] = key_node.start_mark.line + 1
+        found[key] = _value(value_node, below, lines, inside)
+    return found
+
+
+def _text(node: Any, field: Field) -> str:  # noqa: ANN401 - as above
+    """A text in quotes; two escapes that make one character, as JSON writes it, become that."""
+    text: str = node.value
+    if not _SURROGATE.search(text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise _error(node, field, "a \\u escape is half of a pair, and no character without the other half") from error
+
+
+def _resolve(node: Any, field: Field, resolve: Any) -> Any:  # noqa: ANN401 - as above
+    try:
+        return resolve(node.value)
+    except scalars.AmbiguousScalarError as error:
+        raise _error(node, field, str(error)) from error
+
+
+def _error(node: Any, field: Field, message: str) -> YamlError:  # noqa: ANN401 - as above
+    where = f"{dotted(field)}: " if field else ""
+    return YamlError(f"{where}{message}", node.start_mark.line + 1)

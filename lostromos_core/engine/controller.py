@@ -1,0 +1,173 @@
+"""A Controller: one watched kind, what is rendered for it, and how that is applied."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, final
+
+import structlog
+
+from lostromos_core import complaints, errors, firstlook, interfaces
+from lostromos_core.engine import reconcile
+from lostromos_core.kube.lookup import lookups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lostromos_core import plugins
+
+_log = structlog.get_logger("lostromos.controller")
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError if a controller cannot have this name."""
+    if not _NAME.fullmatch(name):
+        msg = f"the name {name!r} cannot be used: use lower-case letters, digits and '-', at most 40 characters"
+        raise errors.ConfigError(msg)
+
+
+def check_fit(render: interfaces.Renderer, apply: interfaces.Applier) -> None:
+    """Raise ConfigError if an applier does not take what a renderer makes."""
+    if render.produces is not apply.accepts:
+        msg = (
+            f"the renderer makes {render.produces.__name__}, and the applier takes {apply.accepts.__name__}; choose a "
+            "renderer and an applier that fit"
+        )
+        raise errors.ConfigError(msg)
+
+
+@final
+class Controller:
+    """A Watcher, a Renderer and an Applier under a name.
+
+    ``lookup``: what templates may look up beyond the resource's own namespace and objects. ``resync``: seconds after
+    which each resource is reconciled though nothing happened; 0: never.
+
+    The name becomes part of field managers and annotations on the cluster: lower-case letters, digits and ``-``,
+    at most 40 characters; changing it later makes another controller. Raises ConfigError if the parts do not fit.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a controller consists of
+        self,
+        name: str,
+        *,
+        watch: interfaces.Watcher,
+        render: interfaces.Renderer,
+        apply: interfaces.Applier,
+        lookup: lookups.Policy | None = None,
+        resync: float = 0.0,
+    ) -> None:
+        check_name(name)
+        try:
+            check_fit(render, apply)
+        except errors.ConfigError as error:
+            raise errors.ConfigError(f"controller {name}: {error}") from error
+        self.name = name
+        self._watcher = watch
+        self._renderer = render
+        self._applier = apply
+        self._policy = lookup or lookups.Policy()
+        self._lookups: lookups.Lookups | None = None
+        self.resync = resync
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that its watcher is limited to; empty if there is no such limit."""
+        return tuple(getattr(self._watcher, "namespaces", ()))
+
+    def overlaps(self, other: Controller) -> bool:
+        """Whether both could select the same resource."""
+        overlaps = getattr(self._watcher, "overlaps", None)
+        return bool(overlaps and overlaps(other._watcher))
+
+    async def start(self, runtime: interfaces.Runtime) -> None:
+        """Let all parts get ready; raises ConfigError, also for a part that cannot run dry in a dry run."""
+        if runtime.dry_run:
+            self._refuse_what_would_write()
+        for part in (self._watcher, self._renderer, self._applier):
+            if isinstance(part, interfaces.Startable):
+                await part.start(runtime)
+        self._lookups = lookups.Lookups(runtime, self._policy)
+
+    def _refuse_what_would_write(self) -> None:
+        """Raise ConfigError if the watcher or the applier has not said that it writes nothing in a dry run."""
+        for role, part in (("watcher", self._watcher), ("applier", self._applier)):
+            if not (isinstance(part, interfaces.DryRunning) and part.can_dry_run):
+                msg = (
+                    f"controller {self.name}: the {role} {type(part).__name__} cannot run dry, and would write; leave "
+                    "--dry-run out, or let its author support `Runtime.dry_run` and say so with `can_dry_run = True`"
+                )
+                raise errors.ConfigError(msg)
+
+    async def watch(self, ring: Callable[[str], None], state: WatchState) -> None:
+        """Ring for every resource, until cancelled."""
+        await self._watcher.watch(_Bell(self.name, ring, state))
+
+    def parts(self, context: interfaces.Context, registry: plugins.Registry, state: WatchState) -> reconcile.Parts:
+        """Return what a reconcile needs; ``state`` tells whether the watcher has read its source."""
+        watcher = self._watcher
+
+        def review(resource: interfaces.Resource, rendered: interfaces.Rendered) -> Any:  # noqa: ANN401 - a sequence
+            return registry.review(self.name, resource, rendered)
+
+        def knows(key: str) -> bool:
+            return watcher.knows(key) if isinstance(watcher, interfaces.Knowing) else state.synced
+
+        return reconcile.Parts(
+            self.name,
+            watcher,
+            self._renderer,
+            self._applier,
+            context,
+            review,
+            self._lookups,
+            self.resync,
+            knows=knows,
+            deadline=max(reconcile.DEADLINE, float(getattr(self._applier, "longest", 0.0))),
+        )
+
+
+@final
+class WatchState:
+    """How the watching of one controller goes."""
+
+    def __init__(self) -> None:
+        self.synced = False
+        self.trouble = ""
+        self.keys: set[str] = set()
+        self.first_look = firstlook.FirstLook()
+        self.complaints = complaints.Complaints()
+
+
+@final
+class _Bell:
+    """Rings for one controller, and says when its watch is in trouble, once and again at long intervals."""
+
+    def __init__(self, name: str, ring: Callable[[str], None], state: WatchState) -> None:
+        self._log = _log.bind(controller=name)
+        self._ring = ring
+        self._state = state
+
+    def ring(self, key: str) -> None:
+        if not self._state.synced:
+            self._state.keys.add(key)
+        self._state.first_look.found(key)
+        self._ring(key)
+
+    def synced(self) -> None:
+        if not self._state.synced:
+            self._log.info("all resources are known", count=len(self._state.keys))
+            self._state.keys.clear()
+        self._state.synced = True
+        self.trouble("")
+        self._state.first_look.synced()
+
+    def trouble(self, message: str) -> None:
+        if message:
+            if self._state.complaints.is_news(message):
+                self._log.warning(message)
+        elif self._state.complaints.is_over():
+            self._log.info("watching again")
+        self._state.trouble = message

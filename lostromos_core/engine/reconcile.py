@@ -1,0 +1,348 @@
+"""One reconcile: read the resource, render, ask the policies, apply, report. The one path for everything that happens.
+
+Create, update, drift, resync and retry are the same to it; that a resource is gone or going is discovered by
+reading. What goes wrong becomes a Report on the resource and an Outcome for the queue, never an exception: a key is
+either ready, or carries a condition that says why not. Everything that failed is tried again, soon or slowly; only
+what is a pure function of the resource and the templates waits for a change of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import inspect
+import random
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+import structlog
+
+from lostromos_core import errors, interfaces
+from lostromos_core.engine import journal
+from lostromos_core.templates.data import budget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_log = structlog.get_logger("lostromos.reconcile")
+
+TAKEN_OVER = "another operator has taken over"
+"""The message of a cancellation after which nothing may be written."""
+LAST_WORDS = 2.5
+"""Seconds to say on a resource that its reconcile was interrupted."""
+PAUSE = "lostromos.dev/pause"
+"""Annotation of a resource: ``true`` lets everything be as it is, until it is gone. Deletion goes on."""
+PAUSED = f"nothing is done until the annotation {PAUSE} is removed"
+DEADLINE = 600.0
+"""Seconds that a reconcile may take, if its applier needs no more; what hangs would hold its worker for ever."""
+SAID = 3
+"""How many of the things that are waited for are named in one message."""
+
+
+class Lookups(Protocol):
+    """Renders with other objects of the cluster at hand."""
+
+    async def render(
+        self,
+        resource: interfaces.Resource,
+        render: Callable[[Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]], Any],
+    ) -> interfaces.Rendered:
+        """Render until everything that is looked up is known."""
+
+    def forget(self, key: str) -> None:
+        """The resource is gone."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parts:
+    """What a controller consists of, to a reconcile. ``review`` returns why an apply is forbidden, for each policy.
+
+    ``knows`` says whether the source of a key has been read: before that, a key that is not found is not gone.
+    ``deadline``: seconds that a reconcile may take.
+    """
+
+    name: str
+    watcher: interfaces.Watcher
+    renderer: interfaces.Renderer
+    applier: interfaces.Applier
+    context: interfaces.Context
+    review: Callable[[interfaces.Resource, interfaces.Rendered], Sequence[str]]
+    lookups: Lookups | None = None
+    resync: float = 0.0
+    journal: journal.Journal = dataclasses.field(default_factory=journal.Journal)
+    knows: Callable[[str], bool] = lambda _key: True
+    deadline: float = DEADLINE
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """How a reconcile went; ``report`` is None if the resource is gone, or nobody looks after it any more."""
+
+    outcome: interfaces.Outcome
+    report: interfaces.Report | None = None
+    resource: interfaces.Resource | None = None
+
+
+async def reconcile(parts: Parts, key: str) -> Result:
+    """Reconcile one resource. Never raises, except when its task is cancelled."""
+    log = _log.bind(controller=parts.name, resource=key)
+    resource: interfaces.Resource | None = None
+    try:
+        async with asyncio.timeout(parts.deadline) as deadline:
+            resource = await parts.watcher.get(key)
+            if resource is None and not parts.knows(key):
+                return Result(interfaces.Outcome.again())
+            result = await _step(parts, key, resource)
+    except TimeoutError as error:
+        if deadline.expired():
+            log.exception("the reconcile took too long and was ended", seconds=parts.deadline)
+            result = _failed(resource, _too_long(parts.deadline))
+        else:
+            log.exception("a bug: the reconcile failed with an unexpected error")
+            result = _failed(resource, _unexpected(error))
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            if TAKEN_OVER not in error.args:  # else the status is another operator's
+                await _report_interruption(parts, resource)
+            raise
+        # A plug-in awaited something that was cancelled, and let that out: its failure, and not the end of our task.
+        log.exception("unexpected error: a cancellation that did not concern the reconcile")
+        result = _failed(resource, _unexpected(error))
+    except errors.LostromosError as error:
+        result = _failed(resource, error)
+    except Exception as error:
+        log.exception("a bug: the reconcile failed with an unexpected error")
+        result = _failed(resource, _unexpected(error))
+    return _resynced(parts, await _report(parts, key, result))
+
+
+def is_cancelled() -> bool:
+    """Return whether the cancellation on its way is meant for the current task, and was not let out by a plug-in."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+async def _step(parts: Parts, key: str, resource: interfaces.Resource | None) -> Result:
+    """Delete, apply, or leave alone, as the state of the resource says."""
+    if resource is None or resource.deleting:
+        return await _delete(parts, key, resource)
+    if _is_paused(resource):
+        report = interfaces.Report(ready=False, paused=True, reason="Paused", message=PAUSED)
+        return Result(interfaces.Outcome.done(), report, resource)
+    if resource.unreadable:
+        report = interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable)
+        return Result(interfaces.Outcome.done(), report, resource)
+    return await _apply(parts, resource)
+
+
+def _resynced(parts: Parts, result: Result) -> Result:
+    """Come again after the controller's period, some earlier and some later, though nothing happens."""
+    if result.resource is None or result.report is None or not parts.resync:
+        return result
+    period = parts.resync * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+    if result.outcome.retry:
+        return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, at_most=period))
+    return dataclasses.replace(result, outcome=interfaces.Outcome.again(period))
+
+
+async def _apply(parts: Parts, resource: interfaces.Resource) -> Result:
+    rendered = await _render(parts, resource)
+    objections = parts.review(resource, rendered)
+    if objections:
+        report = interfaces.Report(ready=False, reason="Refused", message="; ".join(objections))
+        return _finished(resource, report)
+    applied = await parts.applier.apply(resource, rendered)
+    report = dataclasses.replace(_report_of(applied, rendered), status=_status(rendered, applied))
+    return _finished(resource, report, applied.after)
+
+
+def _status(rendered: interfaces.Rendered, applied: interfaces.Applied) -> Mapping[str, Any] | None:
+    """The fields of the template's author and of the applier; None as long as one of them cannot be told."""
+    if rendered.status is None or applied.status is None:
+        return None
+    return {**rendered.status, **applied.status}
+
+
+def _is_paused(resource: interfaces.Resource) -> bool:
+    return (resource.metadata.get("annotations") or {}).get(PAUSE) == "true"
+
+
+async def _render(parts: Parts, resource: interfaces.Resource) -> interfaces.Rendered:
+    def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> Any:  # noqa: ANN401 - or awaitable
+        return interfaces.render(parts.renderer, resource, dataclasses.replace(parts.context, lookup=find))
+
+    if parts.lookups is not None:
+        with budget.rendering():  # of all rounds together
+            return await parts.lookups.render(resource, render)
+    rendered: Any = interfaces.render(parts.renderer, resource, parts.context)
+    found: interfaces.Rendered = await rendered if inspect.isawaitable(rendered) else rendered
+    return found
+
+
+async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) -> Result:
+    if parts.lookups is not None:
+        parts.lookups.forget(key)
+    applied = await parts.applier.delete(key, resource)
+    if applied.failed:
+        report = _report_of(applied, None)
+        # Whatever forbids it may change without a sign: a policy, another one's webhook.
+        return Result(interfaces.Outcome.again(), dataclasses.replace(report, retrying=True), resource)
+    if applied.remaining:
+        message = f"{_count(applied.remaining)} still being deleted"
+        report = interfaces.Report(
+            ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
+        )
+        # An applier that can rings when something has gone; this is for those that cannot, and for what goes wrong.
+        return Result(interfaces.Outcome.again(applied.after), report, resource)
+    if resource is None:
+        return Result(interfaces.Outcome.done())
+    if "deletionTimestamp" not in resource.metadata:
+        message = "no controller looks after it"
+        await parts.watcher.report(
+            resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
+        )
+        return Result(interfaces.Outcome.done(), resource=resource)
+    # It is let go, and the source will say that it is gone. Should the answers have been wrong, it is done once more.
+    return Result(interfaces.Outcome.again(slow=True), resource=resource)
+
+
+def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> interfaces.Report:
+    failed = applied.failed
+    if failed:
+        first = failed[0]
+        where = f"{first.place}: " if first.place else ""
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        message = f"{where}{first.message}{more}"
+        retrying = any(result.retryable for result in failed)
+        return interfaces.Report(
+            ready=False, reason="ApplyFailed", message=message, retrying=retrying, objects=applied.objects
+        )
+    stuck = _stuck(rendered)
+    if stuck:
+        return interfaces.Report(ready=False, reason="Cycle", message=stuck, objects=applied.objects)
+    waiting = _waiting(applied, rendered)
+    if waiting:
+        return interfaces.Report(ready=False, reason="Waiting", message=waiting, retrying=True, objects=applied.objects)
+    there = sum(result.action is not interfaces.Action.PRUNED for result in applied.objects)
+    drifted = [result.ref for result in applied.objects if result.action is interfaces.Action.DRIFTED]
+    message = f"{_count(there - len(drifted))} as rendered"
+    if drifted:
+        message += f"; {_count(len(drifted))} not, and left so: {', '.join(map(str, drifted[:SAID]))}"
+    return interfaces.Report(ready=True, reason="Applied", message=message, objects=applied.objects)
+
+
+def _stuck(rendered: interfaces.Rendered | None) -> str:
+    units = rendered.units if isinstance(rendered, interfaces.Manifests) else ()
+    return "; ".join(f"{unit.name}: {unit.waiting}" for unit in units if unit.stuck)
+
+
+def _waiting(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> str:
+    said = [f"{result.ref}: {result.message}" for result in applied.waiting]
+    if isinstance(rendered, interfaces.Manifests):
+        said += [f"{unit.name}: {unit.waiting}" for unit in rendered.units if unit.waiting]
+    elif rendered is not None and rendered.waiting:
+        said.append(rendered.waiting)
+    more = f" (and {len(said) - SAID} more)" if len(said) > SAID else ""
+    return "; ".join(said[:SAID]) + more
+
+
+def _count(number: int) -> str:
+    return "1 object is" if number == 1 else f"{number} objects are"
+
+
+_ON_CHANGE = frozenset({"Waiting", "Cycle"})
+"""Reasons that end when something changes that starts a reconcile by itself."""
+
+
+def _finished(resource: interfaces.Resource, report: interfaces.Report, after: float | None = None) -> Result:
+    """Come again to what is not ready, unless it waits for a change that we will hear of."""
+    if after is not None:
+        outcome = interfaces.Outcome.again(after)
+    elif report.ready or report.reason in _ON_CHANGE:
+        outcome = interfaces.Outcome.done()
+    else:
+        outcome = interfaces.Outcome.again(slow=not report.retrying)
+    return Result(outcome, report, resource)
+
+
+def _failed(resource: interfaces.Resource | None, error: errors.LostromosError) -> Result:
+    report = interfaces.Report(ready=False, reason=_reason(error), message=str(error), retrying=error.retryable)
+    return Result(_outcome_of(error), report, resource)
+
+
+def _outcome_of(error: errors.LostromosError) -> interfaces.Outcome:
+    """Return when to come again after an error: the server's word first, then the back-off of its kind."""
+    if error.retry is errors.Retry.ON_CHANGE:
+        return interfaces.Outcome.done()
+    after = error.retry_after if isinstance(error, errors.ApiError | errors.ClaimedError) else None
+    return interfaces.Outcome.again(after, slow=error.retry is errors.Retry.SLOWLY)
+
+
+def _reason(error: errors.LostromosError) -> str:
+    names = {
+        errors.RenderError: "RenderFailed",
+        errors.RefusedError: "Refused",
+        errors.ConnectionFailed: "ConnectionFailed",
+        errors.CredentialsError: "CredentialsFailed",
+        errors.ApiError: "ApiError",
+        errors.ProcessError: "ProcessFailed",
+    }
+    return next((name for kind, name in names.items() if isinstance(error, kind)), "Failed")
+
+
+def _too_long(seconds: float) -> errors.LostromosError:
+    failure = errors.LostromosError(f"it took longer than {seconds:.0f} seconds, and was ended; it is tried again")
+    failure.retryable = True
+    return failure
+
+
+def _unexpected(error: BaseException) -> errors.LostromosError:
+    failure = errors.LostromosError(f"unexpected error, see the log: {type(error).__name__}")
+    failure.retryable = True
+    return failure
+
+
+async def _report_interruption(parts: Parts, resource: interfaces.Resource | None) -> None:
+    """The process ends before the work does: say so, if that can be said quickly; the next start goes on."""
+    if resource is None:
+        return
+    message = "the operator ended before everything was applied; it goes on when it is started again"
+    report = interfaces.Report(ready=False, reason="Interrupted", message=message, retrying=True)
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(LAST_WORDS):
+            await parts.watcher.report(resource, report)
+
+
+async def _report(parts: Parts, key: str, result: Result) -> Result:
+    """Write the report; if that fails, come again, since otherwise the resource would not say how it went."""
+    parts.journal.tell(parts.name, key, result.report)
+    if result.report is None or result.resource is None:
+        return result
+    log = _log.bind(controller=parts.name, resource=key)
+    try:
+        async with asyncio.timeout(parts.deadline):
+            await parts.watcher.report(result.resource, result.report)
+    except errors.LostromosError as error:
+        log.warning("the status could not be written", error=str(error))
+        return _unsaid(result, error)
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        log.exception("a bug: the status could not be written")
+        return _unsaid(result, _unexpected(error))
+    except Exception as error:
+        log.exception("a bug: the status could not be written")
+        return _unsaid(result, _unexpected(error))
+    return result
+
+
+def _unsaid(result: Result, error: errors.LostromosError) -> Result:
+    """The result when its report could not be written: it is tried again, whatever the error."""
+    assert result.report is not None  # noqa: S101 - it was to be written
+    report = interfaces.Report(ready=False, reason="StatusNotWritten", message=str(error), retrying=error.retryable)
+    outcome = result.outcome
+    if not outcome.retry or (outcome.slow and error.retryable):
+        outcome = interfaces.Outcome.again(slow=not error.retryable)
+    return dataclasses.replace(result, outcome=outcome, report=report if result.report.ready else result.report)

@@ -1,0 +1,5 @@
+"""Provide the filters and tests of templates.
+
+``filters`` are our own, ``familiar`` those known from Ansible and Helm; ``digests`` hash, ``parsing`` reads YAML and
+JSON, ``regex`` matches in linear time, and ``costs`` charges what filters, tests and operators cost.
+"""

@@ -1,0 +1,82 @@
+"""Filters that make data of texts: ``from_yaml`` and ``from_json``. What they say repeats nothing of the text.
+
+The text is data, so it is read with care: YAML as a stream of events, without aliases (which multiply), tags and what
+readers disagree on; and each event is charged. What comes out is data too: it cannot become a key or an object that
+the template does not write.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from lostromos_core import errors
+from lostromos_core.templates.data import budget, tokens, values
+from lostromos_core.templates.filters import filters
+from lostromos_core.templates.slots import compiler, program
+
+_EVENT: Final = 60
+"""Steps of reading a key, an item or a value."""
+
+
+def from_yaml(value: Any) -> Any:  # noqa: ANN401 - any value; any JSON value
+    """The value of a YAML document; null of an empty one. A value that is no text is taken as it is."""
+    if not isinstance(value, str) or isinstance(value, tokens.Fragment):
+        return _as_it_is(value, "from_yaml")
+    now = budget.now()
+    now.at_once(len(value) >> 2)
+    now.make(8 * len(value))
+    text = values.check_text(str.__str__(value))
+    lines = list(range(1, text.count("\n") + 2))
+    reader = compiler.Compiler(text, lines, {}, lambda: now.spend(_EVENT))
+    try:
+        documents = [node.fill(budget.Slots(now)) for node, _ in zip(reader.documents(), range(2), strict=False)]
+    except program.Misplaced as error:
+        where = f" (line {error.place} of the text)" if error.place is not None else ""
+        raise errors.RenderError(f"{_NO_YAML}{where}") from error
+    if len(documents) > 1:
+        raise errors.RenderError("from_yaml takes one document, and the text holds several")
+    now.make(60 * reader.count)
+    return documents[0] if documents else None
+
+
+_NO_YAML: Final = (
+    "from_yaml: the text is no YAML that all readers read alike; it must have no aliases, no tags and no key twice; "
+    "write words such as yes, no, on, off, 0400 or 12:30 in quotes"
+)
+
+
+def from_json(value: Any) -> Any:  # noqa: ANN401 - any value; any JSON value
+    """The value of a JSON text. A value that is no text is taken as it is."""
+    if not isinstance(value, str) or isinstance(value, tokens.Fragment):
+        return _as_it_is(value, "from_json")
+    now = budget.now()
+    now.at_once(2 * len(value))
+    now.make(24 * len(value))
+    try:
+        return json.loads(value, object_pairs_hook=_unique, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
+        where = f" (line {line} of the text)" if line is not None else ""
+        msg = f"from_json: the text is no JSON, or has a key twice{where}; write | from_yaml if it is YAML"
+        raise errors.RenderError(msg) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
+def _no_number(name: str) -> Any:  # noqa: ANN401 - it never returns
+    raise ValueError(name)
+
+
+def _as_it_is(value: Any, name: str) -> Any:  # noqa: ANN401 - any value
+    if isinstance(value, tokens.Fragment):
+        tokens.refuse(f"given to the filter {name}")
+    return filters.plain_data(value, item=2) if isinstance(value, list | dict) else value
+
+
+FILTERS: Final = {"from_yaml": from_yaml, "from_json": from_json}

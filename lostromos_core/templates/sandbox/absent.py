@@ -1,0 +1,60 @@
+"""What stands for a name or a field that is not there: using it raises, with what is there instead."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Final, NoReturn, final
+
+import jinja2
+
+from lostromos_core import errors
+from lostromos_core.templates.data import values
+from lostromos_core.templates.sandbox import advice, live
+
+COMPUTED: Final = "there is no field of the name that the template computes; write | default(...) if it may be absent"
+_MANY_KEYS: Final = 200
+_LONG_KEY: Final = 60
+"""Keys of a mapping, and characters of a key, that are looked at to say what is there instead."""
+
+
+class MissingField(jinja2.StrictUndefined):
+    """A name that is not there: using it raises, with what is there instead."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return str(self._undefined_hint)
+        name, found = self._undefined_name, self._undefined_obj
+        if found is jinja2.utils.missing:
+            return advice.of_variable(str(name))
+        if isinstance(found, dict):
+            keys = sorted(str(key)[:_LONG_KEY] for key in itertools.islice(found, _MANY_KEYS))
+            there = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")  # noqa: PLR2004 - a readable list
+            guess = errors.nearest(str(name)[:_LONG_KEY], keys)
+            hint = f"there is: {there}" if keys else "the mapping is empty"
+            return f"there is no field {name!r} here ({hint}){guess}; write | default(...) if it may be absent"
+        if isinstance(found, list) and isinstance(name, int):
+            return f"there is no item {name} in a list of {len(found)}"
+        hint = "; write (... | default({}, true)) before the dot" if found is None else ""
+        return f"{values.kind_of(found)} has no field {name!r}{hint}"
+
+
+@final
+class MissingMethod(live.Method, MissingField):
+    """A field that is not there, and whose name is that of a mapping's method: ``resource.spec.items()`` works."""
+
+    __slots__ = ()
+
+
+def missing(obj: Any, name: str) -> MissingField:  # noqa: ANN401 - a mapping
+    """What stands for a key that is not there."""
+    return (MissingMethod if name in live.MAPPING_METHODS else MissingField)(obj=obj, name=name)
+
+
+def below(found: MissingField, name: object) -> NoReturn:
+    """Raise UndefinedError for a field of what is not there: a default behind both does not help."""
+    message = found._undefined_message  # noqa: SLF001 - of our own class
+    hint = f"; the default must stand on the way: (... | default({{}})).{name}" if "default(" in message else ""
+    raise jinja2.UndefinedError(message + hint)

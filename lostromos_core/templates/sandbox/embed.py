@@ -1,0 +1,51 @@
+"""``{% yaml %} ... {% endyaml %}`` and ``{% json %}``: a document inside a string, as safe as the one around it.
+
+A configuration file inside a ConfigMap is text to Kubernetes. Written as a block scalar with expressions in it,
+data could add keys to it. Between these tags it is a template of its own kind: parsed, filled and serialised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import jinja2.ext
+import jinja2.nodes
+import jinja2.parser
+
+from lostromos_core import errors
+from lostromos_core.templates.data import budget
+from lostromos_core.templates.filters import filters
+from lostromos_core.templates.sandbox import sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lostromos_core.templates.data import tokens
+
+_WRITERS: dict[str, Callable[[object], str]] = {
+    "yaml": filters.to_yaml,
+    "json": lambda value: filters.to_json(value, 2) + "\n",
+}
+
+
+@final
+class EmbeddedDocument(jinja2.ext.Extension):
+    """The tags ``yaml`` and ``json``. What stands between them must be one document; the result is one string."""
+
+    tags = set(_WRITERS)  # noqa: RUF012 - as the base class declares it
+
+    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
+        """One call of ``_write`` with the body as its text."""
+        tag = next(parser.stream)
+        body = parser.parse_statements((f"name:end{tag.value}",), drop_needle=True)
+        call = self.call_method("_write", [jinja2.nodes.Const(tag.value)])
+        return jinja2.nodes.CallBlock(call, [], [], body).set_lineno(tag.lineno)
+
+    def _write(self, tag: str, caller: Callable[[], tokens.Fragment]) -> str:
+        environment = self.environment
+        assert isinstance(environment, sandbox.Environment)  # noqa: S101 - for the type checker
+        documents = environment.programs.fill(caller().written(), budget.current.get())
+        if len(documents) != 1:
+            msg = f"{{% {tag} %}} takes one document, and this is {len(documents)}"
+            raise errors.RenderError(msg)
+        return str.__str__(_WRITERS[tag](documents[0].data))

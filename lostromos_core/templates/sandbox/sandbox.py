@@ -1,0 +1,335 @@
+"""The Jinja2 environment in which templates run: sandboxed, strict, bounded, and emitting tokens instead of values.
+
+Source of the rules: ``jinja2.sandbox.ImmutableSandboxedEnvironment``; what it leaves open and we close are
+operations whose result is much larger than their operands, attributes that hide a mapping's keys, and globals
+that templates of manifests have no use for.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import operator
+import types
+from typing import TYPE_CHECKING, Any, Final, final
+
+import jinja2
+import jinja2.nodes
+import jinja2.runtime
+import jinja2.sandbox
+
+from lostromos_core import errors
+from lostromos_core.templates.data import budget, marked, tokens, values
+from lostromos_core.templates.filters import costs, familiar, filters
+from lostromos_core.templates.sandbox import absent, codegen, live
+from lostromos_core.templates.slots import lines, slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+HOLE: Final = "\N{WHITE SQUARE}"
+"""Stands for what is not there yet, when we only want to know which objects a unit would make."""
+_guessing: contextvars.ContextVar[bool] = contextvars.ContextVar("guessing", default=False)
+
+
+def guess(render: Callable[[], str]) -> tuple[str, budget.Slots]:
+    """As ``collect``, with a hole for each value that is not there yet."""
+    reset = _guessing.set(True)
+    try:
+        return collect(render)
+    finally:
+        _guessing.reset(reset)
+
+
+def collect(render: Callable[[], str]) -> tuple[str, budget.Slots]:
+    """Run a rendering; the text with tokens, and the values of its slots."""
+    kept = budget.slots()
+    reset = budget.current.set(kept)
+    try:
+        return render(), kept
+    finally:
+        budget.current.reset(reset)
+
+
+def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
+    """The text that stands for a value: a token, or the text itself if the template made it."""
+    if isinstance(value, tokens.Fragment):
+        return _emit_fragment(value)
+    kept = _current()
+    kind = value.__class__
+    if kind is str:
+        if len(value) > budget.SHORT:
+            kept.budget.write(len(value))
+        kept.append(value if value.isascii() else values.check_text(value))
+    elif kind is bool or value is None:
+        kept.append(value)
+    elif kind is jinja2.Undefined or kind in _MARKED:
+        kept.marked = True
+        kept.append(_marked(value, kept))
+    else:
+        found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
+        if isinstance(found, str | list | dict):
+            kept.budget.write(budget.weigh(found))
+        kept.append(found)
+    number = len(kept)
+    if number > tokens.MAX_SLOTS:
+        msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
+        raise errors.RenderError(msg)
+    return tokens.token(number - 1)
+
+
+_MARKED: Final = frozenset({marked.Text, marked.Nothing})
+
+
+def _marked(value: Any, kept: budget.Slots) -> Any:  # noqa: ANN401 - a marked value
+    """A value that is more than data, as it is kept; an undefined one is that of an inline if without an else."""
+    if isinstance(value, str):
+        kept.budget.write(len(value))
+        values.check_text(str.__str__(value))
+        return value
+    return value if isinstance(value, marked.Nothing) else marked.NO_ELSE
+
+
+_current: Final = budget.current.get
+
+
+@jinja2.pass_context
+def _finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing the context keeps Jinja2 from folding it
+    """As ``emit``, quickly for what most values are."""
+    kind = value.__class__
+    quick = len(value) <= budget.SHORT and value.isascii() if kind is str else kind is int and -_WHOLE < value < _WHOLE
+    if quick:
+        kept = _current()
+        number = len(kept)
+        if number < len(_FIRST):
+            kept.append(value)
+            return _FIRST[number]
+    return emit(value)
+
+
+_WHOLE: Final = 1 << 63
+_FIRST: Final = [tokens.token(number) for number in range(256)]
+
+
+def rounds(items: Any, cost: int, written: str = "") -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
+    """The items of a loop, each for so many steps; ``written`` is what the template loops over, for messages."""
+    if items is None or isinstance(items, bool | int | float):
+        origin = f" (from {written})" if written else ""
+        hint = "; write | default([], true)" if items is None else ""
+        msg = f"{values.kind_of(items)} cannot be looped over{origin}{hint}"
+        raise errors.RenderError(msg)
+    return budget.current.get().rounds(items, cost)
+
+
+def charge(cost: int) -> None:
+    """Count the steps of a body that begins."""
+    budget.current.get().budget.spend(cost)
+
+
+_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gteq": operator.ge, "lt": operator.lt,
+    "lteq": operator.le, "in": costs.contains, "notin": lambda value, where: not costs.contains(value, where),
+}  # fmt: skip
+
+
+def compare(operators: tuple[str, ...], operands: tuple[Any, ...]) -> Any:  # noqa: ANN401 - a boolean, mostly
+    """A comparison, or a chain of them, charged."""
+    found: Any = True
+    for index, name in enumerate(operators):
+        left, right = operands[index], operands[index + 1]
+        if name not in _CONTAINING:
+            costs.charge_comparison(left, right)
+        found = _OPERATORS[name](left, right)
+        if not found:
+            return found
+    return found
+
+
+_CONTAINING: Final = frozenset({"in", "notin"})
+
+
+_LONG: Final = 8192
+"""Characters of a text that is charged beside the template's lines that it consists of."""
+
+
+def joined(parts: Iterable[str]) -> str:
+    """What a template has written, charged."""
+    pieces = list(parts)
+    length = sum(map(str.__len__, pieces))
+    if length > _LONG:
+        if length > slots.MAX_TEXT:
+            raise errors.RenderError(slots.TOO_LONG)
+        budget.now().make(2 * length)
+    return "".join(pieces)
+
+
+def _emit_fragment(fragment: tokens.Fragment) -> str:
+    """The text of a fragment, charged for its way through the layout."""
+    length = str.__len__(fragment)
+    if length > budget.SHORT:
+        now = budget.now()
+        now.spend(30 * str.count(fragment, "\n") + (length >> 5))
+        now.make(4 * length)
+    return fragment.written()
+
+
+class _Template(jinja2.Template):
+    """A template whose module is made anew for each rendering: a kept one would keep another resource's slots."""
+
+    def _get_default_module(self, ctx: object = None) -> Any:  # noqa: ANN401, ARG002 - as Jinja2
+        return self.make_module()
+
+
+@final
+class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """Jinja2 for manifests. ``places`` numbers where things stand in the templates' files."""
+
+    code_generator_class = codegen.CodeGenerator
+    template_class = _Template
+    intercepted_binops = frozenset({"+", "-", "*", "**", "%", "//", "/"})
+    concat = staticmethod(lambda parts: tokens.Fragment(joined(parts)))
+
+    def __init__(self, loader: jinja2.BaseLoader | None = None, *, name_file: Callable[[str], str] = str) -> None:
+        super().__init__(
+            loader=loader,
+            undefined=absent.MissingField,
+            finalize=_finalize,
+            extensions=["jinja2.ext.do"],
+            keep_trailing_newline=True,
+            auto_reload=False,
+            cache_size=-1,
+        )
+        self.places = lines.Places()
+        self.programs = slots.Programs(self.places)
+        self.emit = emit
+        self.rounds = rounds
+        self.charge = charge
+        self.compare = compare
+        self.cut = costs.cut
+        self.as_key = costs.as_key
+        self._name_file = name_file
+        for unwanted in ("lipsum", "cycler", "joiner"):
+            del self.globals[unwanted]
+        for unwanted in filters.UNWANTED:
+            del self.filters[unwanted]
+        self.filters.update(filters.FILTERS)
+        self.filters.update(familiar.FILTERS)
+        self.filters = {name: _guard(name, function) for name, function in self.filters.items()}
+        tests: Any = {**self.tests, **familiar.TESTS}  # of any signature
+        self.tests = {name: costs.guard_test(name, function) for name, function in tests.items()}
+        self.globals["lookup"] = live.lookup
+        self.globals["omit"] = marked.OMIT
+
+    def extend_with(
+        self,
+        *,
+        filters: Mapping[str, Callable[..., Any]],
+        tests: Mapping[str, Callable[..., Any]],
+        functions: Mapping[str, Any],
+    ) -> None:
+        """Add what plug-ins and users bring."""
+        self.filters.update({name: _guard(name, function) for name, function in filters.items()})
+        self.tests.update(tests)
+        self.globals.update(functions)
+
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> jinja2.lexer.TokenStream:
+        """As Jinja2 does, with our rules for white space and with place marks."""
+        raw: Iterable[lines.RawToken] = self.lexer.tokeniter(
+            self.preprocess(source, name, filename), name, filename, state
+        )
+        if state is None:
+            raw = self._marked(raw, name)
+        return jinja2.lexer.TokenStream(self.lexer.wrap(raw, name, filename), name, filename)
+
+    def _marked(self, raw: Iterable[lines.RawToken], name: str | None) -> Iterator[lines.RawToken]:
+        return lines.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as Jinja2
+        """A key or an item, and never a method; what a looked-up object does not have yet can be waited for.
+
+        Filters ask this for attributes, too: ``selectattr("items")`` means the field.
+        """
+        if live.has(obj, argument):
+            return live.below(obj, argument)
+        if isinstance(obj, dict) and isinstance(argument, str):
+            return obj[argument] if argument in obj else absent.missing(obj, argument)
+        if isinstance(obj, absent.MissingField):
+            absent.below(obj, argument)
+        if obj is None:
+            return absent.MissingField(obj=None, name=argument)
+        return super().getitem(obj, argument)
+
+    def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as getitem
+        """As ``getitem``; a name that is no part of the template may be a secret, and is not told."""
+        found = self.getitem(obj, costs.as_key(argument))
+        if isinstance(found, live.NotYet):
+            return live.not_yet("a field that the template computes is not there yet")
+        if isinstance(found, absent.MissingField) and isinstance(argument, str):
+            return absent.MissingField(hint=absent.COMPUTED)
+        return found
+
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
+        """A mapping's key before its method: ``resource.spec.items`` is the field."""
+        if obj.__class__ is dict and attribute in obj:
+            return obj[attribute]
+        if live.has(obj, attribute):
+            return live.below(obj, attribute)
+        if isinstance(obj, dict):
+            return obj[attribute] if attribute in obj else absent.missing(obj, attribute)
+        if isinstance(obj, absent.MissingField):
+            absent.below(obj, attribute)
+        return super().getattr(obj, attribute)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
+        """Refuse what would exhaust time or memory before computing it."""
+        costs.charge_operator(operator, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Jinja2
+        """Refuse methods whose argument is the size of their result, and charge for what is copied."""
+        kind = function.__class__
+        if kind is types.BuiltinFunctionType:
+            costs.charge_method(function, args)
+        elif kind is type:
+            costs.charge_call(args, kwargs)
+        elif kind is types.MethodType and isinstance(function.__self__, jinja2.runtime.LoopContext):
+            for value in args:
+                costs.charge_comparison(value, value)
+        return super().call(context, function, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Any:  # noqa: ANN401 - as Jinja2
+        """Formatting can make any amount of text of nothing."""
+        if super().wrap_str_format(value) is None:
+            return None
+        return lambda *_args, **_kwargs: costs.refuse_method(value.__name__)
+
+    def concatenate(self, operands: tuple[Any, ...]) -> str:
+        """What ``~`` means: the operands as text, one after the other."""
+        parts = []
+        for operand in operands:
+            if isinstance(operand, tokens.Fragment):
+                tokens.refuse("concatenated or formatted")
+            parts.append(_operand(operand))
+        length = sum(map(len, parts))
+        if length > budget.SHORT:
+            if length > values.MAX_STRING:
+                costs.refuse_size("~")
+            budget.now().make(length if all(map(str.isascii, parts)) else 4 * length)
+        return "".join(parts)
+
+
+def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    return costs.guard_filter(name, function, for_fragments=name in familiar.FOR_FRAGMENTS)
+
+
+def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
+    """An operand of ``~`` as text, as it would be written inside a string."""
+    if value.__class__ is jinja2.Undefined:
+        return ""
+    if isinstance(value, jinja2.Undefined):
+        str(value)
+    return values.to_text(value)
+
+
+costs.ignore(Environment, jinja2.runtime.Context, jinja2.nodes.EvalContext)

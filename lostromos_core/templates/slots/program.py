@@ -1,0 +1,323 @@
+"""The parsed template: a tree of plain data with places for values, made once and filled many times.
+
+Nodes are never changed. They are not frozen, since that makes it three times as expensive to create them, and a new
+text has hundreds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+
+from lostromos_core import errors
+from lostromos_core.templates.data import budget, marked, values
+
+if TYPE_CHECKING:
+    from lostromos_core import interfaces
+
+Slots: TypeAlias = "budget.Slots"
+Number: TypeAlias = int | None
+"""The number of a place, None if it is not known."""
+
+MAX_DEPTH = 100
+MAX_DOCUMENTS = 1_000
+COMPUTED: Final = "{{...}}"
+"""Stands in a path for a key that an expression made: what it says may be a secret."""
+CUT: Final = "the output of a fragment was cut apart by a string operation"
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Constant:
+    """A scalar of the template's own text."""
+
+    value: Any
+    place: Number
+
+    def fill(self, slots: Slots) -> Any:  # noqa: ANN401, ARG002 - any JSON value; the signature of all nodes
+        """The value itself."""
+        return self.value
+
+    def shifted(self, by: int) -> Constant:  # noqa: ARG002 - the signature of all nodes
+        """Itself: it has no slots."""
+        return self
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Typed:
+    """A whole plain scalar that is one expression: keeps the value's type."""
+
+    slot: int
+    place: Number
+
+    def fill(self, slots: Slots) -> Any:  # noqa: ANN401 - any JSON value
+        """The value as it is."""
+        return slots[self.slot]
+
+    def shifted(self, by: int) -> Typed:
+        """The node with slots that are numbered from ``by``."""
+        return Typed(self.slot + by, self.place)
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Text:
+    """A string with expressions in it.
+
+    ``parts`` are texts and slot numbers, from ``base`` on; ``places`` are those of the parts. ``columns``, of a block
+    scalar, are the spaces that alone stand before a part on its line, None if there is more.
+    """
+
+    parts: tuple[str | int, ...]
+    places: tuple[Number, ...]
+    base: int = 0
+    columns: tuple[str | None, ...] | None = None
+
+    @property
+    def place(self) -> Number:
+        """The place of the first expression."""
+        return next(place for place, part in zip(self.places, self.parts, strict=True) if isinstance(part, int))
+
+    def fill(self, slots: Slots) -> str:
+        """The string; raises Misplaced if a value has no place inside a string."""
+        texts: list[str] = []
+        base = self.base
+        try:
+            for part in self.parts:
+                found = part if part.__class__ is str else slots[base + part]  # type: ignore[operator]  # a number
+                text = found if found.__class__ is str else values.to_text(found)
+                column = self.columns[len(texts)] if self.columns is not None else None
+                texts.append(text if column is None else marked.in_column(found, text, column, slots.budget))
+            slots.budget.write(sum(map(len, texts)))
+        except errors.RenderError as error:
+            raise Misplaced(error.message, self.places[min(len(texts), len(self.places) - 1)]) from error
+        return "".join(texts)
+
+    def shifted(self, by: int) -> Text:
+        """The node with slots that are numbered from ``by``."""
+        return Text(self.parts, self.places, self.base + by, self.columns)
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Spread:
+    """An expression that stands among keys or items, and whose keys or items are put there."""
+
+    slot: int
+    place: Number
+
+    def fill(self, slots: Slots) -> Any:  # noqa: ANN401 - any JSON value
+        """The value whose parts are put there; empty if it is nothing."""
+        found = slots[self.slot]
+        return values.plain(marked.structure(found)) if found.__class__ in _MARKED else found
+
+    def keys(self, slots: Slots) -> dict[str, Any]:
+        """The keys to put in, with their values; raises Misplaced."""
+        found: dict[str, Any] = self._checked(slots, dict, "a mapping", "keys")
+        return found
+
+    def items(self, slots: Slots) -> list[Any]:
+        """The items to put in; raises Misplaced."""
+        found: list[Any] = self._checked(slots, list, "a list", "items")
+        return found
+
+    def _checked(self, slots: Slots, kind: type[dict[str, Any] | list[Any]], name: str, among: str) -> Any:  # noqa: ANN401 - of this kind
+        if marked.is_moved(slots[self.slot]):
+            raise Misplaced(f"{marked.MOVED} {among} around it, without | indent", self.place)
+        found = self.fill(slots)
+        if isinstance(found, kind):
+            slots.budget.make(40 * len(found))
+            slots.budget.spend(5 * len(found))
+            return found
+        if isinstance(slots[self.slot], marked.Nothing):
+            return kind()
+        empty = "default({}, true)" if kind is dict else "default([], true)"
+        hint = (
+            f"; write | {empty}" if found is None else "; | from_yaml makes data of it" if kind_is_text(found) else ""
+        )
+        msg = f"an expression among {among} must be {name}, and this is {values.kind_of(found)}{hint}"
+        raise Misplaced(msg, self.place)
+
+    def shifted(self, by: int) -> Spread:
+        """The node with slots that are numbered from ``by``."""
+        return Spread(self.slot + by, self.place)
+
+
+_MARKED: Final = frozenset({marked.Text, marked.Nothing})
+
+
+def kind_is_text(value: object) -> bool:
+    """Whether a value is a string of several words or lines: it may hold YAML."""
+    return isinstance(value, str) and ":" in value
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Items:
+    """A sequence."""
+
+    nodes: tuple[Node, ...]
+    place: Number
+
+    def fill(self, slots: Slots) -> list[Any]:
+        """The list of its filled nodes."""
+        filled = []
+        try:
+            for node in self.nodes:
+                if node.__class__ is Spread:
+                    filled += node.items(slots)
+                else:
+                    filled.append(node.fill(slots))
+        except Misplaced as error:
+            error.path.insert(0, len(filled))
+            raise
+        return filled
+
+    def shifted(self, by: int) -> Items:
+        """The node with slots that are numbered from ``by``."""
+        return Items(tuple(node.shifted(by) for node in self.nodes), self.place)
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Fields:
+    """A mapping; a key is a string, or holds expressions."""
+
+    pairs: tuple[tuple[Key, Node], ...]
+    place: Number
+
+    def child(self, name: str) -> Node | None:
+        """The value whose key is this text, if the template wrote such a key."""
+        return next((node for key, node in self.pairs if isinstance(key, Constant) and key.value == name), None)
+
+    def fill(self, slots: Slots) -> dict[str, Any]:
+        """The dict of its filled nodes; raises RenderError for a key that is no string or comes twice."""
+        filled: dict[str, Any] = {}
+        for key_node, node in self.pairs:
+            if key_node.__class__ is Spread:
+                _put(key_node.keys(slots), filled, key_node)
+                continue
+            key = key_node.value if key_node.__class__ is Constant else key_node.fill(slots)
+            if key.__class__ is not str or key in filled:
+                raise _no_key(key_node, key)
+            try:
+                filled[key] = node.fill(slots)
+            except Misplaced as error:
+                error.path.insert(0, key if isinstance(key_node, Constant) else COMPUTED)
+                raise
+        return filled
+
+    def shifted(self, by: int) -> Fields:
+        """The node with slots that are numbered from ``by``."""
+        return Fields(tuple((key.shifted(by), node.shifted(by)) for key, node in self.pairs), self.place)
+
+
+def _put(found: dict[str, Any], filled: dict[str, Any], node: Spread) -> None:
+    """Put the keys of a value among others; raises Misplaced for one that is there already."""
+    if not filled.keys().isdisjoint(found):  # which looks at each key of the new ones only
+        msg = "the expression brings a key that comes twice in this mapping; leave it out of the one or of the other"
+        raise Misplaced(msg, node.place)
+    filled.update(found)
+
+
+def _no_key(node: Key, key: object) -> Misplaced:
+    """A key that is no string or comes twice; what a value says is not repeated, for it may be a secret."""
+    if not isinstance(key, str):
+        msg = f"a key must be a string, and this is {values.kind_of(key)}; put the expression in quotes"
+    elif isinstance(node, Constant):
+        msg = f"the key {errors.shorten(key, 80)!r} comes twice in one mapping"
+    else:
+        msg = "the key that an expression makes comes twice in one mapping"
+    return Misplaced(msg, node.place)
+
+
+@final
+@dataclasses.dataclass(slots=True)
+class Fixed:
+    """A sequence or mapping without any expression in it: filled once, and shared from then on."""
+
+    node: Items | Fields
+    value: Any
+
+    @property
+    def place(self) -> Number:
+        """Where it begins."""
+        return self.node.place
+
+    def fill(self, slots: Slots) -> Any:  # noqa: ANN401, ARG002 - any JSON value; the signature of all nodes
+        """The value itself."""
+        return self.value
+
+    def shifted(self, by: int) -> Fixed:  # noqa: ARG002 - the signature of all nodes
+        """Itself: it has no slots."""
+        return self
+
+
+_NO_SLOTS: Final = budget.Slots()
+Key: TypeAlias = Constant | Typed | Text | Spread
+Node: TypeAlias = Constant | Typed | Text | Spread | Items | Fields | Fixed
+
+
+def fixed(node: Items | Fields) -> Fixed:
+    """A node without any expression in it, filled."""
+    return Fixed(node, node.fill(_NO_SLOTS))
+
+
+class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderError at the door
+    """Something is wrong at a place of the template that is known by its number."""
+
+    def __init__(self, message: str, place: Number) -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.path: list[str | int] = []
+
+
+def unfixed(node: Node) -> Node:
+    """The node with its parts, also if it has been filled already."""
+    return node.node if isinstance(node, Fixed) else node
+
+
+def locate(node: Node, slots: Slots, path: interfaces.Path) -> Number:
+    """The place of the deepest node on ``path``; inside a value that came whole, that value's place."""
+    place = node.place
+    for step in path:
+        below = _step(node, slots, step)
+        if below is None:
+            return place
+        node = below
+        place = node.place if node.place is not None else place
+    return _first_expression(node) or place
+
+
+def _step(node: Node, slots: Slots, step: str | int) -> Node | None:
+    node = unfixed(node)
+    if isinstance(node, Fields):
+        return next((found for pair in node.pairs if (found := _at_key(pair, slots, step)) is not None), None)
+    if isinstance(node, Items) and isinstance(step, int) and step >= 0:
+        return _at_index(node, slots, step)
+    return None
+
+
+def _at_key(pair: tuple[Key, Node], slots: Slots, step: str | int) -> Node | None:
+    """The value of a pair if its key is this one; for an expression among keys, itself."""
+    key, value = pair
+    if isinstance(key, Spread):
+        found = key.fill(slots)
+        return key if isinstance(found, dict) and step in found else None
+    return value if key.fill(slots) == step else None
+
+
+def _at_index(node: Items, slots: Slots, index: int) -> Node | None:
+    for item in node.nodes:
+        found = item.fill(slots) if isinstance(item, Spread) else None
+        size = len(found) if isinstance(found, list) else int(not isinstance(item, Spread))
+        if index < size:
+            return item
+        index -= size
+    return None
+
+
+def _first_expression(node: Node) -> Number:
+    return node.place if isinstance(node, Typed | Text | Spread) else None
