@@ -7,6 +7,8 @@ watch = KubernetesWatcher(group="example.com", version="v1", kind="WebApp")
 Operator([Controller("webapp", watch=watch, render=JinjaRenderer("templates/"), apply=ServerSideApplier())]).run()
 """
 
+import warnings
+
 from lostromos_core.backends import Backend, Options
 from lostromos_core.engine.controller import Controller
 from lostromos_core.engine.operator import Operator
@@ -16,7 +18,7 @@ from lostromos_core.interfaces import (
     Applied,
     Applier,
     Context,
-    Doorbell,
+    EventSink,
     Manifest,
     Manifests,
     ObjectRef,
@@ -38,7 +40,7 @@ __all__ = [
     "ConfigError",
     "Context",
     "Controller",
-    "Doorbell",
+    "EventSink",
     "JinjaRenderer",
     "KubernetesWatcher",
     "LostromosError",
@@ -57,3 +59,12 @@ __all__ = [
     "Watcher",
     "hookimpl",
 ]
+
+
+def __getattr__(name: str) -> type[EventSink]:
+    """Return a class under the name that it had in version 0.1."""
+    if name == "Doorbell":
+        what = "lostromos_core.Doorbell is now called EventSink; the old name will be removed in 0.3"
+        warnings.warn(what, DeprecationWarning, stacklevel=2)
+        return EventSink
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_checkable
 
@@ -303,16 +304,16 @@ class Context:
 class Runtime:
     """What a part of a controller may use; given to its ``start``.
 
-    ``kube`` is the connection to the cluster (``lostromos_core.kube.cluster.Cluster``), shared and opened when first
-    used. ``ring(key)`` asks for a reconcile of a resource. ``namespaces`` are those that the controller is limited to
-    (empty: all). With ``dry_run`` nothing may be written anywhere; only parts that say ``can_dry_run`` are started
+    ``kube`` is the operator's view of the cluster (``lostromos_core.kube.Cluster``), which connects when it is first
+    used. ``enqueue(key)`` asks for a reconcile of a resource. ``namespaces`` are those that the controller is limited
+    to (empty: all). With ``dry_run`` nothing may be written anywhere; only parts that say ``can_dry_run`` are started
     then. ``operator`` is the identity of the operator, ``NAMESPACE/NAME``; empty if it has none. ``first_look`` knows
     whether all resources have been reconciled once since the start. The others are what plug-ins bring for templates.
     """
 
     controller: str
     kube: Any
-    ring: Callable[[str], None] = lambda _key: None
+    enqueue: Callable[[str], None] = lambda _key: None
     namespaces: Sequence[str] = ()
     dry_run: bool = False
     operator: str = ""
@@ -320,6 +321,12 @@ class Runtime:
     tests: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     functions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     first_look: firstlook.FirstLook = dataclasses.field(default_factory=firstlook.FirstLook.ended)
+
+    @property
+    def ring(self) -> Callable[[str], None]:
+        """The name of ``enqueue`` in version 0.1."""
+        warnings.warn("Runtime.ring is now called enqueue; it will be removed in 0.3", DeprecationWarning, stacklevel=2)
+        return self.enqueue
 
 
 @runtime_checkable
@@ -340,14 +347,14 @@ class DryRunning(Protocol):
     can_dry_run: bool
 
 
-class Doorbell(Protocol):
-    """How a Watcher or an Applier says that a resource wants attention; it carries no news but the key."""
+class EventSink(Protocol):
+    """Takes the keys of resources that need a reconcile; an event carries nothing but the key."""
 
-    def ring(self, key: str) -> None:
+    def enqueue(self, key: str) -> None:
         """Something about this key may have changed. Cheap, never blocks, may be called too often."""
 
     def synced(self) -> None:
-        """All resources that existed at the start have been rung."""
+        """All resources that existed at the start have been enqueued."""
 
     def trouble(self, message: str) -> None:
         """The source cannot be watched now, and why; empty when it can be again."""
@@ -360,7 +367,7 @@ class Watcher(Protocol):
     ``get`` and ``report`` may raise any LostromosError: the key then comes again, as ``errors.Retry`` says.
     """
 
-    async def watch(self, bell: Doorbell) -> None:
+    async def watch(self, sink: EventSink) -> None:
         """Ring for every resource that exists and for every change, until cancelled; recover from failures itself."""
 
     async def get(self, key: str) -> Resource | None:

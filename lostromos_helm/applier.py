@@ -100,7 +100,7 @@ class HelmApplier:
         if self._inventory.of_kubernetes:
             kube.background(self._look_for_orphans, name="sweep releases")
         looking = functools.partial(
-            inventory.ring_for_forgotten, self._inventory, self._known.__contains__, runtime.ring, after=SWEEP
+            inventory.ring_for_forgotten, self._inventory, self._known.__contains__, runtime.enqueue, after=SWEEP
         )
         kube.background(looking, name="sweep what is remembered")
 
@@ -144,7 +144,7 @@ class HelmApplier:
         beyond = leftovers.kinds_beyond(results, known.place[0])
         if not beyond <= known.beyond:
             known.beyond |= beyond
-            self._runtime.ring(key)
+            self._runtime.enqueue(key)
 
     async def _make(
         self, order: commands.Order, known: making.Known
@@ -182,7 +182,7 @@ class HelmApplier:
         if not history:
             raise errors.ApiError(f"the {order.name} was deleted meanwhile", status=0, retryable=True)
         if not history[-1].ours:
-            self._runtime.ring(order.owner.key)  # somebody made another one while we were busy
+            self._runtime.enqueue(order.owner.key)  # somebody made another one while we were busy
         return history[-1]
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
@@ -299,7 +299,7 @@ class HelmApplier:
     def _release_changed(self, revision: storage.Revision) -> None:
         key = self._keys.get(revision.owner)
         if key is not None and (revision.namespace, revision.name) not in self._busy:
-            self._runtime.ring(key)
+            self._runtime.enqueue(key)
 
     def _objects_changed(self, place: releases.Place) -> None:
         for revision in self._releases.of(place)[-1:]:
@@ -307,7 +307,7 @@ class HelmApplier:
 
     def _ring_all(self) -> None:
         for key in list(self._known):
-            self._runtime.ring(key)
+            self._runtime.enqueue(key)
 
     async def _look_for_orphans(self) -> None:
         """Ring for owners that vanished while nobody watched, once."""
@@ -320,4 +320,4 @@ class HelmApplier:
             else:
                 break
         for key in list(self._owners.unseen(self._keys)):
-            self._runtime.ring(key)
+            self._runtime.enqueue(key)

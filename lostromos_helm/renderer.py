@@ -124,7 +124,7 @@ class HelmTemplateRenderer:
         """The chart has changed: whoever is still there is rendered again, and known again by that."""
         keys, self._keys = self._keys, set()
         for key in keys:
-            self._runtime.ring(key)
+            self._runtime.enqueue(key)
 
     async def _flags(self, chart: charts.Chart) -> tuple[str, ...]:
         """What the chart is told of the cluster; nothing without one."""

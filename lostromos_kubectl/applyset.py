@@ -61,9 +61,9 @@ class ApplySets:
         self._finder = finding.Finder(self._kube, inventory_, runtime.namespaces)
         self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
         self._wait = wait
-        self._known = memory.Memory(runtime.ring)
+        self._known = memory.Memory(runtime.enqueue)
         self._writer = writer.Writer(self._kube, f"{labels.MANAGER}{runtime.controller}", sender, self._known, policy)
-        self._budget = prune.Budget(limits, runtime.ring)
+        self._budget = prune.Budget(limits, runtime.enqueue)
         self._census = census.Census()
         self._deleter = deletion.Deleter(self._kube)
         self._pruner = pruning.Pruner(runtime, self._deleter, self._budget, self._census)
@@ -72,7 +72,7 @@ class ApplySets:
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
             looking = functools.partial(
-                inventory.ring_for_forgotten, inventory_, self._known.__contains__, runtime.ring, after=SWEEP
+                inventory.ring_for_forgotten, inventory_, self._known.__contains__, runtime.enqueue, after=SWEEP
             )
             self._kube.background(looking, name="sweep what is remembered")
 
@@ -133,7 +133,7 @@ class ApplySets:
         return interfaces.Applied(tuple(results), remaining)
 
     async def _remove(
-        self, owner: interfaces.ObjectRef, found: Sequence[tracked_objects.Child], *, shall_stay: bool = False
+        self, owner: interfaces.ObjectRef, found: Sequence[tracked_objects.TrackedObject], *, shall_stay: bool = False
     ) -> list[interfaces.ObjectResult]:
         """Delete an owner's objects, or let go of them if it was deleted by ``kubectl delete --cascade=orphan``.
 
@@ -161,7 +161,7 @@ class ApplySets:
         await asyncio.sleep(SWEEP)
         for key in self._children.owners(group, kind):
             if key not in self._known:
-                self._runtime.ring(key)
+                self._runtime.enqueue(key)
 
     def _forget(self, key: str) -> None:
         self._known.forget(key)
@@ -214,7 +214,7 @@ class ApplySets:
         for kind, namespace in wanted:
             await self._children.ensure(kind, namespace)
 
-    async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[tracked_objects.Child]]:
+    async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[tracked_objects.TrackedObject]]:
         """What we know of an owner's objects, from the watch if a process before us applied them.
 
         Until all could be looked at, each reconcile looks again: what an earlier process applied would never be pruned.
@@ -228,7 +228,7 @@ class ApplySets:
                 owned.asked = asked
             owned.unseen = frozenset(unseen)
             if unseen:
-                asyncio.get_running_loop().call_later(LOOK_AGAIN, self._runtime.ring, owner.key)
+                asyncio.get_running_loop().call_later(LOOK_AGAIN, self._runtime.enqueue, owner.key)
             known = [child for child in known if child.uid not in owned.pruned]
         else:
             known = [child for child in self._children.of(owner.ref) if child.uid not in owned.pruned]

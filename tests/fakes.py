@@ -33,24 +33,24 @@ class FakeWatcher:
     def __init__(self) -> None:
         self.resources: dict[str, interfaces.Resource] = {}
         self.reports: dict[str, interfaces.Report] = {}
-        self.bell: interfaces.Doorbell | None = None
+        self.sink: interfaces.EventSink | None = None
         self.report_error: Exception | None = None
 
     def put(self, item: interfaces.Resource) -> None:
         self.resources[item.key] = item
-        if self.bell:
-            self.bell.ring(item.key)
+        if self.sink:
+            self.sink.enqueue(item.key)
 
     def drop(self, key: str) -> None:
         self.resources.pop(key, None)
-        if self.bell:
-            self.bell.ring(key)
+        if self.sink:
+            self.sink.enqueue(key)
 
-    async def watch(self, bell: interfaces.Doorbell) -> None:
-        self.bell = bell
+    async def watch(self, sink: interfaces.EventSink) -> None:
+        self.sink = sink
         for key in list(self.resources):
-            bell.ring(key)
-        bell.synced()
+            sink.enqueue(key)
+        sink.synced()
         await asyncio.Event().wait()
 
     async def get(self, key: str) -> interfaces.Resource | None:

@@ -2,5 +2,5 @@
 
 ``assembly`` builds an Operator from a configuration, with the ``variables`` that templates see. ``operator`` runs its
 controllers (``controller``): watchers put keys into a ``workqueue``, workers take them and call ``reconcile``, and
-``journal`` logs what changed.
+``change_log`` logs what changed.
 """

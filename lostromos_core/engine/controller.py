@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Any, final
 
 import structlog
@@ -101,11 +102,13 @@ class Controller:
                 )
                 raise errors.ConfigError(msg)
 
-    async def watch(self, ring: Callable[[str], None], state: WatchState) -> None:
-        """Ring for every resource, until cancelled."""
-        await self._watcher.watch(_Bell(self.name, ring, state))
+    async def watch(self, enqueue: Callable[[str], None], state: WatchState) -> None:
+        """Enqueue every resource, until cancelled."""
+        await self._watcher.watch(_Sink(self.name, enqueue, state))
 
-    def parts(self, context: interfaces.Context, registry: plugins.Registry, state: WatchState) -> reconcile.Parts:
+    def bind(
+        self, context: interfaces.Context, registry: plugins.Registry, state: WatchState
+    ) -> reconcile.ControllerContext:
         """Return what a reconcile needs; ``state`` tells whether the watcher has read its source."""
         watcher = self._watcher
 
@@ -115,7 +118,7 @@ class Controller:
         def knows(key: str) -> bool:
             return watcher.knows(key) if isinstance(watcher, interfaces.Knowing) else state.synced
 
-        return reconcile.Parts(
+        return reconcile.ControllerContext(
             self.name,
             watcher,
             self._renderer,
@@ -142,19 +145,26 @@ class WatchState:
 
 
 @final
-class _Bell:
-    """Rings for one controller, and says when its watch is in trouble, once and again at long intervals."""
+class _Sink:
+    """Enqueue keys for one controller, and log when its watch is in trouble, once and again at long intervals."""
 
-    def __init__(self, name: str, ring: Callable[[str], None], state: WatchState) -> None:
+    def __init__(self, name: str, enqueue: Callable[[str], None], state: WatchState) -> None:
         self._log = _log.bind(controller=name)
-        self._ring = ring
+        self._enqueue = enqueue
         self._state = state
 
-    def ring(self, key: str) -> None:
+    def enqueue(self, key: str) -> None:
         if not self._state.synced:
             self._state.keys.add(key)
         self._state.first_look.found(key)
-        self._ring(key)
+        self._enqueue(key)
+
+    def ring(self, key: str) -> None:
+        """The name of ``enqueue`` in version 0.1."""
+        warnings.warn(
+            "EventSink.ring is now called enqueue; it will be removed in 0.3", DeprecationWarning, stacklevel=2
+        )
+        self.enqueue(key)
 
     def synced(self) -> None:
         if not self._state.synced:

@@ -15,8 +15,8 @@ import structlog
 
 from lostromos_core import errors, interfaces, plugins
 from lostromos_core import identity as identities
+from lostromos_core.engine import change_log, reconcile, workqueue
 from lostromos_core.engine import controller as controllers_
-from lostromos_core.engine import journal, reconcile, workqueue
 from lostromos_core.kube import cluster
 from lostromos_core.kube.ownership import presence
 from lostromos_core.kube.transport import client
@@ -159,14 +159,14 @@ class Operator:
         kube = cluster.Cluster(connection)
         registry = self._registry or plugins.load()
         own = presence.Presence(kube, self._identity, lost=self._lose)
-        kube.shared(presence.Others).patient = self._results is not None
+        kube.shared(presence.OtherOperators).patient = self._results is not None
         try:
             queues: Queues = {name: workqueue.WorkQueue(_group_of) for name in self._controllers}
-            parts = await self._unless_stopped(self._start(kube, registry, queues, own))
-            watches = [asyncio.create_task(self._watch(name, queues[name]), name=f"watch {name}") for name in parts]
+            contexts = await self._unless_stopped(self._start(kube, registry, queues, own))
+            watches = [asyncio.create_task(self._watch(name, queues[name]), name=f"watch {name}") for name in contexts]
             workers = [
                 asyncio.create_task(self._work(queues[name], one, registry), name=f"worker {number} of {name}")
-                for name, one in parts.items()
+                for name, one in contexts.items()
                 for number in range(self._workers)
             ]
             try:
@@ -180,8 +180,8 @@ class Operator:
                 await connection.close()
 
     async def _unless_stopped(
-        self, start: Coroutine[Any, Any, dict[str, reconcile.Parts]]
-    ) -> dict[str, reconcile.Parts]:
+        self, start: Coroutine[Any, Any, dict[str, reconcile.ControllerContext]]
+    ) -> dict[str, reconcile.ControllerContext]:
         """What the start brings; nothing if it shall stop before that: the cluster may never answer."""
         starting = asyncio.create_task(start, name="start")
         stopping = asyncio.create_task(self._stop.wait())
@@ -210,13 +210,13 @@ class Operator:
         registry: plugins.Registry,
         queues: Queues,
         own: presence.Presence,
-    ) -> dict[str, reconcile.Parts]:
-        parts = {}
+    ) -> dict[str, reconcile.ControllerContext]:
+        contexts = {}
         for name, controller in self._controllers.items():
             runtime = interfaces.Runtime(
                 controller=name,
                 kube=kube,
-                ring=queues[name].add,
+                enqueue=queues[name].add,
                 namespaces=controller.namespaces,
                 dry_run=kube.dry_run,
                 operator=str(self._identity),
@@ -232,10 +232,10 @@ class Operator:
         variables = await self._vars(kube) if callable(self._vars) else self._vars
         context = interfaces.Context(vars=variables)
         for name, controller in self._controllers.items():
-            parts[name] = controller.parts(context, registry, self._states[name])
+            contexts[name] = controller.bind(context, registry, self._states[name])
             _log.info("controller started", controller=name)
         self.started.set()
-        return parts
+        return contexts
 
     async def _watch(self, name: str, queue: workqueue.WorkQueue[str]) -> None:
         """Run one controller's watcher; a plug-in that fails is started again, and the others go on."""
@@ -255,7 +255,9 @@ class Operator:
                 state.trouble = f"the watcher failed: {_cause(error)}"
             await asyncio.sleep(RESTART_WATCH)
 
-    async def _work(self, queue: workqueue.WorkQueue[str], parts: reconcile.Parts, registry: plugins.Registry) -> None:
+    async def _work(
+        self, queue: workqueue.WorkQueue[str], controller: reconcile.ControllerContext, registry: plugins.Registry
+    ) -> None:
         """Take keys and reconcile them, one at a time, until cancelled.
 
         Whatever one of them raises or lets out, the worker goes on: it would be missed for good, in silence.
@@ -263,37 +265,41 @@ class Operator:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - we are in one
         while not self._stop.is_set():
-            key = await queue.take()
+            key = await queue.get()
             self._busy.add(task)
             outcome = interfaces.Outcome.again()
             try:
-                result = await self._reconcile(parts, key, registry)
+                result = await self._reconcile(controller, key, registry)
                 outcome = result.outcome
             except asyncio.CancelledError:
                 if reconcile.is_cancelled():
                     raise
-                _log.exception("unexpected error: a cancellation from within", controller=parts.name, resource=key)
+                _log.exception("unexpected error: a cancellation from within", controller=controller.name, resource=key)
             except Exception:  # noqa: BLE001 - see above
-                _log.exception("unexpected error, the resource is tried again", controller=parts.name, resource=key)
+                _log.exception(
+                    "unexpected error, the resource is tried again", controller=controller.name, resource=key
+                )
             finally:
                 self._busy.discard(task)
-                queue.let_go(key, outcome)
+                queue.done(key, outcome)
 
-    async def _reconcile(self, parts: reconcile.Parts, key: str, registry: plugins.Registry) -> reconcile.Result:
+    async def _reconcile(
+        self, controller: reconcile.ControllerContext, key: str, registry: plugins.Registry
+    ) -> reconcile.Result:
         started = time.monotonic()
-        result = await reconcile.reconcile(parts, key)
+        result = await reconcile.reconcile(controller, key)
         if result.report or result.resource or not result.outcome.retry:  # else it is not known yet, whether it exists
             settled = result.report is None or result.report.ready
-            self._states[parts.name].first_look.reconciled(key, settled=settled)
+            self._states[controller.name].first_look.reconciled(key, settled=settled)
         if result.resource is not None and result.report is not None and result.resource.unreadable:
-            registry.tell_unreadable(parts.name, key, result.resource.unreadable)
+            registry.tell_unreadable(controller.name, key, result.resource.unreadable)
         seconds = time.monotonic() - started
-        journal.tell_all(parts.name, key, result.report, seconds)
-        registry.tell_reconciled(parts.name, key, result.report, seconds)
+        change_log.record_all(controller.name, key, result.report, seconds)
+        registry.tell_reconciled(controller.name, key, result.report, seconds)
         if self._results is not None:
-            before = self._results.get((parts.name, key))
+            before = self._results.get((controller.name, key))
             if before is None or before.report or result.resource:  # else it was seen going, and is gone now
-                self._results[parts.name, key] = _all_that_was_done(before, result)
+                self._results[controller.name, key] = _all_that_was_done(before, result)
         return result
 
     async def _shut_down(self, watches: Sequence[asyncio.Task[None]], workers: Sequence[asyncio.Task[None]]) -> None:

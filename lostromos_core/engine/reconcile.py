@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.engine import journal
+from lostromos_core.engine import change_log
 from lostromos_core.templates.data import budget
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Lookups(Protocol):
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
-class Parts:
+class ControllerContext:
     """What a controller consists of, to a reconcile. ``review`` returns why an apply is forbidden, for each policy.
 
     ``knows`` says whether the source of a key has been read: before that, a key that is not found is not gone.
@@ -70,7 +70,7 @@ class Parts:
     review: Callable[[interfaces.Resource, interfaces.Rendered], Sequence[str]]
     lookups: Lookups | None = None
     resync: float = 0.0
-    journal: journal.Journal = dataclasses.field(default_factory=journal.Journal)
+    change_log: change_log.ChangeLog = dataclasses.field(default_factory=change_log.ChangeLog)
     knows: Callable[[str], bool] = lambda _key: True
     deadline: float = DEADLINE
 
@@ -85,27 +85,27 @@ class Result:
     resource: interfaces.Resource | None = None
 
 
-async def reconcile(parts: Parts, key: str) -> Result:
+async def reconcile(controller: ControllerContext, key: str) -> Result:
     """Reconcile one resource. Never raises, except when its task is cancelled."""
-    log = _log.bind(controller=parts.name, resource=key)
+    log = _log.bind(controller=controller.name, resource=key)
     resource: interfaces.Resource | None = None
     try:
-        async with asyncio.timeout(parts.deadline) as deadline:
-            resource = await parts.watcher.get(key)
-            if resource is None and not parts.knows(key):
+        async with asyncio.timeout(controller.deadline) as deadline:
+            resource = await controller.watcher.get(key)
+            if resource is None and not controller.knows(key):
                 return Result(interfaces.Outcome.again())
-            result = await _step(parts, key, resource)
+            result = await _step(controller, key, resource)
     except TimeoutError as error:
         if deadline.expired():
-            log.exception("the reconcile took too long and was ended", seconds=parts.deadline)
-            result = _failed(resource, _too_long(parts.deadline))
+            log.exception("the reconcile took too long and was ended", seconds=controller.deadline)
+            result = _failed(resource, _too_long(controller.deadline))
         else:
             log.exception("a bug: the reconcile failed with an unexpected error")
             result = _failed(resource, _unexpected(error))
     except asyncio.CancelledError as error:
         if is_cancelled():
             if TAKEN_OVER not in error.args:  # else the status is another operator's
-                await _report_interruption(parts, resource)
+                await _report_interruption(controller, resource)
             raise
         # A plug-in awaited something that was cancelled, and let that out: its failure, and not the end of our task.
         log.exception("unexpected error: a cancellation that did not concern the reconcile")
@@ -115,7 +115,7 @@ async def reconcile(parts: Parts, key: str) -> Result:
     except Exception as error:
         log.exception("a bug: the reconcile failed with an unexpected error")
         result = _failed(resource, _unexpected(error))
-    return _resynced(parts, await _report(parts, key, result))
+    return _resynced(controller, await _report(controller, key, result))
 
 
 def is_cancelled() -> bool:
@@ -124,36 +124,36 @@ def is_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-async def _step(parts: Parts, key: str, resource: interfaces.Resource | None) -> Result:
+async def _step(controller: ControllerContext, key: str, resource: interfaces.Resource | None) -> Result:
     """Delete, apply, or leave alone, as the state of the resource says."""
     if resource is None or resource.deleting:
-        return await _delete(parts, key, resource)
+        return await _delete(controller, key, resource)
     if _is_paused(resource):
         report = interfaces.Report(ready=False, paused=True, reason="Paused", message=PAUSED)
         return Result(interfaces.Outcome.done(), report, resource)
     if resource.unreadable:
         report = interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable)
         return Result(interfaces.Outcome.done(), report, resource)
-    return await _apply(parts, resource)
+    return await _apply(controller, resource)
 
 
-def _resynced(parts: Parts, result: Result) -> Result:
+def _resynced(controller: ControllerContext, result: Result) -> Result:
     """Come again after the controller's period, some earlier and some later, though nothing happens."""
-    if result.resource is None or result.report is None or not parts.resync:
+    if result.resource is None or result.report is None or not controller.resync:
         return result
-    period = parts.resync * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+    period = controller.resync * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
     if result.outcome.retry:
         return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, at_most=period))
     return dataclasses.replace(result, outcome=interfaces.Outcome.again(period))
 
 
-async def _apply(parts: Parts, resource: interfaces.Resource) -> Result:
-    rendered = await _render(parts, resource)
-    objections = parts.review(resource, rendered)
+async def _apply(controller: ControllerContext, resource: interfaces.Resource) -> Result:
+    rendered = await _render(controller, resource)
+    objections = controller.review(resource, rendered)
     if objections:
         report = interfaces.Report(ready=False, reason="Refused", message="; ".join(objections))
         return _finished(resource, report)
-    applied = await parts.applier.apply(resource, rendered)
+    applied = await controller.applier.apply(resource, rendered)
     report = dataclasses.replace(_report_of(applied, rendered), status=_status(rendered, applied))
     return _finished(resource, report, applied.after)
 
@@ -169,22 +169,22 @@ def _is_paused(resource: interfaces.Resource) -> bool:
     return (resource.metadata.get("annotations") or {}).get(PAUSE) == "true"
 
 
-async def _render(parts: Parts, resource: interfaces.Resource) -> interfaces.Rendered:
+async def _render(controller: ControllerContext, resource: interfaces.Resource) -> interfaces.Rendered:
     def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> Any:  # noqa: ANN401 - or awaitable
-        return interfaces.render(parts.renderer, resource, dataclasses.replace(parts.context, lookup=find))
+        return interfaces.render(controller.renderer, resource, dataclasses.replace(controller.context, lookup=find))
 
-    if parts.lookups is not None:
+    if controller.lookups is not None:
         with budget.rendering():  # of all rounds together
-            return await parts.lookups.render(resource, render)
-    rendered: Any = interfaces.render(parts.renderer, resource, parts.context)
+            return await controller.lookups.render(resource, render)
+    rendered: Any = interfaces.render(controller.renderer, resource, controller.context)
     found: interfaces.Rendered = await rendered if inspect.isawaitable(rendered) else rendered
     return found
 
 
-async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) -> Result:
-    if parts.lookups is not None:
-        parts.lookups.forget(key)
-    applied = await parts.applier.delete(key, resource)
+async def _delete(controller: ControllerContext, key: str, resource: interfaces.Resource | None) -> Result:
+    if controller.lookups is not None:
+        controller.lookups.forget(key)
+    applied = await controller.applier.delete(key, resource)
     if applied.failed:
         report = _report_of(applied, None)
         # Whatever forbids it may change without a sign: a policy, another one's webhook.
@@ -200,7 +200,7 @@ async def _delete(parts: Parts, key: str, resource: interfaces.Resource | None) 
         return Result(interfaces.Outcome.done())
     if "deletionTimestamp" not in resource.metadata:
         message = "no controller looks after it"
-        await parts.watcher.report(
+        await controller.watcher.report(
             resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
         )
         return Result(interfaces.Outcome.done(), resource=resource)
@@ -304,7 +304,7 @@ def _unexpected(error: BaseException) -> errors.LostromosError:
     return failure
 
 
-async def _report_interruption(parts: Parts, resource: interfaces.Resource | None) -> None:
+async def _report_interruption(controller: ControllerContext, resource: interfaces.Resource | None) -> None:
     """The process ends before the work does: say so, if that can be said quickly; the next start goes on."""
     if resource is None:
         return
@@ -312,18 +312,18 @@ async def _report_interruption(parts: Parts, resource: interfaces.Resource | Non
     report = interfaces.Report(ready=False, reason="Interrupted", message=message, retrying=True)
     with contextlib.suppress(Exception):
         async with asyncio.timeout(LAST_WORDS):
-            await parts.watcher.report(resource, report)
+            await controller.watcher.report(resource, report)
 
 
-async def _report(parts: Parts, key: str, result: Result) -> Result:
+async def _report(controller: ControllerContext, key: str, result: Result) -> Result:
     """Write the report; if that fails, come again, since otherwise the resource would not say how it went."""
-    parts.journal.tell(parts.name, key, result.report)
+    controller.change_log.record(controller.name, key, result.report)
     if result.report is None or result.resource is None:
         return result
-    log = _log.bind(controller=parts.name, resource=key)
+    log = _log.bind(controller=controller.name, resource=key)
     try:
-        async with asyncio.timeout(parts.deadline):
-            await parts.watcher.report(result.resource, result.report)
+        async with asyncio.timeout(controller.deadline):
+            await controller.watcher.report(result.resource, result.report)
     except errors.LostromosError as error:
         log.warning("the status could not be written", error=str(error))
         return _unsaid(result, error)

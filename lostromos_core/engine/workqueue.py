@@ -30,7 +30,7 @@ FIRST_RETRY, LAST_RETRY = 0.2, 300.0
 """Seconds: the ceiling of the back-off before it doubles for the first time, and the one that it ends at."""
 FIRST_SLOW_RETRY, LAST_SLOW_RETRY = 2.0, 3600.0
 """The same for what was refused: the answer is unlikely to be another one soon."""
-STALE = 100
+MAX_DEAD_ENTRIES = 100
 """How many delays that are over may be kept, beside as many as there are delays."""
 
 
@@ -53,11 +53,11 @@ class Backoff(Protocol):
 
 
 @final
-class _Turns(Generic[K]):
+class _FairQueue(Generic[K]):
     """Keys in groups that take turns; a group is such keys again. Adding and taking costs the same for any number."""
 
     def __init__(self) -> None:
-        self._groups: collections.OrderedDict[Hashable, _Turns[K]] = collections.OrderedDict()
+        self._groups: collections.OrderedDict[Hashable, _FairQueue[K]] = collections.OrderedDict()
         self._keys: collections.deque[K] = collections.deque()
 
     def __bool__(self) -> bool:
@@ -68,14 +68,14 @@ class _Turns(Generic[K]):
         if not groups:
             self._keys.append(key)
         else:
-            self._groups.setdefault(groups[0], _Turns()).add(key, groups[1:])
+            self._groups.setdefault(groups[0], _FairQueue()).add(key, groups[1:])
 
-    def take(self) -> K:
+    def get(self) -> K:
         """The first key of the group whose turn it is, which is the last to have one again."""
         if self._keys:
             return self._keys.popleft()
         name, group = self._groups.popitem(last=False)
-        key = group.take()
+        key = group.get()
         if group:
             self._groups[name] = group
         return key
@@ -90,7 +90,7 @@ class Schedule(Generic[K]):
 
     def __init__(self, group_of: Callable[[K], Hashable]) -> None:
         self._group_of = group_of
-        self._ready: _Turns[K] = _Turns()
+        self._ready: _FairQueue[K] = _FairQueue()
         self._queued: set[K] = set()
         self._held: set[K] = set()
         self._dirty: set[K] = set()
@@ -109,7 +109,7 @@ class Schedule(Generic[K]):
             group = self._group_of(key)
             self._ready.add(key, group if isinstance(group, tuple) else (group,))
 
-    def add_later(self, key: K, due: float) -> None:
+    def add_after(self, key: K, due: float) -> None:
         """Make a key ready at a time, unless it is ready or due earlier."""
         if key in self._queued or key in self._dirty or self._due.get(key, float("inf")) <= due:
             return
@@ -117,25 +117,25 @@ class Schedule(Generic[K]):
         heapq.heappush(self._heap, (due, next(self._order), key))
         self._forget_stale()
 
-    def take(self, now: float) -> K | None:
+    def get(self, now: float) -> K | None:
         """The next key, held by the caller from now on; None if none is ready."""
-        self.ripen(now)
+        self.promote_due(now)
         if not self._ready:
             return None
-        key = self._ready.take()
+        key = self._ready.get()
         self._queued.discard(key)
         self._held.add(key)
         return key
 
-    def ripen(self, now: float) -> None:
+    def promote_due(self, now: float) -> None:
         """Make the keys ready whose time has come."""
         while self._heap and self._heap[0][0] <= now:
             due, _, key = heapq.heappop(self._heap)
             if self._due.get(key) == due:
                 self.add(key)
 
-    def let_go(self, key: K) -> None:
-        """The caller of ``take`` is done with a key."""
+    def done(self, key: K) -> None:
+        """The caller of ``get`` is done with a key."""
         self._held.discard(key)
         if key in self._dirty:
             self._dirty.discard(key)
@@ -149,7 +149,7 @@ class Schedule(Generic[K]):
 
     def _forget_stale(self) -> None:
         """Delays that were over before their time stay in the heap; now and then they are taken out."""
-        if len(self._heap) > 2 * len(self._due) + STALE:
+        if len(self._heap) > 2 * len(self._due) + MAX_DEAD_ENTRIES:
             self._heap = [(due, next(self._order), key) for key, due in self._due.items()]
             heapq.heapify(self._heap)
 
@@ -171,7 +171,7 @@ class Schedule(Generic[K]):
 
 @final
 class WorkQueue(Generic[K]):
-    """A Schedule for asyncio: ``take`` waits until a key is ready."""
+    """A Schedule for asyncio: ``get`` waits until a key is ready."""
 
     def __init__(
         self,
@@ -196,28 +196,28 @@ class WorkQueue(Generic[K]):
         self._schedule.add(key)
         self._wake()
 
-    async def take(self) -> K:
+    async def get(self) -> K:
         """Wait for the next key and hold it."""
         while True:
-            key = self._schedule.take(self._clock())
+            key = self._schedule.get(self._clock())
             if key is not None:
                 self._idle.clear()  # its time may have come while nothing else was ready
                 return key
             await self._wait()
 
-    def let_go(self, key: K, outcome: interfaces.Outcome) -> None:
+    def done(self, key: K, outcome: interfaces.Outcome) -> None:
         """Give a key back, with what shall become of it."""
         if not outcome.retry:
             self._failures.pop(key, None)
         elif outcome.after is not None:
             self._failures.pop(key, None)
-            self._schedule.add_later(key, self._clock() + outcome.after)
+            self._schedule.add_after(key, self._clock() + outcome.after)
         else:
             failures = self._failures.setdefault(key, [0, 0])  # one count for each kind, so that two in turn grow both
             failures[outcome.slow] += 1
             delay = self._backoff(failures[outcome.slow], slow=outcome.slow)
-            self._schedule.add_later(key, self._clock() + min(delay, outcome.at_most))
-        self._schedule.let_go(key)
+            self._schedule.add_after(key, self._clock() + min(delay, outcome.at_most))
+        self._schedule.done(key)
         self._wake()
         if not self._schedule.ready:
             self._idle.set()
@@ -257,7 +257,7 @@ class WorkQueue(Generic[K]):
 
     def _ripen(self) -> None:
         self._due = self._timer = None
-        self._schedule.ripen(self._clock())
+        self._schedule.promote_due(self._clock())
         self._wake()
 
     async def join(self) -> None:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
 from lostromos_core.kube.kinds import discovery, removal
-from lostromos_core.kube.transport import background, openings
+from lostromos_core.kube.transport import background, list_limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -35,7 +35,7 @@ class Cluster:
         self.stream = client.stream
         self.discovery = discovery.Discovery(client, time.monotonic)
         self.removals = removal.Removals(client, self.discovery)
-        self.openings = openings.Openings()
+        self.list_limiter = list_limiter.ListLimiter()
         self._shared: dict[Callable[[Cluster], Any], Any] = {}
         self._background = background.Background()
 

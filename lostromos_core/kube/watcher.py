@@ -87,30 +87,30 @@ class KubernetesWatcher:
         await self._kube.connect()
         self._reporter = reporter.Reporter(self._kube, runtime.controller, self.api_version, self.kind)
 
-    async def watch(self, bell: interfaces.Doorbell) -> None:
+    async def watch(self, sink: interfaces.EventSink) -> None:
         """Watch all namespaces of the selection until cancelled."""
         scopes = self.namespaces or ("",)
         waiting = set(scopes)
         async with asyncio.TaskGroup() as group:
             for namespace in scopes:
-                sink = _Sink(self, namespace, bell, waiting)
-                group.create_task(self._watch_one(namespace, sink).run())
-            group.create_task(self._look_around(waiting, bell))
+                handler = _Handler(self, namespace, sink, waiting)
+                group.create_task(self._watch_one(namespace, handler).run())
+            group.create_task(self._look_around(waiting, sink))
 
-    async def _look_around(self, waiting: set[str], bell: interfaces.Doorbell) -> None:
+    async def _look_around(self, waiting: set[str], sink: interfaces.EventSink) -> None:
         """When all is known: say which status fields are missing, and find what left the selection unnoticed."""
         while waiting:  # noqa: ASYNC110 - it is emptied by the watches
             await asyncio.sleep(0.02)
         if self.namespaces or self._labels:
-            look = functools.partial(self._look_for_left, bell)
-            await self._until(look, "resources that left the selection", meanwhile=bell.synced)
-        bell.synced()
+            look = functools.partial(self._look_for_left, sink)
+            await self._until(look, "resources that left the selection", meanwhile=sink.synced)
+        sink.synced()
         if await self._until(self._reporter.check, "the status of the kind"):
             return
         while not await self._until(self._reporter.check, "the status of the kind"):  # noqa: ASYNC110 - a definition
             await asyncio.sleep(reporter.LOOK_AGAIN)
         for key in self._store:  # the status that could not be written before
-            bell.ring(key)
+            sink.enqueue(key)
 
     async def _until(
         self, look: Callable[[], Awaitable[bool]], what: str, *, meanwhile: Callable[[], None] = lambda: None
@@ -128,16 +128,16 @@ class KubernetesWatcher:
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load, guards nothing
             pause = min(LAST_LOOK, pause * 2)
 
-    async def _look_for_left(self, bell: interfaces.Doorbell) -> bool:
+    async def _look_for_left(self, sink: interfaces.EventSink) -> bool:
         try:
-            await self._find_left(bell)
+            await self._find_left(sink)
         except errors.ApiError as error:
             if error.status != http.HTTPStatus.FORBIDDEN:
                 raise
             _log.info("resources that left the selection cannot be looked for", reason=str(error))
         return True
 
-    async def _find_left(self, bell: interfaces.Doorbell) -> None:
+    async def _find_left(self, sink: interfaces.EventSink) -> None:
         """Ring for resources that carry our marks, but are no longer selected."""
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
         path = paths.collection(self.api_version, kind.plural)
@@ -149,7 +149,7 @@ class KubernetesWatcher:
                 continue
             if self._claims.is_ours(metadata):
                 self._left[key] = str(metadata.get("uid", ""))
-                bell.ring(key)
+                sink.enqueue(key)
             elif self._claims.is_free(metadata):
                 unsure.append(key)
         if unsure:
@@ -210,7 +210,7 @@ class KubernetesWatcher:
         item = self._store.get(key)
         return item is not None and self._is_selected(key, item["metadata"])
 
-    def _watch_one(self, namespace: str, sink: _Sink) -> watching.Watch:
+    def _watch_one(self, namespace: str, handler: _Handler) -> watching.Watch:
         async def path() -> str:
             kind = await self._kube.discovery.kind(self.api_version, self.kind)
             if namespace and not kind.namespaced:
@@ -224,12 +224,12 @@ class KubernetesWatcher:
         return watching.Watch(
             self._kube,
             path,
-            sink,
+            handler,
             what=what,
             labels=self._labels,
             known=known,
             timings=self._timings,
-            place=self._kube.openings.place(),
+            permit=self._kube.list_limiter.permit(),
         )
 
     def _selects(self, metadata: Mapping[str, Any]) -> bool:
@@ -301,24 +301,24 @@ def _key(namespace: str, name: str) -> str:
 
 
 @final
-class _Sink:
+class _Handler:
     """Gives what one watch finds to the watcher, and rings."""
 
     def __init__(
-        self, watcher: KubernetesWatcher, namespace: str, bell: interfaces.Doorbell, waiting: set[str]
+        self, watcher: KubernetesWatcher, namespace: str, sink: interfaces.EventSink, waiting: set[str]
     ) -> None:
         self._watcher = watcher
         self._namespace = namespace
-        self._bell = bell
+        self._sink = sink
         self._waiting = waiting
 
     def changed(self, item: dict[str, Any]) -> None:
         key = self._watcher._keep(item)  # noqa: SLF001 - the watcher's other half
         if key is not None:
-            self._bell.ring(key)
+            self._sink.enqueue(key)
 
     def gone(self, namespace: str, name: str) -> None:
-        self._bell.ring(self._watcher._drop(namespace, name))  # noqa: SLF001 - the watcher's other half
+        self._sink.enqueue(self._watcher._drop(namespace, name))  # noqa: SLF001 - the watcher's other half
 
     def broken(self, item: dict[str, Any], reason: str) -> None:
         if not item["metadata"].get("name"):
@@ -326,7 +326,7 @@ class _Sink:
             return
         key = self._watcher._keep(item, reason)  # noqa: SLF001 - the watcher's other half
         if key is not None:
-            self._bell.ring(key)
+            self._sink.enqueue(key)
 
     def synced(self) -> None:
         self._watcher._scopes.add(self._namespace)  # noqa: SLF001 - the watcher's other half
@@ -339,7 +339,7 @@ class _Sink:
         troubles.pop(self._namespace, None)
         if error is not None:
             troubles[self._namespace] = _explain(error, self._watcher)
-        self._bell.trouble("; ".join(troubles.values()))
+        self._sink.trouble("; ".join(troubles.values()))
 
 
 def _explain(error: errors.ApiError, watcher: KubernetesWatcher) -> str:

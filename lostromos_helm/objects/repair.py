@@ -86,7 +86,7 @@ class Care:
         self._everywhere = everywhere
         self._live = watched_objects.Live(kube, changed)
         self._drift = drift.Drift(kube, options.ignore, adopt=options.adopt)
-        self._fights: dict[tuple[releases.Place, tracked_objects.Key], contention.Fight] = {}
+        self._fights: dict[tuple[releases.Place, tracked_objects.Key], contention.Contention] = {}
 
     async def look(
         self, found: content.Content, revision: storage.Revision, order: commands.Order
@@ -276,7 +276,7 @@ class Care:
             return drift.Difference()
 
     async def _repair(self, case: _Case, item: manifest.Item, what: str) -> tuple[interfaces.ObjectResult, str]:
-        fight = self._fights.setdefault((case.place, case.key), contention.Fight())
+        fight = self._fights.setdefault((case.place, case.key), contention.Contention())
         pause = fight.pause(time.monotonic())
         if pause > 0:
             message = (

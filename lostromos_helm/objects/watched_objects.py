@@ -68,7 +68,7 @@ class Live:
     def __init__(self, kube: cluster.Cluster, changed: Callable[[releases.Place], None]) -> None:
         self._kube = kube
         self._changed = changed
-        self._sinks: dict[tuple[str, str, str], _Sink] = {}
+        self._handlers: dict[tuple[str, str, str], _Handler] = {}
         self._seen: dict[tracked_objects.Key, Seen] = {}
         self._went: dict[tracked_objects.Key, expiry.End] = {}
         self._news = asyncio.Event()
@@ -76,11 +76,11 @@ class Live:
     async def ensure(self, kind: discovery.Kind, namespace: str) -> None:
         """Watch a kind, in one namespace or (empty) everywhere, and wait until all is known; raises ApiError."""
         key = kind.api_version, kind.plural, namespace
-        sink = self._sinks.get(key)
-        if sink is None:
-            sink = self._sinks[key] = _Sink(self, kind, namespace)
-            self._kube.background(self._watch(sink, kind, namespace).run, name=f"watch releases' {kind.plural}")
-        await sink.arrival.wait()
+        handler = self._handlers.get(key)
+        if handler is None:
+            handler = self._handlers[key] = _Handler(self, kind, namespace)
+            self._kube.background(self._watch(handler, kind, namespace).run, name=f"watch releases' {kind.plural}")
+        await handler.cache_sync.wait()
 
     def get(self, key: tracked_objects.Key) -> Seen | None:
         """An object, if it is there and carries Helm's label."""
@@ -104,19 +104,19 @@ class Live:
         seen = self._seen.get(key)
         return seen is not None and (not seen.why_not or time.monotonic() > deadline)
 
-    def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
+    def _watch(self, handler: _Handler, kind: discovery.Kind, namespace: str) -> watch.Watch:
         path = watch.collection_of(self._kube, kind, namespace)
         metadata = readiness.at_once(kind.api_version.rpartition("/")[0], kind.name)
         return watch.Watch(
             self._kube,
             path,
-            sink,
+            handler,
             what=f"{kind.plural} of releases in {namespace or 'all namespaces'}",
             labels=",".join(f"{key}={value}" for key, value in LABELS.items()),
             accept=(media_types.METADATA_ONLY, media_types.METADATA_LIST)
             if metadata
             else (media_types.JSON, media_types.JSON),
-            place=self._kube.openings.place(),
+            permit=self._kube.list_limiter.permit(),
         )
 
     def _put(self, key: tracked_objects.Key, seen: Seen, *, known: bool) -> None:
@@ -149,7 +149,7 @@ class Live:
 
     def _arrived(self, kind: discovery.Kind, namespace: str) -> None:
         """Drop what was seen in versions that are gone and was not given in this one."""
-        lost = {version for (version, _, _), sink in self._sinks.items() if sink.lost} - {kind.api_version}
+        lost = {version for (version, _, _), handler in self._handlers.items() if handler.lost} - {kind.api_version}
         for key, seen in self._of(kind) if lost else ():
             if seen.api_version in lost and namespace in {"", key[2]}:
                 self._drop(key)
@@ -160,12 +160,12 @@ class Live:
 
 
 @final
-class _Sink:
+class _Handler:
     """What the watch of one kind brings; ``lost`` while the version is not served."""
 
     def __init__(self, live: Live, kind: discovery.Kind, namespace: str) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
-        self.arrival = cache_sync.Arrival(kind, why="watch", needs=needs)
+        self.cache_sync = cache_sync.CacheSync(kind, why="watch", needs=needs)
         self.lost = False
         self._live = live
         self._kind = kind
@@ -190,7 +190,7 @@ class _Sink:
             end=expiry.by_status(item) if (group, self._kind.name) == expiry.JOB else expiry.End.NONE,
             api_version=self._kind.api_version,
         )
-        self._live._put(key, seen, known=self.arrival.complete)  # noqa: SLF001 - as above
+        self._live._put(key, seen, known=self.cache_sync.complete)  # noqa: SLF001 - as above
 
     def gone(self, namespace: str, name: str) -> None:
         self._live._drop(self._key(namespace, name))  # noqa: SLF001 - as above
@@ -203,13 +203,13 @@ class _Sink:
     def synced(self) -> None:
         self.lost = False
         self._live._arrived(self._kind, self._namespace)  # noqa: SLF001 - as above
-        self.arrival.synced()
+        self.cache_sync.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
         if error is not None and error.status == http.HTTPStatus.NOT_FOUND and not self.lost:
             self.lost = True
             self._live._lose(self._kind)  # noqa: SLF001 - as above
-        self.arrival.trouble(error)
+        self.cache_sync.trouble(error)
 
     def _key(self, namespace: str, name: str) -> tracked_objects.Key:
         return self._kind.api_version.rpartition("/")[0], self._kind.name, namespace, name

@@ -43,7 +43,7 @@ class Releases:
         self._labels = f"owner=helm,{storage.CONTROLLER}={controller}"
         self._namespaces = tuple(namespaces) or ("",)
         self._changed = changed
-        self._arrivals: dict[str, cache_sync.Arrival] = {}
+        self._arrivals: dict[str, cache_sync.CacheSync] = {}
         self._asked: set[tuple[str, str]] = set()
         self._news = asyncio.Event()
         self._revisions: dict[Place, dict[int, storage.Revision]] = {}
@@ -57,7 +57,7 @@ class Releases:
             if place not in self._arrivals:
                 kind = await self._kube.discovery.kind("v1", _SECRET)
                 needs = "give the operator the verbs list and watch on secrets (v1)"
-                self._arrivals[place] = cache_sync.Arrival(kind, why="watch the releases in", needs=needs)
+                self._arrivals[place] = cache_sync.CacheSync(kind, why="watch the releases in", needs=needs)
                 self._kube.background(self._watch(place).run, name=f"watch releases {place}")
             await self._arrivals[place].wait()
 
@@ -137,11 +137,11 @@ class Releases:
         return watch.Watch(
             self._kube,
             path,
-            _Sink(self, self._arrivals[namespace]),
+            _Handler(self, self._arrivals[namespace]),
             what=f"releases in {namespace or 'all namespaces'}",
             labels=self._labels,
             accept=(media_types.METADATA_ONLY, media_types.METADATA_LIST),
-            place=self._kube.openings.place(),
+            permit=self._kube.list_limiter.permit(),
         )
 
     def _put(self, revision: storage.Revision) -> None:
@@ -174,10 +174,10 @@ class Releases:
 
 
 @final
-class _Sink:
+class _Handler:
     """What the watch of one namespace brings."""
 
-    def __init__(self, releases: Releases, arrived: cache_sync.Arrival) -> None:
+    def __init__(self, releases: Releases, arrived: cache_sync.CacheSync) -> None:
         self._releases = releases
         self._arrival = arrived
 

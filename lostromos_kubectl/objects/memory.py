@@ -31,15 +31,15 @@ class Entry:
     """
 
     uid: str = ""
-    child: tracked_objects.Child | None = None
+    child: tracked_objects.TrackedObject | None = None
     digest: str = ""
     touched: bool = False
     due: bool = False
     adopted: bool = False
     sending: bool = False
-    held: tuple[tuple[tracked_objects.Child | None, tracked_objects.Child | None], ...] = ()
-    fight: contention.Fight | None = None
-    held_fields: tracked_objects.Shape | None = None
+    held: tuple[tuple[tracked_objects.TrackedObject | None, tracked_objects.TrackedObject | None], ...] = ()
+    fight: contention.Contention | None = None
+    held_fields: tracked_objects.FieldSet | None = None
     others: frozenset[tuple[str, ...]] | None = None
     ready_at: int = 0
     ended: tuple[str, expiry.End] = ("", expiry.End.NONE)
@@ -80,8 +80,8 @@ class Owned:
 class Memory:
     """What one controller knows of the objects of all its owners; rings for an owner when something is touched."""
 
-    def __init__(self, ring: Callable[[str], None]) -> None:
-        self._ring = ring
+    def __init__(self, enqueue: Callable[[str], None]) -> None:
+        self._enqueue = enqueue
         self._owned: dict[str, Owned] = {}
 
     def of(self, owner: interfaces.Resource) -> Owned | None:
@@ -109,17 +109,19 @@ class Memory:
         """Whether anything is known of an owner."""
         return key in self._owned
 
-    def notice(self, key: str, before: tracked_objects.Child | None, now: tracked_objects.Child | None) -> None:
+    def notice(
+        self, key: str, before: tracked_objects.TrackedObject | None, now: tracked_objects.TrackedObject | None
+    ) -> None:
         """The watch has brought something about an owner's object."""
         owned = self._owned.get(key)
         if owned is None:
             if now is None:
-                self._ring(key)
+                self._enqueue(key)
             return
         child = now or before
         assert child is not None  # noqa: S101 - one of them is there
         if owned.leaving and now is None:
-            self._ring(key)
+            self._enqueue(key)
             return
         if child.uid in owned.pruned:
             if now is None:
@@ -132,14 +134,14 @@ class Memory:
             self._gone(key, entry, child)
         elif entry is not None and self._is_touched(entry, now):
             entry.touched, entry.child, entry.digest = True, now, ""
-            self._ring(key)
+            self._enqueue(key)
         elif owned.watches_status and not readiness.at_once(*child.key[:2]):
-            self._ring(key)
+            self._enqueue(key)
 
     def moved(self, key: str) -> None:
         """The version in which an owner's objects were seen is not served any more."""
         if key in self._owned:
-            self._ring(key)
+            self._enqueue(key)
 
     def answered(self, key: str, entry: Entry) -> None:
         """The answer to a write has come: look at what the watch brought meanwhile."""
@@ -148,16 +150,16 @@ class Memory:
         for before, now in held:
             self.notice(key, before, now)
 
-    def _gone(self, key: str, entry: Entry | None, child: tracked_objects.Child) -> None:
+    def _gone(self, key: str, entry: Entry | None, child: tracked_objects.TrackedObject) -> None:
         """An object is gone, or carries our label no longer: which of them, the next write will show."""
         if entry is None:
-            self._ring(key)
+            self._enqueue(key)
         elif entry.uid == child.uid:
             entry.ended = child.digest, child.end
             entry.touched, entry.child, entry.digest = True, None, ""
-            self._ring(key)
+            self._enqueue(key)
 
-    def _is_touched(self, entry: Entry, now: tracked_objects.Child) -> bool:
+    def _is_touched(self, entry: Entry, now: tracked_objects.TrackedObject) -> bool:
         """Whether an object differs from what we left; news that are older than our last write are none."""
         known = entry.child
         if known is None:

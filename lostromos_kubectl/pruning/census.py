@@ -29,7 +29,9 @@ class Census:
         """Count an owner no longer."""
         self.total -= self._counts.pop(key, 0)
 
-    def notice(self, key: str, before: tracked_objects.Child | None, now: tracked_objects.Child | None) -> None:
+    def notice(
+        self, key: str, before: tracked_objects.TrackedObject | None, now: tracked_objects.TrackedObject | None
+    ) -> None:
         """Take what the watch has brought about an owner's object."""
         change = (now is not None) - (before is not None)
         if change and key in self._counts:

@@ -35,7 +35,7 @@ class Deleter:
         self._kube = kube
         self._children = kube.shared(children.Children)
 
-    async def delete_all(self, found: Iterable[tracked_objects.Child]) -> list[interfaces.ObjectResult]:
+    async def delete_all(self, found: Iterable[tracked_objects.TrackedObject]) -> list[interfaces.ObjectResult]:
         """Delete the last wave, in reverse order; earlier ones when nothing of it is left."""
         ours = [child for child in found if child.ours]
         for _, wave in itertools.groupby(last_first(ours), key=lambda child: child.wave):
@@ -44,7 +44,7 @@ class Deleter:
                 return results
         return []
 
-    async def delete(self, child: tracked_objects.Child) -> interfaces.ObjectResult | None:
+    async def delete(self, child: tracked_objects.TrackedObject) -> interfaces.ObjectResult | None:
         """Delete one object, and only this one, or let go of it; None when that is done."""
         try:
             if child.orphan and not child.deleting:
@@ -57,7 +57,7 @@ class Deleter:
             return interfaces.ObjectResult(child.ref, Action.FAILED, str(error), retryable=error.retryable)
 
     async def _wherever(
-        self, child: tracked_objects.Child, act: Callable[[tracked_objects.Child], Awaitable[Answer]]
+        self, child: tracked_objects.TrackedObject, act: Callable[[tracked_objects.TrackedObject], Awaitable[Answer]]
     ) -> Answer | None:
         """Act on an object in the version in which it is served; None if its kind was removed. Raises ApiError."""
         try:
@@ -68,7 +68,7 @@ class Deleter:
         kind = await self._kube.removals.elsewhere(child.kind)
         return await act(dataclasses.replace(child, kind=kind)) if kind else None
 
-    async def _delete(self, child: tracked_objects.Child) -> interfaces.ObjectResult | None:
+    async def _delete(self, child: tracked_objects.TrackedObject) -> interfaces.ObjectResult | None:
         """Delete an object; None if it is gone already. Raises ApiError."""
         try:
             answer = await operations.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
@@ -81,7 +81,7 @@ class Deleter:
         why = self._why_not_gone(child, answer)
         return interfaces.ObjectResult(child.ref, Action.WAITING, why) if why else None
 
-    def _why_not_gone(self, child: tracked_objects.Child, answer: Mapping[str, Any] | None) -> str:
+    def _why_not_gone(self, child: tracked_objects.TrackedObject, answer: Mapping[str, Any] | None) -> str:
         """Return why an object whose deletion was answered may still be there; nothing if it is gone."""
         if self._kube.dry_run:
             return ""
@@ -92,23 +92,23 @@ class Deleter:
             return ""
         return HELD if metadata.get("finalizers") else GOING
 
-    async def _leaving(self, child: tracked_objects.Child) -> interfaces.ObjectResult | None:
+    async def _leaving(self, child: tracked_objects.TrackedObject) -> interfaces.ObjectResult | None:
         """Return a result for an object that is being deleted; ask only if no watch would tell that it is gone."""
         if self._children.is_live(child):
             return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
         return self._waits(child, await operations.find(self._kube, child.path, str(child.ref)))
 
     @staticmethod
-    def _waits(child: tracked_objects.Child, there: Mapping[str, Any] | None) -> interfaces.ObjectResult | None:
+    def _waits(child: tracked_objects.TrackedObject, there: Mapping[str, Any] | None) -> interfaces.ObjectResult | None:
         """Return a result for an object whose deletion has begun; None when it is gone."""
         held = there is not None and there.get("uid") == child.uid
         return interfaces.ObjectResult(child.ref, Action.WAITING, HELD) if held else None
 
-    async def let_go(self, child: tracked_objects.Child) -> None:
+    async def let_go(self, child: tracked_objects.TrackedObject) -> None:
         """Take our marks off an object, and leave it where it is; raises ApiError."""
         await self._wherever(child, self._let_go)
 
-    async def _let_go(self, child: tracked_objects.Child) -> None:
+    async def _let_go(self, child: tracked_objects.TrackedObject) -> None:
         own = dict.fromkeys((labels.OWNER, labels.HASH, labels.FIELDS, labels.UNIT))
         metadata = {"uid": child.uid, "labels": {labels.PART_OF: None}, "annotations": own}
         try:
@@ -125,6 +125,6 @@ class Deleter:
                 raise
 
 
-def last_first(found: Iterable[tracked_objects.Child]) -> list[tracked_objects.Child]:
+def last_first(found: Iterable[tracked_objects.TrackedObject]) -> list[tracked_objects.TrackedObject]:
     """In the order of deletion: the last wave first, and within it, what was applied last."""
     return sorted(found, key=lambda child: (child.wave, desired.rank(child.kind.name)), reverse=True)

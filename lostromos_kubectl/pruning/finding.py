@@ -42,7 +42,7 @@ class Finder:
         self._inventory = owners
         self._limited = bool(namespaces)
 
-    async def find(self, owner: interfaces.Resource) -> tuple[list[tracked_objects.Child], Unseen]:
+    async def find(self, owner: interfaces.Resource) -> tuple[list[tracked_objects.TrackedObject], Unseen]:
         """Return the objects, and the kinds that we wrote down and that cannot be looked at now. Raises ApiError."""
         hints, written = self._inventory.hints(owner), _Written(self._inventory, owner)
         if hints.are_many:
@@ -62,7 +62,7 @@ class Finder:
 
     async def _look(
         self, owner: interfaces.Resource, hinted: inventory.GroupKind, namespaces: Iterable[str], written: _Written
-    ) -> tuple[list[tracked_objects.Child], str]:
+    ) -> tuple[list[tracked_objects.TrackedObject], str]:
         """Return an owner's objects of a kind that a hint names, or why that cannot be known. Raises ApiError."""
         try:
             kind = await self._kube.discovery.by_group_kind(*hinted)
@@ -76,7 +76,7 @@ class Finder:
             return [], "the cluster does not serve it now" if lost else ""
         if not {"list", "delete"} <= kind.verbs:
             return [], ""
-        found: list[tracked_objects.Child] = []
+        found: list[tracked_objects.TrackedObject] = []
         why = ""
         for place in sorted(namespaces) if kind.namespaced and self._limited else [""]:
             if not self._children.covers(kind, place):
@@ -87,7 +87,7 @@ class Finder:
 
     async def _see(
         self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str, written: _Written
-    ) -> tuple[list[tracked_objects.Child], str]:
+    ) -> tuple[list[tracked_objects.TrackedObject], str]:
         """Watch a place that a hint names, for all owners at once; what is there is listed only if that cannot be."""
         try:
             paths.collection(kind.api_version, kind.plural, namespace)  # a hint may say anything
@@ -102,7 +102,7 @@ class Finder:
 
     async def _list(
         self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str, written: _Written
-    ) -> tuple[list[tracked_objects.Child], str]:
+    ) -> tuple[list[tracked_objects.TrackedObject], str]:
         """An owner's objects of a kind at one place, or why that cannot be known. Raises ApiError if it may be soon."""
         try:
             return await tracked_objects.of(self._kube, owner.ref, kind, namespace), ""

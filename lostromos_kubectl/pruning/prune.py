@@ -40,8 +40,8 @@ class Limits:
 
 
 def unwanted(
-    known: Iterable[tracked_objects.Child], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
-) -> list[tracked_objects.Child]:
+    known: Iterable[tracked_objects.TrackedObject], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
+) -> list[tracked_objects.TrackedObject]:
     """The objects that no template makes any more. ``units`` are all template files, and whether they wait.
 
     What a waiting one applied earlier stays, and what a vanished one did, since it may have moved to one that waits;
@@ -51,15 +51,15 @@ def unwanted(
 
 
 def leaving(
-    known: Iterable[tracked_objects.Child], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
-) -> list[tracked_objects.Child]:
+    known: Iterable[tracked_objects.TrackedObject], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
+) -> list[tracked_objects.TrackedObject]:
     """Return the objects that no template makes any more, and that are on their way out; see ``unwanted``."""
     return [child for child in _unwanted(known, wanted, units) if child.deleting]
 
 
 def _unwanted(
-    known: Iterable[tracked_objects.Child], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
-) -> Iterator[tracked_objects.Child]:
+    known: Iterable[tracked_objects.TrackedObject], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
+) -> Iterator[tracked_objects.TrackedObject]:
     some_wait = any(units.values())
     for child in known:
         if child.key not in wanted and not units.get(child.unit, some_wait) and child.ours:
@@ -85,10 +85,10 @@ class Budget:
     """
 
     def __init__(
-        self, limits: Limits, ring: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+        self, limits: Limits, enqueue: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._limits = limits
-        self._ring = ring
+        self._enqueue = enqueue
         self._clock = clock
         self._doomed: dict[str, int] = {}
         self._total = 0
@@ -153,7 +153,7 @@ class Budget:
         """All resources have been looked at: ring for those that wait for that."""
         waiting, self._stay = self._stay, set()
         for key in waiting:
-            self._ring(key)
+            self._enqueue(key)
 
 
 def _ask(what: str, doomed: int) -> str:

@@ -63,7 +63,11 @@ class Pruner:
         return results | await self._in_order([*doomed, *leaving], owned, owner)
 
     def _objection(
-        self, owner: interfaces.Resource, owned: memory.Owned, doomed: Sequence[tracked_objects.Child], there: int
+        self,
+        owner: interfaces.Resource,
+        owned: memory.Owned,
+        doomed: Sequence[tracked_objects.TrackedObject],
+        there: int,
     ) -> prune.Objection | None:
         """Return why not so many objects may be pruned; what was allowed once is allowed until the last is gone."""
         uids = {child.uid for child in doomed}
@@ -80,7 +84,7 @@ class Pruner:
         return found
 
     async def _in_order(
-        self, unwanted: Sequence[tracked_objects.Child], owned: memory.Owned, owner: interfaces.Resource
+        self, unwanted: Sequence[tracked_objects.TrackedObject], owned: memory.Owned, owner: interfaces.Resource
     ) -> Results:
         """Delete the last wave, and the one before it when nothing is left of that."""
         results: Results = {}
@@ -95,11 +99,11 @@ class Pruner:
             for child in children:
                 results[child.key] = result = await self._prune(child, owned)
                 if result.message == deletion.NOT_FOUND:
-                    asyncio.get_running_loop().call_later(CONFIRM, self._runtime.ring, owner.key)
+                    asyncio.get_running_loop().call_later(CONFIRM, self._runtime.enqueue, owner.key)
                 held = held if result.action is Action.PRUNED else held or result
         return results
 
-    async def _prune(self, child: tracked_objects.Child, owned: memory.Owned) -> interfaces.ObjectResult:
+    async def _prune(self, child: tracked_objects.TrackedObject, owned: memory.Owned) -> interfaces.ObjectResult:
         """Delete one object; it is pruned when it is gone, and waited for until then."""
         owned.pruned.add(child.uid)  # before the request: the watch may be quicker than the answer
         result = await self._deleter.delete(child)

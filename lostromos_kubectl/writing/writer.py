@@ -165,7 +165,7 @@ class Writer:
             return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message)
         if not entry.touched:
             return None
-        entry.fight = entry.fight or contention.Fight()
+        entry.fight = entry.fight or contention.Contention()
         pause = entry.fight.pause(self._clock())
         if pause > 0:
             who = entry.fight.opponent or "somebody"
@@ -188,7 +188,7 @@ class Writer:
     def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
         return item.said.conflicts or self._policy.conflicts
 
-    def _ignored(self, item: desired_.Desired, child: tracked_objects.Child | None) -> list[sending.Path]:
+    def _ignored(self, item: desired_.Desired, child: tracked_objects.TrackedObject | None) -> list[sending.Path]:
         """The ignored fields that are somebody else's by now: those we still own would vanish if we left them out."""
         shape = child.shape(self._manager) if child else None
         if shape is None:
@@ -196,7 +196,7 @@ class Writer:
         found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
         return [lost for path in found if path for lost in fields.lost(shape.fields, item.body, path, item.list_keys)]
 
-    def _owns_all(self, item: desired_.Desired, child: tracked_objects.Child) -> bool:
+    def _owns_all(self, item: desired_.Desired, child: tracked_objects.TrackedObject) -> bool:
         shape = child.shape(self._manager)
         references = item.body["metadata"].get("ownerReferences") or ()
         if shape is None or child.owner_uid != tracked_objects.owner_uid(references):

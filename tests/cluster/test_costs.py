@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lostromos_core.kube.transport import openings
+from lostromos_core.kube.transport import list_limiter
 from tests import operators
 from tests.chaos import actions, proxy
 from tests.controlplane import crds, waiting
@@ -200,18 +200,18 @@ def test_looking_around_that_fails_is_told_and_tried_again_ever_later(tmp_path: 
 
 
 def test_watches_are_not_opened_all_at_once(tmp_path: Path, world: World) -> None:
-    spaces = [f"{world.namespace}-{number}" for number in range(3 * openings.AT_ONCE)]
+    spaces = [f"{world.namespace}-{number}" for number in range(3 * list_limiter.AT_ONCE)]
     made = operators.project(tmp_path, world.crd, watch={"namespaces": spaces})
     initial = "sendInitialEvents"
     with world.chaos.add(actions.Delay(1.0), query=initial), operators.Operator(made, world.chaos.kubeconfig) as one:
         one.says("all resources are known", timeout=30)
     times = [record.time for record in world.chaos.requests if initial in record.query]
     assert len(times) == len(spaces)
-    assert all(later - now > 0.9 for now, later in zip(times, times[openings.AT_ONCE :], strict=False))
+    assert all(later - now > 0.9 for now, later in zip(times, times[list_limiter.AT_ONCE :], strict=False))
 
 
 def test_a_watch_that_is_slow_to_begin_keeps_no_other_waiting(tmp_path: Path, world: World) -> None:
-    spaces = [f"{world.namespace}-{number}" for number in range(openings.AT_ONCE + 1)]
+    spaces = [f"{world.namespace}-{number}" for number in range(list_limiter.AT_ONCE + 1)]
     made = operators.project(tmp_path, world.crd, watch={"namespaces": [*spaces, world.namespace]})
     world.create()
     with world.chaos.add(actions.Delay(60.0), path=f"{world.namespace}-"):

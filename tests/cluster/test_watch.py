@@ -121,7 +121,7 @@ def test_a_line_that_is_no_event_is_followed_by_a_new_watch(
 async def test_a_watcher_that_is_started_again_finds_what_was_deleted_meanwhile(
     control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
 ) -> None:
-    bell = Bell()
+    sink = Sink()
     made = watcher.KubernetesWatcher(
         group=crd.group, version=crd.version, kind=crd.kind, namespaces=[namespace, "default"]
     )
@@ -129,12 +129,12 @@ async def test_a_watcher_that_is_started_again_finds_what_was_deleted_meanwhile(
         api.create(crd.path(namespace), crd.manifest(name))
     async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         await made.start(interfaces.Runtime(controller="app", kube=kube))
-        await watch_until_known(made, bell)
-        assert bell.rung == {f"{namespace}/gone", f"{namespace}/kept"}
-        bell.rung.clear()
+        await watch_until_known(made, sink)
+        assert sink.rung == {f"{namespace}/gone", f"{namespace}/kept"}
+        sink.rung.clear()
         api.delete(crd.path(namespace, "gone"))
-        await watch_until_known(made, bell)
-        assert bell.rung == {f"{namespace}/gone"}
+        await watch_until_known(made, sink)
+        assert sink.rung == {f"{namespace}/gone"}
         assert await made.get(f"{namespace}/gone") is None
         assert await made.get(f"{namespace}/kept") is not None
 
@@ -145,10 +145,10 @@ async def watching(
 ) -> AsyncIterator[watcher.KubernetesWatcher]:
     """A watcher that runs, and knows what there is."""
     made = watcher.KubernetesWatcher(group=crd.group, version=crd.version, kind=crd.kind, **selection)
-    bell = Bell()
+    sink = Sink()
     async with clusters.Cluster(client.Client(str(control_plane.kubeconfig))) as kube:
         await made.start(interfaces.Runtime(controller="app", kube=kube))
-        async with running(made, bell):
+        async with running(made, sink):
             yield made
 
 
@@ -216,14 +216,14 @@ async def test_the_status_that_a_release_cleared_is_written_again_at_once(
         assert operators.condition(api.get(path))["reason"] == "Applied"
 
 
-class Bell:
+class Sink:
     """Keeps which keys were rung."""
 
     def __init__(self) -> None:
         self.rung: set[str] = set()
         self.known = asyncio.Event()
 
-    def ring(self, key: str) -> None:
+    def enqueue(self, key: str) -> None:
         self.rung.add(key)
 
     def synced(self) -> None:
@@ -233,19 +233,19 @@ class Bell:
         assert not message
 
 
-async def watch_until_known(made: watcher.KubernetesWatcher, bell: Bell) -> None:
-    async with running(made, bell):
+async def watch_until_known(made: watcher.KubernetesWatcher, sink: Sink) -> None:
+    async with running(made, sink):
         pass
 
 
 @contextlib.asynccontextmanager
-async def running(made: watcher.KubernetesWatcher, bell: Bell) -> AsyncIterator[None]:
+async def running(made: watcher.KubernetesWatcher, sink: Sink) -> AsyncIterator[None]:
     """A watcher runs, and knows what there is, within the block."""
-    bell.known.clear()
-    task = asyncio.create_task(made.watch(bell))
+    sink.known.clear()
+    task = asyncio.create_task(made.watch(sink))
     try:
         async with asyncio.timeout(20):
-            await bell.known.wait()
+            await sink.known.wait()
         yield
     finally:
         task.cancel()

@@ -78,7 +78,7 @@ class ClusterTarget:
         self,
         *,
         dry_run: bool = False,
-        ring: Callable[[str], None] = lambda _: None,
+        enqueue: Callable[[str], None] = lambda _: None,
         controller: str = "contract",
         namespaces: Sequence[str] = (),
         kubeconfig: Path | None = None,
@@ -88,7 +88,7 @@ class ClusterTarget:
         classes = {"server-side": lostromos_kubectl.ServerSideApplier, "kubectl": lostromos_kubectl.KubectlApplier}
         made = classes[self.kind](**({"finalizer": "always"} | options))
         async with clusters.Cluster(client.Client(str(kubeconfig or self.plane.kubeconfig), dry_run=dry_run)) as kube:
-            await made.start(interfaces.Runtime(controller, kube, ring, namespaces, operator=operator))
+            await made.start(interfaces.Runtime(controller, kube, enqueue, namespaces, operator=operator))
             yield made
 
     def owner(self, name: str) -> interfaces.Resource:

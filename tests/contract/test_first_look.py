@@ -176,7 +176,7 @@ async def test_an_object_that_a_starting_server_does_not_find_is_not_forgotten(
     item = interfaces.Manifest({"apiVersion": gadget.api_version, "kind": "Gadget", "metadata": {"name": "g"}})
     owner = target.owner("web")
     rung: list[str] = []
-    async with target.applier(kubeconfig=chaos.kubeconfig, ring=rung.append) as applier:
+    async with target.applier(kubeconfig=chaos.kubeconfig, enqueue=rung.append) as applier:
         await apply(applier, owner, ITEM, item)
         await asyncio.sleep(0.3)
         with chaos.add(chaos_actions.Answer(404), path="/gadgets/g$"):

@@ -84,7 +84,7 @@ YOUNGER: Final[dict[str, tuple[Body, Callable[[Body], None], Callable[[Body], No
 
 async def test_what_is_not_like_ours_is_no_replacement(target: test_appliers.ClusterTarget) -> None:
     """Somebody adds an item, which costs us no write, and removes one of ours later."""
-    bells = shared.Bells()
+    sinks = shared.Sinks()
 
     async def check(case: str, name: str) -> None:
         body, add, drop, theirs = shared.named(YOUNGER[case][0], name), *YOUNGER[case][1:]
@@ -95,13 +95,13 @@ async def test_what_is_not_like_ours_is_no_replacement(target: test_appliers.Clu
         before = shared.contents(target, body)
         shared.edit(target, body, drop)
         if shared.contents(target, body) != before:
-            await bells.rings(owner)
+            await sinks.rings(owner)
         await shared.settled(applier, target, owner, body)
         found = shared.contents(target, body)
         assert theirs in str(found)
         assert shared.sorted_lists(found, str) == shared.sorted_lists(before, str)
 
-    async with target.applier(ring=bells) as applier:
+    async with target.applier(enqueue=sinks) as applier:
         await shared.each(YOUNGER, check)
 
 
@@ -197,17 +197,17 @@ async def test_a_key_that_the_template_changes_takes_nothing_of_others(target: t
 async def test_what_is_left_to_others_is_not_taken(
     target: test_appliers.ClusterTarget, options: dict[str, Any]
 ) -> None:
-    body, bells, owner = (
+    body, sinks, owner = (
         shared.deployment({**WEB, "env": [{"name": "A", "value": "1"}]}),
-        shared.Bells(),
+        shared.Sinks(),
         target.owner("web"),
     )
     later = copy.deepcopy(body)
     later["spec"]["minReadySeconds"] = 5
-    async with target.applier(ring=bells, **options) as applier:
+    async with target.applier(enqueue=sinks, **options) as applier:
         await shared.settled(applier, target, owner, body)
         shared.edit(target, body, shared.set_at(f"{CONTAINERS}.0.env.0.name", "THEIRS"))
-        await bells.rings(owner)
+        await sinks.rings(owner)
         await shared.settled(applier, target, owner, later)
     variables = shared.contents(target, body)["spec"]["template"]["spec"]["containers"][0]["env"]
     assert "THEIRS" in [one["name"] for one in variables]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 
 
-class Bell:
+class Sink:
     """Keys that were rung for."""
 
     def __init__(self) -> None:
@@ -139,12 +139,12 @@ async def test_many_at_once_are_pruned_only_with_consent(target: test_appliers.C
 
 
 async def test_nothing_is_kept_of_what_was_pruned(target: test_appliers.ClusterTarget) -> None:
-    owner, bell = target.owner("web"), Bell()
-    async with target.applier(ring=bell) as applier:
+    owner, sink = target.owner("web"), Sink()
+    async with target.applier(enqueue=sink) as applier:
         await apply(applier, owner, *(fakes.config_map(name, {}) for name in "abcd"))
         await asyncio.sleep(0.5)
         await apply(applier, target.fresh(owner), fakes.config_map("a", {}), fakes.config_map("b", {}))
-        await bell.is_silent()
+        await sink.is_silent()
         owned = applier._sets._known.of(target.fresh(owner))  # type: ignore[attr-defined]
     assert owned.pruned == set()
     assert len(owned.entries) == 2
@@ -152,12 +152,12 @@ async def test_nothing_is_kept_of_what_was_pruned(target: test_appliers.ClusterT
 
 @pytest.mark.parametrize("how", ["update", "apply", "remove", "delete", "label", "reference"])
 async def test_what_somebody_changes_is_repaired(target: test_appliers.ClusterTarget, how: str) -> None:
-    owner, bell = target.owner("web"), Bell()
+    owner, sink = target.owner("web"), Sink()
     item = fakes.config_map("a", {"v": "1", "w": "1"})
     where = target.path("a")
-    async with target.applier(ring=bell) as applier:
+    async with target.applier(enqueue=sink) as applier:
         await apply(applier, owner, item)
-        await bell.is_silent()
+        await sink.is_silent()
         if how == "update":
             target.api.patch(where, {"data": {"v": "theirs"}})
         elif how == "apply":
@@ -170,7 +170,7 @@ async def test_what_somebody_changes_is_repaired(target: test_appliers.ClusterTa
             target.api.patch(where, {"metadata": {"labels": None}})
         else:
             target.api.patch(where, {"metadata": {"ownerReferences": None}})
-        await bell.rings()
+        await sink.rings()
         found = await apply(applier, target.fresh(owner), item)
         assert found.objects[0].action in {Action.UPDATED, Action.CREATED}
         assert await settled(applier, target.fresh(owner), item)
@@ -203,15 +203,15 @@ async def test_what_somebody_changed_while_we_were_away_is_repaired(
 
 
 async def test_fields_that_are_not_ours_are_left_alone(target: test_appliers.ClusterTarget) -> None:
-    owner, bell = target.owner("web"), Bell()
+    owner, sink = target.owner("web"), Sink()
     item = deployment("d")
     where = target.path("d", "deployments", "/apis/apps/v1")
-    async with target.applier(ring=bell) as applier:
+    async with target.applier(enqueue=sink) as applier:
         await apply(applier, owner, item)
-        await bell.is_silent()
+        await sink.is_silent()
         target.api.patch(where, {"spec": {"replicas": 7}, "metadata": {"annotations": {"x": "y"}}})
         target.api.patch(f"{where}/status", {"status": {"replicas": 7}})
-        await bell.is_silent()
+        await sink.is_silent()
         version = target.api.get(where)["metadata"]["resourceVersion"]
         assert await settled(applier, target.fresh(owner), item)
     async with target.applier() as applier:
@@ -231,9 +231,9 @@ def deployment(name: str, *, image: str = "a", **spec: Any) -> interfaces.Manife
 
 
 async def test_ignored_fields_are_set_once_and_then_left_to_others(target: test_appliers.ClusterTarget) -> None:
-    owner, bell = target.owner("web"), Bell()
+    owner, sink = target.owner("web"), Sink()
     where = target.path("d", "deployments", "/apis/apps/v1")
-    async with target.applier(ring=bell, ignore={"Deployment": ["/spec/replicas"]}) as applier:
+    async with target.applier(enqueue=sink, ignore={"Deployment": ["/spec/replicas"]}) as applier:
         await apply(applier, owner, deployment("d", replicas=2))
         assert target.api.get(where)["spec"]["replicas"] == 2
         target.api.patch(where, {"spec": {"replicas": 7}})
@@ -326,10 +326,10 @@ async def test_immutable_fields_are_named_or_the_object_is_recreated(target: tes
 
 
 async def test_a_wave_begins_when_the_one_before_is_ready(target: test_appliers.ClusterTarget) -> None:
-    owner, bell = target.owner("web"), Bell()
+    owner, sink = target.owner("web"), Sink()
     first = deployment("d")
     later = [fakes.config_map(f"w{wave}", {}, annotations={"lostromos.dev/wave": str(wave)}) for wave in (1, 2)]
-    async with target.applier(ring=bell) as applier:
+    async with target.applier(enqueue=sink) as applier:
         found = await apply(applier, owner, *later, first)
         assert actions(found) == {"d": Action.CREATED, "w1": Action.WAITING, "w2": Action.WAITING}
         assert "replicas" in next(result.message for result in found.objects if result.ref.name == "w2")
@@ -337,7 +337,7 @@ async def test_a_wave_begins_when_the_one_before_is_ready(target: test_appliers.
         async with asyncio.timeout(30):
             while actions(found).get("w2") is Action.WAITING:
                 kubelet.run_pods(target.api, target.namespace)
-                await bell.rings()
+                await sink.rings()
                 found = await apply(applier, target.fresh(owner), *later, first)
         assert actions(found) == {"d": Action.UNCHANGED, "w1": Action.CREATED, "w2": Action.CREATED}
 
@@ -345,7 +345,7 @@ async def test_a_wave_begins_when_the_one_before_is_ready(target: test_appliers.
 async def test_who_waits_for_all_reads_only_what_has_changed(
     target: test_appliers.ClusterTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner, bell, reads = target.owner("web"), Bell(), list[str]()
+    owner, sink, reads = target.owner("web"), Sink(), list[str]()
     items = [deployment("one", replicas=1), deployment("two", replicas=0), fakes.config_map("c", {})]
     read = operations.read_outline
 
@@ -354,24 +354,24 @@ async def test_who_waits_for_all_reads_only_what_has_changed(
         return await read(kube, path, action=action)
 
     monkeypatch.setattr(operations, "read_outline", counted)
-    async with target.applier(ring=bell, wait=True) as applier:
+    async with target.applier(enqueue=sink, wait=True) as applier:
         found = await apply(applier, owner, *items)
         async with asyncio.timeout(30):
             while found.waiting:
                 kubelet.run_pods(target.api, target.namespace)
-                await bell.rings()
+                await sink.rings()
                 found = await apply(applier, target.fresh(owner), *items)
         await asyncio.sleep(1)
         found = await apply(applier, target.fresh(owner), *items)
-        bell.rung.clear()
+        sink.rung.clear()
         reads.clear()
         assert (await apply(applier, target.fresh(owner), *items)).waiting == ()
         assert reads == []
         target.api.patch(target.path("c"), {"metadata": {"labels": {"a": "b"}}})
-        await bell.is_silent()
+        await sink.is_silent()
         pods = f"/api/v1/namespaces/{target.namespace}/pods"
         target.api.delete(f"{pods}/{target.api.list(pods)[0]['metadata']['name']}")
-        await bell.rings()
+        await sink.rings()
         async with asyncio.timeout(60):
             while not (found := await apply(applier, target.fresh(owner), *items)).waiting:
                 await asyncio.sleep(0.1)
@@ -490,14 +490,14 @@ async def test_operators_that_share_a_namespace_for_inventories_delete_nothing_o
     target: test_appliers.ClusterTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applyset, "SWEEP", 0.1)
-    owner, rung = site(target), Bell()
+    owner, rung = site(target), Sink()
     other = dataclasses.replace(owner, key="another", ref=dataclasses.replace(owner.ref, name="two"))
     item = fakes.config_map("a", {"v": "1"})
     space = target.namespace
     async with target.applier(inventory_namespace=space, operator=f"{space}/a") as first:
         await apply(first, owner, item)
         before = target.api.get(target.path("a"))["metadata"]["uid"]
-        async with target.applier(inventory_namespace=space, operator=f"{space}/b", ring=rung) as second:
+        async with target.applier(inventory_namespace=space, operator=f"{space}/b", enqueue=rung) as second:
             await apply(second, other, fakes.config_map("b", {"v": "1"}))
             await rung.rings()  # for what nobody has told it of
             assert (await second.delete(owner.key, None)).objects == ()
@@ -517,7 +517,7 @@ async def test_an_inventory_that_is_deleted_is_written_again(target: test_applie
         return [item["metadata"]["name"] for item in items]
 
     item = fakes.config_map("a", {"v": "1"})
-    async with target.applier(inventory_namespace=target.namespace, ring=rung.append) as applier:
+    async with target.applier(inventory_namespace=target.namespace, enqueue=rung.append) as applier:
         await apply(applier, owner, item)
         [name] = inventories()
         await asyncio.sleep(1)
@@ -536,23 +536,23 @@ async def test_what_a_source_forgot_while_nobody_watched_is_rung_for(
     async with target.applier(inventory_namespace=target.namespace) as applier:
         await apply(applier, owner, fakes.config_map("a", {"v": "1"}))
     monkeypatch.setattr(applyset, "SWEEP", 0.1)
-    bell = Bell()
-    async with target.applier(inventory_namespace=target.namespace, ring=bell) as applier:
-        await bell.rings()
+    sink = Sink()
+    async with target.applier(inventory_namespace=target.namespace, enqueue=sink) as applier:
+        await sink.rings()
         while (await applier.delete(owner.key, None)).objects:
             await asyncio.sleep(0.05)
     assert target.data("a") is None
 
 
 async def test_who_fights_for_a_field_is_named_and_gets_longer_pauses(target: test_appliers.ClusterTarget) -> None:
-    owner, bell = target.owner("web"), Bell()
+    owner, sink = target.owner("web"), Sink()
     item = fakes.config_map("a", {"v": "1"})
-    async with target.applier(ring=bell) as applier:
+    async with target.applier(enqueue=sink) as applier:
         await apply(applier, owner, item)
         for _ in range(12):
             body = data_of("a", {"v": "theirs"})
             target.api.apply(target.path("a"), body, manager="autopilot", force=True)
-            await bell.rings()
+            await sink.rings()
             found = await apply(applier, target.fresh(owner), item)
             if found.failed:
                 break

@@ -167,7 +167,7 @@ def edit(target: test_appliers.ClusterTarget, body: Body, change: Callable[[Body
     raise AssertionError(body["kind"])
 
 
-class Bells:
+class Sinks:
     """Who was rung for, each owner on its own."""
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ BY_KEY_ONLY: Final = {"the name of a secret for images"}
 
 
 async def test_a_key_that_somebody_changes_is_changed_back(target: test_appliers.ClusterTarget) -> None:
-    bells = Bells()
+    sinks = Sinks()
 
     async def check(case: str, name: str) -> None:
         body, change = named(KEYS[case][0], name), KEYS[case][1]
@@ -211,11 +211,11 @@ async def test_a_key_that_somebody_changes_is_changed_back(target: test_appliers
         await apply(applier, owner, body)
         before = contents(target, body)
         edit(target, body, change)
-        await bells.rings(owner)
+        await sinks.rings(owner)
         await settled(applier, target, owner, body)
         assert contents(target, body) == before
 
-    async with target.applier(ring=bells) as applier:
+    async with target.applier(enqueue=sinks) as applier:
         await each(KEYS, check)
 
 
@@ -274,7 +274,7 @@ KEPT: Final[dict[str, tuple[Body, Callable[[Body], None], Callable[[Body], None]
 
 
 async def test_what_others_added_before_is_left_alone(target: test_appliers.ClusterTarget) -> None:
-    bells = Bells()
+    sinks = Sinks()
 
     async def check(case: str, name: str) -> None:
         body, add, change = named(KEPT[case][0], name), *KEPT[case][1:]
@@ -286,11 +286,11 @@ async def test_what_others_added_before_is_left_alone(target: test_appliers.Clus
         await settled(applier, target, owner, changed)  # a write of ours that comes after theirs
         before = contents(target, body)
         edit(target, body, change)
-        await bells.rings(owner)
+        await sinks.rings(owner)
         await settled(applier, target, owner, changed)
         assert sorted_lists(contents(target, body), str) == sorted_lists(before, str)
 
-    async with target.applier(ring=bells) as applier:
+    async with target.applier(enqueue=sinks) as applier:
         await each(KEPT, check)
 
 
@@ -343,7 +343,11 @@ async def test_items_of_custom_kinds_are_known_by_the_defaults_of_their_keys(
     owner = target.owner("web")
     body = custom.body({"port": 53, "note": "a"}, {"port": 53, "protocol": "UDP", "note": "b"})
     body["metadata"].pop("namespace", None)
-    for change in (remove("spec.openings.0"), remove("spec.openings.1"), set_at("spec.openings.0.port", 54)):
+    for change in (
+        remove("spec.list_limiter.0"),
+        remove("spec.list_limiter.1"),
+        set_at("spec.list_limiter.0.port", 54),
+    ):
         async with target.applier() as applier:
             await settled(applier, target, owner, body)
             before = contents(target, body)
@@ -495,7 +499,7 @@ async def test_replicas_keep_their_number_when_the_template_leaves_them_out(
     target: test_appliers.ClusterTarget,
 ) -> None:
     """And the autoscaler can go on."""
-    bells = Bells()
+    sinks = Sinks()
 
     async def check(case: str, name: str) -> None:
         kind, others = SCALED[case]
@@ -509,7 +513,7 @@ async def test_replicas_keep_their_number_when_the_template_leaves_them_out(
         for number in range(others):
             target.api.patch(scale, {"spec": {"replicas": 10 + number}}, fieldManager="autoscaler")
             if number < contention.FREE_REPAIRS:
-                await bells.rings(owner)
+                await sinks.rings(owner)
             await apply(applier, target.fresh(owner), eight)
         last = replicas()
         await settled(applier, target, owner, none)
@@ -518,7 +522,7 @@ async def test_replicas_keep_their_number_when_the_template_leaves_them_out(
         await settled(applier, target, owner, none)
         assert replicas() == 20
 
-    async with target.applier(ring=bells) as applier:
+    async with target.applier(enqueue=sinks) as applier:
         await each(SCALED, check)
 
 

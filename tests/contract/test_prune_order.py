@@ -109,15 +109,15 @@ async def test_what_is_held_is_waited_for_wave_by_wave(target: test_appliers.Clu
 
 
 async def test_it_is_rung_and_told_when_something_that_was_held_is_gone(target: test_appliers.ClusterTarget) -> None:
-    place, bell = Place(target, "client"), test_looking_after.Bell()
-    async with target.applier(ring=bell, prune_share=1) as applier:
+    place, sink = Place(target, "client"), test_looking_after.Sink()
+    async with target.applier(enqueue=sink, prune_share=1) as applier:
         await place.apply(applier, *place.items)
         place.hold()
         await place.apply(applier)
         place.hold(free=True)
         found: dict[str, Action] = {}
         while Action.PRUNED not in found.values():
-            await bell.rings()
+            await sink.rings()
             found = await place.apply(applier)
         assert found == {"kept": Action.UNCHANGED, "b": Action.PRUNED, "a": Action.PRUNED}
         assert await place.apply(applier) == {"kept": Action.UNCHANGED}

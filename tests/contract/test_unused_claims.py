@@ -76,20 +76,20 @@ async def test_a_wave_waits_for_claims_that_can_be_bound_without_it(
 async def test_a_resource_is_ready_before_its_claim_is_used_and_not_while_that_is_bound(
     target: test_appliers.ClusterTarget, classes: dict[str, str]
 ) -> None:
-    owner, bell = target.owner("web"), test_looking_after.Bell()
+    owner, sink = target.owner("web"), test_looking_after.Sink()
     item = claim("data", storageClassName=classes["WaitForFirstConsumer"])
     path = target.path("data", "persistentvolumeclaims")
-    async with target.applier(wait=True, ring=bell) as applier:
+    async with target.applier(wait=True, enqueue=sink) as applier:
         assert not (await applier.apply(owner, fakes.manifests(item, LATER))).waiting
         note = {"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "n"}}}
         await asyncio.sleep(0.5)
-        bell.rung.clear()
+        sink.rung.clear()
         target.api.patch(path, note)
-        await bell.rings()
+        await sink.rings()
         (waiting,) = (await applier.apply(target.fresh(owner), fakes.manifests(item, LATER))).waiting
         assert waiting.message == "it is not bound yet"
         target.api.patch(f"{path}/status", {"status": {"phase": "Bound"}})
-        await bell.rings()
+        await sink.rings()
         async with asyncio.timeout(30):
             while (await applier.apply(target.fresh(owner), fakes.manifests(item, LATER))).waiting:
                 await asyncio.sleep(0.2)

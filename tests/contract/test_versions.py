@@ -161,13 +161,13 @@ async def test_objects_go_though_their_version_is_not_served_any_more(
 
 
 async def test_a_version_that_is_gone_rings_and_is_told(target: test_appliers.ClusterTarget, make_crd: MakeCrd) -> None:
-    kind, owner, bell = make_crd("Gadget"), target.owner("web"), test_looking_after.Bell()
+    kind, owner, sink = make_crd("Gadget"), target.owner("web"), test_looking_after.Sink()
     add_version(target.api, kind, OLD)
-    async with target.applier(ring=bell) as applier:
+    async with target.applier(enqueue=sink) as applier:
         await applier.apply(owner, fakes.manifests(gadget(kind, OLD, "g")))
         stop_serving(target.api, kind, OLD)
         async with asyncio.timeout(60):
-            while not bell.rung:
+            while not sink.rung:
                 await asyncio.sleep(0.1)
         (found,) = (await applier.apply(target.fresh(owner), fakes.manifests(gadget(kind, OLD, "g")))).objects
         assert found.action is Action.FAILED

@@ -53,7 +53,7 @@ async def test_an_operator_tells_when_all_have_been_looked_at_also_those_that_fa
     class Applier(fakes.FakeApplier):
         async def start(self, runtime: interfaces.Runtime) -> None:
             self.look = runtime.first_look
-            self.look.when_over(lambda: runtime.ring("ns/web"))
+            self.look.when_over(lambda: runtime.enqueue("ns/web"))
 
         async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
             if owner.ref.name == "bad":

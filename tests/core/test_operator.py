@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import errors, hookspecs, interfaces, plugins
-from lostromos_core.engine import controller, journal
+from lostromos_core.engine import change_log, controller
 from lostromos_core.engine import operator as operators
 from lostromos_core.kube import cluster
 from lostromos_core.kube.transport import client
@@ -80,9 +80,9 @@ async def test_once_returns_how_everything_went() -> None:
 
 async def test_once_says_what_could_not_be_watched() -> None:
     class Troubled(fakes.FakeWatcher):
-        async def watch(self, bell: interfaces.Doorbell) -> None:
-            bell.trouble("no such kind")
-            bell.trouble("no such kind")
+        async def watch(self, sink: interfaces.EventSink) -> None:
+            sink.trouble("no such kind")
+            sink.trouble("no such kind")
             await asyncio.Event().wait()
 
     summary = await make(Troubled()).once()
@@ -109,12 +109,12 @@ async def test_a_watcher_that_fails_or_ends_is_started_again(monkeypatch: pytest
     class Flaky(fakes.FakeWatcher):
         times = 0
 
-        async def watch(self, bell: interfaces.Doorbell) -> None:
+        async def watch(self, sink: interfaces.EventSink) -> None:
             Flaky.times += 1
             if Flaky.times == 1:
                 raise ZeroDivisionError
             if Flaky.times > 2:
-                await super().watch(bell)
+                await super().watch(sink)
 
     watcher, applier = Flaky(), fakes.FakeApplier()
     watcher.put(fakes.resource("a"))
@@ -187,7 +187,7 @@ async def test_a_controller_that_is_slow_delays_no_other() -> None:
     ]
     operator = operators.Operator(controllers, kube=NO_CLUSTER, registry=plugins.load(), workers=4)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: fast.bell is not None)
+    await until(lambda: fast.sink is not None)
     fast.put(fakes.resource("urgent"))
     await until(lambda: "urgent" in quick.world)
     release.set()
@@ -215,12 +215,12 @@ async def test_once_ends_with_one_worker_though_a_delay_is_over_meanwhile() -> N
 async def test_a_hook_that_lets_anything_out_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
     watcher.put(fakes.resource("a"))
-    real = journal.tell_all
-    monkeypatch.setattr(journal, "tell_all", lambda *_: 1 / 0)
+    real = change_log.record_all
+    monkeypatch.setattr(change_log, "tell_all", lambda *_: 1 / 0)
     operator = make(watcher, applier, workers=1)
     serving = asyncio.create_task(operator.serve())
     await until(lambda: "a" in applier.world)
-    monkeypatch.setattr(journal, "tell_all", real)
+    monkeypatch.setattr(change_log, "tell_all", real)
     watcher.put(fakes.resource("b"))
     await until(lambda: "b" in applier.world)
     operator.stop()
@@ -230,8 +230,8 @@ async def test_a_hook_that_lets_anything_out_ends_no_worker(monkeypatch: pytest.
 @pytest.mark.parametrize("end", [PermissionError("no"), None, asyncio.CancelledError()])
 async def test_once_ends_though_a_watcher_does(end: BaseException | None) -> None:
     class Broken(fakes.FakeWatcher):
-        async def watch(self, bell: interfaces.Doorbell) -> None:
-            del bell
+        async def watch(self, sink: interfaces.EventSink) -> None:
+            del sink
             if end is not None:
                 raise end
 
@@ -243,17 +243,17 @@ async def test_once_ends_though_a_watcher_does(end: BaseException | None) -> Non
 
 async def test_what_a_watcher_has_not_read_yet_is_not_deleted() -> None:
     class Slow(fakes.FakeWatcher):
-        async def watch(self, bell: interfaces.Doorbell) -> None:
-            self.bell = bell
+        async def watch(self, sink: interfaces.EventSink) -> None:
+            self.sink = sink
             await release.wait()
             self.resources["ns/web"] = fakes.resource("web")
-            await super().watch(bell)
+            await super().watch(sink)
 
     class Eager(fakes.FakeApplier):
         deleted: ClassVar[list[str]] = []
 
         async def start(self, runtime: interfaces.Runtime) -> None:
-            runtime.ring("ns/web")  # it found drift of what it made in an earlier process
+            runtime.enqueue("ns/web")  # it found drift of what it made in an earlier process
 
         async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
             self.deleted.append(key)
@@ -262,7 +262,7 @@ async def test_what_a_watcher_has_not_read_yet_is_not_deleted() -> None:
     release, applier, watcher = asyncio.Event(), Eager(), Slow()
     operator = make(watcher, applier)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: watcher.bell is not None)
+    await until(lambda: watcher.sink is not None)
     await asyncio.sleep(0.3)
     release.set()
     await until(lambda: "web" in applier.world)
@@ -294,16 +294,16 @@ async def test_a_part_that_cannot_run_dry_is_refused(part: str) -> None:
 async def test_a_deletion_ends_also_if_the_applier_only_says_how_much_remains(rings: bool) -> None:
     class Slow(fakes.FakeApplier):
         remaining = 4 if not rings else 50
-        ring: Callable[[str], None] = staticmethod(lambda _: None)
+        enqueue: Callable[[str], None] = staticmethod(lambda _: None)
 
         async def start(self, runtime: interfaces.Runtime) -> None:
-            self.ring = runtime.ring
+            self.enqueue = runtime.enqueue
 
         async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
             if self.remaining:
                 self.remaining -= 1
                 if rings:
-                    asyncio.get_running_loop().call_later(0.001, self.ring, key)
+                    asyncio.get_running_loop().call_later(0.001, self.enqueue, key)
                 return interfaces.Applied(remaining=1)
             return await super().delete(key, owner)
 
@@ -355,7 +355,7 @@ async def test_a_start_that_takes_for_ever_can_be_stopped(once: bool) -> None:
         async with asyncio.timeout(30):
             summary = await running
     assert ended.is_set()
-    assert watcher.bell is None, "nothing was watched"
+    assert watcher.sink is None, "nothing was watched"
     if once:
         assert summary is not None
         assert not summary.ready
@@ -420,8 +420,8 @@ def test_run_blocks_until_it_is_stopped() -> None:
     watcher = fakes.FakeWatcher()
     operator = make(watcher)
 
-    async def watch(bell: interfaces.Doorbell) -> None:
-        bell.synced()
+    async def watch(sink: interfaces.EventSink) -> None:
+        sink.synced()
         operator.stop()
         await asyncio.Event().wait()
 
@@ -445,7 +445,7 @@ async def _converges(steps: list[tuple[str, str, int]]) -> None:
     watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
     operator = make(watcher, applier, workers=3)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: watcher.bell is not None)
+    await until(lambda: watcher.sink is not None)
     for step, name, number in steps:
         if step == "put":
             watcher.put(fakes.resource(name, generation=number, text=str(number)))
@@ -467,10 +467,10 @@ async def test_what_is_not_known_yet_counts_as_not_looked_at() -> None:
     class Slow(fakes.FakeWatcher):
         known = asyncio.Event()
 
-        async def watch(self, bell: interfaces.Doorbell) -> None:
-            bell.ring("ns/web")
+        async def watch(self, sink: interfaces.EventSink) -> None:
+            sink.enqueue("ns/web")
             await self.known.wait()
-            await super().watch(bell)
+            await super().watch(sink)
 
         async def get(self, key: str) -> interfaces.Resource | None:
             return await super().get(key) if self.known.is_set() else None

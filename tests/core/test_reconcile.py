@@ -29,13 +29,13 @@ class World:
         self.applier = fakes.FakeApplier()
         self.objections: Sequence[str] = ()
 
-    def parts(self) -> reconcile.Parts:
-        return reconcile.Parts(
+    def context(self) -> reconcile.ControllerContext:
+        return reconcile.ControllerContext(
             "app", self.watcher, self.renderer, self.applier, fakes.WORKS, lambda _resource, _rendered: self.objections
         )
 
     async def reconcile(self, key: str = "ns/web") -> reconcile.Result:
-        return await reconcile.reconcile(self.parts(), key)
+        return await reconcile.reconcile(self.context(), key)
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ async def test_an_object_that_was_refused_is_tried_again_slowly(world: World) ->
 
 async def test_what_is_refused_is_tried_again_within_the_period_of_the_controller(world: World) -> None:
     world.applier.error = errors.RefusedError("no")
-    parts = dataclasses.replace(world.parts(), resync=60.0)
+    parts = dataclasses.replace(world.context(), resync=60.0)
     outcome = (await reconcile.reconcile(parts, "ns/web")).outcome
     assert (outcome.retry, outcome.slow, outcome.after) == (True, True, None)
     assert 48 <= outcome.at_most <= 72
@@ -166,7 +166,7 @@ async def test_a_reconcile_that_hangs_is_ended_told_and_tried_again(world: World
         raise AssertionError
 
     world.applier.apply = apply  # type: ignore[method-assign, assignment]
-    result = await reconcile.reconcile(dataclasses.replace(world.parts(), deadline=0.05), "ns/web")
+    result = await reconcile.reconcile(dataclasses.replace(world.context(), deadline=0.05), "ns/web")
     assert result.outcome == SOON
     assert "it took longer than" in world.watcher.reports["ns/web"].message
 
@@ -174,7 +174,7 @@ async def test_a_reconcile_that_hangs_is_ended_told_and_tried_again(world: World
 async def test_what_is_not_known_yet_is_not_gone(world: World) -> None:
     await world.reconcile()
     world.watcher.drop("ns/web")
-    unknown = dataclasses.replace(world.parts(), knows=lambda _key: False)
+    unknown = dataclasses.replace(world.context(), knows=lambda _key: False)
     result = await reconcile.reconcile(unknown, "ns/web")
     assert (result.outcome, result.report) == (SOON, None)
     assert "web" in world.applier.world

@@ -41,8 +41,8 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.due.pop(key, None)
 
     @rule(key=KEYS, delay=st.integers(0, 20))
-    def add_later(self, key: tuple[str, str], delay: int) -> None:
-        self.schedule.add_later(key, self.now + delay)
+    def add_after(self, key: tuple[str, str], delay: int) -> None:
+        self.schedule.add_after(key, self.now + delay)
         if key not in self.owed:
             self.due[key] = min(self.due.get(key, float("inf")), self.now + delay)
 
@@ -51,11 +51,11 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.now += seconds
 
     @rule()
-    def take(self) -> None:
+    def get(self) -> None:
         for key in [key for key, due in self.due.items() if due <= self.now]:
             del self.due[key]
             self.owed.add(key)
-        taken = self.schedule.take(self.now)
+        taken = self.schedule.get(self.now)
         if taken is None:
             assert not self.owed - self.held, "a key that is ready must be handed out"
             return
@@ -79,10 +79,10 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def let_go(self, data: st.DataObject) -> None:
+    def done(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.held)))
         self.held.discard(key)
-        self.schedule.let_go(key)
+        self.schedule.done(key)
 
     @invariant()
     def the_next_time_is_known(self) -> None:
@@ -101,7 +101,7 @@ def test_groups_take_turns() -> None:
     for number in range(10_000):
         schedule.add(("many", number))
     schedule.add(("few", 1))
-    first = [schedule.take(0) for _ in range(2)]
+    first = [schedule.get(0) for _ in range(2)]
     assert ("few", 1) in first
 
 
@@ -113,11 +113,11 @@ def test_a_thousand_namespaces_of_a_controller_do_not_delay_the_one_of_another()
     for number in range(100):
         schedule.add(("one", f"ns/{number}"))
     for _ in range(200):
-        taken = schedule.take(0)
+        taken = schedule.get(0)
         assert taken is not None
         served[taken[0]] += 1
         assert abs(served["one"] - served["many"]) <= 1
-        schedule.let_go(taken)
+        schedule.done(taken)
 
 
 def test_namespaces_of_a_controller_take_turns() -> None:
@@ -126,20 +126,20 @@ def test_namespaces_of_a_controller_take_turns() -> None:
         schedule.add(("app", f"big/{number}"))
     schedule.add(("app", "small/1"))
     schedule.add(("app", "cluster-scoped"))
-    assert {schedule.take(0) for _ in range(3)} == {("app", "big/0"), ("app", "small/1"), ("app", "cluster-scoped")}
+    assert {schedule.get(0) for _ in range(3)} == {("app", "big/0"), ("app", "small/1"), ("app", "cluster-scoped")}
 
 
 def test_delays_that_are_over_before_their_time_take_no_memory() -> None:
     schedule: workqueue.Schedule[int] = workqueue.Schedule(lambda key: key)
     for round_ in range(100):
         for key in range(200):
-            schedule.add_later(key, 3600.0 + key)
+            schedule.add_after(key, 3600.0 + key)
             if round_ < 99:
                 schedule.add(key)
-                schedule.take(0.0)
-                schedule.let_go(key)
-        assert len(schedule._heap) <= 2 * schedule.delayed + workqueue.STALE
-    assert [schedule.take(3600.0 + key) for key in range(200)] == list(range(200))
+                schedule.get(0.0)
+                schedule.done(key)
+        assert len(schedule._heap) <= 2 * schedule.delayed + workqueue.MAX_DEAD_ENTRIES
+    assert [schedule.get(3600.0 + key) for key in range(200)] == list(range(200))
     assert (schedule.next_due(), schedule.delayed) == (None, 0)
 
 
@@ -158,14 +158,14 @@ def queue(clock: list[float]) -> workqueue.WorkQueue[str]:
 async def test_a_held_key_blocks_no_other_and_comes_again_after_it_was_let_go() -> None:
     made = queue([0.0])
     made.add("a")
-    assert await made.take() == "a"
+    assert await made.get() == "a"
     made.add("a")
     made.add("b")
-    assert await made.take() == "b"
-    taking = asyncio.create_task(made.take())
+    assert await made.get() == "b"
+    taking = asyncio.create_task(made.get())
     await asyncio.sleep(0)
     assert not taking.done()
-    made.let_go("a", interfaces.Outcome.done())
+    made.done("a", interfaces.Outcome.done())
     assert await taking == "a"
 
 
@@ -174,19 +174,19 @@ async def test_failures_in_a_row_wait_longer_and_a_success_forgets_them() -> Non
     made = queue(clock)
     for expected in (1.0, 2.0, 3.0):
         made.add("a")
-        await made.take()
-        made.let_go("a", interfaces.Outcome.again())
+        await made.get()
+        made.done("a", interfaces.Outcome.again())
         assert made._schedule.next_due() == clock[0] + expected
     clock[0] = 100.0
-    assert await made.take() == "a"
-    made.let_go("a", interfaces.Outcome.done())
+    assert await made.get() == "a"
+    made.done("a", interfaces.Outcome.done())
     made.add("a")
-    await made.take()
-    made.let_go("a", interfaces.Outcome.again())
+    await made.get()
+    made.done("a", interfaces.Outcome.again())
     assert made._schedule.next_due() == 101.0
     made.add("a")
-    await made.take()
-    made.let_go("a", interfaces.Outcome.again(7))
+    await made.get()
+    made.done("a", interfaces.Outcome.again(7))
     assert made._schedule.next_due() == 107.0
 
 
@@ -195,18 +195,18 @@ async def test_failures_of_two_kinds_are_counted_apart_so_that_both_grow_when_th
     made = queue(clock)
     for slow, expected in ((False, 1.0), (False, 2.0), (True, 10.0), (True, 20.0), (False, 3.0)):
         made.add("a")
-        await made.take()
-        made.let_go("a", interfaces.Outcome.again(slow=slow))
+        await made.get()
+        made.done("a", interfaces.Outcome.again(slow=slow))
         assert made._schedule.next_due() == expected
 
 
 async def test_a_delayed_key_comes_by_itself() -> None:
     made: workqueue.WorkQueue[str] = workqueue.WorkQueue(lambda key: key)
     made.add("a")
-    await made.take()
-    made.let_go("a", interfaces.Outcome.again(0.02))
+    await made.get()
+    made.done("a", interfaces.Outcome.again(0.02))
     started = time.monotonic()
-    assert await made.take() == "a"
+    assert await made.get() == "a"
     assert time.monotonic() - started > 0.01
 
 
@@ -214,23 +214,23 @@ async def test_join_waits_for_a_key_whose_time_came_when_nothing_else_was_ready(
     clock = [0.0]
     made = queue(clock)
     made.add("a")
-    await made.take()
-    made.let_go("a", interfaces.Outcome.again(5))
+    await made.get()
+    made.done("a", interfaces.Outcome.again(5))
     await made.join()
     clock[0] = 6.0
-    assert await made.take() == "a"
+    assert await made.get() == "a"
     joining = asyncio.create_task(made.join())
     await asyncio.sleep(0)
     assert not joining.done()
-    made.let_go("a", interfaces.Outcome.done())
+    made.done("a", interfaces.Outcome.done())
     await joining
 
 
 async def test_a_delay_has_a_longest_that_it_may_be() -> None:
     made = queue([0.0])
     made.add("a")
-    await made.take()
-    made.let_go("a", interfaces.Outcome(retry=True, slow=True, at_most=3.0))
+    await made.get()
+    made.done("a", interfaces.Outcome(retry=True, slow=True, at_most=3.0))
     assert made._schedule.next_due() == 3.0
 
 
@@ -238,10 +238,10 @@ async def test_join_waits_for_ready_and_held_keys_only() -> None:
     made = queue([0.0])
     made.add("a")
     joining = asyncio.create_task(made.join())
-    await made.take()
+    await made.get()
     await asyncio.sleep(0)
     assert not joining.done()
-    made.let_go("a", interfaces.Outcome.again(1000))
+    made.done("a", interfaces.Outcome.again(1000))
     await joining
     assert made.depth == 0
 
@@ -250,23 +250,23 @@ async def test_join_waits_for_ready_and_held_keys_only() -> None:
 async def test_a_key_wakes_one_of_those_who_wait(how: str) -> None:
     made: workqueue.WorkQueue[str] = workqueue.WorkQueue(lambda key: key)
     looks: list[float] = []
-    take = made._schedule.take
+    get = made._schedule.get
 
     def counted(now: float) -> str | None:
         looks.append(now)
-        return take(now)
+        return get(now)
 
-    made._schedule.take = counted  # type: ignore[method-assign]
+    made._schedule.get = counted  # type: ignore[method-assign]
     if how != "now":
         made.add("key")
-        assert await made.take() == "key"
-    idle = [asyncio.create_task(made.take()) for _ in range(200)]
+        assert await made.get() == "key"
+    idle = [asyncio.create_task(made.get()) for _ in range(200)]
     await asyncio.sleep(0)
     looks.clear()
     if how == "now":
         made.add("key")
     else:
-        made.let_go("key", interfaces.Outcome.again(0.02 if how == "later" else 0.0))
+        made.done("key", interfaces.Outcome.again(0.02 if how == "later" else 0.0))
     done, _ = await asyncio.wait(idle, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.sleep(0.01)
     assert [task.result() for task in done] == ["key"]
@@ -278,14 +278,14 @@ async def test_a_key_wakes_one_of_those_who_wait(how: str) -> None:
 
 async def test_who_is_cancelled_when_woken_leaves_the_key_to_another() -> None:
     made: workqueue.WorkQueue[str] = workqueue.WorkQueue(lambda key: key)
-    first, second = (asyncio.create_task(made.take()) for _ in range(2))
+    first, second = (asyncio.create_task(made.get()) for _ in range(2))
     await asyncio.sleep(0)
     made.add("key")
     first.cancel()
     async with asyncio.timeout(30):
         assert await second == "key"
     made.add("next")
-    assert await made.take() == "next"
+    assert await made.get() == "next"
 
 
 @pytest.mark.parametrize("slow", [False, True])

@@ -44,10 +44,10 @@ class HelmTarget(test_appliers.ClusterTarget):
 
     @contextlib.asynccontextmanager
     async def applier(  # type: ignore[override]
-        self, *, dry_run: bool = False, ring: Callable[[str], None] = lambda _: None, **options: Any
+        self, *, dry_run: bool = False, enqueue: Callable[[str], None] = lambda _: None, **options: Any
     ) -> AsyncIterator[Adapter]:
         options = {"binary": str(self.binary), "chart": str(CHARTS / "objects"), **options}
         made = lostromos_helm.HelmApplier(**options)
         async with clusters.Cluster(client.Client(str(self.plane.kubeconfig), dry_run=dry_run)) as kube:
-            await made.start(interfaces.Runtime("contract", kube, ring))
+            await made.start(interfaces.Runtime("contract", kube, enqueue))
             yield Adapter(made)

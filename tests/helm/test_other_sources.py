@@ -63,7 +63,7 @@ async def test_a_site_that_vanished_while_nobody_watched_is_rung_for(
     async with target.applier(**options(target)) as applier:
         await applier.apply(site("gone"), item)
     rung: list[str] = []
-    async with target.applier(ring=rung.append, **options(target)) as applier:
+    async with target.applier(enqueue=rung.append, **options(target)) as applier:
         await applier.inner._releases.ready(target.namespace)
         async with asyncio.timeout(60):
             while "gone" not in rung:

@@ -40,7 +40,7 @@ async def test_a_controller_of_the_same_name_leaves_releases_of_another_kind_alo
     rung: list[str] = []
     async with shops.applier() as applier:
         await applier.apply(shop, ITEM)
-    async with blogs.applier(ring=rung.append) as applier:
+    async with blogs.applier(enqueue=rung.append) as applier:
         await applier.apply(other, fakes.manifests(fakes.config_map("other", {})))
         await asyncio.sleep(1)
         assert shop.key not in rung
@@ -96,7 +96,7 @@ async def test_a_release_stays_while_the_cluster_has_its_owner_and_goes_when_it_
     async with target.applier() as applier:
         await applier.apply(owner, ITEM)
     rung: list[str] = []
-    async with target.applier(ring=rung.append) as applier:
+    async with target.applier(enqueue=rung.append) as applier:
         async with asyncio.timeout(60):
             while owner.key not in rung:
                 await asyncio.sleep(0.02)

@@ -101,7 +101,7 @@ class Watching:
         self.pauses: list[float] = []
         self._asleep, self._awake = asyncio.Semaphore(0), asyncio.Semaphore(0)
 
-    def ring(self, key: str) -> None:
+    def enqueue(self, key: str) -> None:
         self.rung.append(key)
 
     def synced(self) -> None:

@@ -16,7 +16,7 @@ import lostromos_kubectl
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = [
-    "ApiError", "Applied", "Applier", "Backend", "ConfigError", "Context", "Controller", "Doorbell", "JinjaRenderer", "KubernetesWatcher",
+    "ApiError", "Applied", "Applier", "Backend", "ConfigError", "Context", "Controller", "EventSink", "JinjaRenderer", "KubernetesWatcher",
     "LostromosError", "Manifest", "Manifests", "ObjectRef", "Operator", "Options", "RefusedError", "RenderError", "Renderer",
     "Report", "Resource", "Unit", "ValuesRenderer", "Watcher", "hookimpl",
 ]  # fmt: skip

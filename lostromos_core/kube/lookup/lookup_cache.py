@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Place: TypeAlias = tuple[str, str]
 """Namespace and name."""
-Bell: TypeAlias = "tuple[Callable[[str], None], str]"
+Listener: TypeAlias = "tuple[Callable[[str], None], str]"
 """Whom to tell: a function, and the key of the resource to tell it."""
 
 
@@ -27,7 +27,7 @@ TOO_DEEP: Final = "it cannot be decoded: it is nested too deeply"
 
 
 @final
-class Objects:
+class LookupCache:
     """All objects that are looked up in a cluster."""
 
     def __init__(self, kube: cluster.Cluster) -> None:
@@ -48,7 +48,7 @@ class Objects:
         text = watched.kept.get(place) if watched else None
         return text if isinstance(text, str) else ""
 
-    async def load(self, kind: discovery.Kind, scope: str, place: Place, bell: Bell) -> None:
+    async def load(self, kind: discovery.Kind, scope: str, place: Place, listener: Listener) -> None:
         """Get to know an object, and ring for every change of it from now on; raises ApiError."""
         key = kind.api_version, kind.name, scope
         watched = self._kinds.get(key)
@@ -56,20 +56,20 @@ class Objects:
             watched = self._kinds[key] = _Kind(self._kube, kind)
             run = self._watch(watched, scope).run
             self._kube.background(run, name=f"watch {kind.plural} for lookup")
-        watched.bells.setdefault(place, set()).add(bell)
-        await watched.arrival.wait()
+        watched.listeners.setdefault(place, set()).add(listener)
+        await watched.cache_sync.wait()
         if place not in watched.kept:
             await self._get(watched, kind, place)
 
-    def leave(self, kind: discovery.Kind, scope: str, place: Place, bell: Bell) -> None:
+    def leave(self, kind: discovery.Kind, scope: str, place: Place, listener: Listener) -> None:
         """Ring no more; what nobody asks for is forgotten."""
         watched = self._kinds.get((kind.api_version, kind.name, scope))
         if watched is None:
             return
-        bells = watched.bells.get(place, set())
-        bells.discard(bell)
-        if not bells:
-            watched.bells.pop(place, None)
+        listeners = watched.listeners.get(place, set())
+        listeners.discard(listener)
+        if not listeners:
+            watched.listeners.pop(place, None)
             watched.kept.pop(place, None)
 
     async def _get(self, watched: _Kind, kind: discovery.Kind, place: Place) -> None:
@@ -98,7 +98,7 @@ class Objects:
 
         path = watch.collection_of(self._kube, kind, scope)
         what = f"{kind.plural} in {scope or 'all namespaces'}"
-        return watch.Watch(self._kube, path, watched, what=what, place=self._kube.openings.place())
+        return watch.Watch(self._kube, path, watched, what=what, permit=self._kube.list_limiter.permit())
 
 
 @final
@@ -109,17 +109,17 @@ class _Kind:
     """
 
     def __init__(self, kube: cluster.Cluster, kind: discovery.Kind) -> None:
-        self.bells: dict[Place, set[Bell]] = {}
+        self.listeners: dict[Place, set[Listener]] = {}
         self.kept: dict[Place, bytes | str | None] = {}
         self._kube = kube
         self.kind = kind
         needs = f"lookup needs the verbs get, list and watch on {kind.plural} ({kind.api_version})"
-        self.arrival = cache_sync.Arrival(kind, why="look up", needs=needs)
+        self.cache_sync = cache_sync.CacheSync(kind, why="look up", needs=needs)
 
     def changed(self, item: dict[str, Any]) -> None:
         metadata = item["metadata"]
         place = metadata.get("namespace") or "", metadata["name"]
-        if place in self.bells:
+        if place in self.listeners:
             self._keep(place, _stripped(item))
 
     def gone(self, namespace: str, name: str) -> None:
@@ -131,23 +131,23 @@ class _Kind:
         self._keep((metadata.get("namespace") or "", metadata.get("name") or ""), reason)
 
     def synced(self) -> None:
-        for place in self.bells:
+        for place in self.listeners:
             self.kept.setdefault(place, None)
-        self.arrival.synced()
+        self.cache_sync.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
         if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
             self._kube.discovery.forget(self.kind.api_version, self.kind.name)
-        self.arrival.trouble(error)
+        self.cache_sync.trouble(error)
 
     def _keep(self, place: Place, text: bytes | str | None) -> None:
-        if place not in self.bells:
+        if place not in self.listeners:
             return
         known, before = place in self.kept, self.kept.get(place)
         self.kept[place] = text
         if not known or text != before:
-            for ring, key in list(self.bells[place]):
-                ring(key)
+            for enqueue, key in list(self.listeners[place]):
+                enqueue(key)
 
 
 def _stripped(item: Mapping[str, Any]) -> bytes:

@@ -67,7 +67,7 @@ class Lookups:
 
     def __init__(self, runtime: interfaces.Runtime, policy: Policy) -> None:
         self._kube: cluster.Cluster = runtime.kube
-        self._objects = self._kube.shared(lookup_cache.Objects)
+        self._objects = self._kube.shared(lookup_cache.LookupCache)
         self._runtime = runtime
         self._policy = policy
         self._reads: dict[str, set[interfaces.ObjectRef]] = {}
@@ -121,7 +121,7 @@ class Lookups:
             self._await(ref, key)
             return
         self._reads.setdefault(key, set()).add(ref)
-        await self._objects.load(kind, self._scope(kind, ref), _place(kind, ref), self._bell(key))
+        await self._objects.load(kind, self._scope(kind, ref), _place(kind, ref), self._listener(key))
 
     def _await(self, ref: interfaces.ObjectRef, key: str) -> None:
         """Ring when the cluster has a kind; one looks for all who wait for it."""
@@ -143,7 +143,7 @@ class Lookups:
             break
         del self._awaited[kind]
         for key in waiting:
-            self._runtime.ring(key)
+            self._runtime.enqueue(key)
 
     def _remember(self, key: str, reads: Iterable[interfaces.ObjectRef]) -> None:
         """Stop ringing for what is no longer looked up."""
@@ -151,7 +151,7 @@ class Lookups:
         for ref in self._reads.get(key, set()) - now:
             kind = self._kube.discovery.known(ref.api_version, ref.kind)
             if kind is not None:
-                self._objects.leave(kind, self._scope(kind, ref), _place(kind, ref), self._bell(key))
+                self._objects.leave(kind, self._scope(kind, ref), _place(kind, ref), self._listener(key))
         if now:
             self._reads[key] = now
         else:
@@ -160,8 +160,8 @@ class Lookups:
     def _scope(self, kind: discovery.Kind, ref: interfaces.ObjectRef) -> str:
         return ref.namespace if kind.namespaced and self._runtime.namespaces else ""
 
-    def _bell(self, key: str) -> tuple[Callable[[str], None], str]:
-        return self._runtime.ring, key
+    def _listener(self, key: str) -> tuple[Callable[[str], None], str]:
+        return self._runtime.enqueue, key
 
 
 def among(

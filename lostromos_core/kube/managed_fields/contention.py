@@ -14,7 +14,7 @@ PEACE: Final = 60.0
 
 @final
 @dataclasses.dataclass(slots=True)
-class Fight:
+class Contention:
     """How often an object was repaired, one time soon after the other. Times are seconds, monotonic."""
 
     repairs: int = 0

@@ -96,20 +96,20 @@ class Claims:
             raise errors.ClaimedError(msg)
         if self.is_free(owner.metadata):
             return
-        life = await self._kube.shared(presence.Others).life(claim.operator)
-        if life is not presence.Life.GONE:
-            raise errors.ClaimedError(_explain(owner.ref, claim, life), retry_after=_pause(life))
+        liveness = await self._kube.shared(presence.OtherOperators).liveness(claim.operator)
+        if liveness is not presence.Liveness.GONE:
+            raise errors.ClaimedError(_explain(owner.ref, claim, liveness), retry_after=_pause(liveness))
 
 
-def _pause(life: presence.Life) -> float:
-    return LOOK_AGAIN if life is presence.Life.UNKNOWN else STILL_THERE
+def _pause(liveness: presence.Liveness) -> float:
+    return LOOK_AGAIN if liveness is presence.Liveness.UNKNOWN else STILL_THERE
 
 
-def _explain(ref: interfaces.ObjectRef, claim: Claim, life: presence.Life) -> str:
+def _explain(ref: interfaces.ObjectRef, claim: Claim, liveness: presence.Liveness) -> str:
     who = f"{ref} is looked after by the operator {errors.shorten(claim.operator, 300)} (annotation {labels.OPERATOR})"
-    if life is presence.Life.UNKNOWN:
+    if liveness is presence.Liveness.UNKNOWN:
         return f"{who}; whether that still runs will be known in some seconds"
-    if life is presence.Life.HIDDEN:
+    if liveness is presence.Liveness.HIDDEN:
         return (
             f"{who}, and whether that still runs cannot be known, since its Lease may not be read; give the operator "
             f"the verb get on it or, if that operator is gone, run `lostromos cleanup --kind {ref.kind}.{ref.group}`"

@@ -56,9 +56,9 @@ async def find(kube: cluster.Cluster, kind: discovery.Kind, namespace: str = "")
 
 async def is_looked_after(kube: cluster.Cluster, claimed: Claimed) -> bool:
     """Return whether the operator of a resource runs, or may run; waits until that is known. Raises ApiError."""
-    operators = kube.shared(presence.Others)
+    operators = kube.shared(presence.OtherOperators)
     operators.patient = True
-    return bool(claimed.operator) and await operators.life(claimed.operator) is not presence.Life.GONE
+    return bool(claimed.operator) and await operators.liveness(claimed.operator) is not presence.Liveness.GONE
 
 
 async def let_go(kube: cluster.Cluster, claimed: Claimed) -> None:
@@ -66,7 +66,7 @@ async def let_go(kube: cluster.Cluster, claimed: Claimed) -> None:
     await releasing.release(kube, claimed.ref, claimed.uid, claimed.metadata)
 
 
-async def objects_of(kube: cluster.Cluster, claimed: Claimed) -> list[tracked_objects.Child]:
+async def objects_of(kube: cluster.Cluster, claimed: Claimed) -> list[tracked_objects.TrackedObject]:
     """The objects that were applied for a resource and shall go with it, as its hints say where to look."""
     path = paths.item(
         claimed.ref.api_version,
@@ -89,6 +89,6 @@ async def objects_of(kube: cluster.Cluster, claimed: Claimed) -> list[tracked_ob
     return [child for child in found if not child.orphan]
 
 
-async def delete(kube: cluster.Cluster, child: tracked_objects.Child) -> None:
+async def delete(kube: cluster.Cluster, child: tracked_objects.TrackedObject) -> None:
     """Delete one object, and only this one."""
     await operations.delete(kube, child.path, child.uid, action=f"delete {child.ref}")

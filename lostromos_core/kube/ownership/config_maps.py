@@ -42,7 +42,7 @@ class ConfigMapInventory:
         self._kube: cluster.Cluster = runtime.kube
         self._controller = runtime.controller
         self._claims = claims.Claims(self._kube, runtime.controller, runtime.operator)
-        self._ring = runtime.ring
+        self._enqueue = runtime.enqueue
         self._namespace = namespace
         self._seen: dict[str, Mapping[str, Any]] = {}
 
@@ -54,12 +54,12 @@ class ConfigMapInventory:
 
         accept = media_types.METADATA_ONLY, media_types.METADATA_LIST
         what = f"ConfigMaps in {self._namespace}"
-        await watch.Watch(self._kube, path, _Sink(self._lost), what=what, labels=labels.SET_ID, accept=accept).run()
+        await watch.Watch(self._kube, path, _Handler(self._lost), what=what, labels=labels.SET_ID, accept=accept).run()
 
     def _lost(self, name: str) -> None:
         for key in [key for key in self._seen if self._name(key) == name]:
             del self._seen[key]
-            self._ring(key)
+            self._enqueue(key)
 
     def hints(self, owner: interfaces.Resource) -> inventory.Hints:
         """The annotations of the ConfigMap, if it has been read or written."""
@@ -186,7 +186,7 @@ class ConfigMapInventory:
 
 
 @final
-class _Sink:
+class _Handler:
     """Hears of ConfigMaps that are gone; all else is of no interest."""
 
     def __init__(self, lost: Callable[[str], None]) -> None:

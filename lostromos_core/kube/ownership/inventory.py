@@ -109,7 +109,7 @@ class Inventory(Protocol):
 
 
 async def ring_for_forgotten(
-    inventory: Inventory, is_known: Callable[[str], bool], ring: Callable[[str], None], *, after: float
+    inventory: Inventory, is_known: Callable[[str], bool], enqueue: Callable[[str], None], *, after: float
 ) -> None:
     """Ring for resources that are remembered and that no source has told us of, once; ``after`` in seconds."""
     while True:
@@ -122,7 +122,7 @@ async def ring_for_forgotten(
             break
     for key in remembered:
         if not is_known(key):
-            ring(key)
+            enqueue(key)
 
 
 @final

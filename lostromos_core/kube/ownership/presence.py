@@ -43,7 +43,7 @@ BLIND: Final = 10.0
 """Seconds between two looks after which what happened meanwhile is not known."""
 
 
-class Life(enum.Enum):
+class Liveness(enum.Enum):
     """Whether another operator runs."""
 
     RUNS = "its Lease is being renewed"
@@ -70,11 +70,11 @@ class _Sight:
     renewed: str | None
     since: float
     looked: float
-    life: Life
+    liveness: Liveness
 
 
 @final
-class Others:
+class OtherOperators:
     """What is known of other operators; shared by all controllers of a connection.
 
     ``patient``: wait until it is known, instead of answering UNKNOWN.
@@ -92,46 +92,46 @@ class Others:
         self._sleep = sleep
         self._seen: dict[str, _Sight] = {}
 
-    async def life(self, who: str) -> Life:
+    async def liveness(self, who: str) -> Liveness:
         """Return whether the operator of an identity runs; raises ApiError."""
-        while (life := await self._look(who)) is Life.UNKNOWN and self.patient:
+        while (liveness := await self._look(who)) is Liveness.UNKNOWN and self.patient:
             await self._sleep(BELIEVE)
-        return life
+        return liveness
 
-    async def _look(self, who: str) -> Life:
+    async def _look(self, who: str) -> Liveness:
         now = self._clock()
         seen = self._seen.get(who)
         if seen is not None and now - seen.looked < BELIEVE:
-            return seen.life
+            return seen.liveness
         of = identity.parse(who)
         if of is None:
-            return Life.GONE
+            return Liveness.GONE
         try:
             found = await lease.read(self._kube, of)
         except errors.ApiError as error:
             if error.status not in api_errors.NO_ACCESS:
                 raise
-            self._seen[who] = _Sight(None, now, now, Life.HIDDEN)
-            return Life.HIDDEN
+            self._seen[who] = _Sight(None, now, now, Liveness.HIDDEN)
+            return Liveness.HIDDEN
         renewed = found.renewed if found else None
         # Of a time in which we could not look, as when the API server was away, the holder may not be blamed.
         goes_on = seen is not None and seen.renewed == renewed and now - seen.looked <= BLIND
-        life = self._judge(seen, found, goes_on=goes_on)
-        self._seen[who] = _Sight(renewed, seen.since if seen is not None and goes_on else now, now, life)
-        return life
+        liveness = self._judge(seen, found, goes_on=goes_on)
+        self._seen[who] = _Sight(renewed, seen.since if seen is not None and goes_on else now, now, liveness)
+        return liveness
 
-    def _judge(self, seen: _Sight | None, found: lease.Lease | None, *, goes_on: bool) -> Life:
+    def _judge(self, seen: _Sight | None, found: lease.Lease | None, *, goes_on: bool) -> Liveness:
         if found is None or is_over(found.holder):
-            return Life.GONE
+            return Liveness.GONE
         if seen is None or seen.renewed is None:
-            return Life.UNKNOWN
+            return Liveness.UNKNOWN
         if seen.renewed != found.renewed:
-            return Life.RUNS
+            return Liveness.RUNS
         if not goes_on:
-            return Life.UNKNOWN
+            return Liveness.UNKNOWN
         if self._clock() - seen.since > lease.SECONDS:
-            return Life.GONE
-        return Life.UNKNOWN if seen.life is Life.UNKNOWN else Life.RUNS
+            return Liveness.GONE
+        return Liveness.UNKNOWN if seen.liveness is Liveness.UNKNOWN else Liveness.RUNS
 
 
 @final
@@ -167,7 +167,7 @@ class Presence:
         Not to ``wait`` means: raise RefusedError as soon as the other one is seen to run, and go on without a Lease if
         the API server does not answer. Without the rights to hold one, go on and try again in the background.
         """
-        sight = _Sight("", 0.0, 0.0, Life.UNKNOWN)
+        sight = _Sight("", 0.0, 0.0, Liveness.UNKNOWN)
         _present.add(self._me)
         while self._held is None:
             try:
@@ -190,7 +190,7 @@ class Presence:
         """Take the Lease if nobody has it; else return it, and note in ``sight`` what was seen. Raises ApiError."""
         found, now = await lease.read(self._kube, self._own), self._clock()
         if found is not None and found.renewed != sight.renewed:
-            sight.life = Life.RUNS if sight.renewed else Life.UNKNOWN
+            sight.liveness = Liveness.RUNS if sight.renewed else Liveness.UNKNOWN
             sight.renewed, sight.since = found.renewed, now
         if found is not None and not is_over(found.holder) and now - sight.since <= lease.SECONDS:
             return found
@@ -199,7 +199,7 @@ class Presence:
 
     def _await_its_end(self, sight: _Sight, found: lease.Lease, *, wait: bool) -> None:
         """Say once for whom we wait; raise RefusedError if we do not wait, and it is seen to run."""
-        if not wait and sight.life is Life.RUNS:
+        if not wait and sight.liveness is Liveness.RUNS:
             msg = f"another operator of the identity {self._own} is running ({found.holder}); stop it first"
             raise errors.RefusedError(msg)
         if self._said != found.holder:

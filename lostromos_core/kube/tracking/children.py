@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
     from lostromos_core.kube.kinds import discovery
 
-Listener: TypeAlias = "Callable[[str, tracked_objects.Child | None, tracked_objects.Child | None], None]"
+Listener: TypeAlias = (
+    "Callable[[str, tracked_objects.TrackedObject | None, tracked_objects.TrackedObject | None], None]"
+)
 """Called with the key of an owner, and what one of its objects was and is now (None: not there, or not its own)."""
 LINGER: Final = 60.0
 """Seconds that a borrowed watch goes on without a use; 10,000 resources ask for it one after the other."""
@@ -42,57 +44,57 @@ class Children:
         self._kube = kube
         self._linger = linger
         self._lent = 0
-        self._sinks: dict[tuple[str, str], dict[str, list[_Sink]]] = {}
+        self._handlers: dict[tuple[str, str], dict[str, list[_Handler]]] = {}
         self._index = index.Index()
         self._listeners: dict[tuple[str, str], list[Listener]] = {}
-        self._bells: dict[tuple[str, str], list[Callable[[str], None]]] = {}
+        self._sinks: dict[tuple[str, str], list[Callable[[str], None]]] = {}
 
     def listen(self, group: str, kind: str, listener: Listener, *, moved: Callable[[str], None] | None = None) -> None:
         """Tell about the children of all owners of a kind; ``moved``: whose children's version is not served now."""
         self._listeners.setdefault((group, kind), []).append(listener)
         if moved is not None:
-            self._bells.setdefault((group, kind), []).append(moved)
+            self._sinks.setdefault((group, kind), []).append(moved)
 
     async def ensure(self, kind: discovery.Kind, namespace: str = "") -> None:
         """Watch a kind, in one namespace or (empty) everywhere, and wait until all there is is known.
 
         Raises ApiError if it cannot be watched.
         """
-        sink = self._find_sink(kind, namespace) or self._begin(kind, namespace, lent=False)
-        self._lent -= sink.lent
-        sink.lent = False
-        await sink.arrival.wait()
+        handler = self._find_handler(kind, namespace) or self._begin(kind, namespace, lent=False)
+        self._lent -= handler.lent
+        handler.lent = False
+        await handler.cache_sync.wait()
 
     async def borrow(self, kind: discovery.Kind, namespace: str = "") -> bool:
         """As ``ensure``, for a kind that may have objects of an earlier time; the watch ends some time after the last.
 
         Returns False if so many watches are lent already that it is not watched. Raises ApiError if it cannot be.
         """
-        sink = self._find_sink(kind, namespace)
-        if sink is None:
+        handler = self._find_handler(kind, namespace)
+        if handler is None:
             if self._lent >= MOST_LENT:
                 return False
-            sink = self._begin(kind, namespace, lent=True)
-        sink.asked = True
-        sink.waiting += 1
+            handler = self._begin(kind, namespace, lent=True)
+        handler.asked = True
+        handler.waiting += 1
         try:
-            await sink.arrival.wait()
+            await handler.cache_sync.wait()
         finally:
-            sink.waiting -= 1
+            handler.waiting -= 1
         return True
 
     def covers(self, kind: discovery.Kind, namespace: str) -> bool:
         """Return whether a kind is watched in a namespace, in any version of its group, and all there is is known."""
         group_kind = kind.api_version.rpartition("/")[0], kind.name
-        return any(sink.arrival.complete for sink in self._watching(group_kind, namespace))
+        return any(handler.cache_sync.complete for handler in self._watching(group_kind, namespace))
 
-    def is_live(self, child: tracked_objects.Child) -> bool:
+    def is_live(self, child: tracked_objects.TrackedObject) -> bool:
         """Return whether a watch that works now knows this very object: then it will tell when the object goes."""
         if self._index.get(child.owner, child.key) is not child:
             return False
-        return any(sink.is_live for sink in self._watching(child.key[:2], child.namespace))
+        return any(handler.is_live for handler in self._watching(child.key[:2], child.namespace))
 
-    def of(self, owner: interfaces.ObjectRef) -> list[tracked_objects.Child]:
+    def of(self, owner: interfaces.ObjectRef) -> list[tracked_objects.TrackedObject]:
         """Return all known children of an owner."""
         return list(self._index.of(labels.set_id(owner)))
 
@@ -104,35 +106,35 @@ class Children:
         """Return how many children all owners of a kind have."""
         return self._index.count((group, kind))
 
-    def _watching(self, kind: tuple[str, str], namespace: str) -> Iterator[_Sink]:
+    def _watching(self, kind: tuple[str, str], namespace: str) -> Iterator[_Handler]:
         """The watches of a kind that see a namespace."""
-        places = self._sinks.get(kind, {})
+        places = self._handlers.get(kind, {})
         yield from places.get("", ())
         if namespace:
             yield from places.get(namespace, ())
 
-    def _find_sink(self, kind: discovery.Kind, namespace: str) -> _Sink | None:
+    def _find_handler(self, kind: discovery.Kind, namespace: str) -> _Handler | None:
         """The watch that sees a kind in a namespace, in this version."""
         group_kind = kind.api_version.rpartition("/")[0], kind.name
-        return next((sink for sink in self._watching(group_kind, namespace) if sink.serves(kind)), None)
+        return next((handler for handler in self._watching(group_kind, namespace) if handler.serves(kind)), None)
 
-    def _begin(self, kind: discovery.Kind, namespace: str, *, lent: bool) -> _Sink:
-        sink = _Sink(self, kind, namespace, lent=lent)
-        self._sinks.setdefault(sink.group_kind, {}).setdefault(namespace, []).append(sink)
-        run = self._watch(sink, kind, namespace).run
+    def _begin(self, kind: discovery.Kind, namespace: str, *, lent: bool) -> _Handler:
+        handler = _Handler(self, kind, namespace, lent=lent)
+        self._handlers.setdefault(handler.group_kind, {}).setdefault(namespace, []).append(handler)
+        run = self._watch(handler, kind, namespace).run
         if lent:
             self._lent += 1
-            run = functools.partial(self._lend, sink, run)
+            run = functools.partial(self._lend, handler, run)
         self._kube.background(run, name=f"watch children {kind.plural}")
-        return sink
+        return handler
 
-    async def _lend(self, sink: _Sink, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _lend(self, handler: _Handler, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Watch until that has been of no use for a while."""
-        task = asyncio.create_task(run(), name=f"watch lent {sink.plural}")
+        task = asyncio.create_task(run(), name=f"watch lent {handler.plural}")
         try:
             while not task.done():
-                if not sink.is_needed():
-                    self._end(sink)
+                if not handler.is_needed():
+                    self._end(handler)
                     return
                 await asyncio.wait({task}, timeout=self._linger)
         finally:
@@ -140,40 +142,40 @@ class Children:
             await asyncio.wait({task})
         task.result()  # it has failed, and will be started again
 
-    def _end(self, sink: _Sink) -> None:
+    def _end(self, handler: _Handler) -> None:
         self._lent -= 1
-        places = self._sinks[sink.group_kind]
-        places[sink.namespace].remove(sink)
-        if not places[sink.namespace]:
-            del places[sink.namespace]
+        places = self._handlers[handler.group_kind]
+        places[handler.namespace].remove(handler)
+        if not places[handler.namespace]:
+            del places[handler.namespace]
 
-    def _watch(self, sink: _Sink, kind: discovery.Kind, namespace: str) -> watch.Watch:
+    def _watch(self, handler: _Handler, kind: discovery.Kind, namespace: str) -> watch.Watch:
 
         async def path() -> str:
             found = await self._kube.discovery.in_any_version(kind.api_version, kind.name)
-            if sink.moves(found):
-                self._tell_moved(sink)
+            if handler.moves(found):
+                self._tell_moved(handler)
             return paths.collection(found.api_version, found.plural, namespace if found.namespaced else "")
 
         what = f"{kind.plural} of resources in {namespace or 'all namespaces'}"
         return watch.Watch(
             self._kube,
             path,
-            sink,
+            handler,
             what=what,
             labels=labels.PART_OF,
             accept=(media_types.METADATA_ONLY, media_types.METADATA_LIST),
-            place=self._kube.openings.place(),
+            permit=self._kube.list_limiter.permit(),
         )
 
-    def _tell_moved(self, sink: _Sink) -> None:
+    def _tell_moved(self, handler: _Handler) -> None:
         """Tell whose children are seen in another version from now on: what applies them may have to change."""
-        known = [child for child in sink.children if self._index.get(child.owner, child.key)]
+        known = [child for child in handler.children if self._index.get(child.owner, child.key)]
         for owner in {self._index.owner(child.owner) for child in known}:
-            for bell in self._bells.get(owner.kind, ()):
-                bell(owner.key)
+            for enqueue in self._sinks.get(owner.kind, ()):
+                enqueue(owner.key)
 
-    def _put(self, child: tracked_objects.Child, owner: tracked_objects.Owner) -> None:
+    def _put(self, child: tracked_objects.TrackedObject, owner: tracked_objects.Owner) -> None:
         """Keep the newest state of a child, and tell; two watches may bring the same, also in two versions."""
         before = self._index.get(child.owner, child.key)
         if before is not None and before.uid == child.uid and before.version > child.version:
@@ -181,7 +183,7 @@ class Children:
         self._index.put(child, owner)
         self._tell(owner, before, child)
 
-    def _drop(self, child: tracked_objects.Child) -> None:
+    def _drop(self, child: tracked_objects.TrackedObject) -> None:
         """Forget a child, and tell, unless another watch has told already."""
         known = self._index.get(child.owner, child.key)
         if known is None or known.uid != child.uid:
@@ -191,19 +193,22 @@ class Children:
         self._tell(owner, known, None)
 
     def _tell(
-        self, owner: tracked_objects.Owner, before: tracked_objects.Child | None, now: tracked_objects.Child | None
+        self,
+        owner: tracked_objects.Owner,
+        before: tracked_objects.TrackedObject | None,
+        now: tracked_objects.TrackedObject | None,
     ) -> None:
         for listener in self._listeners.get(owner.kind, ()):
             listener(owner.key, before, now)
 
 
 @final
-class _Sink:
+class _Handler:
     """What one watch finds. ``lent``: for a kind that may be needed no longer; ``waiting``: how many wait for it."""
 
     def __init__(self, children: Children, kind: discovery.Kind, namespace: str = "", *, lent: bool = False) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
-        self.arrival = cache_sync.Arrival(kind, why="watch", needs=needs)
+        self.cache_sync = cache_sync.CacheSync(kind, why="watch", needs=needs)
         self.group_kind = kind.api_version.rpartition("/")[0], kind.name
         self.plural = kind.plural
         self.namespace = namespace
@@ -213,12 +218,12 @@ class _Sink:
         self._troubled = False
         self._children = children
         self._asked, self._kind = kind, kind
-        self._known: dict[tracked_objects.Key, tracked_objects.Child] = {}
+        self._known: dict[tracked_objects.Key, tracked_objects.TrackedObject] = {}
 
     @property
     def is_live(self) -> bool:
         """Whether all there is is known, and news come."""
-        return self.arrival.complete and not self._troubled
+        return self.cache_sync.complete and not self._troubled
 
     def serves(self, kind: discovery.Kind) -> bool:
         """Return whether the watch began for the kind in this version; it goes on in another if that is gone."""
@@ -230,7 +235,7 @@ class _Sink:
         return before.api_version != kind.api_version
 
     @property
-    def children(self) -> list[tracked_objects.Child]:
+    def children(self) -> list[tracked_objects.TrackedObject]:
         """What it knows."""
         return list(self._known.values())
 
@@ -261,10 +266,10 @@ class _Sink:
             self.changed(item)
 
     def synced(self) -> None:
-        self.arrival.synced()
+        self.cache_sync.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
         self._troubled = error is not None
         if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
             self._children._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
-        self.arrival.trouble(error)
+        self.cache_sync.trouble(error)

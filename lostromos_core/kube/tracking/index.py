@@ -24,7 +24,7 @@ class _Set:
 
     def __init__(self, owner: tracked_objects.Owner) -> None:
         self.owner = owner
-        self.children: dict[tracked_objects.Key, tracked_objects.Child] = {}
+        self.children: dict[tracked_objects.Key, tracked_objects.TrackedObject] = {}
 
 
 @final
@@ -36,12 +36,12 @@ class Index:
         self._keys: dict[GroupKind, dict[str, None]] = {}
         self._counts: collections.Counter[GroupKind] = collections.Counter()
 
-    def of(self, set_id: str) -> Collection[tracked_objects.Child]:
+    def of(self, set_id: str) -> Collection[tracked_objects.TrackedObject]:
         """Return the objects of one owner."""
         found = self._sets.get(set_id)
         return found.children.values() if found else ()
 
-    def get(self, set_id: str, key: tracked_objects.Key) -> tracked_objects.Child | None:
+    def get(self, set_id: str, key: tracked_objects.Key) -> tracked_objects.TrackedObject | None:
         """Return one object of an owner, or None."""
         found = self._sets.get(set_id)
         return found.children.get(key) if found else None
@@ -58,7 +58,7 @@ class Index:
         """Return how many objects all owners of a kind have."""
         return self._counts[kind]
 
-    def put(self, child: tracked_objects.Child, owner: tracked_objects.Owner) -> None:
+    def put(self, child: tracked_objects.TrackedObject, owner: tracked_objects.Owner) -> None:
         """Keep an object, in the place of the one with the same key."""
         found = self._sets.get(child.owner)
         if found is None:
@@ -67,7 +67,7 @@ class Index:
         self._counts[owner.kind] += child.key not in found.children
         found.children[child.key] = child
 
-    def drop(self, child: tracked_objects.Child) -> None:
+    def drop(self, child: tracked_objects.TrackedObject) -> None:
         """Forget an object that is kept."""
         found = self._sets[child.owner]
         del found.children[child.key]

@@ -31,11 +31,11 @@ Key: TypeAlias = tuple[str, str, str, str]
 
 
 @final
-class Shape:
+class FieldSet:
     """What one field manager owns of an object (``fieldsV1``); equal ones are one object, for there are few."""
 
     __slots__ = ("__weakref__", "_text")
-    _known: ClassVar[weakref.WeakValueDictionary[bytes, Shape]] = weakref.WeakValueDictionary()
+    _known: ClassVar[weakref.WeakValueDictionary[bytes, FieldSet]] = weakref.WeakValueDictionary()
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -47,7 +47,7 @@ class Shape:
         return found
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Shape:
+    def of(cls, fields: Mapping[str, Any]) -> FieldSet:
         """The shape of some fields. The owner references are left out: they hold a uid, so no two were equal."""
         metadata = fields.get("f:metadata")
         if isinstance(metadata, dict) and "f:ownerReferences" in metadata:
@@ -63,7 +63,7 @@ class Shape:
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Child:
+class TrackedObject:
     """An object that carries the marks of an owner. ``applied`` are the managers of ours that applied it.
 
     ``owner_uid`` is the uid of its controlling owner reference, ``writer`` another manager that wrote last, ``end`` how
@@ -82,7 +82,7 @@ class Child:
     orphan: bool
     deleting: bool
     owner_uid: str
-    applied: tuple[tuple[str, str, Shape], ...]
+    applied: tuple[tuple[str, str, FieldSet], ...]
     writer: str
     end: expiry.End = expiry.End.NONE
     key: Key = dataclasses.field(init=False, repr=False)
@@ -107,11 +107,11 @@ class Child:
         """Whether we applied it: marks alone can be copied together with the rest of an object."""
         return bool(self.applied)
 
-    def shape(self, manager: str) -> Shape | None:
+    def shape(self, manager: str) -> FieldSet | None:
         """What a manager owns of it."""
         return next((shape for name, _, shape in self.applied if name == manager), None)
 
-    def same(self, other: Child) -> bool:
+    def same(self, other: TrackedObject) -> bool:
         """Whether nothing that we own was touched between two looks at it."""
         return (
             self.uid == other.uid
@@ -131,7 +131,7 @@ class Owner:
     kind: tuple[str, str]
 
 
-def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owner] | None:
+def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[TrackedObject, Owner] | None:
     """An object's metadata as a Child, and its owner; None if its marks do not fit together.
 
     What many children have in common is kept once: there are ten thousands of them.
@@ -146,7 +146,7 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owne
         return None
     applied, writer = _managers(metadata.get("managedFields") or ())
     set_id = sys.intern(set_id)
-    child = Child(
+    child = TrackedObject(
         kind=kind,
         namespace=sys.intern(metadata.get("namespace") or ""),
         name=metadata["name"],
@@ -168,7 +168,7 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[Child, Owne
 
 async def of(
     kube: cluster.Cluster, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str = ""
-) -> list[Child]:
+) -> list[TrackedObject]:
     """The children of an owner of one kind, in one namespace or (empty) everywhere, asked for; raises ApiError."""
     path = paths.collection(kind.api_version, kind.plural, namespace)
     selector = f"{labels.PART_OF}={labels.set_id(owner)}"
@@ -189,14 +189,14 @@ def owner_uid(references: Any) -> str:  # noqa: ANN401 - metadata.ownerReference
     return sys.intern(next((str(one.get("uid", "")) for one in references if one.get("controller")), ""))
 
 
-def _managers(entries: Any) -> tuple[tuple[tuple[str, str, Shape], ...], str]:  # noqa: ANN401 - metadata.managedFields
+def _managers(entries: Any) -> tuple[tuple[tuple[str, str, FieldSet], ...], str]:  # noqa: ANN401 - metadata.managedFields
     applied, writer, written = [], "", ""
     for entry in entries:
         name, time = sys.intern(str(entry.get("manager", ""))), sys.intern(str(entry.get("time", "")))
         if name.startswith(labels.MANAGER) and name.endswith((labels.MARKING, labels.LEFT)):
             continue
         if name.startswith(labels.MANAGER) and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            applied.append((name, time, Shape.of(entry.get("fieldsV1") or {})))
+            applied.append((name, time, FieldSet.of(entry.get("fieldsV1") or {})))
         elif time >= written:
             writer, written = name, time
     return tuple(applied), writer

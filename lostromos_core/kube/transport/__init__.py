@@ -2,6 +2,6 @@
 
 A request is built from a path (``paths``), a body (``encoding``) and a media type (``media_types``), waits for the
 ``limiter``, and is sent by the ``client``. What comes back is decoded as far as possible (``unreadable``) or becomes
-an ApiError (``api_errors``). ``operations`` are the requests that several packages send. ``openings`` limits how many
-watches list at the same time, and ``background`` keeps tasks running.
+an ApiError (``api_errors``). ``operations`` are the requests that several packages send. ``list_limiter`` limits how
+many watches list at the same time, and ``background`` keeps tasks running.
 """

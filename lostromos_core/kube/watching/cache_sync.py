@@ -20,7 +20,7 @@ PATIENCE: Final = 30.0
 
 
 @final
-class Arrival:
+class CacheSync:
     """Whether the first list of a kind has come. ``why`` begins messages, ``needs`` says what a 403 lacks."""
 
     def __init__(self, kind: discovery.Kind, *, why: str, needs: str) -> None:

@@ -23,7 +23,7 @@ _log = structlog.get_logger("lostromos.kube")
 _TYPES: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")
 
 
-class Sink(Protocol):
+class EventHandler(Protocol):
     """Who is told what the watch finds."""
 
     def changed(self, item: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class Sink(Protocol):
 
 
 @final
-class Feed:
+class Reflector:
     """One collection's objects as they come. ``action`` begins the messages of errors.
 
     ``progress`` grows with each complete beginning, and with each version that is newer than all before: what comes
@@ -55,12 +55,12 @@ class Feed:
     with the first beginning are gone.
     """
 
-    def __init__(self, sink: Sink, action: str, known: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, handler: EventHandler, action: str, known: Iterable[tuple[str, str]] = ()) -> None:
         self.version = ""
         self.progress = 0
         self.plain_bookmark = False
         self._newest = 0
-        self._sink = sink
+        self._handler = handler
         self._action = action
         self._known = set(known)
         self._seen: set[tuple[str, str]] | None = None
@@ -79,12 +79,12 @@ class Feed:
         """A beginning is complete: what was known before and was not given since is gone."""
         for key in self._known - (self._seen or set()):
             self._known.discard(key)
-            self._sink.gone(*key)
+            self._handler.gone(*key)
         self._seen = None
         self.version = version or self.version
         self._newest = _number(self.version)
         self.progress += 1
-        self._sink.synced()
+        self._handler.synced()
 
     def page(self, answer: bytes) -> Mapping[str, Any]:
         """Take a page of a list; the page's own metadata. Raises ConnectionFailed for what is no such page."""
@@ -123,7 +123,7 @@ class Feed:
         if kind == "ERROR":
             raise self._error(item if isinstance(item, dict) else {})
         if flaw and not _name(item):
-            self._sink.broken({"metadata": {}}, flaw.reason)
+            self._handler.broken({"metadata": {}}, flaw.reason)
             return
         metadata = self._metadata(item, named=kind != "BOOKMARK")
         self._advance(metadata.get("resourceVersion") or "")
@@ -183,7 +183,7 @@ class Feed:
         except orjson.JSONDecodeError as error:
             item, exact = unreadable.lenient(text)
             if not _name(item):
-                self._sink.broken({"metadata": {}}, _reason(error))
+                self._handler.broken({"metadata": {}}, _reason(error))
             else:
                 self._give_flawed(header | item, _Flaw(_reason(error), exact=exact))
         else:
@@ -193,7 +193,7 @@ class Feed:
     def _give(self, item: dict[str, Any]) -> None:
         self._remember(item["metadata"])
         try:
-            self._sink.changed(item)
+            self._handler.changed(item)
         except Exception as error:  # noqa: BLE001 - whatever one object does to the sink, its neighbours go on
             deep = isinstance(error, RecursionError | TypeError) and unreadable.is_deep(item)  # TypeError is orjson's
             self._give_flawed(item, _Flaw(_reason(error)) if deep else self._bug(item, error))
@@ -204,9 +204,9 @@ class Feed:
         sifted = unreadable.sift(item) if flaw.exact else None
         try:
             if sifted is None:
-                self._sink.broken({"metadata": {}, **unreadable.outline(item)}, flaw.reason)
+                self._handler.broken({"metadata": {}, **unreadable.outline(item)}, flaw.reason)
             else:
-                self._sink.changed(sifted)
+                self._handler.changed(sifted)
         except Exception as error:  # noqa: BLE001 - as above
             self._bug(item, error)
 
@@ -229,7 +229,7 @@ class Feed:
         self._known.discard(_key(metadata))
         if self._seen is not None:
             self._seen.discard(_key(metadata))
-        self._sink.gone(*_key(metadata))
+        self._handler.gone(*_key(metadata))
 
 
 @final

@@ -25,7 +25,7 @@ import time
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
-from lostromos_core.kube.transport import openings, paths
+from lostromos_core.kube.transport import list_limiter, paths
 from lostromos_core.kube.watching import reflector, tally
 
 if TYPE_CHECKING:
@@ -87,35 +87,35 @@ class Watch:
     """One watched collection; ``run`` never ends by itself.
 
     ``path`` gives the collection's path, anew at each beginning (a kind may have been created again). ``known``:
-    see ``feed.Feed``. ``place`` is where it waits before it reads all there is, if not too many shall at once.
+    see ``feed.Reflector``. ``permit`` is where it waits before it reads all there is, if not too many shall at once.
     """
 
     def __init__(  # noqa: PLR0913 - what a watch consists of
         self,
         kube: client.Transport,
         path: Callable[[], Awaitable[str]],
-        sink: reflector.Sink,
+        handler: reflector.EventHandler,
         *,
         what: str,
         labels: str = "",
         accept: tuple[str, str] = ("application/json", "application/json"),
         known: Iterable[tuple[str, str]] = (),
         timings: Timings | None = None,
-        place: openings.Place | None = None,
+        permit: list_limiter.Permit | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._kube = kube
         self._path = path
-        self._sink = sink
+        self._handler = handler
         self._action = f"watch {what}"
-        self._feed = reflector.Feed(sink, self._action, known)
+        self._feed = reflector.Reflector(handler, self._action, known)
         self._selection = {"labelSelector": labels} if labels else {}
         self._accept = accept
         self._timings = timings or Timings()
         self._clock = clock
         self._sleep = sleep
-        self._place = place or openings.Place(openings.Openings())
+        self._permit = permit or list_limiter.Permit(list_limiter.ListLimiter())
         self._tally = tally.Tally()
         self._pages = tally.Pages()
         self._first = State.INITIAL
@@ -160,11 +160,11 @@ class Watch:
         """Do what the state says; what reads all there is waits for a place, and leaves it when it has."""
         steps = {State.INITIAL: self._initial, State.LIST: self._list, State.WATCH: self._watch}
         if state is not State.WATCH:
-            await self._place.take()
+            await self._permit.acquire()
         try:
             await steps[state]()
         finally:
-            self._place.leave()
+            self._permit.release()
 
     async def _after_failure(self, state: State, error: errors.ApiError) -> State:
         """Wait as long as the failure asks for, and say what to do then."""
@@ -207,7 +207,7 @@ class Watch:
 
     def _recovered(self) -> None:
         if self._tally.told:
-            self._sink.trouble(None)
+            self._handler.trouble(None)
         if self._tally.failures:
             self._tally = tally.Tally(expired=self._tally.expired)
 
@@ -216,7 +216,7 @@ class Watch:
         timings = self._timings
         if not isinstance(error, errors.ConnectionFailed) or self._tally.failures > 1:
             self._tally.told = True
-            self._sink.trouble(error)
+            self._handler.trouble(error)
         tries = max(self._tally.failures, self._tally.expired)
         ceiling = min(timings.last_retry, timings.first_retry * 2 ** min(tries, 10))
         spread = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads load, guards nothing
@@ -263,7 +263,7 @@ class Watch:
             async for line in self._lines(chunks):
                 self._take(line)
                 if self._feed.complete:
-                    self._place.leave()
+                    self._permit.release()
         except errors.ConnectionFailed as error:
             silent = self._opened is not None and isinstance(error.__cause__, TimeoutError)
             if silent and not self._feed.complete:

@@ -51,11 +51,11 @@ STRANGE = [
 
 @pytest.mark.parametrize("line", STRANGE)
 def test_a_line_that_is_no_event_is_a_failed_connection(line: bytes) -> None:
-    sink = Recorder()
-    made = reflector.Feed(sink, "watch Pods")
+    handler = Recorder()
+    made = reflector.Reflector(handler, "watch Pods")
     with pytest.raises(errors.ConnectionFailed, match="watch Pods: the API server's answer holds"):
         made.line(line)
-    assert (sink.there, sink.told) == (set(), [])
+    assert (handler.there, handler.told) == (set(), [])
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_line_that_is_no_event_is_a_failed_connection(line: bytes) -> None:
 )
 def test_an_error_event_has_a_status_whatever_it_says(status: Any, code: int) -> None:
     with pytest.raises(errors.ApiError) as caught:
-        reflector.Feed(Recorder(), "watch Pods").line(orjson.dumps({"type": "ERROR", "object": status}))
+        reflector.Reflector(Recorder(), "watch Pods").line(orjson.dumps({"type": "ERROR", "object": status}))
     assert caught.value.status == code
 
 
@@ -85,22 +85,22 @@ def test_an_error_event_has_a_status_whatever_it_says(status: Any, code: int) ->
 )
 def test_a_page_that_is_no_list_is_a_failed_connection(page: bytes) -> None:
     with pytest.raises(errors.ConnectionFailed):
-        reflector.Feed(Recorder(), "watch Pods").page(page)
+        reflector.Reflector(Recorder(), "watch Pods").page(page)
 
 
 @pytest.mark.parametrize("items", ["[]", "null"])
 def test_a_page_without_items_is_an_empty_list(items: str) -> None:
-    made = reflector.Feed(Recorder(), "watch Pods")
+    made = reflector.Reflector(Recorder(), "watch Pods")
     assert made.page(f'{{"items":{items},"metadata":{{"resourceVersion":"7"}}}}'.encode()) == {"resourceVersion": "7"}
 
 
 def test_what_is_known_from_before_and_does_not_come_again_is_gone() -> None:
-    sink = Recorder()
-    made = reflector.Feed(sink, "watch Pods", [("ns", "a"), ("ns", "b")])
+    handler = Recorder()
+    made = reflector.Reflector(handler, "watch Pods", [("ns", "a"), ("ns", "b")])
     made.begin()
     made.line(event("ADDED", "a"))
     made.end("7")
-    assert (sink.there, sink.told) == ({"a"}, ["ns/b is gone", "synced"])
+    assert (handler.there, handler.told) == ({"a"}, ["ns/b is gone", "synced"])
 
 
 class Keeper(Recorder):
@@ -112,13 +112,13 @@ class Keeper(Recorder):
 
 
 def test_an_object_that_can_be_read_but_not_kept_stops_no_other() -> None:
-    sink = Keeper()
-    made = reflector.Feed(sink, "watch Pods")
+    handler = Keeper()
+    made = reflector.Reflector(handler, "watch Pods")
     deep = b'{"metadata":{"name":"deep"},"spec":' + b"[" * 300 + b"]" * 300 + b"}"
     made.page(b'{"items":[' + deep + b',{"metadata":{"name":"b"}}]}')
     made.line(b'{"type":"ADDED","object":' + deep + b"}")
-    assert sink.told == ["deep: it cannot be decoded: it is nested too deeply"] * 2
-    assert sink.there == {"b"}
+    assert handler.told == ["deep: it cannot be decoded: it is nested too deeply"] * 2
+    assert handler.there == {"b"}
 
 
 class Buggy(Recorder):
@@ -135,11 +135,11 @@ class Buggy(Recorder):
 
 
 def test_an_object_that_raises_in_the_sink_stops_no_other() -> None:
-    sink = Buggy()
-    made = reflector.Feed(sink, "watch Pods")
+    handler = Buggy()
+    made = reflector.Reflector(handler, "watch Pods")
     made.line(event("ADDED", "bug", "3"))
     made.line(event("ADDED", "b", "4"))
-    assert (sink.there, sink.told, made.version) == ({"b"}, ["bug: it cannot be taken: KeyError"], "4")
+    assert (handler.there, handler.told, made.version) == ({"b"}, ["bug: it cannot be taken: KeyError"], "4")
 
 
 def event(kind: str, name: str, version: str = "1") -> bytes:
@@ -172,7 +172,7 @@ class Streams:
 
 @pytest.mark.parametrize("line", STRANGE)
 async def test_a_watch_goes_on_from_its_version_after_what_is_no_event(line: bytes) -> None:
-    sink, pauses = Recorder(), []
+    handler, pauses = Recorder(), []
     kube = Streams([event("ADDED", "a"), KNOWN, line], [line], [line], [event("ADDED", "b", "6")])
 
     async def path() -> str:
@@ -182,13 +182,13 @@ async def test_a_watch_goes_on_from_its_version_after_what_is_no_event(line: byt
         pauses.append(seconds)
         await asyncio.sleep(0)
 
-    running = asyncio.create_task(watch.Watch(kube, path, sink, what="Pods", sleep=sleep).run())  # type: ignore[arg-type]
+    running = asyncio.create_task(watch.Watch(kube, path, handler, what="Pods", sleep=sleep).run())  # type: ignore[arg-type]
     async with asyncio.timeout(30):
-        while "b" not in sink.there:
+        while "b" not in handler.there:
             await asyncio.sleep(0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert [query.get("resourceVersion") for query in kube.queries[:4]] == ["", "5", "5", "5"]
     assert min(pauses[:3]) > 0.2, "it waits before it comes again"
-    assert sink.troubles[-1] == ""
-    assert "the API server's answer holds" in sink.troubles[0]
+    assert handler.troubles[-1] == ""
+    assert "the API server's answer holds" in handler.troubles[0]

@@ -183,33 +183,33 @@ async def test_a_renewal_that_fails_for_a_moment_loses_nothing(room: Room) -> No
 @pytest.mark.parametrize(
     ("renewals", "life"),
     [
-        ([""], presence.Life.GONE),
-        (["1"], presence.Life.UNKNOWN),
-        (["1", "1"], presence.Life.UNKNOWN),
-        (["1", "2"], presence.Life.RUNS),
-        (["1", "2", "2"], presence.Life.RUNS),
-        (["1", "2", "2", "2", "2", "2"], presence.Life.GONE),
-        (["1", "1", "1", "1", "1"], presence.Life.GONE),
-        (["1", "2", ""], presence.Life.GONE),
+        ([""], presence.Liveness.GONE),
+        (["1"], presence.Liveness.UNKNOWN),
+        (["1", "1"], presence.Liveness.UNKNOWN),
+        (["1", "2"], presence.Liveness.RUNS),
+        (["1", "2", "2"], presence.Liveness.RUNS),
+        (["1", "2", "2", "2", "2", "2"], presence.Liveness.GONE),
+        (["1", "1", "1", "1", "1"], presence.Liveness.GONE),
+        (["1", "2", ""], presence.Liveness.GONE),
     ],
 )
 async def test_whether_another_runs_is_seen_by_its_renewals(
-    room: Room, renewals: list[str], life: presence.Life
+    room: Room, renewals: list[str], liveness: presence.Liveness
 ) -> None:
-    others = presence.Others(None, clock=lambda: room.now)  # type: ignore[arg-type]
+    others = presence.OtherOperators(None, clock=lambda: room.now)  # type: ignore[arg-type]
     found = None
     for renewed in renewals:
         room.lease = lease.Lease(OTHER, renewed, {}) if renewed else None
-        found = await others.life("ns/other")
+        found = await others.liveness("ns/other")
         room.now += 5.0
-    assert found is life
+    assert found is liveness
 
 
 async def test_a_lease_that_may_not_be_read_says_nothing(room: Room) -> None:
     room.error = errors.ApiError("forbidden", status=403)
-    others = presence.Others(None, clock=lambda: room.now)  # type: ignore[arg-type]
-    assert await others.life("ns/other") is presence.Life.HIDDEN
-    assert await others.life("no identity") is presence.Life.GONE
+    others = presence.OtherOperators(None, clock=lambda: room.now)  # type: ignore[arg-type]
+    assert await others.liveness("ns/other") is presence.Liveness.HIDDEN
+    assert await others.liveness("no identity") is presence.Liveness.GONE
 
 
 def test_a_process_of_this_machine_that_has_ended_holds_nothing() -> None:

@@ -317,7 +317,7 @@ def test_two_watches_may_bring_the_same_child() -> None:
         discovery.Kind(f"autoscaling/{v}", "HPA", "hpas", namespaced=True, verbs=frozenset(), subresources=frozenset())
         for v in ("v1", "v2")
     ]
-    first, second = (children._Sink(known, kind) for kind in kinds)
+    first, second = (children._Handler(known, kind) for kind in kinds)
     first.changed(item("5"))
     second.changed(item("5"))
     first.changed(item("7"))

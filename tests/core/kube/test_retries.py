@@ -95,20 +95,20 @@ def page(*names: str, token: str = "", version: str = "9") -> bytes:
 
 async def run(server: Server, until: Callable[[Recorder], bool], seconds: float = 600) -> Recorder:
     """Watch until something is so, in virtual time."""
-    sink = Recorder()
+    handler = Recorder()
 
     async def path() -> str:
         return "/api/v1/pods"
 
-    made = watch.Watch(server, path, sink, what="Pods", clock=server.clock, sleep=server.sleep)  # type: ignore[arg-type]
+    made = watch.Watch(server, path, handler, what="Pods", clock=server.clock, sleep=server.sleep)  # type: ignore[arg-type]
     running = asyncio.create_task(made.run())
-    while not until(sink) and server.now < seconds and not running.done():
+    while not until(handler) and server.now < seconds and not running.done():
         await asyncio.sleep(0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert running.cancelled(), running
-    assert until(sink), (server.asked, sink.told, sink.troubles)
-    return sink
+    assert until(handler), (server.asked, handler.told, handler.troubles)
+    return handler
 
 
 async def test_a_first_stream_that_breaks_after_each_line_is_told_and_then_listed_in_pages() -> None:
@@ -118,17 +118,17 @@ async def test_a_first_stream_that_breaks_after_each_line_is_told_and_then_liste
         return Stream([event("ADDED", next(streams))], CUT) if "sendInitialEvents" in query else Stream(lasts=300)
 
     server = Server(stream, lambda _: page("a", "b", "c"))
-    sink = await run(server, lambda sink: "synced" in sink.told)
+    handler = await run(server, lambda handler: "synced" in handler.told)
     assert server.asked[:4] == ["initial", "initial", "initial", "list"]
-    assert sink.there == {"a", "b", "c"}
-    assert sink.troubles == ["watch Pods: cut", "watch Pods: cut", ""]
+    assert handler.there == {"a", "b", "c"}
+    assert handler.troubles == ["watch Pods: cut", "watch Pods: cut", ""]
     assert server.times[3] >= 1.5, "it waits longer each time"
 
 
 async def test_items_that_came_before_the_first_stream_broke_are_given_and_nothing_is_taken_for_gone() -> None:
     server = Server(lambda _: Stream([event("ADDED", "a")], CUT), lambda _: CUT)
-    sink = await run(server, lambda sink: len(sink.troubles) > 8)
-    assert (sink.there, sink.told) == ({"a"}, [])
+    handler = await run(server, lambda handler: len(handler.troubles) > 8)
+    assert (handler.there, handler.told) == ({"a"}, [])
 
 
 async def test_a_stream_that_repeats_an_old_event_and_fails_makes_no_progress() -> None:
@@ -138,9 +138,9 @@ async def test_a_stream_that_repeats_an_old_event_and_fails_makes_no_progress() 
         return Stream([event("MODIFIED", "a", "5")], CUT)
 
     server = Server(stream)
-    sink = await run(server, lambda _: server.asked.count("initial") == 2)
+    handler = await run(server, lambda _: server.asked.count("initial") == 2)
     assert server.asked == ["initial", *["watch 5"] * 4, "initial"], "from a version that leads nowhere, it begins anew"
-    assert sink.troubles[:4] == ["watch Pods: cut"] * 4
+    assert handler.troubles[:4] == ["watch Pods: cut"] * 4
     assert server.times[5] >= 7, "it waits longer each time"
 
 
@@ -152,24 +152,24 @@ async def test_a_newer_version_is_progress_whatever_brings_it(line: bytes) -> No
         return Stream([KNOWN]) if "sendInitialEvents" in query else Stream(next(later, []), CUT)
 
     server = Server(stream)
-    sink = await run(server, lambda sink: "" in sink.troubles)
-    assert sink.troubles == ["watch Pods: cut", ""]
+    handler = await run(server, lambda handler: "" in handler.troubles)
+    assert handler.troubles == ["watch Pods: cut", ""]
     assert server.asked == ["initial", "watch 5", "watch 5", "watch 5"]
 
 
 async def test_a_server_that_ends_each_stream_at_once_is_told_and_listed_again_and_again() -> None:
     server = Server(lambda query: Stream([KNOWN] if "sendInitialEvents" in query else []))
-    sink = await run(server, lambda _: server.asked.count("initial") == 3)
-    assert sink.troubles[0] == "watch Pods: the API server ended the stream at once"
+    handler = await run(server, lambda _: server.asked.count("initial") == 3)
+    assert handler.troubles[0] == "watch Pods: the API server ended the stream at once"
     assert server.asked.count("watch 5") == 10
     assert server.now > 30, "it waits longer each time"
 
 
 async def test_a_first_stream_that_ends_in_order_before_the_end_of_the_list_is_a_failure() -> None:
     server = Server(lambda _: Stream([event("ADDED", "a")]), lambda _: page("a"))
-    sink = await run(server, lambda sink: "synced" in sink.told)
+    handler = await run(server, lambda handler: "synced" in handler.told)
     assert server.asked == ["initial"] * 3 + ["list"]
-    assert sink.troubles[0] == "watch Pods: the API server ended the stream before all was listed"
+    assert handler.troubles[0] == "watch Pods: the API server ended the stream before all was listed"
 
 
 @pytest.mark.parametrize("end", [CUT, None])
@@ -180,16 +180,16 @@ async def test_a_stream_without_bookmarks_that_was_open_for_long_is_no_failure(e
         return Stream(quiet=True) if end else Stream(lasts=40)
 
     server = Server(stream)
-    sink = await run(server, lambda _: len(server.asked) == 9, seconds=1000)
-    assert sink.troubles == []
+    handler = await run(server, lambda _: len(server.asked) == 9, seconds=1000)
+    assert handler.troubles == []
     assert server.asked == ["initial", *["watch 5"] * 8]
 
 
 async def test_a_stream_that_goes_on_quietly_after_a_trouble_ends_it() -> None:
     streams = iter([Stream([KNOWN]), Stream(end=CUT), Stream(end=CUT), Stream(quiet=True)])
     server = Server(lambda _: next(streams, Stream(quiet=True)))
-    sink = await run(server, lambda sink: len(sink.troubles) > 1)
-    assert sink.troubles == ["watch Pods: cut", ""]
+    handler = await run(server, lambda handler: len(handler.troubles) > 1)
+    assert handler.troubles == ["watch Pods: cut", ""]
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ async def test_a_server_that_never_says_when_all_is_listed_is_asked_for_pages_fr
 async def test_versions_that_expire_again_and_again_are_told_and_waited_for() -> None:
     gone = errors.ApiError("watch Pods: too old", status=410)
     server = Server(lambda query: Stream([KNOWN]) if "sendInitialEvents" in query else gone)
-    sink = await run(server, lambda _: server.asked.count("initial") == 8)
-    assert "watch Pods: too old" in sink.troubles
+    handler = await run(server, lambda _: server.asked.count("initial") == 8)
+    assert "watch Pods: too old" in handler.troubles
     assert server.now > 20, "it waits longer each time"
 
 
@@ -219,9 +219,9 @@ async def test_a_list_whose_pages_expire_is_asked_for_as_a_whole() -> None:
         return page("a", token="more") if "limit" in query else page("a", "b")
 
     server = Server(lambda query: unsupported if "sendInitialEvents" in query else Stream(lasts=300), lists)
-    sink = await run(server, lambda sink: "synced" in sink.told)
+    handler = await run(server, lambda handler: "synced" in handler.told)
     assert server.asked == ["initial", "list", "list after more", "list whole"]
-    assert (sink.there, sink.troubles) == ({"a", "b"}, [])
+    assert (handler.there, handler.troubles) == ({"a", "b"}, [])
 
 
 async def test_pages_that_expire_again_and_again_are_told() -> None:
@@ -231,9 +231,9 @@ async def test_pages_that_expire_again_and_again_are_told() -> None:
         return page("a", token="more") if "limit" in query and "continue" not in query else gone
 
     server = Server(lambda _: unsupported, lists)
-    sink = await run(server, lambda sink: len(sink.troubles) >= 3)
-    assert set(sink.troubles) == {"watch Pods: too old"}
-    assert sink.told == []
+    handler = await run(server, lambda handler: len(handler.troubles) >= 3)
+    assert set(handler.troubles) == {"watch Pods: too old"}
+    assert handler.told == []
 
 
 async def test_a_page_that_fails_is_asked_for_again_and_not_the_whole_list() -> None:
@@ -246,26 +246,26 @@ async def test_a_page_that_fails_is_asked_for_again_and_not_the_whole_list() -> 
         return {"": page("a", token="1"), "1": page("b", token="2"), "2": page("c")}[token]
 
     server = Server(lambda _: errors.ApiError("no", status=422), lists)
-    sink = await run(server, lambda sink: "synced" in sink.told)
+    handler = await run(server, lambda handler: "synced" in handler.told)
     assert server.asked[1:] == ["list", "list after 1", "list after 1", "list after 2", "list after 2", "list after 2"]
-    assert sink.there == {"a", "b", "c"}
+    assert handler.there == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("text", [b"<html>", b'{"kind":"Status"}', b""])
 async def test_an_answer_that_is_no_list_is_a_failure_that_is_told_and_tried_again(text: bytes) -> None:
     answers = iter([text, text, text])
     server = Server(lambda _: errors.ApiError("no", status=422), lambda _: next(answers, page("a")))
-    sink = await run(server, lambda sink: "synced" in sink.told)
-    assert sink.troubles[0].startswith("watch Pods: the API server's answer holds no list")
-    assert sink.troubles[-1] == ""
+    handler = await run(server, lambda handler: "synced" in handler.told)
+    assert handler.troubles[0].startswith("watch Pods: the API server's answer holds no list")
+    assert handler.troubles[-1] == ""
 
 
 @pytest.mark.parametrize("line", [b"<html>", b'{"type":"ERROR","object":{"code":500,"message":"sick"}}'])
 async def test_an_answer_that_is_no_watch_is_a_failure_that_is_told_and_tried_again(line: bytes) -> None:
     server = Server(lambda query: Stream([KNOWN] if "sendInitialEvents" in query else [line]))
-    sink = await run(server, lambda _: server.asked.count("initial") == 2)
-    assert sink.told[:1] == ["synced"]
-    assert "sick" in sink.troubles[0] or "a line that is not JSON" in sink.troubles[0]
+    handler = await run(server, lambda _: server.asked.count("initial") == 2)
+    assert handler.told[:1] == ["synced"]
+    assert "sick" in handler.troubles[0] or "a line that is not JSON" in handler.troubles[0]
     assert server.now > 5
 
 
@@ -273,7 +273,7 @@ async def test_a_server_cannot_ask_for_a_pause_of_a_day() -> None:
     busy = errors.ApiError("watch Pods: busy", status=429, retry_after=86_400)
     answers = iter([busy])
     server = Server(lambda _: next(answers, Stream([KNOWN], lasts=300)))
-    await run(server, lambda sink: "synced" in sink.told)
+    await run(server, lambda handler: "synced" in handler.told)
     assert server.times[1] == 60
 
 
@@ -287,8 +287,8 @@ async def test_a_line_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Mo
                 yield b"x" * 100
 
     server = Endless(lambda _: Stream(), lambda _: CUT)
-    sink = await run(server, lambda sink: len(sink.troubles) > 1)
-    assert sink.troubles[0] == "watch Pods: the API server's answer holds a line without end"
+    handler = await run(server, lambda handler: len(handler.troubles) > 1)
+    assert handler.troubles[0] == "watch Pods: the API server's answer holds a line without end"
 
 
 async def test_credentials_that_cannot_be_read_are_told_and_tried_again() -> None:
@@ -302,8 +302,8 @@ async def test_credentials_that_cannot_be_read_are_told_and_tried_again() -> Non
                 yield chunk
 
     server = Locked(lambda _: Stream([KNOWN], lasts=300))
-    sink = await run(server, lambda sink: "synced" in sink.told)
-    assert sink.troubles == ["watch Pods: the token file is empty", ""]
+    handler = await run(server, lambda handler: "synced" in handler.told)
+    assert handler.troubles == ["watch Pods: the token file is empty", ""]
 
 
 def test_a_trouble_is_logged_once_and_again_at_long_intervals() -> None:

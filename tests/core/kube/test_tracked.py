@@ -23,8 +23,8 @@ OWNERS = [
 ]
 
 
-def child(name: str, owner: str, *, uid: str = "u", version: int = 1) -> tracked_objects.Child:
-    return tracked_objects.Child(KIND, "ns", name, uid, version, owner, "", "", 0, False, False, "", (), "")  # noqa: FBT003 - neither orphan nor deleting
+def child(name: str, owner: str, *, uid: str = "u", version: int = 1) -> tracked_objects.TrackedObject:
+    return tracked_objects.TrackedObject(KIND, "ns", name, uid, version, owner, "", "", 0, False, False, "", (), "")  # noqa: FBT003 - neither orphan nor deleting
 
 
 def test_a_key_is_made_once() -> None:
@@ -44,7 +44,9 @@ def test_counts_are_those_of_a_plain_list(steps: list[tuple[bool, str, int, int]
     model: dict[tuple[int, str], str] = {}
     told = 0
 
-    def listener(_key: str, before: tracked_objects.Child | None, now: tracked_objects.Child | None) -> None:
+    def listener(
+        _key: str, before: tracked_objects.TrackedObject | None, now: tracked_objects.TrackedObject | None
+    ) -> None:
         nonlocal told
         told += (now is not None) - (before is not None)
 

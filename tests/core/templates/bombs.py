@@ -203,7 +203,9 @@ async def reconciled(renderer: JinjaRenderer, item: interfaces.Resource) -> tupl
     """The report on a resource, and the seconds that it took."""
     watcher = fakes.FakeWatcher()
     watcher.put(item)
-    parts = reconcile.Parts("app", watcher, renderer, fakes.FakeApplier(), fakes.WORKS, lambda _resource, _rendered: ())
+    parts = reconcile.ControllerContext(
+        "app", watcher, renderer, fakes.FakeApplier(), fakes.WORKS, lambda _resource, _rendered: ()
+    )
     begin = time.perf_counter()
     result = await reconcile.reconcile(parts, item.key)
     assert result.report is not None

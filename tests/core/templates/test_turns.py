@@ -132,7 +132,9 @@ async def test_rounds_of_lookups_share_one_budget(tmp_path: Path) -> None:
     made, rounds = load(tmp_path, LONG), Rounds()
     watcher = fakes.FakeWatcher()
     watcher.put(fakes.resource("web", x=X))
-    parts = reconcile.Parts("app", watcher, made, fakes.FakeApplier(), fakes.WORKS, lambda _r, _m: (), rounds)
+    parts = reconcile.ControllerContext(
+        "app", watcher, made, fakes.FakeApplier(), fakes.WORKS, lambda _r, _m: (), rounds
+    )
     report = (await reconcile.reconcile(parts, "ns/web")).report
     assert report is not None
     assert "take more than" in report.message

@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any, Final, final
 
-from lostromos_core import Doorbell, Report, Resource, Watcher, errors
+from lostromos_core import EventSink, Report, Resource, Watcher, errors
 from lostromos_sites import client, items
 
 if TYPE_CHECKING:
@@ -47,22 +47,22 @@ class SitesWatcher:
         """Learn whether the status may be written."""
         self._dry_run = runtime.dry_run
 
-    async def watch(self, bell: Doorbell) -> None:
+    async def watch(self, sink: EventSink) -> None:
         """Ring for each site that is new, changed or gone, until cancelled."""
         for key in self._sites or ():  # it was started again
-            bell.ring(key)
+            sink.enqueue(key)
         failures = 0
         while True:
             try:
-                await self._look(bell)
+                await self._look(sink)
             except client.SitesError as error:
                 failures += 1
-                bell.trouble(str(error))
+                sink.trouble(str(error))
                 await self._sleep(pause(self._interval, failures))
             else:
                 failures = 0
-                bell.trouble("")
-                bell.synced()
+                sink.trouble("")
+                sink.synced()
                 await self._sleep(self._interval)
 
     async def get(self, key: str) -> Resource | None:
@@ -90,7 +90,7 @@ class SitesWatcher:
         """Whether another watcher looks at the same list."""
         return isinstance(other, SitesWatcher) and other.url == self.url
 
-    async def _look(self, bell: Doorbell) -> None:
+    async def _look(self, sink: EventSink) -> None:
         listed = await self._client.news()
         if listed is None:
             return
@@ -98,7 +98,7 @@ class SitesWatcher:
         self._sites = now
         for key in before.keys() | now.keys():
             if before.get(key) != now.get(key):
-                bell.ring(key)
+                sink.enqueue(key)
 
 
 def pause(interval: float, failures: int) -> float:

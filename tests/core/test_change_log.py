@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from lostromos_core import interfaces
-from lostromos_core.engine import journal
+from lostromos_core.engine import change_log
 from tests import fakes
 
 READY = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")
@@ -15,11 +15,13 @@ def waits(message: str, reason: str = "Waiting") -> interfaces.Report:
     return interfaces.Report(ready=False, reason=reason, message=message, retrying=True)
 
 
-def said(*reports: interfaces.Report | None, key: str = "ns/web", told: journal.Journal | None = None) -> list[str]:
-    told = told or journal.Journal()
+def said(
+    *reports: interfaces.Report | None, key: str = "ns/web", told: change_log.ChangeLog | None = None
+) -> list[str]:
+    told = told or change_log.ChangeLog()
     with structlog.testing.capture_logs() as lines:
         for report in reports:
-            told.tell("app", key, report)
+            told.record("app", key, report)
     assert all((line["controller"], line["resource"]) == ("app", key) for line in lines)
     return [f"{line['log_level']} {line['event']}" for line in lines]
 
@@ -35,7 +37,7 @@ def test_a_recovery_is_told_and_being_ready_all_the_time_is_not() -> None:
 
 
 def test_nothing_is_remembered_of_what_is_ready_or_gone() -> None:
-    told = journal.Journal()
+    told = change_log.ChangeLog()
     assert said(waits("a"), None, waits("a"), told=told) == ["info a", "info a"]
     said(waits("a"), READY, key="ns/b", told=told)
     said(None, told=told)
@@ -47,10 +49,10 @@ def test_every_reconcile_is_a_line_for_debug() -> None:
     done = [interfaces.Action.CREATED, interfaces.Action.UNCHANGED, interfaces.Action.UNCHANGED]
     objects = tuple(interfaces.ObjectResult(ref, action) for action in done)
     with structlog.testing.capture_logs() as lines:
-        journal.tell_all(
+        change_log.record_all(
             "app", "ns/web", interfaces.Report(ready=True, reason="Applied", message="", objects=objects), 0.12345
         )
-        journal.tell_all("app", "ns/web", None, 0.1)
+        change_log.record_all("app", "ns/web", None, 0.1)
     head = {"event": "reconciled", "log_level": "debug", "controller": "app", "resource": "ns/web"}
     assert lines == [
         {**head, "reason": "Applied", "seconds": 0.1235, "created": 1, "unchanged": 2},

@@ -4,7 +4,9 @@ import importlib
 
 import pytest
 
-from lostromos_core import kube
+import lostromos_core
+from lostromos_core import interfaces, kube
+from lostromos_core.engine import controller
 from lostromos_core.kube.lookup import lookups
 from lostromos_core.kube.transport import client
 
@@ -28,3 +30,18 @@ def test_the_policy_of_lookups_is_found_under_its_old_name() -> None:
     with pytest.deprecated_call(match=r"now lostromos_core\.kube\.LookupPolicy"):
         old = importlib.import_module("lostromos_core.kube.lookups")
     assert old.Policy is lookups.Policy is kube.LookupPolicy
+
+
+def test_a_watcher_of_version_0_1_rings() -> None:
+    seen: list[str] = []
+    runtime = interfaces.Runtime("app", None, seen.append)
+    sink = controller._Sink("app", seen.append, controller.WatchState())
+    with pytest.deprecated_call(match="Doorbell is now called EventSink"):
+        assert lostromos_core.Doorbell is lostromos_core.EventSink
+    with pytest.deprecated_call(match=r"Runtime\.ring is now called enqueue"):
+        runtime.ring("a")
+    with pytest.deprecated_call(match=r"EventSink\.ring is now called enqueue"):
+        sink.ring("b")
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = lostromos_core.Nothing
+    assert seen == ["a", "b"]

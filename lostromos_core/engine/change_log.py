@@ -19,13 +19,13 @@ _log = structlog.get_logger("lostromos.reconcile")
 
 
 @final
-class Journal:
+class ChangeLog:
     """The log of one controller's reconciles. It remembers the resources that are not ready, and no others."""
 
     def __init__(self) -> None:
         self._said: dict[str, int] = {}
 
-    def tell(self, controller: str, key: str, report: interfaces.Report | None) -> None:
+    def record(self, controller: str, key: str, report: interfaces.Report | None) -> None:
         """Say how a resource is, if that is news; None: it is gone."""
         if report is None:
             self._said.pop(key, None)
@@ -42,7 +42,7 @@ class Journal:
             say(message, controller=controller, resource=key, reason=report.reason, retrying=report.retrying)
 
 
-def tell_all(controller: str, key: str, report: interfaces.Report | None, seconds: float) -> None:
+def record_all(controller: str, key: str, report: interfaces.Report | None, seconds: float) -> None:
     """One line for one reconcile, whatever it did: for ``debug``."""
     reason = report.reason if report else "Gone"
     actions = collections.Counter(result.action.value for result in report.objects) if report else {}
