@@ -216,11 +216,11 @@ async def test_a_hook_that_lets_anything_out_ends_no_worker(monkeypatch: pytest.
     watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
     watcher.put(fakes.resource("a"))
     real = change_log.record_all
-    monkeypatch.setattr(change_log, "tell_all", lambda *_: 1 / 0)
+    monkeypatch.setattr(change_log, "record_all", lambda *_: 1 / 0)
     operator = make(watcher, applier, workers=1)
     serving = asyncio.create_task(operator.serve())
     await until(lambda: "a" in applier.world)
-    monkeypatch.setattr(change_log, "tell_all", real)
+    monkeypatch.setattr(change_log, "record_all", real)
     watcher.put(fakes.resource("b"))
     await until(lambda: "b" in applier.world)
     operator.stop()

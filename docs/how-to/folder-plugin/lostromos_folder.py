@@ -14,7 +14,7 @@ from lostromos_core import (
     Applied,
     Backend,
     Context,
-    Doorbell,
+    EventSink,
     Manifest,
     Manifests,
     ObjectRef,
@@ -50,23 +50,23 @@ class FolderWatcher:
         """Learn whether anything may be written."""
         self._dry_run = runtime.dry_run
 
-    async def watch(self, bell: Doorbell) -> None:
+    async def watch(self, sink: EventSink) -> None:
         """Ring for each file that is new, changed or gone; a folder that is not there says nothing about its files."""
         before: dict[str, int] = {}
         while True:
             if self._folder.is_dir():
-                before = self._look(before, bell)
-                bell.trouble("")
-                bell.synced()
+                before = self._look(before, sink)
+                sink.trouble("")
+                sink.synced()
             else:
-                bell.trouble(f"there is no folder {self._folder}; create it")
+                sink.trouble(f"there is no folder {self._folder}; create it")
             await asyncio.sleep(self._interval)
 
-    def _look(self, before: dict[str, int], bell: Doorbell) -> dict[str, int]:
+    def _look(self, before: dict[str, int], sink: EventSink) -> dict[str, int]:
         now = {path.stem: path.stat().st_mtime_ns for path in self._folder.glob("*.json")}
         for key in before.keys() | now.keys():
             if before.get(key) != now.get(key):
-                bell.ring(key)
+                sink.enqueue(key)
         return now
 
     async def get(self, key: str) -> Resource | None:

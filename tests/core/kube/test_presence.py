@@ -181,7 +181,7 @@ async def test_a_renewal_that_fails_for_a_moment_loses_nothing(room: Room) -> No
 
 
 @pytest.mark.parametrize(
-    ("renewals", "life"),
+    ("renewals", "liveness"),
     [
         ([""], presence.Liveness.GONE),
         (["1"], presence.Liveness.UNKNOWN),
