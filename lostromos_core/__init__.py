@@ -30,7 +30,7 @@ from lostromos_core.interfaces import (
 )
 from lostromos_core.kube.watcher import KubernetesWatcher
 from lostromos_core.templates.renderer import JinjaRenderer
-from lostromos_core.templates.tree import ValuesRenderer
+from lostromos_core.templates.values_renderer import ValuesRenderer
 
 __all__ = [
     "ApiError",

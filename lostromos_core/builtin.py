@@ -10,7 +10,7 @@ import pydantic
 from lostromos_core import backends, hookspecs
 from lostromos_core.kube import watcher
 from lostromos_core.kube.watching import selectors
-from lostromos_core.templates import renderer, tree
+from lostromos_core.templates import renderer, values_renderer
 
 _GROUP = re.compile(r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*)?")
 _VERSION = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
@@ -71,10 +71,10 @@ def _jinja(options: JinjaOptions) -> renderer.JinjaRenderer:
     return renderer.JinjaRenderer(**dict(options))
 
 
-def _values(options: backends.ValuesOptions) -> tree.ValuesRenderer:
+def _values(options: backends.ValuesOptions) -> values_renderer.ValuesRenderer:
     if options.template is not None:
         backends.expect(options.template, "file", field="template")
-    return tree.ValuesRenderer(**options.keywords())
+    return values_renderer.ValuesRenderer(**options.keywords())
 
 
 @hookspecs.hookimpl

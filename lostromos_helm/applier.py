@@ -18,14 +18,14 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.ownership import claims, config_maps, inventory
 from lostromos_helm import attempts, making, settings
 from lostromos_helm.helm import binary, hiding
-from lostromos_helm.objects import content, leftovers, removal, repair
-from lostromos_helm.release import commands, naming, orders, owners, releases, seals, storage
+from lostromos_helm.objects import contents, leftovers, removal, repair
+from lostromos_helm.release import commands, naming, owners, planner, releases, seals, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lostromos_core.kube import cluster
-    from lostromos_helm.charts import charts, references
+    from lostromos_helm.charts import chart_cache, references
 
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
@@ -47,14 +47,14 @@ class HelmApplier:
 
     def __init__(self, chart: str | references.Reference = "", **options: Unpack[settings.Keywords]) -> None:
         self._options = settings.Settings(**options)
-        self._chart = orders.chart(chart, self._options)
+        self._chart = planner.chart(chart, self._options)
         self._known: dict[str, making.Known] = {}
         self._keys: dict[str, str] = {}
         self._busy: set[releases.Place] = set()
         self._helm: binary.Helm
-        self._charts: charts.Charts
+        self._charts: chart_cache.Charts
         self._releases: releases.Releases
-        self._care: repair.Care
+        self._care: repair.Repairer
         self._removal: removal.Removal
         self._maker: making.Maker
         self._operations: commands.Operations
@@ -72,7 +72,7 @@ class HelmApplier:
         kube: cluster.Cluster = runtime.kube
         options = self._options
         self._runtime, self._kube = runtime, kube
-        self._helm, self._charts = await orders.open_charts(kube, options, self._chart, changed=self._ring_all)
+        self._helm, self._charts = await planner.open_charts(kube, options, self._chart, changed=self._ring_all)
         if options.waits and options.processes == 1:
             _log.warning(
                 "with `wait` or `atomic` and one process, nothing else is done while Helm waits for a release; "
@@ -80,11 +80,11 @@ class HelmApplier:
                 controller=runtime.controller,
             )
         await kube.connect()
-        self._orders = orders.Orders(self._chart, self._charts, self._helm, runtime.controller, options)
+        self._planner = planner.Planner(self._chart, self._charts, self._helm, runtime.controller, options)
         spaces = {*runtime.namespaces, *([options.namespace] if options.namespace and runtime.namespaces else [])}
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
         seal = seals.Seals(kube, self._helm.home, seals.own_namespace(kube))
-        self._care = repair.Care(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
+        self._care = repair.Repairer(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
         self._operations = commands.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
         fitting = storage.Fitting(kube)
         self._removal = removal.Removal(kube, self._releases, self._operations, seal, fitting, options)
@@ -109,22 +109,22 @@ class HelmApplier:
         assert isinstance(rendered, interfaces.Values)  # noqa: S101 - matched when the controller was made
         if rendered.waiting:
             return interfaces.Applied(status=None)
-        order = await self._orders.make(owner, rendered)
-        await self._releases.ready(order.place[0])
+        plan = await self._planner.make(owner, rendered)
+        await self._releases.ready(plan.place[0])
         await self._look_elsewhere(owner)
-        known = self._remember(owner, order)
-        elsewhere = await self._elsewhere(order, known)
-        spaces = {order.place[0], *(one.namespace for one in elsewhere)}
+        known = self._remember(owner, plan)
+        elsewhere = await self._elsewhere(plan, known)
+        spaces = {plan.place[0], *(one.namespace for one in elsewhere)}
         await self._inventory.claim(owner, known.beyond, spaces, finalizer=True)
         try:
-            found, results = await self._make(order, known)
+            found, results = await self._make(plan, known)
         except making.LaterError as later:
-            return self._waiting(order, later)
+            return self._waiting(plan, later)
         except making.LeftAloneError:
             assert known.failed is not None  # noqa: S101 - that is why it is left alone
-            return self._failed(order, known.failed)
+            return self._failed(plan, known.failed)
         except errors.LostromosError as error:
-            return await self._failure(order, known, error)
+            return await self._failure(plan, known, error)
         known.failed = None
         self._learn(known, results, owner.key)
         applied = interfaces.Applied(tuple(results), status={"release": found.status})
@@ -132,7 +132,7 @@ class HelmApplier:
             for one in elsewhere:
                 _log.info("the release has another name now; the old one is removed", release=one.name)
                 place = one.namespace, one.name
-                await self._removal.uninstall(place, None, order.secrets)
+                await self._removal.uninstall(place, None, plan.secrets)
                 await self._releases.refresh(place)
         return applied
 
@@ -147,42 +147,42 @@ class HelmApplier:
             self._runtime.enqueue(key)
 
     async def _make(
-        self, order: commands.Order, known: making.Known
-    ) -> tuple[content.Content, list[interfaces.ObjectResult]]:
+        self, plan: commands.ReleasePlan, known: making.Known
+    ) -> tuple[contents.ReleaseContents, list[interfaces.ObjectResult]]:
         """Bring the release about and look after its objects, once more if what it holds turns out not to be ours."""
-        asked = str((order.owner.metadata.get("annotations") or {}).get(labels.RECONCILE, ""))
+        asked = str((plan.owner.metadata.get("annotations") or {}).get(labels.RECONCILE, ""))
         again = known.asked is not None and asked != known.asked
-        found = await self._bring(order, known, again=again)
+        found = await self._bring(plan, known, again=again)
         known.asked = asked
         if self._kube.dry_run:
-            return found, await self._care.try_out(found, order)
-        results = await self._care.look(found, self._newest(order), order)
+            return found, await self._care.try_out(found, plan)
+        results = await self._care.look(found, self._newest(plan), plan)
         if found.suspect:
-            if known.failed and known.failed.leaves_alone(order.digest, time.monotonic()):
+            if known.failed and known.failed.leaves_alone(plan.digest, time.monotonic()):
                 raise making.LeftAloneError
             _log.warning(
                 "an object differs from what the release's Secret says, and it is not proven that Helm wrote that for "
                 "us; the release is upgraded",
-                release=order.name,
+                release=plan.name,
             )
-            found = await self._bring(order, known, again=True)
-            results = await self._care.look(found, self._newest(order), order)
+            found = await self._bring(plan, known, again=True)
+            results = await self._care.look(found, self._newest(plan), plan)
         return found, results
 
-    async def _bring(self, order: commands.Order, known: making.Known, *, again: bool) -> content.Content:
+    async def _bring(self, plan: commands.ReleasePlan, known: making.Known, *, again: bool) -> contents.ReleaseContents:
         """Bring the release about; what changes meanwhile is our doing, and its objects are looked at afterwards."""
-        self._busy.add(order.place)
+        self._busy.add(plan.place)
         try:
-            return await self._maker.bring(order, known, again=again)
+            return await self._maker.bring(plan, known, again=again)
         finally:
-            self._busy.discard(order.place)
+            self._busy.discard(plan.place)
 
-    def _newest(self, order: commands.Order) -> storage.Revision:
-        history = self._releases.of(order.place)
+    def _newest(self, plan: commands.ReleasePlan) -> storage.Revision:
+        history = self._releases.of(plan.place)
         if not history:
-            raise errors.ApiError(f"the {order.name} was deleted meanwhile", status=0, retryable=True)
+            raise errors.ApiError(f"the {plan.name} was deleted meanwhile", status=0, retryable=True)
         if not history[-1].ours:
-            self._runtime.enqueue(order.owner.key)  # somebody made another one while we were busy
+            self._runtime.enqueue(plan.owner.key)  # somebody made another one while we were busy
         return history[-1]
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
@@ -208,7 +208,7 @@ class HelmApplier:
             results += await self._remove(revision, owner, known)
         if not results and owner is not None:
             places = {self._place(owner.ref), *([known.place] if known else [])}
-            results += await self._leftovers.remove(owner, places, known.content if known else None)
+            results += await self._leftovers.remove(owner, places, known.contents if known else None)
         if not results:
             if owner is not None:
                 await self._inventory.release(owner)
@@ -223,9 +223,9 @@ class HelmApplier:
         """Remove a release of an owner, if that is expected there; what stands in the way."""
         ref = owner.ref if owner else known.owner if known else self._owners.of(revision)
         places = {self._place(ref)} if ref else set()
-        places |= {content.place_told(owner)} if owner else set()
+        places |= {contents.place_told(owner)} if owner else set()
         place = revision.namespace, revision.name
-        remembered = known.content if known and known.place == place else None
+        remembered = known.contents if known and known.place == place else None
         try:
             if await self._removal.is_expected(revision, places | (known.told if known else frozenset())):
                 await self._removal.remove(place, remembered, known.secrets if known else hiding.NOTHING)
@@ -235,7 +235,7 @@ class HelmApplier:
         return ()
 
     def _stays(self, place: releases.Place, error: errors.LostromosError) -> interfaces.ObjectResult:
-        ref = interfaces.ObjectRef(*content.RELEASE, *place)
+        ref = interfaces.ObjectRef(*contents.RELEASE, *place)
         return interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)
 
     def _place(self, ref: interfaces.ObjectRef) -> releases.Place:
@@ -244,57 +244,59 @@ class HelmApplier:
         prefix = self._options.prefix_of(self._runtime.controller)
         return namespace, naming.release_name(prefix, ref, namespace)
 
-    async def _elsewhere(self, order: commands.Order, known: making.Known) -> list[storage.Revision]:
+    async def _elsewhere(self, plan: commands.ReleasePlan, known: making.Known) -> list[storage.Revision]:
         """The releases that the owner had under other names, or in other places, as far as we know of them."""
-        others = [one for one in self._releases.owned_by(order.owner_id) if (one.namespace, one.name) != order.place]
+        others = [one for one in self._releases.owned_by(plan.owner_id) if (one.namespace, one.name) != plan.place]
         return [one for one in others if await self._removal.is_expected(one, known.told)]
 
     async def _look_elsewhere(self, owner: interfaces.Resource) -> None:
         """Know the releases that the owner has where none are made any more; raises ApiError."""
-        spaces = {*self._inventory.hints(owner).namespaces, content.place_told(owner)[0]} - {""}
+        spaces = {*self._inventory.hints(owner).namespaces, contents.place_told(owner)[0]} - {""}
         for space in sorted(spaces):
             await self._releases.look(space, labels.set_id(owner.ref))
 
-    def _remember(self, owner: interfaces.Resource, order: commands.Order) -> making.Known:
+    def _remember(self, owner: interfaces.Resource, plan: commands.ReleasePlan) -> making.Known:
         known = self._known.get(owner.key)
-        if known is None or (known.owner_id, known.place) != (order.owner_id, order.place):
-            known = self._known[owner.key] = making.Known(owner.ref, order.owner_id, order.place)
-        known.told |= {content.place_told(owner)}
-        known.secrets = order.secrets.from_all()
+        if known is None or (known.owner_id, known.place) != (plan.owner_id, plan.place):
+            known = self._known[owner.key] = making.Known(owner.ref, plan.owner_id, plan.place)
+        known.told |= {contents.place_told(owner)}
+        known.secrets = plan.secrets.from_all()
         self._owners.learn(owner.ref)
-        self._keys[order.owner_id] = owner.key
+        self._keys[plan.owner_id] = owner.key
         return known
 
-    def _as_a_whole(self, order: commands.Order, objects: tuple[interfaces.ObjectResult, ...]) -> interfaces.Applied:
+    def _as_a_whole(
+        self, plan: commands.ReleasePlan, objects: tuple[interfaces.ObjectResult, ...]
+    ) -> interfaces.Applied:
         """Results that are about the release, and not about the objects that it should have."""
-        history = self._releases.of(order.place)
-        return interfaces.Applied(objects, status={"release": content.failed_status(order, history)})
+        history = self._releases.of(plan.place)
+        return interfaces.Applied(objects, status={"release": contents.failed_status(plan, history)})
 
     async def _failure(
-        self, order: commands.Order, known: making.Known, error: errors.LostromosError
+        self, plan: commands.ReleasePlan, known: making.Known, error: errors.LostromosError
     ) -> interfaces.Applied:
         """A release that could not be made: which object is to blame, when to try again, and what still serves."""
-        objects = await self._care.blame(self._releases.of(order.place)[-1:], order)
-        known.content = None
-        said = order.secrets.hide(str(error))
+        objects = await self._care.blame(self._releases.of(plan.place)[-1:], plan)
+        known.contents = None
+        said = plan.secrets.hide(str(error))
         known.failed = attempts.failed(
-            known.failed, order.digest, error, said=said, objects=objects,
+            known.failed, plan.digest, error, said=said, objects=objects,
             looked_at=isinstance(error, making.NotOursError), now=time.monotonic(),
         )  # fmt: skip
-        _log.warning("the release failed", release=order.name, error=said, times=known.failed.times)
-        return self._failed(order, known.failed)
+        _log.warning("the release failed", release=plan.name, error=said, times=known.failed.times)
+        return self._failed(plan, known.failed)
 
-    def _failed(self, order: commands.Order, failed: attempts.Failed) -> interfaces.Applied:
+    def _failed(self, plan: commands.ReleasePlan, failed: attempts.Failed) -> interfaces.Applied:
         """A failure as it is reported."""
-        history = self._releases.of(order.place)
+        history = self._releases.of(plan.place)
         serving = next((one.number for one in reversed(history) if one.status == storage.DEPLOYED), 0)
-        ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
-        return self._as_a_whole(order, failed.results(ref, serving, time.monotonic()))
+        ref = interfaces.ObjectRef(*contents.RELEASE, *plan.place)
+        return self._as_a_whole(plan, failed.results(ref, serving, time.monotonic()))
 
-    def _waiting(self, order: commands.Order, later: making.LaterError) -> interfaces.Applied:
+    def _waiting(self, plan: commands.ReleasePlan, later: making.LaterError) -> interfaces.Applied:
         """Somebody else is at work on the release."""
-        ref = interfaces.ObjectRef(*content.RELEASE, *order.place)
-        return self._as_a_whole(order, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))
+        ref = interfaces.ObjectRef(*contents.RELEASE, *plan.place)
+        return self._as_a_whole(plan, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))
 
     def _release_changed(self, revision: storage.Revision) -> None:
         key = self._keys.get(revision.owner)

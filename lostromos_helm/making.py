@@ -12,8 +12,8 @@ import structlog
 
 from lostromos_core import errors
 from lostromos_helm.helm import failures, hiding
-from lostromos_helm.objects import content, removal
-from lostromos_helm.release import holders, plan, storage, versions
+from lostromos_helm.objects import contents, removal
+from lostromos_helm.release import holders, steps, storage, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class Known:
     owner_id: str
     place: releases.Place
     asked: str | None = None
-    content: content.Content | None = None
+    contents: contents.ReleaseContents | None = None
     failed: attempts.Failed | None = None
     told: frozenset[releases.Place] = frozenset()
     pending: tuple[int, float] | None = None
@@ -61,7 +61,7 @@ class Maker:
         *,
         known: releases.Releases,
         run: commands.Operations,
-        care: repair.Care,
+        care: repair.Repairer,
         remove: removal.Removal,
         seal: seals.Seals,
         whose: owners.Owners,
@@ -79,57 +79,57 @@ class Maker:
         self._fitting = fitting
         self._taken: set[releases.Place] = set()
 
-    async def bring(self, order: commands.Order, known: Known, *, again: bool) -> content.Content:
+    async def bring(self, plan: commands.ReleasePlan, known: Known, *, again: bool) -> contents.ReleaseContents:
         """Do what is to be done about the release, and say what it consists of; raises what keeps us from it."""
-        history = self._releases.of(order.place)
-        if not history and (self._options.adopt or order.place in self._taken):
-            history = await self._releases.refresh(order.place)
-            self._taken.discard(order.place)
-        decision = await self._decide(order, known, history, again=again)
-        if decision.step is plan.Step.NOTHING:
-            return await self._content(order, known, history[-1])
-        if known.failed and not again and known.failed.leaves_alone(order.digest, time.monotonic()):
+        history = self._releases.of(plan.place)
+        if not history and (self._options.adopt or plan.place in self._taken):
+            history = await self._releases.refresh(plan.place)
+            self._taken.discard(plan.place)
+        decision = await self._decide(plan, known, history, again=again)
+        if decision.step is steps.Step.NOTHING:
+            return await self._content(plan, known, history[-1])
+        if known.failed and not again and known.failed.leaves_alone(plan.digest, time.monotonic()):
             raise LeftAloneError
         if history:
             # What Helm will read, whoever wrote it: the watch knows of those only that carry our labels.
-            history = await self._releases.refresh(order.place)
-            decision = await self._decide(order, known, history, again=again)
-            if decision.step is plan.Step.NOTHING:
-                return await self._content(order, known, history[-1])
+            history = await self._releases.refresh(plan.place)
+            decision = await self._decide(plan, known, history, again=again)
+            if decision.step is steps.Step.NOTHING:
+                return await self._content(plan, known, history[-1])
         await self._fitting.check(history)
-        before = await content.before(self._kube, history, known.content, self._seals)
-        await self._care.refuse_foreign(before, order)
-        await self._care.expect(order)
+        before = await contents.before(self._kube, history, known.contents, self._seals)
+        await self._care.refuse_foreign(before, plan)
+        await self._care.expect(plan)
         try:
-            answer = await self._run(order, decision.step, history, before)
+            answer = await self._run(plan, decision.step, history, before)
         except failures.NameTakenError:
-            self._taken.add(order.place)
+            self._taken.add(plan.place)
             if history:
                 raise
-            return await self.bring(order, known, again=again)  # which knows of the other one now
-        made = known.content = await content.of(answer, order.place, before, order.secrets)
+            return await self.bring(plan, known, again=again)  # which knows of the other one now
+        made = known.contents = await contents.of(answer, plan.place, before, plan.secrets)
         if not self._kube.dry_run:
-            await self._care.remove_leftovers(before, made, order.place)
-            await self._releases.arrive(order.place, made.revision)
-            await self._seal(order, made)
+            await self._care.remove_leftovers(before, made, plan.place)
+            await self._releases.arrive(plan.place, made.revision)
+            await self._seal(plan, made)
             await self._care.settle(made)
         return made
 
     async def _decide(
-        self, order: commands.Order, known: Known, history: Sequence[storage.Revision], *, again: bool
-    ) -> plan.Decision:
+        self, plan: commands.ReleasePlan, known: Known, history: Sequence[storage.Revision], *, again: bool
+    ) -> steps.Decision:
         """What is to be done; raises NotOursError, LaterError if that is nothing for us."""
         # Whatever another controller made is made again, so that it carries our labels, and the watch has it.
         other = bool(history) and history[-1].controller != self._controller
-        decision = plan.decide(
-            history, owner=order.owner_id, digest=order.digest, adopt=await self._adopts(order, history),
+        decision = steps.decide(
+            history, owner=plan.owner_id, digest=plan.digest, adopt=await self._adopts(plan, history),
             again=again or other, abandoned=bool(history) and self._is_abandoned(history[-1]),
             now=time.time(), waited=_waited(known, history), patience=self._options.timeout,
         )  # fmt: skip
-        if decision.step is plan.Step.REFUSE:
-            self._taken.add(order.place)
+        if decision.step is steps.Step.REFUSE:
+            self._taken.add(plan.place)
             raise NotOursError(decision.why)
-        if decision.step is plan.Step.WAIT:
+        if decision.step is steps.Step.WAIT:
             raise LaterError(decision.why, decision.after)
         return decision
 
@@ -137,9 +137,9 @@ class Maker:
         """Whether nobody is at work on a revision: we began it, and are here, or whoever began it is gone."""
         return revision.holder == holders.this_process() or holders.is_gone(revision.holder)
 
-    async def _seal(self, order: commands.Order, made: content.Content) -> None:
+    async def _seal(self, plan: commands.ReleasePlan, made: contents.ReleaseContents) -> None:
         """Seal what Helm has just made for us, so that it is known again after a restart."""
-        newest = self._releases.of(order.place)[-1:]
+        newest = self._releases.of(plan.place)[-1:]
         if not newest or newest[0].number != made.revision:
             return
         try:
@@ -147,62 +147,64 @@ class Maker:
             if made.version:
                 self._fitting.saw(newest[0], made.version)
         except errors.LostromosError as error:
-            _log.warning("a release could not be sealed; it is tried again", release=order.name, error=str(error))
+            _log.warning("a release could not be sealed; it is tried again", release=plan.name, error=str(error))
 
-    async def _adopts(self, order: commands.Order, history: Sequence[storage.Revision]) -> bool:
+    async def _adopts(self, plan: commands.ReleasePlan, history: Sequence[storage.Revision]) -> bool:
         """Whether a release is taken over that is not the owner's: nobody else may have it. Raises ApiError."""
-        if not self._options.adopt or not history or history[-1].owner == order.owner_id:
+        if not self._options.adopt or not history or history[-1].owner == plan.owner_id:
             return self._options.adopt
         return await self._owners.is_abandoned(history[-1])
 
     async def _run(
-        self, order: commands.Order, step: plan.Step, history: Sequence[storage.Revision], before: content.Before
+        self, plan: commands.ReleasePlan, step: steps.Step, history: Sequence[storage.Revision], before: contents.Before
     ) -> Mapping[str, Any]:
         """Do one step; raises the error that explains a failure."""
         try:
-            if step is plan.Step.INSTALL:
-                return await self._operations.install(order)
+            if step is steps.Step.INSTALL:
+                return await self._operations.install(plan)
             newest = history[-1]
-            if step is plan.Step.RECOVER:
+            if step is steps.Step.RECOVER:
                 await storage.mark_failed(self._kube, newest, "broken off; ended by Lostrómos")
-                _log.info("a release was left pending, it is recovered", release=order.name, revision=newest.number)
-                step = plan.goes_on(history)
-            if step is plan.Step.REPLACE:
-                await self._removal.uninstall(order.place, None, order.secrets)
-                return await self._operations.install(order)
-            if step is plan.Step.INSTALL_AGAIN:
+                _log.info("a release was left pending, it is recovered", release=plan.name, revision=newest.number)
+                step = steps.goes_on(history)
+            if step is steps.Step.REPLACE:
+                await self._removal.uninstall(plan.place, None, plan.secrets)
+                return await self._operations.install(plan)
+            if step is steps.Step.INSTALL_AGAIN:
                 if not self._kube.dry_run:  # Helm limits the history at upgrades only
                     await removal.forget(self._kube, history[: 1 - self._options.history or None])
-                return await self._operations.install(order, newest.number + 1)
-            return await self._upgrade(order, history, proven=not before.doubtful)
+                return await self._operations.install(plan, newest.number + 1)
+            return await self._upgrade(plan, history, proven=not before.doubtful)
         except errors.LostromosError:
             with contextlib.suppress(errors.LostromosError):  # what Helm says counts
-                await self._releases.refresh(order.place)
+                await self._releases.refresh(plan.place)
             raise
 
     async def _upgrade(
-        self, order: commands.Order, history: Sequence[storage.Revision], *, proven: bool
+        self, plan: commands.ReleasePlan, history: Sequence[storage.Revision], *, proven: bool
     ) -> Mapping[str, Any]:
         """Upgrade, once more if the revision before names versions that the cluster does not serve any more."""
         number = history[-1].number + 1
         try:
-            return await self._operations.upgrade(order, number, proven=proven)
+            return await self._operations.upgrade(plan, number, proven=proven)
         except errors.ApiError as error:
             if error.status != http.HTTPStatus.NOT_FOUND or self._kube.dry_run:
                 raise
-            history = await self._releases.refresh(order.place)
+            history = await self._releases.refresh(plan.place)
             if history[-1].number >= number or not await versions.renew(self._kube, self._seals, history):
                 raise
-        return await self._operations.upgrade(order, number, proven=proven)
+        return await self._operations.upgrade(plan, number, proven=proven)
 
-    async def _content(self, order: commands.Order, known: Known, revision: storage.Revision) -> content.Content:
+    async def _content(
+        self, plan: commands.ReleasePlan, known: Known, revision: storage.Revision
+    ) -> contents.ReleaseContents:
         """What a release that is as it shall be consists of: remembered, told by the status, or read."""
-        if known.content is None or known.content.revision != revision.number:
-            told = content.told(order.owner, revision)
-            known.content = told or await content.read(self._kube, revision, order.secrets, self._seals)
-        elif known.content.proven and not known.content.version and not self._kube.dry_run:
-            await self._seal(order, known.content)
-        return known.content
+        if known.contents is None or known.contents.revision != revision.number:
+            told = contents.told(plan.owner, revision)
+            known.contents = told or await contents.read(self._kube, revision, plan.secrets, self._seals)
+        elif known.contents.proven and not known.contents.version and not self._kube.dry_run:
+            await self._seal(plan, known.contents)
+        return known.contents
 
 
 def _waited(known: Known, history: Sequence[storage.Revision]) -> float:

@@ -9,7 +9,7 @@ import pydantic
 
 from lostromos_core import Backend, ConfigError, Options, ValuesRenderer, backends, hookimpl
 from lostromos_helm import applier, renderer, settings
-from lostromos_helm.charts import charts, references
+from lostromos_helm.charts import chart_cache, references
 
 
 def _relative(text: str, info: pydantic.ValidationInfo) -> str:
@@ -78,9 +78,11 @@ class AccessOptions(Options):
             return references.remote(self.chart.repository, self.chart.name, self.chart.version, self.chart.digest)
         return references.parse(self.chart, self._base) if self.chart else ""
 
-    def access(self) -> charts.Access:
+    def access(self) -> chart_cache.Access:
         """How repositories are reached."""
-        return charts.Access(registry_config=self.registry_config, ca_file=self.ca_file, plain_http=self.plain_http)
+        return chart_cache.Access(
+            registry_config=self.registry_config, ca_file=self.ca_file, plain_http=self.plain_http
+        )
 
 
 class HelmOptions(AccessOptions):

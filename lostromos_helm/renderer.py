@@ -17,9 +17,9 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube.kinds import discovery
 from lostromos_helm import settings
-from lostromos_helm.charts import charts, references, traits
+from lostromos_helm.charts import chart_cache, references, traits
 from lostromos_helm.helm import hiding
-from lostromos_helm.release import naming, orders
+from lostromos_helm.release import naming, planner
 from lostromos_helm.templating import confinement, definitions, keeping, rendering, served
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ class HelmTemplateRenderer:
         timeout: float = 300.0,
         cache: str = "",
         base: pathlib.Path = pathlib.Path(),
-        access: charts.Access | None = None,
+        access: chart_cache.Access | None = None,
     ) -> None:
         self._options = settings.Settings(
             prefix=prefix, hooks=hooks, binary=binary, processes=processes, timeout=timeout, cache=cache,
-            access=access or charts.Access(), base=base,
+            access=access or chart_cache.Access(), base=base,
         )  # fmt: skip
         self._chart = references.parse(chart, self._options.base) if isinstance(chart, str) else chart
         self._values = values
@@ -73,7 +73,7 @@ class HelmTemplateRenderer:
         self._keys: set[str] = set()
         self._lock = asyncio.Lock()
         self._runtime: interfaces.Runtime
-        self._charts: charts.Charts
+        self._charts: chart_cache.Charts
         self._templates: rendering.Templates
         self._served: served.Served | None = None
         self._definitions: definitions.Definitions | None = None
@@ -83,7 +83,7 @@ class HelmTemplateRenderer:
         if isinstance(self._values, interfaces.Startable):
             await self._values.start(runtime)
         self._runtime = runtime
-        helm, self._charts = await orders.open_charts(runtime.kube, self._options, self._chart, changed=self._ring_all)
+        helm, self._charts = await planner.open_charts(runtime.kube, self._options, self._chart, changed=self._ring_all)
         self._templates = rendering.Templates(helm, hooks=self._options.hooks)
         if runtime.kube is not None:
             await runtime.kube.connect()
@@ -126,7 +126,7 @@ class HelmTemplateRenderer:
         for key in keys:
             self._runtime.enqueue(key)
 
-    async def _flags(self, chart: charts.Chart) -> tuple[str, ...]:
+    async def _flags(self, chart: chart_cache.Chart) -> tuple[str, ...]:
         """What the chart is told of the cluster; nothing without one."""
         return tuple(await self._served.flags(traits.of(chart.path))) if self._served else ()
 
@@ -156,7 +156,7 @@ class HelmTemplateRenderer:
         self._templates.replace(task.key, dataclasses.replace(made, kept=kept))
         return kept
 
-    def _warn(self, chart: charts.Chart, about: traits.Traits, found: keeping.Changing) -> None:
+    def _warn(self, chart: chart_cache.Chart, about: traits.Traits, found: keeping.Changing) -> None:
         """Say once of a chart that it makes something else each time."""
         if chart.digest in self._warned or not (found.leaves or found.nameless):
             return

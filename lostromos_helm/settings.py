@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, final
 
 import structlog
 
-from lostromos_helm.charts import charts
+from lostromos_helm.charts import chart_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class Keywords(TypedDict, total=False):
     processes: int
     cache: str
     inventory_namespace: str
-    access: charts.Access
+    access: chart_cache.Access
 
 
 def writable(folder: pathlib.Path) -> pathlib.Path:
@@ -99,7 +99,7 @@ class Settings:
     processes: int = 4
     cache: str = ""
     inventory_namespace: str = ""
-    access: charts.Access = dataclasses.field(default_factory=charts.Access)
+    access: chart_cache.Access = dataclasses.field(default_factory=chart_cache.Access)
 
     def prefix_of(self, controller: str) -> str:
         """What begins the names of a controller's releases."""

@@ -18,9 +18,7 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.kinds import discovery, list_keys
 from lostromos_core.kube.ownership import claims, inventory
 from lostromos_core.kube.tracking import children, tracked_objects
-from lostromos_kubectl.objects import desired as desired_
-from lostromos_kubectl.objects import expiring, memory, needs
-from lostromos_kubectl.objects import unready as unready_
+from lostromos_kubectl.objects import desired_objects, expiring, memory, needs, object_readiness
 from lostromos_kubectl.pruning import census, deletion, finding, prune, pruning
 from lostromos_kubectl.writing import sending, writer
 
@@ -67,7 +65,7 @@ class ApplySets:
         self._census = census.Census()
         self._deleter = deletion.Deleter(self._kube)
         self._pruner = pruning.Pruner(runtime, self._deleter, self._budget, self._census)
-        self._readiness = unready_.Readiness(self._kube)
+        self._readiness = object_readiness.Readiness(self._kube)
         self._expiring = expiring.Expiring(inventory_)
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
@@ -175,11 +173,11 @@ class ApplySets:
 
     async def _prepare(
         self, owner: interfaces.Resource, rendered: interfaces.Manifests
-    ) -> tuple[list[desired_.Desired], Results]:
+    ) -> tuple[list[desired_objects.Desired], Results]:
         """The objects to apply, and a place for the result of each; those that cannot be applied have failed."""
-        objects: list[desired_.Desired] = []
+        objects: list[desired_objects.Desired] = []
         results: Results = {}
-        reference: desired_.Reference = "none"
+        reference: desired_objects.Reference = "none"
         if self._inventory.of_kubernetes:
             reference = "plain" if self._inventory.holds(owner) else "blocking"
         every = ((unit.name, manifest) for unit in rendered.units for manifest in unit.manifests)
@@ -190,7 +188,7 @@ class ApplySets:
             try:
                 kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
                 keys = await self._kube.shared(list_keys.ListKeys).of(kind, manifest.data)
-                item = desired_.prepare(manifest, name, owner, kind, reference=reference, keys=keys)
+                item = desired_objects.prepare(manifest, name, owner, kind, reference=reference, keys=keys)
             except errors.RenderError:
                 raise
             except errors.LostromosError as error:
@@ -208,7 +206,7 @@ class ApplySets:
         """Where to watch a kind: everywhere, or in one namespace if the controller knows only some."""
         return namespace if kind.namespaced and self._runtime.namespaces else ""
 
-    async def _watch(self, objects: Sequence[desired_.Desired]) -> None:
+    async def _watch(self, objects: Sequence[desired_objects.Desired]) -> None:
         """Watch what we are about to apply; raises ApiError if a kind cannot be watched."""
         wanted = {(item.kind, self._scope(item.kind, item.ref.namespace)) for item in objects}
         for kind, namespace in wanted:
@@ -244,14 +242,14 @@ class ApplySets:
         return owned, known
 
     async def _apply_waves(
-        self, objects: Sequence[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
+        self, objects: Sequence[desired_objects.Desired], owned: memory.Owned, owner: interfaces.Resource
     ) -> Results:
         """Apply wave by wave: one begins when all objects of those before it are there and ready."""
         results: Results = {}
-        earlier: list[desired_.Desired] = []
+        earlier: list[desired_objects.Desired] = []
         due = {item.key for item in objects if not self._writer.is_settled(item, owned.entries.get(item.key))}
         owned.watches_status = self._wait
-        for wave, group in itertools.groupby(sorted(objects, key=_order), key=lambda item: item.said.wave):
+        for wave, group in itertools.groupby(sorted(objects, key=_order), key=lambda item: item.directives.wave):
             items = list(group)
             here = [item for item in items if item.key in due]
             if here and earlier:
@@ -260,14 +258,14 @@ class ApplySets:
                     key, first = next(iter(unready.items()))
                     why = f"wave {wave} waits for {first.ref}: {first.message}"
                     why += next(needs.from_later(item, objects) for item in earlier if item.key == key)
-                    later = [item for item in objects if item.said.wave >= wave and item.key in due]
-                    results.update({item.key: unready_.waits(item, why, after=first.after) for item in later})
+                    later = [item for item in objects if item.directives.wave >= wave and item.key in due]
+                    results.update({item.key: object_readiness.waits(item, why, after=first.after) for item in later})
                     break
             for _, rank in itertools.groupby(here, key=lambda item: item.rank):
                 results.update(await self._writer.write(list(rank), owned, owner))
             if any(result.action not in _DONE for result in results.values()):
-                later = [item for item in objects if item.said.wave > wave and item.key in due]
-                results.update({item.key: unready_.waits(item, f"wave {wave} has failed") for item in later})
+                later = [item for item in objects if item.directives.wave > wave and item.key in due]
+                results.update({item.key: object_readiness.waits(item, f"wave {wave} has failed") for item in later})
                 break
             earlier += items
         return results
@@ -288,5 +286,5 @@ class ApplySets:
 _DONE: Final = frozenset({Action.CREATED, Action.UPDATED, Action.UNCHANGED, Action.PRUNED})
 
 
-def _order(item: desired_.Desired) -> tuple[int, int]:
-    return item.said.wave, item.rank
+def _order(item: desired_objects.Desired) -> tuple[int, int]:
+    return item.directives.wave, item.rank

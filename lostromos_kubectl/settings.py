@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_kubectl.objects import desired
+    from lostromos_kubectl.objects import desired_objects
     from lostromos_kubectl.writing import sending
 
 
 class Keywords(TypedDict, total=False):
     """The same as Settings, for signatures."""
 
-    conflicts: desired.Conflicts
+    conflicts: desired_objects.Conflicts
     finalizer: inventory.Finalizer
     ignore: Mapping[str, Sequence[str]]
     wait: bool
@@ -43,7 +43,7 @@ class Settings:
     how many objects of a resource, which share of them, and of a controller's, are pruned without consent.
     """
 
-    conflicts: desired.Conflicts = "fail"
+    conflicts: desired_objects.Conflicts = "fail"
     finalizer: inventory.Finalizer = "auto"
     ignore: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     wait: bool = False

@@ -10,7 +10,7 @@ import click
 
 from lostromos_core import plugins
 from lostromos_core.configuration import config
-from lostromos_core.engine import assembly
+from lostromos_core.engine import bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def cluster(function: F) -> F:
     )(function)
 
 
-def load(config_file: pathlib.Path) -> assembly.Setup:
+def load(config_file: pathlib.Path) -> bootstrap.Setup:
     """Read the configuration and load the plug-ins; raises ConfigError."""
     settings, document = config.load(config_file, os.environ)
-    return assembly.Setup(settings, document, plugins.load())
+    return bootstrap.Setup(settings, document, plugins.load())

@@ -22,7 +22,7 @@ from lostromos_core.kube.lookup import lookups
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lostromos_core.engine import assembly
+    from lostromos_core.engine import bootstrap
 
 
 @click.command(
@@ -78,7 +78,7 @@ def command(
 
 
 def _render(
-    setup: assembly.Setup,
+    setup: bootstrap.Setup,
     name: str,
     resource: interfaces.Resource,
     context: interfaces.Context,
@@ -119,7 +119,7 @@ async def _render_with(
     return rendered
 
 
-def _choose(setup: assembly.Setup, name: str, resource: interfaces.Resource) -> int:
+def _choose(setup: bootstrap.Setup, name: str, resource: interfaces.Resource) -> int:
     """The controller to render with: the named one, or the only one whose kind it is."""
     controllers = setup.settings.controllers
     names = [controller.name for controller in controllers]

@@ -7,7 +7,7 @@ import json
 import click
 
 from lostromos_core import plugins
-from lostromos_core.engine import assembly
+from lostromos_core.engine import bootstrap
 
 
 @click.command(
@@ -17,4 +17,4 @@ from lostromos_core.engine import assembly
 )
 def command() -> None:
     """Print the JSON Schema of lostromos.yaml, with the options of all installed plug-ins, for editors."""
-    click.echo(json.dumps(assembly.json_schema(plugins.load()), indent=2))
+    click.echo(json.dumps(bootstrap.json_schema(plugins.load()), indent=2))

@@ -1,6 +1,6 @@
 """Run controllers.
 
-``assembly`` builds an Operator from a configuration, with the ``variables`` that templates see. ``operator`` runs its
-controllers (``controller``): watchers put keys into a ``workqueue``, workers take them and call ``reconcile``, and
-``change_log`` logs what changed.
+``bootstrap`` builds an Operator from a configuration, with the ``variables`` that templates see. ``operator`` runs
+its controllers (``controller``): watchers put keys into a ``workqueue``, workers take them and call ``reconcile``,
+and ``change_log`` logs what changed.
 """

@@ -12,7 +12,7 @@ import jinja2.nodes
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.templates import folder as folder_
+from lostromos_core.templates import template_folder
 from lostromos_core.templates.sandbox import checks, embed, messages, sandbox
 from lostromos_core.templates.slots import written
 
@@ -38,7 +38,7 @@ class Library:
         self._folder = folder
         self._files: dict[str, str] = {}
         self._used: dict[str, set[str]] = {}
-        self._read = folder_.read(folder)
+        self._read = template_folder.read(folder)
         self._sources = self._read.sources
         environment = sandbox.Environment(jinja2.DictLoader(self._sources), name_file=self.name_file)
         environment.add_extension(embed.EmbeddedDocument)
@@ -51,10 +51,10 @@ class Library:
     @property
     def names(self) -> list[str]:
         """All templates, in order; what is only there to be included has another ending."""
-        return [name for name in sorted(self._sources) if folder_.is_template(name) or self._is_bare(name)]
+        return [name for name in sorted(self._sources) if template_folder.is_template(name) or self._is_bare(name)]
 
     def _is_bare(self, name: str) -> bool:
-        return folder_.is_bare(name, self._sources[name])
+        return template_folder.is_bare(name, self._sources[name])
 
     def name_file(self, name: str) -> str:
         """The path of a template, for people."""
@@ -173,7 +173,7 @@ class Library:
         if isinstance(error, errors.RenderError) and error.place:
             return error
         if isinstance(error, jinja2.TemplateNotFound):
-            what = folder_.absent(str(error.name or ""), self._read)
+            what = template_folder.absent(str(error.name or ""), self._read)
         elif isinstance(error, errors.RenderError):
             what = error.message
         else:
@@ -193,7 +193,8 @@ class Library:
 
 
 _NOT_USED = (
-    f"the name of a template ends in {folder_.ENDINGS}; one that ends in .j2 alone makes objects if it has a kind"
+    f"the name of a template ends in {template_folder.ENDINGS}; "
+    "one that ends in .j2 alone makes objects if it has a kind"
 )
 _OF_TEMPLATES = (
     jinja2.TemplateError, errors.RenderError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from lostromos_core import errors, interfaces
 from lostromos_core.templates import cycles, library, manifests
 from lostromos_core.templates.data import budget, turns
-from lostromos_core.templates.sandbox import live, sandbox
+from lostromos_core.templates.sandbox import looked_up, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,8 +78,8 @@ class JinjaRenderer:
             self.load()
         names = {"resource": library.author_view(resource), "vars": context.vars}
         blocked: list[cycles.Blocked] = []
-        read = live.Reading(context.lookup, resource.ref.namespace)
-        with budget.rendering(), live.reading(read) as reading:
+        read = looked_up.Reading(context.lookup, resource.ref.namespace)
+        with budget.rendering(), looked_up.reading(read) as reading:
             units = self._render_units(names, blocked)
             status = self._library.fill_status(self._status_name, names)
         manifests.refuse_twins(units)

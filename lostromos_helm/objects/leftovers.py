@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
     from lostromos_core.kube.kinds import discovery
     from lostromos_helm import settings
-    from lostromos_helm.objects import content
+    from lostromos_helm.objects import contents
     from lostromos_helm.release import releases
 
 Action = interfaces.Action
@@ -56,7 +56,7 @@ class Leftovers:
         self._namespaces = namespaces
 
     async def remove(
-        self, owner: interfaces.Resource, places: Collection[releases.Place], known: content.Content | None
+        self, owner: interfaces.Resource, places: Collection[releases.Place], known: contents.ReleaseContents | None
     ) -> list[interfaces.ObjectResult]:
         """Delete the objects of an owner's releases that have no Secret any more; return what is in the way.
 

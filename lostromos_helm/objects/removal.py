@@ -17,7 +17,7 @@ from lostromos_core import errors, interfaces
 from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.transport import operations, paths
 from lostromos_helm.helm import hiding
-from lostromos_helm.objects import content, manifest, watched_objects
+from lostromos_helm.objects import contents, manifest, watched_objects
 from lostromos_helm.release import seals, storage, versions
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ class Removal:
                 )
         return verdict
 
-    async def remove(self, place: releases.Place, known: content.Content | None, hidden: hiding.Hidden) -> None:
+    async def remove(
+        self, place: releases.Place, known: contents.ReleaseContents | None, hidden: hiding.Hidden
+    ) -> None:
         """Uninstall a release, or release it, as the options say; raises RemovalError, ApiError.
 
         ``known``: what it holds, as we remember it. ``hidden`` is not repeated in messages.
@@ -105,7 +107,9 @@ class Removal:
             await self.uninstall(place, known, hidden)
         await self._releases.refresh(place)
 
-    async def uninstall(self, place: releases.Place, known: content.Content | None, hidden: hiding.Hidden) -> None:
+    async def uninstall(
+        self, place: releases.Place, known: contents.ReleaseContents | None, hidden: hiding.Hidden
+    ) -> None:
         """Remove a release with its objects; nothing is left to do if it is gone. Raises RemovalError, ApiError."""
         history, forged = await self._history(place)
         if not history and not forged:
@@ -154,7 +158,7 @@ class Removal:
             return None
 
     async def _is_proven(
-        self, revision: storage.Revision, stored: storage.Stored, known: content.Content | None
+        self, revision: storage.Revision, stored: storage.Stored, known: contents.ReleaseContents | None
     ) -> bool:
         if known is not None and known.proven and known.revision == revision.number:
             return known.digest == seals.digest_of(stored.release)
@@ -270,7 +274,7 @@ async def _items(stored: Sequence[storage.Stored | None], place: releases.Place)
     for one in stored:
         text = str(one.release.get("manifest") or "") if one else ""
         try:
-            items = await content.parse(text, place[0])
+            items = await contents.parse(text, place[0])
         except errors.RenderError:
             continue
         found.update({item.ref.key: item for item in items})

@@ -14,7 +14,7 @@ from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.managed_fields import contention
 from lostromos_core.kube.tracking import expiry
 from lostromos_helm.charts import traits
-from lostromos_helm.objects import content, drift, removal, watched_objects
+from lostromos_helm.objects import contents, drift, removal, watched_objects
 from lostromos_helm.release import storage
 
 if TYPE_CHECKING:
@@ -42,16 +42,16 @@ _NEEDED: Final = frozenset({"list", "watch"})
 class _Case:
     """One object to look at. ``ref`` is where it is, ``key`` what the release's content knows it by."""
 
-    found: content.Content
+    found: contents.ReleaseContents
     revision: storage.Revision
-    order: commands.Order
+    plan: commands.ReleasePlan
     ref: interfaces.ObjectRef
     key: tracked_objects.Key
 
     @property
     def place(self) -> releases.Place:
         """Its release."""
-        return self.order.place
+        return self.plan.place
 
     @property
     def item(self) -> manifest.Item | None:
@@ -68,7 +68,7 @@ class _Case:
 
 
 @final
-class Care:
+class Repairer:
     """Looks after the objects of one controller's releases. ``everywhere``: kinds are watched in all namespaces."""
 
     def __init__(
@@ -84,12 +84,12 @@ class Care:
         self._seals = seal
         self._mode = options.drift
         self._everywhere = everywhere
-        self._live = watched_objects.Live(kube, changed)
+        self._live = watched_objects.WatchedObjects(kube, changed)
         self._drift = drift.Drift(kube, options.ignore, adopt=options.adopt)
         self._fights: dict[tuple[releases.Place, tracked_objects.Key], contention.Contention] = {}
 
     async def look(
-        self, found: content.Content, revision: storage.Revision, order: commands.Order
+        self, found: contents.ReleaseContents, revision: storage.Revision, plan: commands.ReleasePlan
     ) -> list[interfaces.ObjectResult]:
         """How each object of a release fares; what differs is repaired, if it shall be."""
         actions, found.actions = found.actions, {}
@@ -97,56 +97,58 @@ class Care:
         watched = [await self._watched(ref) for ref in found.refs]
         results = []
         for (ref, is_watched), written in zip(watched, found.refs, strict=True):
-            case = _Case(found, revision, order, ref, written.key)
+            case = _Case(found, revision, plan, ref, written.key)
             action = actions.get(case.key, Action.UNCHANGED)
             results.append(await self._fares(case, action) if is_watched else case.result(action))
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
 
-    async def expect(self, order: commands.Order) -> None:
+    async def expect(self, plan: commands.ReleasePlan) -> None:
         """Watch Jobs before the first is made, if some remove themselves: so it is seen whether they had ended."""
-        if traits.of(order.chart.path).expires or expiry.TTL.encode() in order.input:
+        if traits.of(plan.chart.path).expires or expiry.TTL.encode() in plan.input:
             with contextlib.suppress(errors.LostromosError):  # it will be said when the objects are looked at
-                await self._watched(interfaces.ObjectRef("batch/v1", "Job", order.place[0], ""))
+                await self._watched(interfaces.ObjectRef("batch/v1", "Job", plan.place[0], ""))
 
-    async def settle(self, found: content.Content) -> None:
+    async def settle(self, found: contents.ReleaseContents) -> None:
         """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
         watched = [await self._watched(ref) for ref in found.refs]
         await self._live.settle([ref.key for ref, is_watched in watched if is_watched])
 
-    async def try_out(self, found: content.Content, order: commands.Order) -> list[interfaces.ObjectResult]:
+    async def try_out(
+        self, found: contents.ReleaseContents, plan: commands.ReleasePlan
+    ) -> list[interfaces.ObjectResult]:
         """What an operation would do with each object, or what the API server has against it: Helm does not ask."""
         results = list(found.planned())
         for index, result in enumerate(results):
             item = (found.items or {}).get(result.ref.key)
-            refused = await self._refused(item, order) if item is not None else None
+            refused = await self._refused(item, plan) if item is not None else None
             results[index] = refused or result
         return results
 
     async def blame(
-        self, newest: Sequence[storage.Revision], order: commands.Order
+        self, newest: Sequence[storage.Revision], plan: commands.ReleasePlan
     ) -> tuple[interfaces.ObjectResult, ...]:
         """The objects of a revision that failed which the API server refuses, with the chart's file and the field."""
-        if not newest or newest[0].status != storage.FAILED or newest[0].digest != order.digest:
+        if not newest or newest[0].status != storage.FAILED or newest[0].digest != plan.digest:
             return ()
         try:
-            found = await content.read(self._kube, newest[0])
-            refused = [await self._refused(item, order) for item in (found.items or {}).values()]
+            found = await contents.read(self._kube, newest[0])
+            refused = [await self._refused(item, plan) for item in (found.items or {}).values()]
         except errors.LostromosError:
             return ()
         return tuple(one for one in refused if one is not None)
 
-    async def _refused(self, item: manifest.Item, order: commands.Order) -> interfaces.ObjectResult | None:
+    async def _refused(self, item: manifest.Item, plan: commands.ReleasePlan) -> interfaces.ObjectResult | None:
         """What the API server has against an object, found by a dry run; it may repeat values that are secret."""
         try:
-            await self._drift.try_out(item, order.place)
+            await self._drift.try_out(item, plan.place)
         except errors.LostromosError as error:
             cause = error.causes[0] if isinstance(error, errors.ApiError) and error.causes else None
             message = f"{cause.field}: {cause.message}" if cause and cause.field else str(error)
-            said = order.secrets.hide(f"{item.ref}: {message}")
+            said = plan.secrets.hide(f"{item.ref}: {message}")
             return interfaces.ObjectResult(item.ref, Action.FAILED, said, item.file, error.retryable)
         return None
 
-    async def refuse_foreign(self, before: content.Before, order: commands.Order) -> None:
+    async def refuse_foreign(self, before: contents.Before, plan: commands.ReleasePlan) -> None:
         """Raise RefusedError if Helm would take objects for the release's that are not; raises ApiError.
 
         Helm believes what stands in the release's Secret: it deletes what a chart does not make any more, and changes
@@ -155,8 +157,8 @@ class Care:
         doubtful = {item.ref.key for item in before.doubtful}
         items = {**before.serving, **{item.ref.key: item for item in before.doubtful}}
         for key, item in items.items():
-            if not self._is_seen(item, order.place):
-                await self._drift.refuse_foreign(item, order.place, proven=key not in doubtful)
+            if not self._is_seen(item, plan.place):
+                await self._drift.refuse_foreign(item, plan.place, proven=key not in doubtful)
 
     def _is_seen(self, item: manifest.Item, place: releases.Place) -> bool:
         """Whether the watch has an object, as the release's."""
@@ -164,7 +166,9 @@ class Care:
         found = (self._live.get(ref.key) for ref in (item.ref, everywhere))
         return any(seen is not None and seen.place == place for seen in found)
 
-    async def remove_leftovers(self, before: content.Before, made: content.Content, place: releases.Place) -> None:
+    async def remove_leftovers(
+        self, before: contents.Before, made: contents.ReleaseContents, place: releases.Place
+    ) -> None:
         """Delete what revisions that failed have left behind: Helm looks at the last good one only."""
         kept = made.items or {}
         for key, item in before.failed.items():
@@ -186,7 +190,7 @@ class Care:
 
     async def _fares(self, case: _Case, action: interfaces.Action) -> interfaces.ObjectResult:
         seen, checked = self._live.get(case.ref.key), case.found.checked
-        before = checked.setdefault(case.key, content.Checked(held=seen.held if seen else ""))
+        before = checked.setdefault(case.key, contents.Checked(held=seen.held if seen else ""))
         if seen is None and case.key[:2] == expiry.JOB and (end := await self._ended(case, before)):
             return case.result(action) if end is expiry.End.COMPLETE else case.result(Action.WAITING, end.value)
         if self._mode != "off" and (seen is None or _is_touched(seen, before)):
@@ -194,7 +198,7 @@ class Care:
             left = result.message if result and result.action is Action.DRIFTED else ""
             if result is None or result.action is not Action.FAILED:
                 # As it was when it was compared: the watch may be behind, and never show a state in between.
-                now = content.Checked(seen.writers if seen else "", held or (seen.held if seen else ""), left)
+                now = contents.Checked(seen.writers if seen else "", held or (seen.held if seen else ""), left)
                 before = checked[case.key] = now
             if result is not None:
                 return result
@@ -209,7 +213,7 @@ class Care:
             return case.result(Action.WAITING, errors.shorten(seen.why_not, 300))
         return case.result(action)
 
-    async def _ended(self, case: _Case, before: content.Checked) -> expiry.End:
+    async def _ended(self, case: _Case, before: contents.Checked) -> expiry.End:
         """How a Job had ended before it removed itself, so that it is not run again for the same revision.
 
         Helm has made it. So if it went while nobody looked, it went because it had ended.
@@ -228,13 +232,13 @@ class Care:
         except errors.LostromosError:
             return expiry.End.NONE  # the comparison says why
         end = seen or expiry.End.COMPLETE
-        case.found.checked[case.key] = content.Checked(end=end)
+        case.found.checked[case.key] = contents.Checked(end=end)
         return end
 
     async def _load(self, case: _Case) -> None:
         """Know what Helm made of the release's objects; raises ApiError, RefusedError, RenderError."""
         if case.found.items is None:
-            read = await content.read(self._kube, case.revision, seal=self._seals)
+            read = await contents.read(self._kube, case.revision, seal=self._seals)
             case.found.items, case.found.proven = read.items, read.proven
 
     async def _compare(self, case: _Case) -> tuple[interfaces.ObjectResult | None, str]:
@@ -254,7 +258,7 @@ class Care:
                 return case.result(Action.WAITING, f"{difference}; the release is upgraded"), ""
             return await self._repair(case, item, str(difference))
         except errors.LostromosError as error:
-            said = case.order.secrets.hide(str(error))
+            said = case.plan.secrets.hide(str(error))
             after = REFUSED_AGAIN if isinstance(error, errors.RefusedError) else None
             return case.result(Action.FAILED, said, retryable=error.retryable, after=after), ""
 
@@ -271,7 +275,7 @@ class Care:
         except errors.ApiError as error:
             if error.retryable:
                 raise
-            said = case.order.secrets.hide(str(error))
+            said = case.plan.secrets.hide(str(error))
             _log.warning("an object of a release cannot be compared", object=str(item.ref), error=said)
             return drift.Difference()
 
@@ -290,6 +294,6 @@ class Care:
         return case.result(Action.UPDATED), held
 
 
-def _is_touched(seen: watched_objects.Seen, before: content.Checked) -> bool:
+def _is_touched(seen: watched_objects.Seen, before: contents.Checked) -> bool:
     """Whether somebody else wrote on an object, or took a field off it, since it was looked at."""
     return seen.writers != before.writers or before.held not in {"", seen.held}

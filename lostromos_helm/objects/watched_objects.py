@@ -62,7 +62,7 @@ class Seen:
 
 
 @final
-class Live:
+class WatchedObjects:
     """The watched objects of releases. ``changed`` is called with the release of an object that has news."""
 
     def __init__(self, kube: cluster.Cluster, changed: Callable[[releases.Place], None]) -> None:
@@ -163,7 +163,7 @@ class Live:
 class _Handler:
     """What the watch of one kind brings; ``lost`` while the version is not served."""
 
-    def __init__(self, live: Live, kind: discovery.Kind, namespace: str) -> None:
+    def __init__(self, live: WatchedObjects, kind: discovery.Kind, namespace: str) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
         self.cache_sync = cache_sync.CacheSync(kind, why="watch", needs=needs)
         self.lost = False

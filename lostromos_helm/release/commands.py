@@ -14,14 +14,14 @@ from lostromos_core import errors
 from lostromos_core.kube.transport import encoding
 from lostromos_helm.charts import traits
 from lostromos_helm.helm import binary, failures, hiding, misfits
-from lostromos_helm.release import holders, storage, values
+from lostromos_helm.release import helm_values, holders, storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from lostromos_core import interfaces, process
     from lostromos_helm import settings
-    from lostromos_helm.charts import charts
+    from lostromos_helm.charts import chart_cache
     from lostromos_helm.release import releases
 
 _Shape: TypeAlias = tuple[str, str]
@@ -34,13 +34,13 @@ PATIENCE: Final = 3.0
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
-class Order:
+class ReleasePlan:
     """A release as it shall be. ``input`` are the values as Helm gets them, ``digest`` is of all that it is made of."""
 
     owner: interfaces.Resource
     owner_id: str
     place: releases.Place
-    chart: charts.Chart
+    chart: chart_cache.Chart
     rendered: interfaces.Values
     input: bytes
     digest: str
@@ -70,25 +70,25 @@ class Operations:
         self._validated: collections.OrderedDict[_Shape, None] = collections.OrderedDict()
         self._validating: dict[_Shape, asyncio.Event] = {}
 
-    async def install(self, order: Order, revision: int = 1) -> Mapping[str, Any]:
+    async def install(self, plan: ReleasePlan, revision: int = 1) -> Mapping[str, Any]:
         """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure.
 
         A later ``revision`` replaces installs that failed: their objects are taken up, and install hooks run again.
         """
         switches = [*(["create-namespace"] if self._options.create_namespace else []), *self._rollback(proven=True)]
-        switches += [*self._way_of_writing(order), *(["replace"] if revision > 1 else [])]
-        return await self._run("install", order, revision, switches)
+        switches += [*self._way_of_writing(plan), *(["replace"] if revision > 1 else [])]
+        return await self._run("install", plan, revision, switches)
 
-    async def upgrade(self, order: Order, revision: int, *, proven: bool = True) -> Mapping[str, Any]:
+    async def upgrade(self, plan: ReleasePlan, revision: int, *, proven: bool = True) -> Mapping[str, Any]:
         """Make ``revision`` of a release; as ``install``.
 
         ``proven``: what the revisions before hold is. Helm does not go back to one otherwise, and to its hooks.
         """
         # A release that Helm 3 made stays with its way of writing, in which no conflict can be forced, unless told.
         # And Helm takes the values of the revision before if there are none now, unless told.
-        writing = self._way_of_writing(order) or (["server-side=true"] if self._forces else [])
+        writing = self._way_of_writing(plan) or (["server-side=true"] if self._forces else [])
         switches = ["reset-values", *writing, *self._rollback(proven=proven)]
-        return await self._run("upgrade", order, revision, switches, **{"history-max": str(self._options.history)})
+        return await self._run("upgrade", plan, revision, switches, **{"history-max": str(self._options.history)})
 
     async def uninstall(
         self, place: releases.Place, secrets: hiding.Hidden = hiding.NOTHING, *, hooks: bool = True
@@ -109,13 +109,13 @@ class Operations:
             raise failures.explain(done, f"uninstall the release {namespace}/{name}", secrets)
 
     async def _run(
-        self, verb: str, order: Order, revision: int, switches: Sequence[str], **named: str
+        self, verb: str, plan: ReleasePlan, revision: int, switches: Sequence[str], **named: str
     ) -> Mapping[str, Any]:
-        shape = order.chart.digest, values.digest(values.encode(values.shape(order.values)))
-        labels = ",".join(f"{key}={value}" for key, value in self._labels(order, revision).items())
-        owner = order.owner
+        shape = plan.chart.digest, helm_values.digest(helm_values.encode(helm_values.shape(plan.values)))
+        labels = ",".join(f"{key}={value}" for key, value in self._labels(plan, revision).items())
+        owner = plan.owner
         named |= {
-            "namespace": order.place[0],
+            "namespace": plan.place[0],
             "values": "-",
             "output": "json",
             "labels": labels,
@@ -124,27 +124,27 @@ class Operations:
         forces = self._forces and "server-side=false" not in switches  # only a server-side apply has conflicts
         async with self._known(shape) as known:
             flags = binary.flags(named, [*switches, *self._switches(known=known, forces=forces)])
-            command = [verb, order.place[1], str(order.chart.path), *flags, *self._helm.limits()]
-            done = await self._helm.run(*command, stdin=order.input, wait=self._wait(order))
+            command = [verb, plan.place[1], str(plan.chart.path), *flags, *self._helm.limits()]
+            done = await self._helm.run(*command, stdin=plan.input, wait=self._wait(plan))
             if done.status:
-                raise self._failure(done, f"{verb} the {order.name}", order)
+                raise self._failure(done, f"{verb} the {plan.name}", plan)
             self._validated[shape] = None
             if len(self._validated) > MOST_SHAPES:
                 self._validated.popitem(last=False)
         try:
             found: Mapping[str, Any] = orjson.loads(done.output)
         except orjson.JSONDecodeError as error:
-            raise errors.ProcessError(f"{verb} the {order.name}: helm's answer cannot be read") from error
+            raise errors.ProcessError(f"{verb} the {plan.name}: helm's answer cannot be read") from error
         return found
 
-    def _wait(self, order: Order) -> binary.Wait:
+    def _wait(self, plan: ReleasePlan) -> binary.Wait:
         """Whether an install or upgrade may wait: as the options say, or for what the chart has."""
-        chart = traits.of(order.chart.path)
+        chart = traits.of(plan.chart.path)
         waits = self._options.waits or chart.definitions or (chart.hooks and self._options.hooks)
         return binary.Wait.COMING if waits else binary.Wait.NONE
 
-    def _failure(self, done: process.Completed, action: str, order: Order) -> errors.LostromosError:
-        error = failures.explain(done, action, order.secrets, order.rendered, order.chart.name, order.chart.keys)
+    def _failure(self, done: process.Completed, action: str, plan: ReleasePlan) -> errors.LostromosError:
+        error = failures.explain(done, action, plan.secrets, plan.rendered, plan.chart.name, plan.chart.keys)
         return misfits.MisfitError(str(error)) if failures.is_misfit(done) else error
 
     @contextlib.asynccontextmanager
@@ -164,9 +164,9 @@ class Operations:
             ended.set()
             self._validating.pop(shape, None)
 
-    def _way_of_writing(self, order: Order) -> list[str]:
+    def _way_of_writing(self, plan: ReleasePlan) -> list[str]:
         """The switch for values with characters that YAML forbids: the API server reads what Helm 4 applies as YAML."""
-        plain = encoding.is_safe_in_yaml(encoding.encode(order.values, f"the values of the {order.name}"))
+        plain = encoding.is_safe_in_yaml(encoding.encode(plan.values, f"the values of the {plan.name}"))
         return [] if plain or self._helm.version.major <= 3 else ["server-side=false"]  # noqa: PLR2004 - as below
 
     @property
@@ -193,12 +193,12 @@ class Operations:
         }
         return [name for name, wanted in chosen.items() if wanted]
 
-    def _labels(self, order: Order, revision: int) -> Mapping[str, str]:
-        ref = order.owner.ref
+    def _labels(self, plan: ReleasePlan, revision: int) -> Mapping[str, str]:
+        ref = plan.owner.ref
         found = {
             storage.CONTROLLER: self._controller,
-            storage.OWNER: order.owner_id,
-            storage.INPUT: order.digest,
+            storage.OWNER: plan.owner_id,
+            storage.INPUT: plan.digest,
             storage.REVISION: str(revision),
             storage.HOLDER: holders.this_process(),
         }

@@ -12,14 +12,14 @@ from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_helm.charts import traits
 from lostromos_helm.helm import failures, hiding
-from lostromos_helm.objects import content, manifest
-from lostromos_helm.release import values as values_
+from lostromos_helm.objects import contents, manifest
+from lostromos_helm.release import helm_values
 from lostromos_helm.templating import definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lostromos_helm.charts import charts
+    from lostromos_helm.charts import chart_cache
     from lostromos_helm.helm import binary
 
 KEPT: Final = 8 * 1024 * 1024
@@ -41,7 +41,7 @@ class Task:
     ``flags`` say what the cluster serves.
     """
 
-    chart: charts.Chart
+    chart: chart_cache.Chart
     name: str
     namespace: str
     rendered: interfaces.Values
@@ -51,17 +51,17 @@ class Task:
     @property
     def encoded(self) -> bytes:
         """The values as Helm gets them; raises RenderError."""
-        return values_.encode(self.rendered.values)
+        return helm_values.encode(self.rendered.values)
 
     @property
     def made_of(self) -> str:
         """The digest of the chart, the release and the values."""
-        return values_.digest(self.chart.digest.encode(), self.name.encode(), self.namespace.encode(), self.encoded)
+        return helm_values.digest(self.chart.digest.encode(), self.name.encode(), self.namespace.encode(), self.encoded)
 
     @property
     def key(self) -> str:
         """The digest of all that the rendering is made of."""
-        return values_.digest(self.made_of.encode(), *map(str.encode, self.flags))
+        return helm_values.digest(self.made_of.encode(), *map(str.encode, self.flags))
 
 
 @final
@@ -119,7 +119,7 @@ class Templates:
             raise failures.explain(done, action, task.secrets, task.rendered, chart.name, chart.keys)
         crds, text = definitions.take_out(done.output.decode(errors="replace"))
         try:
-            items = [item for item in await content.parse(text, task.namespace) if _comes(item.data)]
+            items = [item for item in await contents.parse(text, task.namespace) if _comes(item.data)]
             _refuse_doubles(items)
         except errors.RenderError as error:
             raise errors.RenderError(task.secrets.hide(error.message), place=error.place) from None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lostromos_core.kube.ownership import inventory
     from lostromos_core.kube.tracking import tracked_objects
-    from lostromos_kubectl.objects import desired, memory
+    from lostromos_kubectl.objects import desired_objects, memory
 
 Action = interfaces.Action
 Results = dict["tracked_objects.Key", interfaces.ObjectResult]
@@ -47,8 +47,8 @@ class Expiring:
             entry.ended = "", expiry.End.NONE
 
     def split(
-        self, objects: Sequence[desired.Desired], owned: memory.Owned
-    ) -> tuple[Sequence[desired.Desired], Results]:
+        self, objects: Sequence[desired_objects.Desired], owned: memory.Owned
+    ) -> tuple[Sequence[desired_objects.Desired], Results]:
         """Return the objects to look after, and a result for those that keep later waves from beginning.
 
         What has gone by itself, complete, is left out of both: it is as rendered.
@@ -57,9 +57,11 @@ class Expiring:
         if not ends:
             return objects, {}
         failed = [item for item in objects if ends.get(item.key) is expiry.End.FAILED]
-        first = min((item.said.wave for item in failed), default=None)
+        first = min((item.directives.wave for item in failed), default=None)
         results = {item.key: _waits(item, expiry.End.FAILED.value) for item in failed}
-        later = [item for item in objects if first is not None and item.said.wave > first and item.key not in ends]
+        later = [
+            item for item in objects if first is not None and item.directives.wave > first and item.key not in ends
+        ]
         results |= {
             item.key: _waits(item, f"wave {first} has failed") for item in later if item.key not in owned.entries
         }
@@ -68,7 +70,7 @@ class Expiring:
     async def remember(
         self,
         owner: interfaces.Resource,
-        objects: Iterable[desired.Desired],
+        objects: Iterable[desired_objects.Desired],
         owned: memory.Owned,
         results: Mapping[tracked_objects.Key, interfaces.ObjectResult],
     ) -> None:
@@ -82,7 +84,7 @@ class Expiring:
         await self._inventory.remember_ran(owner, sorted(owned.ran)[:MOST])
 
 
-def _end(item: desired.Desired, owned: memory.Owned) -> expiry.End:
+def _end(item: desired_objects.Desired, owned: memory.Owned) -> expiry.End:
     """How a Job has ended that is gone, or about to go."""
     if not expiry.goes_by_itself(item.body):
         return expiry.End.NONE
@@ -99,10 +101,10 @@ def _was_made(result: interfaces.ObjectResult | None) -> bool:
     return result is not None and result.action in {Action.CREATED, Action.UPDATED, Action.UNCHANGED}
 
 
-def _name(item: desired.Desired) -> str:
+def _name(item: desired_objects.Desired) -> str:
     """What stands for a Job as it is rendered."""
     return hashlib.blake2b(orjson.dumps([*item.key, item.digest]), digest_size=6).hexdigest()
 
 
-def _waits(item: desired.Desired, why: str) -> interfaces.ObjectResult:
+def _waits(item: desired_objects.Desired, why: str) -> interfaces.ObjectResult:
     return interfaces.ObjectResult(item.ref, Action.WAITING, why)

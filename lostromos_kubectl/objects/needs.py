@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from lostromos_kubectl.objects import desired
+    from lostromos_kubectl.objects import desired_objects
 
 Needed: TypeAlias = tuple[str, str]
 """Kind and name; in the namespace of the object, if the kind has one."""
@@ -25,18 +25,18 @@ _VALUES: Final = (("configMapKeyRef", "ConfigMap", "name"), ("secretKeyRef", "Se
 _ENVIRONMENTS: Final = (("configMapRef", "ConfigMap", "name"), ("secretRef", "Secret", "name"))
 
 
-def from_later(item: desired.Desired, objects: Iterable[desired.Desired]) -> str:
+def from_later(item: desired_objects.Desired, objects: Iterable[desired_objects.Desired]) -> str:
     """Return what an object needs that only a later wave brings, as the end of a message; empty if nothing does."""
     wanted = set(_needed(item))
     for other in objects:
         near = other.ref.namespace in {"", item.ref.namespace or _service(item).get("namespace")}
-        if other.said.wave > item.said.wave and near and (other.ref.kind, other.ref.name) in wanted:
-            wave = other.said.wave
-            return f"; it needs {other.ref}, which only wave {wave} brings: give that wave {item.said.wave} or earlier"
+        if other.directives.wave > item.directives.wave and near and (other.ref.kind, other.ref.name) in wanted:
+            wave, own = other.directives.wave, item.directives.wave
+            return f"; it needs {other.ref}, which only wave {wave} brings: give that wave {own} or earlier"
     return ""
 
 
-def _needed(item: desired.Desired) -> Iterator[Needed]:
+def _needed(item: desired_objects.Desired) -> Iterator[Needed]:
     spec = _mapping(item.body.get("spec"))
     if item.ref.kind == "Pod":
         yield from _of_pod(spec)
@@ -49,7 +49,7 @@ def _needed(item: desired.Desired) -> Iterator[Needed]:
         yield "Service", str(_service(item).get("name"))
 
 
-def _service(item: desired.Desired) -> Mapping[str, Any]:
+def _service(item: desired_objects.Desired) -> Mapping[str, Any]:
     """Return the Service that an APIService names, which lives in a namespace of its own."""
     return _mapping(_mapping(item.body.get("spec")).get("service"))
 

@@ -12,7 +12,7 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.kinds import discovery
 from lostromos_core.kube.tracking import children
 from lostromos_core.kube.transport import media_types, operations
-from lostromos_kubectl.objects import desired
+from lostromos_kubectl.objects import desired_objects
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -127,4 +127,4 @@ class Deleter:
 
 def last_first(found: Iterable[tracked_objects.TrackedObject]) -> list[tracked_objects.TrackedObject]:
     """In the order of deletion: the last wave first, and within it, what was applied last."""
-    return sorted(found, key=lambda child: (child.wave, desired.rank(child.kind.name)), reverse=True)
+    return sorted(found, key=lambda child: (child.wave, desired_objects.rank(child.kind.name)), reverse=True)

@@ -68,7 +68,7 @@ def _unwanted(
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
-class Objection:
+class Denial:
     """Why objects are not pruned now; ``after`` so many seconds it is worth another question (None: after a change)."""
 
     why: str
@@ -90,7 +90,7 @@ class Budget:
         self._limits = limits
         self._enqueue = enqueue
         self._clock = clock
-        self._doomed: dict[str, int] = {}
+        self._to_prune: dict[str, int] = {}
         self._total = 0
         self._stay: set[str] = set()
         self._spent: collections.deque[tuple[float, int]] = collections.deque()
@@ -99,47 +99,47 @@ class Budget:
     def settled(self, key: str, pruned: int = 0) -> None:
         """Nothing of this resource is to be pruned (any more), since so many objects were."""
         self._stay.discard(key)
-        counted = self._doomed.pop(key, 0)
+        counted = self._to_prune.pop(key, 0)
         self._total -= counted
         if counted and pruned:
             self._spent.append((self._clock(), pruned))
             self._spent_total += pruned
 
-    def objection(
-        self, owner: interfaces.Resource, doomed: int, there: int, *, everything: int, look: firstlook.FirstLook
-    ) -> Objection | None:
+    def denial(
+        self, owner: interfaces.Resource, to_prune: int, there: int, *, everything: int, look: firstlook.FirstLook
+    ) -> Denial | None:
         """Why so many of an owner's objects may not be pruned now; None if they may.
 
         ``there``: objects that the owner has; ``everything``: objects that the controller has; ``look``: how far the
         first look at all resources has come.
         """
-        if doomed <= _consent(owner):
+        if to_prune <= _consent(owner):
             self.settled(owner.key)
             return None
-        if doomed > self._limits.objects or (there > SMALL and doomed > there * self._limits.share):
-            return Objection(_ask(f"{doomed} of {there} objects are no longer wanted", doomed))
+        if to_prune > self._limits.objects or (there > SMALL and to_prune > there * self._limits.share):
+            return Denial(_ask(f"{to_prune} of {there} objects are no longer wanted", to_prune))
         if _is_news(owner):
             self.settled(owner.key)
             return None
-        return self._objection_of_controller(owner, doomed, everything, look)
+        return self._denial_of_controller(owner, to_prune, everything, look)
 
-    def _objection_of_controller(
-        self, owner: interfaces.Resource, doomed: int, everything: int, look: firstlook.FirstLook
-    ) -> Objection | None:
+    def _denial_of_controller(
+        self, owner: interfaces.Resource, to_prune: int, everything: int, look: firstlook.FirstLook
+    ) -> Denial | None:
         """The author changed nothing, so a template or a variable did, and others may be concerned as well."""
-        self._total += doomed - self._doomed.get(owner.key, 0)
-        self._doomed[owner.key] = doomed
+        self._total += to_prune - self._to_prune.get(owner.key, 0)
+        self._to_prune[owner.key] = to_prune
         spent, forgotten = self._added_up(look)
         total, everything = self._total + spent, everything + spent
         allowed = max(self._limits.objects, everything * self._limits.controller)
         if total > allowed:
             what = f"a template or a variable makes {total} of {everything} objects of this controller unwanted"
-            return Objection(_ask(what, doomed), forgotten if self._total <= allowed else None)
+            return Denial(_ask(what, to_prune), forgotten if self._total <= allowed else None)
         if look.waits_for_others(owner.key):
             if not self._stay:
                 look.when_over(self._look_again)
             self._stay.add(owner.key)
-            return Objection(STAY)
+            return Denial(STAY)
         return None
 
     def _added_up(self, look: firstlook.FirstLook) -> tuple[int, float | None]:
@@ -156,8 +156,8 @@ class Budget:
             self._enqueue(key)
 
 
-def _ask(what: str, doomed: int) -> str:
-    return f'{what}; to let them be deleted, annotate the resource with {labels.ALLOW_PRUNE}: "{doomed}"'
+def _ask(what: str, to_prune: int) -> str:
+    return f'{what}; to let them be deleted, annotate the resource with {labels.ALLOW_PRUNE}: "{to_prune}"'
 
 
 def _consent(owner: interfaces.Resource) -> int:

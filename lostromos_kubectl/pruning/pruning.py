@@ -56,30 +56,30 @@ class Pruner:
         """Delete what is neither wanted nor kept by a unit that waits; see ``prune.unwanted``."""
         results = _gone(owned, wanted)
         there = [entry.child for entry in owned.entries.values() if entry.child is not None]
-        doomed, leaving = prune.unwanted(there, wanted, units), prune.leaving(there, wanted, units)
-        if objection := self._objection(owner, owned, doomed, len(there)):
-            waiting = interfaces.ObjectResult(owner.ref, Action.WAITING, objection.why, after=objection.after)
-            return results | {child.key: dataclasses.replace(waiting, ref=child.ref) for child in doomed}
-        return results | await self._in_order([*doomed, *leaving], owned, owner)
+        to_prune, leaving = prune.unwanted(there, wanted, units), prune.leaving(there, wanted, units)
+        if denial := self._denial(owner, owned, to_prune, len(there)):
+            waiting = interfaces.ObjectResult(owner.ref, Action.WAITING, denial.why, after=denial.after)
+            return results | {child.key: dataclasses.replace(waiting, ref=child.ref) for child in to_prune}
+        return results | await self._in_order([*to_prune, *leaving], owned, owner)
 
-    def _objection(
+    def _denial(
         self,
         owner: interfaces.Resource,
         owned: memory.Owned,
-        doomed: Sequence[tracked_objects.TrackedObject],
+        to_prune: Sequence[tracked_objects.TrackedObject],
         there: int,
-    ) -> prune.Objection | None:
+    ) -> prune.Denial | None:
         """Return why not so many objects may be pruned; what was allowed once is allowed until the last is gone."""
-        uids = {child.uid for child in doomed}
+        uids = {child.uid for child in to_prune}
         if uids <= owned.granted:
             self._budget.settled(owner.key)
             owned.granted = uids
             return None
         look = self._runtime.first_look
         everything = self._census.total if look.over else self._children.count(owner.ref.group, owner.ref.kind)
-        found = self._budget.objection(owner, len(doomed), there, everything=everything, look=look)
+        found = self._budget.denial(owner, len(to_prune), there, everything=everything, look=look)
         if found is None:
-            self._budget.settled(owner.key, len(doomed))
+            self._budget.settled(owner.key, len(to_prune))
             owned.granted = uids
         return found
 

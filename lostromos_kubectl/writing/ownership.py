@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lostromos_core.kube import cluster
     from lostromos_core.kube.kinds import list_keys
-    from lostromos_kubectl.objects import desired as desired_
+    from lostromos_kubectl.objects import desired_objects
 
 Entry = dict[str, Any]
 """An entry of ``managedFields``."""
@@ -39,14 +39,14 @@ class Ownership:
         self._manager = manager
         self._left = f"{manager}{labels.LEFT}"
 
-    async def read(self, item: desired_.Desired) -> dict[str, Any]:
+    async def read(self, item: desired_objects.Desired) -> dict[str, Any]:
         """Return the live object; raises ApiError."""
         found: dict[str, Any] = await self._kube.request("GET", item.path, action=f"read {item.ref}")
         return found
 
     async def take_replaced(
         self,
-        item: desired_.Desired,
+        item: desired_objects.Desired,
         live: Mapping[str, Any],
         known: frozenset[places.Path] | None,
         was_ours: Callable[[Sequence[str | int], Collection[str]], bool],
@@ -74,7 +74,7 @@ class Ownership:
         return await self._write(item, live, self._with_own(kept, taken, item))
 
     async def take_defaults(
-        self, item: desired_.Desired, live: Mapping[str, Any], refused: Iterable[str]
+        self, item: desired_objects.Desired, live: Mapping[str, Any], refused: Iterable[str]
     ) -> tuple[Mapping[str, Any], list[places.Path]]:
         """Own what nobody owns beside and below refused fields; the metadata after that, and these fields.
 
@@ -92,7 +92,7 @@ class Ownership:
         return await self._write(item, live, self._with_own(entries, found, item)), found
 
     async def give_back(
-        self, item: desired_.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]
+        self, item: desired_objects.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]
     ) -> Mapping[str, Any]:
         """Own no longer what nobody owned before; the metadata after that. Raises ApiError."""
         entries = [
@@ -101,7 +101,7 @@ class Ownership:
         ]
         return await self._write(item, live, entries)
 
-    async def take_shared(self, item: desired_.Desired, live: Mapping[str, Any]) -> None:
+    async def take_shared(self, item: desired_objects.Desired, live: Mapping[str, Any]) -> None:
         """Of an object that is adopted, own alone what we set; else it would stay when we set it no longer.
 
         Raises ApiError.
@@ -123,7 +123,7 @@ class Ownership:
         if kept != entries:  # with ours: the server takes an empty list for a reset
             await self._write(item, live, self._with_own(kept, field_sets.walk(ours), item))
 
-    async def leave(self, item: desired_.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]) -> None:
+    async def leave(self, item: desired_objects.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]) -> None:
         """Give fields that are set no longer to a manager that keeps their values; raises ApiError.
 
         Without that, an apply would bring the server's defaults: one replica, for one.
@@ -173,7 +173,7 @@ class Ownership:
         return owned_fields.of(entries, self._manager) or None
 
     def _with_own(
-        self, entries: Sequence[Entry | None], taken: Iterable[places.Path], item: desired_.Desired
+        self, entries: Sequence[Entry | None], taken: Iterable[places.Path], item: desired_objects.Desired
     ) -> list[Entry]:
         """The entries, with what we own, and some fields more."""
         there = [entry for entry in entries if entry]
@@ -191,7 +191,7 @@ class Ownership:
         return [own, *(entry for entry in there if self._own([entry]) is None)]
 
     async def _write(
-        self, item: desired_.Desired, live: Mapping[str, Any], entries: Sequence[Entry | None]
+        self, item: desired_objects.Desired, live: Mapping[str, Any], entries: Sequence[Entry | None]
     ) -> Mapping[str, Any]:
         """Write the entries, if the object is still the one that was read; the metadata after that. Raises ApiError."""
         metadata = live["metadata"]

@@ -18,7 +18,7 @@ from lostromos_kubectl.writing import sending
 
 if TYPE_CHECKING:
     from lostromos_core.kube import cluster
-    from lostromos_kubectl.objects import desired
+    from lostromos_kubectl.objects import desired_objects
 
 _IMMUTABLE: Final = re.compile(
     r"immutable|may not change once set|can ?not be changed|may not be changed in an update|cannot change"
@@ -110,6 +110,6 @@ def _another_name(name: str) -> str:
     return f"{name[: -len(tail)]}{tail}" if len(name) > 2 * len(tail) else f"{name}{tail}"
 
 
-def _as_new(item: desired.Desired, name: str, *, blocks: bool) -> dict[str, Any]:
+def _as_new(item: desired_objects.Desired, name: str, *, blocks: bool) -> dict[str, Any]:
     body = sending.Write(item, blocks=blocks).body
     return {**body, "metadata": {**body["metadata"], "name": name}}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core.kube import cluster
-    from lostromos_kubectl.objects import desired as desired_
+    from lostromos_kubectl.objects import desired_objects
 
 CREATE_ONLY: Final = "1"
 """As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
@@ -38,7 +38,7 @@ class Write:
     those that were never ours. ``blocks``: the owner is held back by it in a foreground deletion.
     """
 
-    desired: desired_.Desired
+    desired: desired_objects.Desired
     uid: str = ""
     force: bool = False
     without: tuple[Path, ...] = ()

@@ -14,7 +14,7 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import field_sets, fields, last_applied
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import api_errors
-from lostromos_kubectl.objects import desired as desired_
+from lostromos_kubectl.objects import desired_objects
 from lostromos_kubectl.writing import places, recreation
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class TakeOver:
         self._ownership = ownership_
 
     async def before(
-        self, item: desired_.Desired, entry: memory.Entry, *, yields: bool
+        self, item: desired_objects.Desired, entry: memory.Entry, *, yields: bool
     ) -> interfaces.ObjectResult | None:
         """Before an object is written again, see that the write will remove what it should, and nothing else.
 
@@ -49,7 +49,7 @@ class TakeOver:
         Returns a result if that was not possible, or is all that a dry run can do.
         """
         shape = entry.child.shape(self._manager) if entry.child and entry.uid else None
-        if shape is None or entry.adopted or item.said.create_only:
+        if shape is None or entry.adopted or item.directives.create_only:
             return None
         ours = shape.fields
         leaves = self._leaves(item, ours)
@@ -61,14 +61,14 @@ class TakeOver:
             if leaves:
                 await self._again(item, lambda live: self._ownership.leave(item, live, leaves))
         except errors.LostromosError as error:
-            return desired_.explain(item, error)
+            return desired_objects.explain(item, error)
         if taken and self._kube.dry_run:
             message = "it would be repaired: somebody put an item of a list in the place of one of the template"
             return interfaces.ObjectResult(item.ref, interfaces.Action.UPDATED, message)
         return None
 
     async def _again(
-        self, item: desired_.Desired, change: Callable[[Mapping[str, Any]], Awaitable[_Result]]
+        self, item: desired_objects.Desired, change: Callable[[Mapping[str, Any]], Awaitable[_Result]]
     ) -> _Result:
         """Change who owns what of a live object; once more, if it changes meanwhile, as by its controller.
 
@@ -82,17 +82,17 @@ class TakeOver:
                     raise
         return await change(await self._ownership.read(item))
 
-    def _leaves(self, item: desired_.Desired, ours: Mapping[str, Any]) -> list[places.Path]:
+    def _leaves(self, item: desired_objects.Desired, ours: Mapping[str, Any]) -> list[places.Path]:
         """Fields of ours that the template sets no longer, and that keep their values."""
         dropped = "scale" in item.kind.subresources and field_sets.at(ours, SCALE) is not None
         return [SCALE] if dropped and not _sets(item.body, SCALE) else []
 
-    def _may_be_replaced(self, item: desired_.Desired, entry: memory.Entry, ours: Mapping[str, Any]) -> bool:
+    def _may_be_replaced(self, item: desired_objects.Desired, entry: memory.Entry, ours: Mapping[str, Any]) -> bool:
         """Whether we have lost items of lists with keys, so that it is worth to look what is there instead of them."""
         held = entry.held_fields.fields if entry.held_fields else None
         return places.may_be_replaced(item.body, ours, held, item.list_keys)
 
-    async def _take_replaced(self, item: desired_.Desired, entry: memory.Entry, live: Mapping[str, Any]) -> bool:
+    async def _take_replaced(self, item: desired_objects.Desired, entry: memory.Entry, live: Mapping[str, Any]) -> bool:
         """Take over what was put in the place of items of ours; whether there was any. Raises ApiError."""
         held = entry.held_fields.fields if entry.held_fields else None
         applied = (live["metadata"].get("annotations") or {}).get(labels.FIELDS, "")
@@ -107,14 +107,14 @@ class TakeOver:
             self._look(item, entry, metadata)
         return metadata is not None
 
-    def _look(self, item: desired_.Desired, entry: memory.Entry, metadata: Mapping[str, Any]) -> None:
+    def _look(self, item: desired_objects.Desired, entry: memory.Entry, metadata: Mapping[str, Any]) -> None:
         """Remember what an object is like after who owns what was changed."""
         found = tracked_objects.read(item.kind, metadata)
         if found and not self._kube.dry_run:
             entry.child = found[0]
 
     async def after_refusal(
-        self, item: desired_.Desired, entry: memory.Entry, answer: errors.ApiError
+        self, item: desired_objects.Desired, entry: memory.Entry, answer: errors.ApiError
     ) -> list[places.Path]:
         """Take over what nobody owns and contradicts what we set: of an object that would be accepted as a new one.
 
@@ -133,7 +133,7 @@ class TakeOver:
 
         return await self._again(item, take)
 
-    async def give_back(self, item: desired_.Desired, entry: memory.Entry, taken: Sequence[places.Path]) -> None:
+    async def give_back(self, item: desired_objects.Desired, entry: memory.Entry, taken: Sequence[places.Path]) -> None:
         """Undo ``after_refusal``; raises ApiError."""
 
         async def give(live: Mapping[str, Any]) -> None:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from lostromos_core import interfaces
     from lostromos_core.kube import cluster
-    from lostromos_kubectl.objects import desired as desired_
-    from lostromos_kubectl.objects import memory
+    from lostromos_kubectl.objects import desired_objects, memory
     from lostromos_kubectl.writing import ownership
 
 
@@ -30,7 +29,7 @@ class TakeUp:
         self._manager = manager
         self._ownership = ownership_
 
-    async def take_up(self, item: desired_.Desired, entry: memory.Entry, owner: interfaces.Resource) -> None:
+    async def take_up(self, item: desired_objects.Desired, entry: memory.Entry, owner: interfaces.Resource) -> None:
         """Know an object that exists already, if it is ours, or the template adopts it.
 
         Raises RefusedError, and ApiError, also if it is being deleted.
@@ -44,15 +43,15 @@ class TakeUp:
         if not inventory.belongs_to(metadata, owner.ref):
             await self._refuse_foreign(item, metadata, owner)
             await self._take_shared(item, metadata)
-        elif item.said.create_only:
+        elif item.directives.create_only:
             metadata = await self._mark(item, metadata)
         found = tracked_objects.read(item.kind, metadata)
         entry.uid, entry.child = metadata["uid"], found[0] if found else None
         entry.adopted = found is None or not found[0].ours
 
-    async def _take_shared(self, item: desired_.Desired, metadata: Mapping[str, Any]) -> None:
+    async def _take_shared(self, item: desired_objects.Desired, metadata: Mapping[str, Any]) -> None:
         """Own alone what we set of an object that is adopted; if that cannot be applied, the apply will say why."""
-        if self._kube.dry_run or item.said.create_only:
+        if self._kube.dry_run or item.directives.create_only:
             return
         try:
             await self._ownership.take_shared(item, {"metadata": metadata})
@@ -61,10 +60,10 @@ class TakeUp:
                 raise  # it changes all the time: the next try may find it at rest
 
     async def _refuse_foreign(
-        self, item: desired_.Desired, metadata: Mapping[str, Any], owner: interfaces.Resource
+        self, item: desired_objects.Desired, metadata: Mapping[str, Any], owner: interfaces.Resource
     ) -> None:
         """An object is not the owner's: raise RefusedError, unless the template adopts it, and nobody else has it."""
-        if not item.said.adopt:
+        if not item.directives.adopt:
             msg = (
                 f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing "
                 f'object, or let the template take it over with the annotation {labels.ADOPT}: "true"'
@@ -79,7 +78,7 @@ class TakeUp:
                 msg = f"{item.ref} belongs to {other} already, and cannot be adopted by {owner.ref} as well; rename it"
                 raise errors.RefusedError(msg)
 
-    async def _mark(self, item: desired_.Desired, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _mark(self, item: desired_objects.Desired, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put our marks back on an object that is ours and is never written again; its metadata after that."""
         if tracked_objects.read(item.kind, metadata) is not None:
             return metadata

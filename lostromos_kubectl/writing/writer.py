@@ -21,8 +21,7 @@ from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import contention, fields, last_applied
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import operations
-from lostromos_kubectl.objects import desired as desired_
-from lostromos_kubectl.objects import memory, references
+from lostromos_kubectl.objects import desired_objects, memory, references
 from lostromos_kubectl.writing import ownership, recreation, sending, takeover, taking
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ _log = structlog.get_logger("lostromos.applier")
 class Policy:
     """What the applier's options say about all objects. ``ignore`` are JSON pointers by kind."""
 
-    conflicts: desired_.Conflicts = "fail"
+    conflicts: desired_objects.Conflicts = "fail"
     ignore: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
 
@@ -51,7 +50,7 @@ class Policy:
 class _Try:
     """One object on its way: what the answers so far have taught us."""
 
-    item: desired_.Desired
+    item: desired_objects.Desired
     entry: memory.Entry
     force: bool = False
     yielded: tuple[sending.Path, ...] = ()
@@ -84,7 +83,7 @@ class Writer:
         self._recreation = recreation.Recreation(kube, manager)
         self._blocks = True
 
-    def is_settled(self, item: desired_.Desired, entry: memory.Entry | None) -> bool:
+    def is_settled(self, item: desired_objects.Desired, entry: memory.Entry | None) -> bool:
         """Whether an object is as it shall be, as far as its metadata tells; then there is nothing to write."""
         if entry is None:
             return False
@@ -95,14 +94,14 @@ class Writer:
             return False
         digest = child.digest.removesuffix(sending.YIELDED) if self._conflicts(item) == "yield" else child.digest
         matches = not entry.due and digest == item.digest and self._owns_all(item, child)
-        settled = item.said.create_only or matches
+        settled = item.directives.create_only or matches
         if settled:
             entry.digest, entry.touched = item.digest, False
             entry.held_fields, entry.due = child.shape(self._manager), False
         return settled
 
     async def write(
-        self, items: Iterable[desired_.Desired], owned: memory.Owned, owner: interfaces.Resource
+        self, items: Iterable[desired_objects.Desired], owned: memory.Owned, owner: interfaces.Resource
     ) -> dict[tracked_objects.Key, interfaces.ObjectResult]:
         """Write objects that do not need each other; several rounds, if they turn out to exist or to be gone."""
         results: dict[tracked_objects.Key, interfaces.ObjectResult] = {}
@@ -122,7 +121,7 @@ class Writer:
             error = errors.ApiError(
                 f"{one.item.ref} changes hands too quickly", status=http.HTTPStatus.CONFLICT, retryable=True
             )
-            results[one.item.key] = desired_.explain(one.item, error)
+            results[one.item.key] = desired_objects.explain(one.item, error)
         for key in [key for key, entry in owned.entries.items() if not entry.uid]:
             del owned.entries[key]
         return results
@@ -158,7 +157,7 @@ class Writer:
             item = dataclasses.replace(item, body=fields.without(item.body, ignored))
         return await self._takeover.before(item, one.entry, yields=self._conflicts(item) == "yield")
 
-    def _why_not_now(self, item: desired_.Desired, entry: memory.Entry) -> interfaces.ObjectResult | None:
+    def _why_not_now(self, item: desired_objects.Desired, entry: memory.Entry) -> interfaces.ObjectResult | None:
         """What keeps us from writing an object now: it is being deleted, or somebody fights us for it."""
         if entry.child is not None and entry.child.deleting:
             message = "it is being deleted, and will be created again when it is gone"
@@ -179,16 +178,18 @@ class Writer:
     def _write(self, one: _Try) -> sending.Write:
         """The next write of an object."""
         entry, item = one.entry, one.item
-        if not entry.uid or (item.said.create_only and not entry.adopted):
+        if not entry.uid or (item.directives.create_only and not entry.adopted):
             return sending.Write(item, force=self._conflicts(item) == "force", blocks=self._blocks)
         force = one.force or entry.adopted or self._conflicts(item) == "force"
         left_out = [*self._ignored(item, entry.child), *(fields.nulls(item.body) if one.taken else ())]
         return sending.Write(item, entry.uid, force, tuple(left_out), one.yielded, self._blocks)
 
-    def _conflicts(self, item: desired_.Desired) -> desired_.Conflicts:
-        return item.said.conflicts or self._policy.conflicts
+    def _conflicts(self, item: desired_objects.Desired) -> desired_objects.Conflicts:
+        return item.directives.conflicts or self._policy.conflicts
 
-    def _ignored(self, item: desired_.Desired, child: tracked_objects.TrackedObject | None) -> list[sending.Path]:
+    def _ignored(
+        self, item: desired_objects.Desired, child: tracked_objects.TrackedObject | None
+    ) -> list[sending.Path]:
         """The ignored fields that are somebody else's by now: those we still own would vanish if we left them out."""
         shape = child.shape(self._manager) if child else None
         if shape is None:
@@ -196,7 +197,7 @@ class Writer:
         found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
         return [lost for path in found if path for lost in fields.lost(shape.fields, item.body, path, item.list_keys)]
 
-    def _owns_all(self, item: desired_.Desired, child: tracked_objects.TrackedObject) -> bool:
+    def _owns_all(self, item: desired_objects.Desired, child: tracked_objects.TrackedObject) -> bool:
         shape = child.shape(self._manager)
         references = item.body["metadata"].get("ownerReferences") or ()
         if shape is None or child.owner_uid != tracked_objects.owner_uid(references):
@@ -228,7 +229,7 @@ class Writer:
             return await self._contradicted(one, answer)
         if isinstance(answer, errors.ApiError) and operations.lacks_kind(answer):
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
-        return desired_.explain(one.item, answer)
+        return desired_objects.explain(one.item, answer)
 
     async def _contradicted(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
         """An object would be accepted as a new one: what is there contradicts it, or cannot be changed."""
@@ -244,7 +245,7 @@ class Writer:
                 await self._takeover.give_back(one.item, one.entry, one.taken)
                 one.taken = []
         except errors.LostromosError as error:
-            return desired_.explain(one.item, error)
+            return desired_objects.explain(one.item, error)
         return await self._immutable(one, answer)
 
     async def _arrived(
@@ -270,13 +271,13 @@ class Writer:
             try:
                 moved = await self._would_change(item, answer.whole)
             except errors.ApiError as error:
-                return desired_.explain(item, error)
+                return desired_objects.explain(item, error)
         else:
             moved = before is None or entry.child is None or before.version != entry.child.version
         action = interfaces.Action.UPDATED if moved else interfaces.Action.UNCHANGED
         return interfaces.ObjectResult(item.ref, action)
 
-    async def _would_change(self, item: desired_.Desired, answered: Mapping[str, Any]) -> bool:
+    async def _would_change(self, item: desired_objects.Desired, answered: Mapping[str, Any]) -> bool:
         """Return whether a dry run would have changed the live object: its answer has the live resourceVersion."""
         live = await self._kube.request("GET", item.path, action=f"read {item.ref}")
         return _contents(live, self._manager) != _contents(answered, self._manager)
@@ -294,10 +295,10 @@ class Writer:
                 one.force = True
                 return None
         except errors.LostromosError as error:
-            return desired_.explain(item, error)
-        return desired_.explain(item, answer)
+            return desired_objects.explain(item, error)
+        return desired_objects.explain(item, answer)
 
-    async def _were_ours(self, item: desired_.Desired, entry: memory.Entry, answer: errors.ApiError) -> bool:
+    async def _were_ours(self, item: desired_objects.Desired, entry: memory.Entry, answer: errors.ApiError) -> bool:
         """Whether all contested fields were ours after our last write: then somebody took them, and that is drift.
 
         After a restart, with another template, only the object itself remembers that. Raises ApiError.
@@ -325,8 +326,8 @@ class Writer:
         try:
             await self._takers.take_up(one.item, one.entry, owner)
         except errors.LostromosError as error:
-            return desired_.explain(one.item, error)
-        if one.item.said.create_only and one.entry.uid and not one.entry.adopted:
+            return desired_objects.explain(one.item, error)
+        if one.item.directives.create_only and one.entry.uid and not one.entry.adopted:
             one.entry.digest, one.entry.touched = one.item.digest, False
             return interfaces.ObjectResult(one.item.ref, interfaces.Action.UNCHANGED)
         return None
@@ -334,14 +335,14 @@ class Writer:
     async def _immutable(self, one: _Try, answer: errors.LostromosError) -> interfaces.ObjectResult:
         """A field has changed that cannot be: delete the object and create it again, if the template says so."""
         item, entry = one.item, one.entry
-        if not item.said.recreate:
-            result = desired_.explain(item, answer)
+        if not item.directives.recreate:
+            result = desired_objects.explain(item, answer)
             way_out = f'delete the object, or let the template do that with the annotation {labels.RECREATE}: "true"'
             return dataclasses.replace(result, message=f"{result.message}; it cannot be changed: {way_out}")
         try:
             await operations.delete(self._kube, item.path, entry.uid, action=f"recreate {item.ref}")
         except errors.ApiError as error:
-            return desired_.explain(item, error)
+            return desired_objects.explain(item, error)
         if self._kube.dry_run:
             message = "it would be deleted and created again: a field has changed that cannot be changed"
             return interfaces.ObjectResult(item.ref, interfaces.Action.UPDATED, message)

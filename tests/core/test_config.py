@@ -9,7 +9,7 @@ import pytest
 
 from lostromos_core import errors, plugins
 from lostromos_core.configuration import config
-from lostromos_core.engine import assembly, variables
+from lostromos_core.engine import bootstrap, variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,12 +155,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_back_end_that_is_given_wrong_options_is_named(old: str, new: str, says: str, tmp_path: Path) -> None:
     settings, document = load(tmp_path, MINIMAL.replace(old, new))
     with pytest.raises(errors.ConfigError) as caught:
-        assembly.Setup(settings, document, plugins.load()).operator(None)  # type: ignore[arg-type]
+        bootstrap.Setup(settings, document, plugins.load()).operator(None)  # type: ignore[arg-type]
     assert says in str(caught.value)
 
 
 def test_the_schema_for_editors_knows_all_back_ends() -> None:
-    schema = assembly.json_schema(plugins.load())
+    schema = bootstrap.json_schema(plugins.load())
     properties = schema["$defs"]["ControllerConfig"]["properties"]
     assert set(properties["apply"]["properties"]) == {"server-side", "kubectl", "helm"}
     assert "annotation" in json.dumps(properties["watch"])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm.charts import charts, references
+from lostromos_helm.charts import chart_cache, references
 from lostromos_helm.helm import binary
 from tests.controlplane import binaries, waiting
 
@@ -82,7 +82,7 @@ async def cache(helm: Path, folder: Path, **access: Any) -> Any:
     """Charts, as an applier has them."""
     runner = binary.Helm(None, binary=str(helm), home=folder / "home", processes=2, timeout=30)
     await runner.start()
-    yield charts.Charts(runner, folder / "charts", charts.Access(**access), lambda: None)
+    yield chart_cache.Charts(runner, folder / "charts", chart_cache.Access(**access), lambda: None)
 
 
 async def test_a_chart_of_a_repository_is_fetched_once(helm: Path, repository: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lostromos_helm.charts import charts, references
+from lostromos_helm.charts import chart_cache, references
 from tests.helm import test_charts
 
 if TYPE_CHECKING:
@@ -81,4 +81,4 @@ async def test_what_version_control_keeps_and_doubles_of_a_mounted_config_map_ar
             (tmp_path / "app" / name).mkdir()
             (tmp_path / "app" / name / "file").write_text("x")
         assert found._take(tmp_path / "app").digest == before
-        assert isinstance(found, charts.Charts)
+        assert isinstance(found, chart_cache.Charts)

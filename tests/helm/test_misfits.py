@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, interfaces, process
-from lostromos_helm.charts import charts
+from lostromos_helm.charts import chart_cache
 from lostromos_helm.helm import failures, misfits
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_the_field_that_fed_a_value_is_named(helm: Path, tmp_path: Path) -> None
 def test_a_key_that_resembles_an_unknown_one_is_named(helm: Path, tmp_path: Path) -> None:
     schema = {"properties": {"l": {"items": CLOSED}}}
     done = ask(helm, tmp_path, schema, {"l": [{"imag": 1}]})
-    chart = charts.Chart(tmp_path / "app", "", "app", "", "")
+    chart = chart_cache.Chart(tmp_path / "app", "", "app", "", "")
     found = failures.explain(done, "make it", {}, interfaces.Values({"l": [{"imag": 1}]}), "app", chart.keys)
     assert "values.l.0: has unknown keys: imag; did you mean 'image'?" in str(found)
     paths: list[list[str | int]] = [[], ["l", 3], ["l"], ["x", "y"], [0]]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from lostromos_helm.release import plan, storage
+from lostromos_helm.release import steps, storage
 
 US, THEM, NOBODY = "applyset-us", "applyset-them", ""
 DIGEST = "d1"
 NOW = 1_000_000.0
 PATIENCE = 600.0
-Step = plan.Step
+Step = steps.Step
 
 
 def revision(status: str, *, owner: str = US, digest: str = DIGEST, ours: bool = True, age: float = 0) -> Any:
@@ -33,13 +33,13 @@ def revision(status: str, *, owner: str = US, digest: str = DIGEST, ours: bool =
     )
 
 
-def decide(*history: storage.Revision, waited: float = 0, **options: bool) -> plan.Decision:
+def decide(*history: storage.Revision, waited: float = 0, **options: bool) -> steps.Decision:
     given = {"adopt": False, "again": False, "abandoned": False, **options}
-    return plan.decide(history, owner=US, digest=DIGEST, now=NOW, waited=waited, patience=PATIENCE, **given)
+    return steps.decide(history, owner=US, digest=DIGEST, now=NOW, waited=waited, patience=PATIENCE, **given)
 
 
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
-CASES: dict[str, tuple[storage.Revision, dict[str, bool], plan.Step]] = {
+CASES: dict[str, tuple[storage.Revision, dict[str, bool], steps.Step]] = {
     "as it shall be": (revision("deployed"), {}, Step.NOTHING),
     "asked to do it again": (revision("deployed"), {"again": True}, Step.UPGRADE),
     "of another input": (revision("deployed", digest="d2"), {}, Step.UPGRADE),

@@ -12,8 +12,8 @@ import structlog.testing
 from lostromos_core import errors, interfaces
 from lostromos_helm import making, renderer, settings
 from lostromos_helm.helm import failures
-from lostromos_helm.objects import content
-from lostromos_helm.release import plan
+from lostromos_helm.objects import contents
+from lostromos_helm.release import steps
 from tests.helm import test_plan
 
 APP = Path(__file__).with_name("charts") / "app"
@@ -69,6 +69,6 @@ async def test_what_helm_says_counts_and_not_that_the_releases_cannot_be_read(er
     run: Any = types.SimpleNamespace(upgrade=raising(error))
     kube: Any = None
     maker = making.Maker(kube, "app", settings.Settings(), known=known, run=run, **parts)
-    order: Any = types.SimpleNamespace(place=("ns", "app-web"))
+    plan: Any = types.SimpleNamespace(place=("ns", "app-web"))
     with pytest.raises(type(error), match=str(error)):
-        await maker._run(order, plan.Step.UPGRADE, [test_plan.revision("deployed")], content.Before({}, {}))
+        await maker._run(plan, steps.Step.UPGRADE, [test_plan.revision("deployed")], contents.Before({}, {}))

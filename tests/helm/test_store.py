@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors
-from lostromos_helm.charts import chart_files, charts, references, store
+from lostromos_helm.charts import chart_cache, chart_files, references, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +67,9 @@ def test_what_a_crash_left_goes(tmp_path: Path, clock: Clock) -> None:
     assert not left.exists()
 
 
-def known(folder: Path, changed: Callable[[], None] = lambda: None) -> charts.Charts:
+def known(folder: Path, changed: Callable[[], None] = lambda: None) -> chart_cache.Charts:
     unused: Any = None
-    return charts.Charts(unused, folder, charts.Access(), changed)
+    return chart_cache.Charts(unused, folder, chart_cache.Access(), changed)
 
 
 async def test_a_chart_that_changes_while_it_is_read_has_the_digest_of_what_is_kept(
@@ -96,7 +96,7 @@ async def test_a_chart_that_changes_while_it_is_read_has_the_digest_of_what_is_k
 async def test_names_that_somebody_makes_up_leave_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(charts, "KEPT", 3)
+    monkeypatch.setattr(chart_cache, "KEPT", 3)
     found = known(tmp_path / "cache")
     for number in range(10):
         with pytest.raises(errors.ConfigError, match="does not exist"):

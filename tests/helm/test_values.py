@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostromos_core import errors
-from lostromos_helm.release import values
+from lostromos_helm.release import helm_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ def test_every_text_reaches_helm_exactly_as_value_and_as_key(helm: Path, tmp_pat
         *(f"{before}{chr(code)}{after}" for code in SPECIAL for before, after in (("x", "y"), ("", ""), (" ", " "))),
     ]
     wanted = {"list": texts, "keys": {text: index for index, text in enumerate(texts)}, "<<": {"a": 1}}
-    assert seen_by_helm(helm, tmp_path, {}, values.encode(wanted)) == wanted
+    assert seen_by_helm(helm, tmp_path, {}, helm_values.encode(wanted)) == wanted
 
 
 def test_numbers_and_structure_reach_helm_exactly(helm: Path, tmp_path: Path) -> None:
@@ -60,43 +60,47 @@ def test_numbers_and_structure_reach_helm_exactly(helm: Path, tmp_path: Path) ->
         "b": [True, False, None, [], {}, [[]]],
         "deep": deep,
     }
-    assert seen_by_helm(helm, tmp_path, {}, values.encode(wanted)) == wanted
+    assert seen_by_helm(helm, tmp_path, {}, helm_values.encode(wanted)) == wanted
 
 
 @given(VALUES)
 def test_the_order_of_keys_makes_no_difference(tree: dict[str, Any]) -> None:
-    assert values.encode(tree) == values.encode(dict(reversed(list(tree.items()))))
-    assert json.loads(values.encode(tree)) == tree
+    assert helm_values.encode(tree) == helm_values.encode(dict(reversed(list(tree.items()))))
+    assert json.loads(helm_values.encode(tree)) == tree
 
 
 @given(st.lists(st.binary()), st.lists(st.binary()))
 def test_digests_tell_parts_apart_and_are_labels(one: list[bytes], other: list[bytes]) -> None:
-    assert (values.digest(*one) == values.digest(*other)) is (one == other)
-    assert len(values.digest(*one)) == 40
+    assert (helm_values.digest(*one) == helm_values.digest(*other)) is (one == other)
+    assert len(helm_values.digest(*one)) == 40
 
 
 def test_a_digest_stays_the_same_from_version_to_version() -> None:
     """If it changed, every release of every user would get a new revision."""
-    found = values.digest(b"chart", values.encode({"b": [1, None, True], "a": "ä"}))
+    found = helm_values.digest(b"chart", helm_values.encode({"b": [1, None, True], "a": "ä"}))
     assert found == "711115e95b2dcb8426ab8efe2878618d81d8eb74"
 
 
 @pytest.mark.parametrize("wrong", [{"a": 1 << 70}, {1: "a"}, {"a": object()}, {"a": "\ud800"}])
 def test_what_json_cannot_say_is_an_error(wrong: Any) -> None:
     with pytest.raises(errors.RenderError, match="the values cannot be written as JSON"):
-        values.encode(wrong)
+        helm_values.encode(wrong)
 
 
 def test_a_shape_is_keys_and_types() -> None:
     tree = {"a": "secret", "b": [1, {"c": 1.5}], "d": None, "e": True}
-    assert values.shape(tree) == {"a": "str", "b": ["int", {"c": "float"}], "d": "NoneType", "e": "bool"}
+    assert helm_values.shape(tree) == {"a": "str", "b": ["int", {"c": "float"}], "d": "NoneType", "e": "bool"}
 
 
 def test_a_list_of_any_length_has_one_shape() -> None:
-    assert values.shape([{"a": 1}, {"a": 2}, {"b": 1}, "x", "y"]) == [{"a": "int"}, {"b": "int"}, "str"]
+    assert helm_values.shape([{"a": 1}, {"a": 2}, {"b": 1}, "x", "y"]) == [{"a": "int"}, {"b": "int"}, "str"]
 
 
 @given(VALUES)
 def test_a_shape_is_the_same_for_other_texts(tree: dict[str, Any]) -> None:
-    assert values.shape(tree) == values.shape(json.loads(values.encode(tree)))
-    assert values.shape({**tree, "z": "one"}) == values.shape({**tree, "z": "two"}) != values.shape({**tree, "z": 1})
+    assert helm_values.shape(tree) == helm_values.shape(json.loads(helm_values.encode(tree)))
+    assert (
+        helm_values.shape({**tree, "z": "one"})
+        == helm_values.shape({**tree, "z": "two"})
+        != helm_values.shape({**tree, "z": 1})
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from lostromos_core import interfaces
 from lostromos_core.kube.kinds import discovery
-from lostromos_kubectl.objects import desired, needs
+from lostromos_kubectl.objects import desired_objects, needs
 from tests import fakes
 
 API = {
@@ -18,14 +18,14 @@ API = {
 CLUSTER = {"APIService", "StorageClass", "PersistentVolume"}
 
 
-def made(kind: str, name: str, wave: int, *, namespace: str = "ns", **spec: Any) -> desired.Desired:
+def made(kind: str, name: str, wave: int, *, namespace: str = "ns", **spec: Any) -> desired_objects.Desired:
     metadata: dict[str, Any] = {"name": name, "annotations": {"lostromos.dev/wave": str(wave)}}
     if kind not in CLUSTER:
         metadata["namespace"] = namespace
     api = API.get(kind, "v1")
     manifest = interfaces.Manifest({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec})
     served = discovery.Kind(api, kind, f"{kind.lower()}s", kind not in CLUSTER, frozenset(), frozenset())
-    return desired.prepare(manifest, "a.yaml", fakes.resource("web"), served)
+    return desired_objects.prepare(manifest, "a.yaml", fakes.resource("web"), served)
 
 
 def pods(**spec: Any) -> dict[str, Any]:
@@ -70,6 +70,6 @@ def test_what_only_a_later_wave_brings_is_named(kind: str, spec: dict[str, Any],
         ({"volumes": "odd", "containers": [{"env": "odd"}, 3]}, made("ConfigMap", "x", 3)),
     ],
 )
-def test_nothing_else_is_named(spec: dict[str, Any], other: desired.Desired) -> None:
+def test_nothing_else_is_named(spec: dict[str, Any], other: desired_objects.Desired) -> None:
     item = made("Pod", "web", 1, **spec)
     assert not needs.from_later(item, [item, other])

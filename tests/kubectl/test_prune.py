@@ -30,15 +30,15 @@ class World:
         if synced:
             self.look.synced()
 
-    def doom(self, number: int, doomed: int = 1, **options: int) -> prune.Objection | None:
+    def doom(self, number: int, to_prune: int = 1, **options: int) -> prune.Denial | None:
         """Reconcile a resource of which so many objects are doomed: asked, pruned, settled."""
         found = owner(str(number), **options)
-        objection = self.budget.objection(found, doomed, 4, everything=self.everything, look=self.look)
-        if objection is None:
-            self.budget.settled(found.key, doomed)
-            self.everything -= doomed
-        self.look.reconciled(found.key, settled=objection is None)
-        return objection
+        denial = self.budget.denial(found, to_prune, 4, everything=self.everything, look=self.look)
+        if denial is None:
+            self.budget.settled(found.key, to_prune)
+            self.everything -= to_prune
+        self.look.reconciled(found.key, settled=denial is None)
+        return denial
 
     def well(self, *numbers: int, settled: bool = True) -> None:
         """Reconcile resources of which nothing is doomed."""
@@ -51,7 +51,7 @@ def test_nothing_is_pruned_before_all_have_been_looked_at_however_long_that_take
     world = World(1000)
     for number in range(50):
         world.now += 3600
-        assert world.doom(number) == prune.Objection(prune.STAY)
+        assert world.doom(number) == prune.Denial(prune.STAY)
     assert world.rung == []
     world.well(*range(50, 1000))
     assert sorted(world.rung) == sorted(f"ns/{number}" for number in range(50))
@@ -69,7 +69,7 @@ def test_a_mistake_that_takes_one_of_each_is_seen_whole_before_the_first_deletio
 
 def test_nothing_is_pruned_while_the_watcher_has_not_found_all() -> None:
     world = World(2, synced=False)
-    assert world.doom(0) == prune.Objection(prune.STAY)
+    assert world.doom(0) == prune.Denial(prune.STAY)
     world.well(1)
     assert world.rung == []
     world.look.synced()
@@ -106,15 +106,15 @@ def test_prunes_do_not_add_up_any_more_when_all_have_been_ready() -> None:
 def test_what_an_author_asked_for_counts_for_the_resource_only(options: dict[str, int]) -> None:
     world = World(100)
     assert [world.doom(number, 2, **options) for number in range(90)] == [None] * 90
-    assert world.doom(99) == prune.Objection(prune.STAY)
+    assert world.doom(99) == prune.Denial(prune.STAY)
 
 
 def test_consent_takes_a_resource_off_the_sum() -> None:
     world = World(20)
     assert all(world.doom(number) for number in range(20))
-    objection = world.doom(0)
-    assert objection is not None
-    assert "makes 20 of 80" in objection.why
+    denial = world.doom(0)
+    assert denial is not None
+    assert "makes 20 of 80" in denial.why
     assert [world.doom(number, consent=1) for number in range(10)] == [None] * 10
     assert world.doom(19) is None
 

@@ -23,7 +23,7 @@ import yaml
 import lostromos_core
 from lostromos_core import errors, hookspecs, interfaces, plugins
 from lostromos_core.cli import app
-from lostromos_core.engine import assembly
+from lostromos_core.engine import bootstrap
 from lostromos_core.templates import renderer
 from tests import operators
 from tests.core.templates import rendering
@@ -140,7 +140,7 @@ def test_a_command_is_documented_with_all_its_options(command: str) -> None:
 
 def test_every_key_of_the_configuration_is_documented() -> None:
     text = (DOCS / "reference" / "configuration.md").read_text()
-    known = set(keys(assembly.json_schema(plugins.load())))
+    known = set(keys(bootstrap.json_schema(plugins.load())))
     told = [name.split(".") for name in re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE)]
     assert sorted(known - {name[-1] for name in told}) == []
     assert [name for name in told if not set(name[:-1]) <= known] == []

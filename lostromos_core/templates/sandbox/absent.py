@@ -9,7 +9,7 @@ import jinja2
 
 from lostromos_core import errors
 from lostromos_core.templates.data import values
-from lostromos_core.templates.sandbox import advice, live
+from lostromos_core.templates.sandbox import advice, looked_up
 
 COMPUTED: Final = "there is no field of the name that the template computes; write | default(...) if it may be absent"
 _MANY_KEYS: Final = 200
@@ -42,7 +42,7 @@ class MissingField(jinja2.StrictUndefined):
 
 
 @final
-class MissingMethod(live.Method, MissingField):
+class MissingMethod(looked_up.Method, MissingField):
     """A field that is not there, and whose name is that of a mapping's method: ``resource.spec.items()`` works."""
 
     __slots__ = ()
@@ -50,7 +50,7 @@ class MissingMethod(live.Method, MissingField):
 
 def missing(obj: Any, name: str) -> MissingField:  # noqa: ANN401 - a mapping
     """What stands for a key that is not there."""
-    return (MissingMethod if name in live.MAPPING_METHODS else MissingField)(obj=obj, name=name)
+    return (MissingMethod if name in looked_up.MAPPING_METHODS else MissingField)(obj=obj, name=name)
 
 
 def below(found: MissingField, name: object) -> NoReturn:

@@ -20,8 +20,8 @@ import jinja2.sandbox
 from lostromos_core import errors
 from lostromos_core.templates.data import budget, marked, tokens, values
 from lostromos_core.templates.filters import costs, familiar, filters
-from lostromos_core.templates.sandbox import absent, codegen, live
-from lostromos_core.templates.slots import lines, slots
+from lostromos_core.templates.sandbox import absent, codegen, looked_up
+from lostromos_core.templates.slots import lexer, slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -66,7 +66,7 @@ def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can y
         kept.marked = True
         kept.append(_marked(value, kept))
     else:
-        found = HOLE if _guessing.get() and isinstance(value, live.NotYet) else values.plain(value)
+        found = HOLE if _guessing.get() and isinstance(value, looked_up.NotYet) else values.plain(value)
         if isinstance(found, str | list | dict):
             kept.budget.write(budget.weigh(found))
         kept.append(found)
@@ -198,7 +198,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             auto_reload=False,
             cache_size=-1,
         )
-        self.places = lines.Places()
+        self.places = lexer.Places()
         self.programs = slots.Programs(self.places)
         self.emit = emit
         self.rounds = rounds
@@ -216,7 +216,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self.filters = {name: _guard(name, function) for name, function in self.filters.items()}
         tests: Any = {**self.tests, **familiar.TESTS}  # of any signature
         self.tests = {name: costs.guard_test(name, function) for name, function in tests.items()}
-        self.globals["lookup"] = live.lookup
+        self.globals["lookup"] = looked_up.lookup
         self.globals["omit"] = marked.OMIT
 
     def extend_with(
@@ -235,23 +235,23 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> jinja2.lexer.TokenStream:
         """As Jinja2 does, with our rules for white space and with place marks."""
-        raw: Iterable[lines.RawToken] = self.lexer.tokeniter(
+        raw: Iterable[lexer.RawToken] = self.lexer.tokeniter(
             self.preprocess(source, name, filename), name, filename, state
         )
         if state is None:
             raw = self._marked(raw, name)
         return jinja2.lexer.TokenStream(self.lexer.wrap(raw, name, filename), name, filename)
 
-    def _marked(self, raw: Iterable[lines.RawToken], name: str | None) -> Iterator[lines.RawToken]:
-        return lines.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
+    def _marked(self, raw: Iterable[lexer.RawToken], name: str | None) -> Iterator[lexer.RawToken]:
+        return lexer.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
 
     def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as Jinja2
         """A key or an item, and never a method; what a looked-up object does not have yet can be waited for.
 
         Filters ask this for attributes, too: ``selectattr("items")`` means the field.
         """
-        if live.has(obj, argument):
-            return live.below(obj, argument)
+        if looked_up.has(obj, argument):
+            return looked_up.below(obj, argument)
         if isinstance(obj, dict) and isinstance(argument, str):
             return obj[argument] if argument in obj else absent.missing(obj, argument)
         if isinstance(obj, absent.MissingField):
@@ -263,8 +263,8 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as getitem
         """As ``getitem``; a name that is no part of the template may be a secret, and is not told."""
         found = self.getitem(obj, costs.as_key(argument))
-        if isinstance(found, live.NotYet):
-            return live.not_yet("a field that the template computes is not there yet")
+        if isinstance(found, looked_up.NotYet):
+            return looked_up.not_yet("a field that the template computes is not there yet")
         if isinstance(found, absent.MissingField) and isinstance(argument, str):
             return absent.MissingField(hint=absent.COMPUTED)
         return found
@@ -273,8 +273,8 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         """A mapping's key before its method: ``resource.spec.items`` is the field."""
         if obj.__class__ is dict and attribute in obj:
             return obj[attribute]
-        if live.has(obj, attribute):
-            return live.below(obj, attribute)
+        if looked_up.has(obj, attribute):
+            return looked_up.below(obj, attribute)
         if isinstance(obj, dict):
             return obj[attribute] if attribute in obj else absent.missing(obj, attribute)
         if isinstance(obj, absent.MissingField):

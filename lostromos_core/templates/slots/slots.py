@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lostromos_core.templates.data import budget
-    from lostromos_core.templates.slots import lines
+    from lostromos_core.templates.slots import lexer
 
 MAX_TEXT: Final = 4 << 20
 """Characters of the rendered text of one file, tokens and marks included: thousands of objects."""
@@ -53,7 +53,7 @@ class Document:
     data: Any
     node: program.Node
     slots: budget.Slots
-    places: lines.Places
+    places: lexer.Places
 
     def locate(self, path: interfaces.Path) -> interfaces.Place | None:
         """The place of the deepest node on ``path`` that is known."""
@@ -75,7 +75,7 @@ class _Program:
 class Programs:
     """The parsed documents of an environment, those that were used lately kept."""
 
-    def __init__(self, places: lines.Places) -> None:
+    def __init__(self, places: lexer.Places) -> None:
         self._places = places
         self._kept: memo.Memo[tuple[_Program, ...]] = memo.Memo(CACHE_SIZE)
         self._once: set[int] = set()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lostromos_core import interfaces
     from lostromos_core.templates.data import budget
-    from lostromos_core.templates.slots import lines
+    from lostromos_core.templates.slots import lexer
 
 MANY: Final = 200
 """Words that an expression may yield, and steps of following it."""
@@ -40,7 +40,7 @@ class Words:
         self._tree_of = tree_of
         self._known: dict[interfaces.Place, frozenset[str]] = {}
 
-    def covers(self, node: program.Node, slots: budget.Slots, places: lines.Places) -> bool:
+    def covers(self, node: program.Node, slots: budget.Slots, places: lexer.Places) -> bool:
         """Whether all expressions of a scalar have yielded words that stand in the template."""
         if isinstance(node, program.Constant):
             return True

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube.lookup import lookups
-from lostromos_core.templates import tree
+from lostromos_core.templates import values_renderer
 from lostromos_core.templates.data import tokens
 from tests import fakes
 
@@ -50,14 +50,14 @@ def render(
         (folder / name).write_text(content)
     find = lookups.among(objects, resource, lookups.Policy(secrets=True))
     context = interfaces.Context(vars=variables or {}, lookup=find)
-    return tree.ValuesRenderer(folder / "values.yaml", **options).render(resource, context)
+    return values_renderer.ValuesRenderer(folder / "values.yaml", **options).render(resource, context)
 
 
 def laid_out(
     resource: interfaces.Resource = RESOURCE, variables: Mapping[str, Any] | None = None, **options: Any
 ) -> interfaces.Values:
     """The values without a template."""
-    return tree.ValuesRenderer(**options).render(resource, interfaces.Context(vars=variables or {}))
+    return values_renderer.ValuesRenderer(**options).render(resource, interfaces.Context(vars=variables or {}))
 
 
 def test_without_a_template_the_resource_is_laid_out() -> None:
@@ -158,26 +158,26 @@ def test_an_error_in_an_included_template_names_that(tmp_path: Path) -> None:
 
 def test_a_template_that_is_missing_or_wrong_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigError, match=r"values: the template \S+/none.yaml does not exist; create it"):
-        tree.ValuesRenderer(tmp_path / "none.yaml").load()
+        values_renderer.ValuesRenderer(tmp_path / "none.yaml").load()
     (tmp_path / "values.txt").write_text("a: 1\n")
     with pytest.raises(errors.ConfigError, match=r"there is no template values.txt in \S+; its name must end in .yaml"):
-        tree.ValuesRenderer(tmp_path / "values.txt").load()
+        values_renderer.ValuesRenderer(tmp_path / "values.txt").load()
     (tmp_path / "bad.yaml").write_text("a: 1\nb: {{ 1 + }}\n")
     with pytest.raises(errors.ConfigError, match=r"bad.yaml:2: not a valid template"):
-        tree.ValuesRenderer(tmp_path / "bad.yaml").load()
+        values_renderer.ValuesRenderer(tmp_path / "bad.yaml").load()
 
 
 def test_a_status_without_a_template_or_a_file_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigError, match="`status` is a template beside `template`"):
-        tree.ValuesRenderer(status="status.yaml")
+        values_renderer.ValuesRenderer(status="status.yaml")
     (tmp_path / "values.yaml").write_text("")
     with pytest.raises(errors.ConfigError, match=r"there is no template status.yaml in"):
-        tree.ValuesRenderer(tmp_path / "values.yaml", status="status.yaml").load()
+        values_renderer.ValuesRenderer(tmp_path / "values.yaml", status="status.yaml").load()
 
 
 async def test_what_plug_ins_bring_can_be_used(tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text("a: {{ 'x' | shout }}\nb: {{ word() }}\nc: {{ 3 is odd_one }}\n")
-    made = tree.ValuesRenderer(tmp_path / "values.yaml")
+    made = values_renderer.ValuesRenderer(tmp_path / "values.yaml")
     runtime = interfaces.Runtime(
         "app",
         None,
@@ -264,7 +264,12 @@ def test_mappings_are_merged_and_everything_else_is_replaced() -> None:
     below = {"a": {"b": 1, "c": {"d": 2}}, "l": [1, 2], "n": {"x": 1}, "s": 1}
     above = {"a": {"c": {"e": 3}}, "l": [3], "n": None, "s": {"y": 1}}
     before = json.dumps([below, above])
-    assert tree.merge(below, above) == {"a": {"b": 1, "c": {"d": 2, "e": 3}}, "l": [3], "n": None, "s": {"y": 1}}
+    assert values_renderer.merge(below, above) == {
+        "a": {"b": 1, "c": {"d": 2, "e": 3}},
+        "l": [3],
+        "n": None,
+        "s": {"y": 1},
+    }
     assert json.dumps([below, above]) == before
 
 
@@ -303,7 +308,7 @@ def test_no_text_can_become_structure(tmp_path: Path, position: str, text: str) 
     (tmp_path / "values.yaml").write_text(template)
     (tmp_path / "part.yaml").write_text("in: {{ resource.spec.x }}\n")
     resource = fakes.resource("web", x=text)
-    made = tree.ValuesRenderer(tmp_path / "values.yaml")
+    made = values_renderer.ValuesRenderer(tmp_path / "values.yaml")
     if tokens.RESERVED.search(text):
         with pytest.raises(errors.RenderError):
             made.render(resource, interfaces.Context())
@@ -334,6 +339,6 @@ def test_what_the_template_uses_is_compiled_at_the_start_and_nothing_else(tmp_pa
     (tmp_path / "_a.yaml").write_text('{% macro m() %}{% include "_b.yaml" %}{% endmacro %}')
     (tmp_path / "_b.yaml").write_text("one: 1\ntwo: {{ }\n")
     with pytest.raises(errors.ConfigError, match=r"_b.yaml:2: not a valid template"):
-        tree.ValuesRenderer(tmp_path / "values.yaml").load()
+        values_renderer.ValuesRenderer(tmp_path / "values.yaml").load()
     (tmp_path / "_b.yaml").write_text("1")
-    tree.ValuesRenderer(tmp_path / "values.yaml").load()
+    values_renderer.ValuesRenderer(tmp_path / "values.yaml").load()

@@ -10,7 +10,7 @@ import pytest
 
 from lostromos_core import errors, interfaces
 from lostromos_core.engine import reconcile
-from lostromos_core.templates import renderer, tree
+from lostromos_core.templates import renderer, values_renderer
 from tests import fakes
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ async def test_one_that_waits_for_the_loop_and_that_nobody_waits_for_ends(tmp_pa
 
 async def test_values_are_made_in_turns_too(tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(LONG + "v: 1\n")
-    made = tree.ValuesRenderer(tmp_path / "values.yaml")
+    made = values_renderer.ValuesRenderer(tmp_path / "values.yaml")
     found = await made.render_in_turns(fakes.resource("web", x=X), interfaces.Context())
     assert found.values == {"v": 1}
-    whole = await tree.ValuesRenderer(layout="spec").render_in_turns(
+    whole = await values_renderer.ValuesRenderer(layout="spec").render_in_turns(
         fakes.resource("web", x=[[1]] * 50_000), interfaces.Context()
     )
     assert len(whole.values["x"]) == 50_000
@@ -114,7 +114,9 @@ async def test_values_are_made_in_turns_too(tmp_path: Path) -> None:
     for _ in range(1_100):
         deep = {"a": deep}
     with pytest.raises(errors.RenderError, match="nested deeper than 150 levels"):
-        await tree.ValuesRenderer(layout="spec").render_in_turns(fakes.resource("web", x=deep), interfaces.Context())
+        await values_renderer.ValuesRenderer(layout="spec").render_in_turns(
+            fakes.resource("web", x=deep), interfaces.Context()
+        )
 
 
 async def test_rounds_of_lookups_share_one_budget(tmp_path: Path) -> None:

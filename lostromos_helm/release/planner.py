@@ -8,20 +8,16 @@ import structlog
 
 from lostromos_core import errors
 from lostromos_core.kube import labels
-from lostromos_helm import settings as settings_
-from lostromos_helm.charts import charts as charts_
-from lostromos_helm.charts import lint, references
-from lostromos_helm.helm import binary as binary_
-from lostromos_helm.helm import hiding
-from lostromos_helm.release import commands, naming, values
+from lostromos_helm import settings
+from lostromos_helm.charts import chart_cache, lint, references
+from lostromos_helm.helm import binary, hiding
+from lostromos_helm.release import commands, helm_values, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lostromos_core import interfaces
     from lostromos_core.kube import cluster
-    from lostromos_helm import settings
-    from lostromos_helm.helm import binary
 
 _log = structlog.get_logger("lostromos.helm")
 SHOWN: Final = 5
@@ -47,28 +43,28 @@ async def open_charts(
     own: references.Reference | None,
     *,
     changed: Callable[[], None],
-) -> tuple[binary.Helm, charts_.Charts]:
+) -> tuple[binary.Helm, chart_cache.Charts]:
     """Helm, ready to run, and the charts that it is given; the controller's own is read if it lies on this machine.
 
     Raises ConfigError.
     """
-    home = settings_.writable(options.folder)
-    helm = binary_.Helm(kube, binary=options.binary, home=home, processes=options.processes, timeout=options.timeout)
+    home = settings.writable(options.folder)
+    helm = binary.Helm(kube, binary=options.binary, home=home, processes=options.processes, timeout=options.timeout)
     await helm.start()
-    known = charts_.Charts(helm, home / "charts", options.access, changed)
+    known = chart_cache.Charts(helm, home / "charts", options.access, changed)
     if own is not None and own.path:
         await known.get(own)
     return helm, known
 
 
 @final
-class Orders:
-    """Makes the orders of one controller. ``reference`` is its own chart."""
+class Planner:
+    """Make the release plans of one controller. ``reference`` is its own chart."""
 
     def __init__(
         self,
         reference: references.Reference | None,
-        known: charts_.Charts,
+        known: chart_cache.Charts,
         helm: binary.Helm,
         controller: str,
         options: settings.Settings,
@@ -80,29 +76,29 @@ class Orders:
         self._options = options
         self._looked_at: set[str] = set()
 
-    async def make(self, owner: interfaces.Resource, rendered: interfaces.Values) -> commands.Order:
+    async def make(self, owner: interfaces.Resource, rendered: interfaces.Values) -> commands.ReleasePlan:
         """What the release shall be; raises RefusedError, ConfigError, RenderError."""
         chart = await self._charts.get(self._reference(owner))
         self._warn(chart)
-        encoded = values.encode(rendered.values)
+        encoded = helm_values.encode(rendered.values)
         namespace = self._options.namespace or owner.ref.namespace
         if not namespace:
             msg = f"{owner.ref} is in no namespace, and a release needs one: set the applier's `namespace`"
             raise errors.RefusedError(msg)
         version = self._helm.version
         about = f"{version.major}.{version.minor} {self._options.hooks}"
-        return commands.Order(
+        return commands.ReleasePlan(
             owner=owner,
             owner_id=labels.set_id(owner.ref),
             place=(namespace, naming.release_name(self._options.prefix_of(self._controller), owner, namespace)),
             chart=chart,
             rendered=rendered,
             input=encoded,
-            digest=values.digest(chart.digest.encode(), encoded, about.encode()),
+            digest=helm_values.digest(chart.digest.encode(), encoded, about.encode()),
             secrets=hiding.Hidden(rendered.hidden, owner.data),
         )
 
-    def _warn(self, chart: charts_.Chart) -> None:
+    def _warn(self, chart: chart_cache.Chart) -> None:
         """Say once of a chart that values may become structure in it."""
         if chart.digest in self._looked_at:
             return

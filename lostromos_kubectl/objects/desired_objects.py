@@ -57,7 +57,7 @@ Conflicts: TypeAlias = Literal["fail", "force", "yield"]
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
-class Said:
+class Directives:
     """What an object's annotations say; see ``lostromos_core.kube.labels``. ``conflicts`` is empty for the default."""
 
     wave: int = 0
@@ -73,7 +73,7 @@ class Said:
 class Desired:
     """One object as it shall be. ``body`` is what is sent, without the conditions of one request (uid, version).
 
-    ``path`` is where it lives at the API server, ``unit`` the template file that made it, ``said`` what its
+    ``path`` is where it lives at the API server, ``unit`` the template file that made it, ``directives`` what its
     annotations say about how it is to be treated, ``list_keys`` the defaults of the keys of its list items.
     """
 
@@ -84,7 +84,7 @@ class Desired:
     digest: str
     manifest: interfaces.Manifest
     unit: str
-    said: Said
+    directives: Directives
     list_keys: list_keys.Defaults = list_keys.BUILT_IN
 
     @property
@@ -129,10 +129,12 @@ def prepare(  # noqa: PLR0913 - what an object is made from
         raise errors.RenderError(msg, place=str(manifest.locate(("metadata", "name")) or ""))
     namespace = _namespace(written, owner, kind)
     ref = interfaces.ObjectRef(written.api_version, written.kind, namespace, written.name)
-    said = _said(manifest, ref)
+    directives = _directives(manifest, ref)
     body = {
         **manifest.data,
-        "metadata": _metadata(manifest.data["metadata"], ref, owner, refer=reference != "none" and not said.orphan),
+        "metadata": _metadata(
+            manifest.data["metadata"], ref, owner, refer=reference != "none" and not directives.orphan
+        ),
     }
     if ref.kind == "Secret" and ref.api_version == "v1":
         _fold_string_data(body)
@@ -143,10 +145,10 @@ def prepare(  # noqa: PLR0913 - what an object is made from
     if reference == "blocking":
         _hold_back(body["metadata"], owner)  # not in the digest: whether it may is the cluster's to say
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
-    return Desired(ref, kind, body, path, digest, manifest, unit, said, keys)
+    return Desired(ref, kind, body, path, digest, manifest, unit, directives, keys)
 
 
-def _said(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Said:
+def _directives(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Directives:
     """The control annotations of an object; raises RefusedError for what has no meaning."""
     written = _mapping(manifest.data["metadata"], "annotations", ref)
 
@@ -162,7 +164,7 @@ def _said(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Said:
     if not wave.lstrip("-").isdecimal() or len(wave) > 6:  # noqa: PLR2004 - more waves than anybody has
         place = str(manifest.locate(("metadata", "annotations", labels.WAVE)) or "")
         raise errors.RenderError(f"{labels.WAVE}: must be a whole number in quotes", place=place)
-    return Said(
+    return Directives(
         wave=int(wave),
         adopt=one_of(labels.ADOPT, "true", "false") == "true",
         create_only=one_of(labels.CREATE_ONLY, "true", "false") == "true",

@@ -51,7 +51,7 @@ class Checked:
 
 @final
 @dataclasses.dataclass(slots=True)
-class Content:
+class ReleaseContents:
     """One revision of a release. ``items`` is None as long as only the identities of its objects are known.
 
     ``actions`` is what the last operation did with each, told once. ``checked``: how each object was when it was
@@ -93,7 +93,9 @@ class Before:
     doubtful: tuple[manifest.Item, ...] = ()
 
 
-async def of(release: Mapping[str, Any], place: releases.Place, before: Before, secrets: hiding.Hidden) -> Content:
+async def of(
+    release: Mapping[str, Any], place: releases.Place, before: Before, secrets: hiding.Hidden
+) -> ReleaseContents:
     """What an operation has made, compared with what was there before. ``secrets``: see ``hiding``."""
     made = await _read(release, place, secrets)
     made.proven = True
@@ -117,7 +119,7 @@ async def of(release: Mapping[str, Any], place: releases.Place, before: Before, 
     return made
 
 
-def told(owner: interfaces.Resource, revision: storage.Revision) -> Content | None:
+def told(owner: interfaces.Resource, revision: storage.Revision) -> ReleaseContents | None:
     """What the resource's own status says, if it is about this revision: a hint that saves reading the Secret.
 
     A status that tells of a failure, or of so many objects that some may be left out, does not list what is there.
@@ -135,7 +137,7 @@ def told(owner: interfaces.Resource, revision: storage.Revision) -> Content | No
     )
     failed = any(one.get("action") == Action.FAILED.value for one in entries)
     whole = any((ref.api_version, ref.kind) == RELEASE for ref in refs)
-    return None if failed or whole or not refs else Content(revision.number, refs, None, said)
+    return None if failed or whole or not refs else ReleaseContents(revision.number, refs, None, said)
 
 
 def place_told(owner: interfaces.Resource) -> releases.Place:
@@ -155,7 +157,7 @@ async def read(
     revision: storage.Revision,
     secrets: hiding.Hidden = hiding.NOTHING,
     seal: seals.Seals | None = None,
-) -> Content:
+) -> ReleaseContents:
     """What Helm keeps of a revision; raises ApiError, RefusedError, RenderError. ``secrets``: see ``hiding``.
 
     Without a ``seal`` nothing is proven. What is not must be easy to read: Helm may read it in another way, and we for
@@ -183,7 +185,7 @@ async def read(
 
 
 async def before(
-    kube: cluster.Cluster, history: Sequence[storage.Revision], known: Content | None, seal: seals.Seals
+    kube: cluster.Cluster, history: Sequence[storage.Revision], known: ReleaseContents | None, seal: seals.Seals
 ) -> Before:
     """The objects of the revision that serves, and of those that failed after it; raises ApiError, RefusedError.
 
@@ -211,26 +213,26 @@ async def before(
     return Before(serving, failed, tuple(doubtful.values()))
 
 
-def failed_status(order: commands.Order, history: Sequence[storage.Revision]) -> Mapping[str, Any]:
+def failed_status(plan: commands.ReleasePlan, history: Sequence[storage.Revision]) -> Mapping[str, Any]:
     """What is said of a release that could not be made as it shall be, and still of the revision that serves."""
-    found: dict[str, Any] = {"name": order.place[1], "namespace": order.place[0]}
+    found: dict[str, Any] = {"name": plan.place[1], "namespace": plan.place[0]}
     if history:
         found |= {"revision": history[-1].number, "status": history[-1].status}
-    said = _said(order.owner)
-    if (said.get("namespace"), said.get("name")) == order.place and any(
+    said = _said(plan.owner)
+    if (said.get("namespace"), said.get("name")) == plan.place and any(
         one.status == storage.DEPLOYED for one in history
     ):
         found |= {key: said[key] for key in _OF_CHART if key in said}
     return found
 
 
-async def _read(release: Mapping[str, Any], place: releases.Place, secrets: hiding.Hidden) -> Content:
+async def _read(release: Mapping[str, Any], place: releases.Place, secrets: hiding.Hidden) -> ReleaseContents:
     parsed = await parse(str(release.get("manifest") or ""), place[0])
     items = {item.ref.key: item for item in parsed}
     number = int(release.get("version") or 0)
     status = _status(release, place, number, secrets)
     refs = tuple(item.ref for item in items.values())
-    found = Content(number, refs, items, status, digest=seals.digest_of(release))
+    found = ReleaseContents(number, refs, items, status, digest=seals.digest_of(release))
     for item, _ in manifest.doubles(parsed):
         # Helm 4 writes both at the same time, so that either may be there: the last is put back, as with Helm 3.
         found.checked[item.ref.key] = Checked(writers="the chart itself")

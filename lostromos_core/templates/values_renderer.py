@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 from lostromos_core import errors, interfaces
 from lostromos_core.templates import library
 from lostromos_core.templates.data import budget, turns
-from lostromos_core.templates.sandbox import live
+from lostromos_core.templates.sandbox import looked_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,8 +93,8 @@ class ValuesRenderer:
                 budget.walk(values, budget.now(), 3)
             return interfaces.Values(values, source=source, hidden=frozenset(hidden))
         names = {"resource": library.author_view(resource), "vars": context.vars}
-        read = live.Reading(_noting(context.lookup, hidden), resource.ref.namespace)
-        with budget.rendering(), live.reading(read) as reading:
+        read = looked_up.Reading(_noting(context.lookup, hidden), resource.ref.namespace)
+        with budget.rendering(), looked_up.reading(read) as reading:
             try:
                 document = self._library.fill_mapping(self._library.compile(self._name), names, "the values")
             except errors.NotYetError as error:

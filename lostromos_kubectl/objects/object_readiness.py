@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lostromos_core.kube import cluster
-    from lostromos_kubectl.objects import desired, memory
+    from lostromos_kubectl.objects import desired_objects, memory
 
 NOT_THERE: Final = "it is not there yet"
 NOT_THERE_AGAIN: Final = 10.0
@@ -30,7 +30,7 @@ class Readiness:
         self._kube = kube
 
     async def unready(
-        self, objects: Iterable[desired.Desired], owned: memory.Owned
+        self, objects: Iterable[desired_objects.Desired], owned: memory.Owned
     ) -> dict[tracked_objects.Key, interfaces.ObjectResult]:
         """Return the objects that are not ready; from now on their status is listened to. Raises ApiError."""
         owned.watches_status = True
@@ -38,7 +38,7 @@ class Readiness:
         answers = await asyncio.gather(*(self._why_not(item, owned) for item in asked))
         return {item.key: waits(item, why) for item, why in zip(asked, answers, strict=True) if why}
 
-    async def _why_not(self, item: desired.Desired, owned: memory.Owned) -> str:
+    async def _why_not(self, item: desired_objects.Desired, owned: memory.Owned) -> str:
         try:
             live = await operations.read_outline(self._kube, item.path, action=f"read {item.ref}")
         except errors.ApiError as error:
@@ -53,7 +53,7 @@ class Readiness:
         return errors.shorten(why, 300)
 
 
-def waits(item: desired.Desired, why: str, *, after: float | None = None) -> interfaces.ObjectResult:
+def waits(item: desired_objects.Desired, why: str, *, after: float | None = None) -> interfaces.ObjectResult:
     """Return the result of an object that is waited for, or that has to wait."""
     again = NOT_THERE_AGAIN if why == NOT_THERE else after
     return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, why, after=again)
