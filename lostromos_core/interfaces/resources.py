@@ -1,0 +1,89 @@
+"""The resources that a Watcher brings, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+from lostromos_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Json: TypeAlias = Any
+"""Plain data: None, bool, int, float, str, and lists and string-keyed dicts of these."""
+
+
+Path: TypeAlias = "Sequence[str | int]"
+"""A way into plain data: ``("spec", "ports", 0, "port")``."""
+
+
+def texts(value: Json) -> Iterator[str]:
+    """All texts in plain data, but for the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts(item)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """The identity of a Kubernetes object; ``namespace`` is empty for cluster-scoped kinds."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Group, kind, namespace and name: the same, whatever version of the group is spoken."""
+        return self.group, self.kind, self.namespace, self.name
+
+    def __str__(self) -> str:
+        """``Service team-a/shop``, as people say it; harmless in a log, whatever the name holds."""
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return errors.shorten(f"{self.kind} {where}", 300)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resource:
+    """One watched thing: a custom resource, or an item of another source.
+
+    ``key`` is unique within its Watcher (``namespace/name`` for Kubernetes). ``data`` is the whole of it as plain
+    data. ``generation`` grows with every change that its author makes (0 if the source does not count). ``deleting``
+    is true when it shall be cleaned up: from the moment somebody asked to delete it, or when it left the selection.
+    ``unreadable`` says why its data cannot be read, if so; ``data`` then holds no more than metadata and status.
+    """
+
+    key: str
+    ref: ObjectRef
+    uid: str
+    data: Mapping[str, Json]
+    generation: int = 0
+    deleting: bool = False
+    unreadable: str = ""
+
+    @property
+    def metadata(self) -> Mapping[str, Json]:
+        """The ``metadata`` of ``data``, empty if there is none."""
+        found: Mapping[str, Json] = self.data.get("metadata") or {}
+        return found
+
+    @property
+    def status(self) -> Mapping[str, Json]:
+        """Return the ``status`` of ``data``; empty if there is none, or if it is no mapping: others may write it."""
+        found = self.data.get("status")
+        return found if isinstance(found, dict) else {}
