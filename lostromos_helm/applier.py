@@ -15,7 +15,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
-from lostromos_core.kube.ownership import claims, config_maps, inventory
+from lostromos_core.kube.ownership import claims, config_maps, inventory_hints
 from lostromos_helm import attempts, making, settings
 from lostromos_helm.helm import binary, hiding
 from lostromos_helm.objects import contents, leftovers, removal, repair
@@ -58,7 +58,7 @@ class HelmApplier:
         self._removal: removal.Removal
         self._maker: making.Maker
         self._operations: commands.Operations
-        self._inventory: inventory.Inventory
+        self._inventory: inventory_hints.Inventory
         self._owners: owners.Owners
         self._leftovers: leftovers.Leftovers
 
@@ -100,7 +100,7 @@ class HelmApplier:
         if self._inventory.of_kubernetes:
             kube.background(self._look_for_orphans, name="sweep releases")
         looking = functools.partial(
-            inventory.ring_for_forgotten, self._inventory, self._known.__contains__, runtime.enqueue, after=SWEEP
+            inventory_hints.ring_for_forgotten, self._inventory, self._known.__contains__, runtime.enqueue, after=SWEEP
         )
         kube.background(looking, name="sweep what is remembered")
 

@@ -16,7 +16,7 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.kinds import discovery, list_keys
-from lostromos_core.kube.ownership import claims, inventory
+from lostromos_core.kube.ownership import claims, inventory_hints
 from lostromos_core.kube.tracking import children, tracked_objects
 from lostromos_kubectl.objects import desired_objects, expiring, memory, needs, object_readiness
 from lostromos_kubectl.pruning import census, deletion, finding, prune, pruning
@@ -46,7 +46,7 @@ class ApplySets:
         self,
         runtime: interfaces.Runtime,
         sender: sending.Sender,
-        inventory_: inventory.Inventory,
+        inventory_: inventory_hints.Inventory,
         *,
         policy: writer.Policy,
         limits: prune.Limits,
@@ -70,7 +70,7 @@ class ApplySets:
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
             looking = functools.partial(
-                inventory.ring_for_forgotten, inventory_, self._known.__contains__, runtime.enqueue, after=SWEEP
+                inventory_hints.ring_for_forgotten, inventory_, self._known.__contains__, runtime.enqueue, after=SWEEP
             )
             self._kube.background(looking, name="sweep what is remembered")
 

@@ -8,7 +8,7 @@ import click
 
 from lostromos_core.cli import logs, memory, options
 from lostromos_core.cli.output import summary
-from lostromos_core.engine import operator
+from lostromos_core.engine import event_loop, results
 from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def command(  # noqa: PLR0913 - the options of the command
     memory.use_one_arena()
     setup = options.load(config_file)
 
-    async def go() -> operator.Summary | None:
+    async def go() -> results.Summary | None:
         kube = client.Client(kubeconfig, context=context, dry_run=dry_run)
         running = setup.operator(kube, workers=workers, identity=identity)
         try:
@@ -104,7 +104,7 @@ def command(  # noqa: PLR0913 - the options of the command
             await kube.close()
         return None
 
-    done = operator.run_async(go())
+    done = event_loop.run_async(go())
     if done is None:
         return 0
     if output == "json":

@@ -15,37 +15,13 @@ import pydantic
 
 from lostromos_core import errors
 from lostromos_core import identity as identities
-from lostromos_core.configuration import yamlfile
+from lostromos_core.configuration import explanations, yamlfile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _VARIABLE: Final = re.compile(r"\$\$|\$\{(?P<name>[^}]*)\}")
 _STRICT: Final = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-_TEXTS: Final = {
-    "dict_type": "a mapping is expected here",
-    "model_type": "a mapping is expected here",
-    "list_type": "a list is expected here",
-    "tuple_type": "a list is expected here",
-    "path_type": "a path is expected here",
-    "bool_type": "true or false is expected here",
-    "bool_parsing": "true or false is expected here",
-    "int_type": "an integer is expected here",
-    "int_parsing": "an integer is expected here",
-    "int_from_float": "an integer is expected here",
-    "float_type": "a number is expected here",
-    "float_parsing": "a number is expected here",
-    "finite_number": "a number is expected here that is not infinite",
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "literal_error": "must be {expected}",
-    "too_short": "must have at least {min_length} of them",
-    "too_long": "must have at most {max_length} of them",
-}
-"""What pydantic's types of errors are called here."""
 
 
 def _one_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
@@ -205,7 +181,7 @@ class Document:
             found = error.errors(include_url=False)
             first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
             where = [*field, *(step for step in first["loc"] if step != "[key]")]
-            raise self.error(where, _explain(first, model)) from error
+            raise self.error(where, explanations.explain(first, model)) from error
 
 
 def load(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Config, Document]:
@@ -273,36 +249,3 @@ def _substitute(
 
 def _prefixes(field: tuple[str | int, ...]) -> list[tuple[str | int, ...]]:
     return [field[:length] for length in range(len(field), -1, -1)]
-
-
-def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    """One sentence for one of pydantic's errors."""
-    kind, message = error["type"], str(error["msg"])
-    if kind == "extra_forbidden":
-        known = _known_keys(model.model_json_schema(by_alias=True), error["loc"][:-1])
-        there = f" (there is: {', '.join(sorted(known))})" if known else ""
-        return f"unknown key{errors.nearest(str(error['loc'][-1]), known)}{there}"
-    if kind == "missing":
-        return "this key is required"
-    if kind == "string_type":
-        hint = "; put it in quotes" if isinstance(error["input"], int | float) else ""
-        return f"a text is expected here{hint}"
-    if kind in _TEXTS:
-        return _TEXTS[kind].format_map(error.get("ctx") or {})
-    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-
-
-def _known_keys(schema: Mapping[str, Any], location: Sequence[str | int]) -> list[str]:
-    """The keys that a JSON Schema knows at a location."""
-    definitions = schema.get("$defs") or {}
-    here = [schema]
-    for step in location:
-        here = [below for part in here for below in _below(part, step, definitions)]
-    return [key for part in here for key in part.get("properties") or ()]
-
-
-def _below(schema: Mapping[str, Any], step: str | int, definitions: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    below = schema.get("items") if isinstance(step, int) else (schema.get("properties") or {}).get(step)
-    found = [below] if isinstance(below, dict) else []
-    found += [part for one in found for part in one.get("anyOf") or one.get("oneOf") or ()]
-    return [definitions.get(str(part.get("$ref", "")).rpartition("/")[2], part) for part in found]

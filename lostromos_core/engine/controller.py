@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING, Any, final
 
 import structlog
 
-from lostromos_core import complaints, errors, firstlook, interfaces
-from lostromos_core.engine import reconcile
+from lostromos_core import errors, interfaces
+from lostromos_core.engine import reconcile, watch_state
 from lostromos_core.kube.lookup import lookups
 
 if TYPE_CHECKING:
@@ -102,12 +101,12 @@ class Controller:
                 )
                 raise errors.ConfigError(msg)
 
-    async def watch(self, enqueue: Callable[[str], None], state: WatchState) -> None:
+    async def watch(self, enqueue: Callable[[str], None], state: watch_state.WatchState) -> None:
         """Enqueue every resource, until cancelled."""
-        await self._watcher.watch(_Sink(self.name, enqueue, state))
+        await self._watcher.watch(watch_state.StateSink(self.name, enqueue, state))
 
     def bind(
-        self, context: interfaces.Context, registry: plugins.Registry, state: WatchState
+        self, context: interfaces.Context, registry: plugins.Registry, state: watch_state.WatchState
     ) -> reconcile.ControllerContext:
         """Return what a reconcile needs; ``state`` tells whether the watcher has read its source."""
         watcher = self._watcher
@@ -130,54 +129,3 @@ class Controller:
             knows=knows,
             deadline=max(reconcile.DEADLINE, float(getattr(self._applier, "longest", 0.0))),
         )
-
-
-@final
-class WatchState:
-    """How the watching of one controller goes."""
-
-    def __init__(self) -> None:
-        self.synced = False
-        self.trouble = ""
-        self.keys: set[str] = set()
-        self.first_look = firstlook.FirstLook()
-        self.complaints = complaints.Complaints()
-
-
-@final
-class _Sink:
-    """Enqueue keys for one controller, and log when its watch is in trouble, once and again at long intervals."""
-
-    def __init__(self, name: str, enqueue: Callable[[str], None], state: WatchState) -> None:
-        self._log = _log.bind(controller=name)
-        self._enqueue = enqueue
-        self._state = state
-
-    def enqueue(self, key: str) -> None:
-        if not self._state.synced:
-            self._state.keys.add(key)
-        self._state.first_look.found(key)
-        self._enqueue(key)
-
-    def ring(self, key: str) -> None:
-        """The name of ``enqueue`` in version 0.1."""
-        warnings.warn(
-            "EventSink.ring is now called enqueue; it will be removed in 0.3", DeprecationWarning, stacklevel=2
-        )
-        self.enqueue(key)
-
-    def synced(self) -> None:
-        if not self._state.synced:
-            self._log.info("all resources are known", count=len(self._state.keys))
-            self._state.keys.clear()
-        self._state.synced = True
-        self.trouble("")
-        self._state.first_look.synced()
-
-    def trouble(self, message: str) -> None:
-        if message:
-            if self._state.complaints.is_news(message):
-                self._log.warning(message)
-        elif self._state.complaints.is_over():
-            self._log.info("watching again")
-        self._state.trouble = message

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import itertools
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -15,8 +13,16 @@ import structlog
 
 from lostromos_core import errors, interfaces, plugins
 from lostromos_core import identity as identities
-from lostromos_core.engine import change_log, reconcile, workqueue
-from lostromos_core.engine import controller as controllers_
+from lostromos_core.engine import (
+    change_log,
+    controller,
+    event_loop,
+    reconcile,
+    results,
+    supervision,
+    watch_state,
+    workqueue,
+)
 from lostromos_core.kube import cluster
 from lostromos_core.kube.ownership import presence
 from lostromos_core.kube.transport import client
@@ -34,29 +40,12 @@ CANCEL = 4.0
 """Seconds that what was cancelled gets to clean up."""
 MOST_WORKERS = 256
 """How many resources may be reconciled at the same time, at most."""
-RESTART_WATCH = 5.0
-"""Seconds before a watcher that failed is started again."""
 
 Action = interfaces.Action
-_DONE = frozenset({Action.CREATED, Action.UPDATED, Action.PRUNED, Action.DELETED})
 Key: TypeAlias = tuple[str, str]
 """Controller name and resource key."""
 Queues: TypeAlias = "Mapping[str, workqueue.WorkQueue[str]]"
 """The queue of each controller."""
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Summary:
-    """What ``once`` did: the report of every resource, and which controllers could not be watched, and why."""
-
-    results: Mapping[Key, reconcile.Result]
-    troubles: Mapping[str, str]
-
-    @property
-    def ready(self) -> bool:
-        """Whether everything was watched, and every resource is as it should be."""
-        return not self.troubles and all(not result.report or result.report.ready for result in self.results.values())
 
 
 @final
@@ -73,7 +62,7 @@ class Operator:
 
     def __init__(  # noqa: PLR0913 - what an operator consists of
         self,
-        controllers: Sequence[controllers_.Controller],
+        controllers: Sequence[controller.Controller],
         *,
         vars: Variables | None = None,  # noqa: A002 - the name that templates use
         kube: client.Client | None = None,
@@ -84,14 +73,14 @@ class Operator:
         if not 1 <= workers <= MOST_WORKERS:
             msg = f"workers is {workers}; choose a number from 1 to {MOST_WORKERS}"
             raise errors.ConfigError(msg)
-        names = [controller.name for controller in controllers]
+        names = [one.name for one in controllers]
         for name in names:
             if names.count(name) > 1:
                 msg = f"two controllers have the name {name!r}; names must differ"
                 raise errors.ConfigError(msg)
         _refuse_overlap(controllers)
-        self._controllers = {controller.name: controller for controller in controllers}
-        self._states = {name: controllers_.WatchState() for name in names}
+        self._controllers = {one.name: one for one in controllers}
+        self._states = {name: watch_state.WatchState() for name in names}
         self._vars = vars or {}
         self._client = kube
         self._registry = registry
@@ -106,7 +95,7 @@ class Operator:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; blocks. Raises ConfigError if the operator cannot start."""
-        run_async(self.serve())
+        event_loop.run_async(self.serve())
 
     def stop(self) -> None:
         """Take no new work, finish what runs, and return from ``serve``."""
@@ -114,7 +103,7 @@ class Operator:
 
     async def serve(self) -> None:
         """As ``run``, inside of a running event loop."""
-        with _signals(self.stop):
+        with event_loop.signals(self.stop):
             async with self._running():
                 await self._stop.wait()
                 _log.info("stopping", busy=len(self._busy))
@@ -122,10 +111,10 @@ class Operator:
         if self._failure:
             raise self._failure
 
-    async def once(self) -> Summary:
+    async def once(self) -> results.Summary:
         """Reconcile everything that exists once, and return how it went. An Operator runs once: then make another."""
         self._results = {}
-        with _signals(self.stop):
+        with event_loop.signals(self.stop):
             async with self._running() as queues:
                 await self._until_known()
                 join = asyncio.create_task(_join(queues))
@@ -136,7 +125,7 @@ class Operator:
         if self._failure:
             raise self._failure
         troubles = {name: state.trouble for name, state in self._states.items() if not state.synced}
-        return Summary(self._results, troubles)
+        return results.Summary(self._results, troubles)
 
     async def _until_known(self) -> None:
         """Wait until every watch has brought all there is, or has said why it cannot."""
@@ -163,7 +152,13 @@ class Operator:
         try:
             queues: Queues = {name: workqueue.WorkQueue(_group_of) for name in self._controllers}
             contexts = await self._unless_stopped(self._start(kube, registry, queues, own))
-            watches = [asyncio.create_task(self._watch(name, queues[name]), name=f"watch {name}") for name in contexts]
+            watches = [
+                asyncio.create_task(
+                    supervision.keep_watching(self._controllers[name], queues[name].add, self._states[name]),
+                    name=f"watch {name}",
+                )
+                for name in contexts
+            ]
             workers = [
                 asyncio.create_task(self._work(queues[name], one, registry), name=f"worker {number} of {name}")
                 for name, one in contexts.items()
@@ -212,12 +207,12 @@ class Operator:
         own: presence.Presence,
     ) -> dict[str, reconcile.ControllerContext]:
         contexts = {}
-        for name, controller in self._controllers.items():
+        for name, one in self._controllers.items():
             runtime = interfaces.Runtime(
                 controller=name,
                 kube=kube,
                 enqueue=queues[name].add,
-                namespaces=controller.namespaces,
+                namespaces=one.namespaces,
                 dry_run=kube.dry_run,
                 operator=str(self._identity),
                 filters=registry.filters,
@@ -225,38 +220,20 @@ class Operator:
                 functions=registry.functions,
                 first_look=self._states[name].first_look,
             )
-            await controller.start(runtime)
+            await one.start(runtime)
         if kube.client.connected and not kube.dry_run:
             _log.info("this operator's identity", identity=str(self._identity), source=self._identity.source)
             await own.hold(wait=self._results is None)
         variables = await self._vars(kube) if callable(self._vars) else self._vars
         context = interfaces.Context(vars=variables)
-        for name, controller in self._controllers.items():
-            contexts[name] = controller.bind(context, registry, self._states[name])
+        for name, one in self._controllers.items():
+            contexts[name] = one.bind(context, registry, self._states[name])
             _log.info("controller started", controller=name)
         self.started.set()
         return contexts
 
-    async def _watch(self, name: str, queue: workqueue.WorkQueue[str]) -> None:
-        """Run one controller's watcher; a plug-in that fails is started again, and the others go on."""
-        state = self._states[name]
-        while True:
-            try:
-                await self._controllers[name].watch(queue.add, state)
-                _log.error("the watcher ended, it will be started again", controller=name)
-                state.trouble = "the watcher ended"
-            except asyncio.CancelledError:
-                if reconcile.is_cancelled():
-                    raise
-                _log.exception("the watcher was cancelled from within, it will be started again", controller=name)
-                state.trouble = "the watcher was cancelled from within"
-            except Exception as error:  # noqa: BLE001 - one plug-in's failure must not end the others
-                _log.exception("the watcher failed, it will be started again", controller=name)
-                state.trouble = f"the watcher failed: {_cause(error)}"
-            await asyncio.sleep(RESTART_WATCH)
-
     async def _work(
-        self, queue: workqueue.WorkQueue[str], controller: reconcile.ControllerContext, registry: plugins.Registry
+        self, queue: workqueue.WorkQueue[str], context: reconcile.ControllerContext, registry: plugins.Registry
     ) -> None:
         """Take keys and reconcile them, one at a time, until cancelled.
 
@@ -269,37 +246,35 @@ class Operator:
             self._busy.add(task)
             outcome = interfaces.Outcome.again()
             try:
-                result = await self._reconcile(controller, key, registry)
+                result = await self._reconcile(context, key, registry)
                 outcome = result.outcome
             except asyncio.CancelledError:
                 if reconcile.is_cancelled():
                     raise
-                _log.exception("unexpected error: a cancellation from within", controller=controller.name, resource=key)
+                _log.exception("unexpected error: a cancellation from within", controller=context.name, resource=key)
             except Exception:  # noqa: BLE001 - see above
-                _log.exception(
-                    "unexpected error, the resource is tried again", controller=controller.name, resource=key
-                )
+                _log.exception("unexpected error, the resource is tried again", controller=context.name, resource=key)
             finally:
                 self._busy.discard(task)
                 queue.done(key, outcome)
 
     async def _reconcile(
-        self, controller: reconcile.ControllerContext, key: str, registry: plugins.Registry
+        self, context: reconcile.ControllerContext, key: str, registry: plugins.Registry
     ) -> reconcile.Result:
         started = time.monotonic()
-        result = await reconcile.reconcile(controller, key)
+        result = await reconcile.reconcile(context, key)
         if result.report or result.resource or not result.outcome.retry:  # else it is not known yet, whether it exists
             settled = result.report is None or result.report.ready
-            self._states[controller.name].first_look.reconciled(key, settled=settled)
+            self._states[context.name].first_look.reconciled(key, settled=settled)
         if result.resource is not None and result.report is not None and result.resource.unreadable:
-            registry.tell_unreadable(controller.name, key, result.resource.unreadable)
+            registry.tell_unreadable(context.name, key, result.resource.unreadable)
         seconds = time.monotonic() - started
-        change_log.record_all(controller.name, key, result.report, seconds)
-        registry.tell_reconciled(controller.name, key, result.report, seconds)
+        change_log.record_all(context.name, key, result.report, seconds)
+        registry.tell_reconciled(context.name, key, result.report, seconds)
         if self._results is not None:
-            before = self._results.get((controller.name, key))
+            before = self._results.get((context.name, key))
             if before is None or before.report or result.resource:  # else it was seen going, and is gone now
-                self._results[controller.name, key] = _all_that_was_done(before, result)
+                self._results[context.name, key] = results.merge(before, result)
         return result
 
     async def _shut_down(self, watches: Sequence[asyncio.Task[None]], workers: Sequence[asyncio.Task[None]]) -> None:
@@ -325,42 +300,6 @@ def _complain(stuck: Iterable[asyncio.Task[Any]]) -> None:
         _log.error("a plug-in does not let itself be cancelled", task=task.get_name())
 
 
-def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what the coroutine returns
-    """Run a coroutine in an event loop of its own: uvloop's if it is installed, else asyncio's."""
-    try:
-        import uvloop  # noqa: PLC0415 - an extra
-    except ImportError:
-        return asyncio.run(coroutine)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(coroutine)
-
-
-def _cause(error: Exception) -> str:
-    return str(error) if isinstance(error, errors.LostromosError) else f"{type(error).__name__}, see the log"
-
-
-def _refuse_overlap(controllers: Sequence[controllers_.Controller]) -> None:
-    for first, second in itertools.combinations(controllers, 2):
-        if first.overlaps(second):
-            msg = (
-                f"the controllers {first.name!r} and {second.name!r} can select the same resource, and would fight for "
-                "it; give them different `namespaces`, `labels` (key=value) or `annotation` (key=value)"
-            )
-            raise errors.ConfigError(msg)
-
-
-def _all_that_was_done(before: reconcile.Result | None, now: reconcile.Result) -> reconcile.Result:
-    """The result of a resource that was reconciled more than once, with what the earlier times did."""
-    if before is None or before.report is None or now.report is None:
-        return now
-    done = {one.ref: one for one in before.report.objects if one.action in _DONE}
-    objects = [done.get(one.ref, one) if one.action is Action.UNCHANGED else one for one in now.report.objects]
-    there = {one.ref for one in objects}
-    pruned = [one for one in done.values() if one.action is Action.PRUNED and one.ref not in there]
-    report = dataclasses.replace(now.report, objects=(*objects, *pruned))
-    return dataclasses.replace(now, report=report)
-
-
 async def _join(queues: Queues) -> None:
     """Wait until no queue has anything to do; one may add to another while it is waited for."""
     while any(queue.depth for queue in queues.values()):
@@ -374,24 +313,11 @@ def _group_of(key: str) -> str:
     return key.rpartition("/")[0]
 
 
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None]) -> Any:  # noqa: ANN401 - a generator
-    """Call ``stop`` on the first SIGTERM or SIGINT; a second one ends the process as usual."""
-    loop = asyncio.get_running_loop()
-    handled = (signal.SIGTERM, signal.SIGINT)
-
-    def once() -> None:
-        for number in handled:
-            loop.remove_signal_handler(number)
-        stop()
-
-    # Outside of the main thread, and on Windows, no handler can be set: then signals do what they always do.
-    with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
-        for number in handled:
-            loop.add_signal_handler(number, once)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
-            for number in handled:
-                loop.remove_signal_handler(number)
+def _refuse_overlap(controllers: Sequence[controller.Controller]) -> None:
+    for first, second in itertools.combinations(controllers, 2):
+        if first.overlaps(second):
+            msg = (
+                f"the controllers {first.name!r} and {second.name!r} can select the same resource, and would fight for "
+                "it; give them different `namespaces`, `labels` (key=value) or `annotation` (key=value)"
+            )
+            raise errors.ConfigError(msg)

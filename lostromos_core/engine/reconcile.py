@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.engine import change_log
+from lostromos_core.engine import change_log, reports
 from lostromos_core.templates.data import budget
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ PAUSE = "lostromos.dev/pause"
 PAUSED = f"nothing is done until the annotation {PAUSE} is removed"
 DEADLINE = 600.0
 """Seconds that a reconcile may take, if its applier needs no more; what hangs would hold its worker for ever."""
-SAID = 3
-"""How many of the things that are waited for are named in one message."""
 
 
 class Lookups(Protocol):
@@ -98,10 +96,10 @@ async def reconcile(controller: ControllerContext, key: str) -> Result:
     except TimeoutError as error:
         if deadline.expired():
             log.exception("the reconcile took too long and was ended", seconds=controller.deadline)
-            result = _failed(resource, _too_long(controller.deadline))
+            result = _failed(resource, reports.too_long(controller.deadline))
         else:
             log.exception("a bug: the reconcile failed with an unexpected error")
-            result = _failed(resource, _unexpected(error))
+            result = _failed(resource, reports.unexpected(error))
     except asyncio.CancelledError as error:
         if is_cancelled():
             if TAKEN_OVER not in error.args:  # else the status is another operator's
@@ -109,12 +107,12 @@ async def reconcile(controller: ControllerContext, key: str) -> Result:
             raise
         # A plug-in awaited something that was cancelled, and let that out: its failure, and not the end of our task.
         log.exception("unexpected error: a cancellation that did not concern the reconcile")
-        result = _failed(resource, _unexpected(error))
+        result = _failed(resource, reports.unexpected(error))
     except errors.LostromosError as error:
         result = _failed(resource, error)
     except Exception as error:
         log.exception("a bug: the reconcile failed with an unexpected error")
-        result = _failed(resource, _unexpected(error))
+        result = _failed(resource, reports.unexpected(error))
     return _resynced(controller, await _report(controller, key, result))
 
 
@@ -154,7 +152,7 @@ async def _apply(controller: ControllerContext, resource: interfaces.Resource) -
         report = interfaces.Report(ready=False, reason="Refused", message="; ".join(objections))
         return _finished(resource, report)
     applied = await controller.applier.apply(resource, rendered)
-    report = dataclasses.replace(_report_of(applied, rendered), status=_status(rendered, applied))
+    report = dataclasses.replace(reports.report_of(applied, rendered), status=_status(rendered, applied))
     return _finished(resource, report, applied.after)
 
 
@@ -186,11 +184,11 @@ async def _delete(controller: ControllerContext, key: str, resource: interfaces.
         controller.lookups.forget(key)
     applied = await controller.applier.delete(key, resource)
     if applied.failed:
-        report = _report_of(applied, None)
+        report = reports.report_of(applied, None)
         # Whatever forbids it may change without a sign: a policy, another one's webhook.
         return Result(interfaces.Outcome.again(), dataclasses.replace(report, retrying=True), resource)
     if applied.remaining:
-        message = f"{_count(applied.remaining)} still being deleted"
+        message = f"{reports.count(applied.remaining)} still being deleted"
         report = interfaces.Report(
             ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
         )
@@ -206,50 +204,6 @@ async def _delete(controller: ControllerContext, key: str, resource: interfaces.
         return Result(interfaces.Outcome.done(), resource=resource)
     # It is let go, and the source will say that it is gone. Should the answers have been wrong, it is done once more.
     return Result(interfaces.Outcome.again(slow=True), resource=resource)
-
-
-def _report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> interfaces.Report:
-    failed = applied.failed
-    if failed:
-        first = failed[0]
-        where = f"{first.place}: " if first.place else ""
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        message = f"{where}{first.message}{more}"
-        retrying = any(result.retryable for result in failed)
-        return interfaces.Report(
-            ready=False, reason="ApplyFailed", message=message, retrying=retrying, objects=applied.objects
-        )
-    stuck = _stuck(rendered)
-    if stuck:
-        return interfaces.Report(ready=False, reason="Cycle", message=stuck, objects=applied.objects)
-    waiting = _waiting(applied, rendered)
-    if waiting:
-        return interfaces.Report(ready=False, reason="Waiting", message=waiting, retrying=True, objects=applied.objects)
-    there = sum(result.action is not interfaces.Action.PRUNED for result in applied.objects)
-    drifted = [result.ref for result in applied.objects if result.action is interfaces.Action.DRIFTED]
-    message = f"{_count(there - len(drifted))} as rendered"
-    if drifted:
-        message += f"; {_count(len(drifted))} not, and left so: {', '.join(map(str, drifted[:SAID]))}"
-    return interfaces.Report(ready=True, reason="Applied", message=message, objects=applied.objects)
-
-
-def _stuck(rendered: interfaces.Rendered | None) -> str:
-    units = rendered.units if isinstance(rendered, interfaces.Manifests) else ()
-    return "; ".join(f"{unit.name}: {unit.waiting}" for unit in units if unit.stuck)
-
-
-def _waiting(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> str:
-    said = [f"{result.ref}: {result.message}" for result in applied.waiting]
-    if isinstance(rendered, interfaces.Manifests):
-        said += [f"{unit.name}: {unit.waiting}" for unit in rendered.units if unit.waiting]
-    elif rendered is not None and rendered.waiting:
-        said.append(rendered.waiting)
-    more = f" (and {len(said) - SAID} more)" if len(said) > SAID else ""
-    return "; ".join(said[:SAID]) + more
-
-
-def _count(number: int) -> str:
-    return "1 object is" if number == 1 else f"{number} objects are"
 
 
 _ON_CHANGE = frozenset({"Waiting", "Cycle"})
@@ -268,40 +222,10 @@ def _finished(resource: interfaces.Resource, report: interfaces.Report, after: f
 
 
 def _failed(resource: interfaces.Resource | None, error: errors.LostromosError) -> Result:
-    report = interfaces.Report(ready=False, reason=_reason(error), message=str(error), retrying=error.retryable)
-    return Result(_outcome_of(error), report, resource)
-
-
-def _outcome_of(error: errors.LostromosError) -> interfaces.Outcome:
-    """Return when to come again after an error: the server's word first, then the back-off of its kind."""
-    if error.retry is errors.Retry.ON_CHANGE:
-        return interfaces.Outcome.done()
-    after = error.retry_after if isinstance(error, errors.ApiError | errors.ClaimedError) else None
-    return interfaces.Outcome.again(after, slow=error.retry is errors.Retry.SLOWLY)
-
-
-def _reason(error: errors.LostromosError) -> str:
-    names = {
-        errors.RenderError: "RenderFailed",
-        errors.RefusedError: "Refused",
-        errors.ConnectionFailed: "ConnectionFailed",
-        errors.CredentialsError: "CredentialsFailed",
-        errors.ApiError: "ApiError",
-        errors.ProcessError: "ProcessFailed",
-    }
-    return next((name for kind, name in names.items() if isinstance(error, kind)), "Failed")
-
-
-def _too_long(seconds: float) -> errors.LostromosError:
-    failure = errors.LostromosError(f"it took longer than {seconds:.0f} seconds, and was ended; it is tried again")
-    failure.retryable = True
-    return failure
-
-
-def _unexpected(error: BaseException) -> errors.LostromosError:
-    failure = errors.LostromosError(f"unexpected error, see the log: {type(error).__name__}")
-    failure.retryable = True
-    return failure
+    report = interfaces.Report(
+        ready=False, reason=reports.reason_of(error), message=str(error), retrying=error.retryable
+    )
+    return Result(reports.outcome_of(error), report, resource)
 
 
 async def _report_interruption(controller: ControllerContext, resource: interfaces.Resource | None) -> None:
@@ -331,10 +255,10 @@ async def _report(controller: ControllerContext, key: str, result: Result) -> Re
         if is_cancelled():
             raise
         log.exception("a bug: the status could not be written")
-        return _unsaid(result, _unexpected(error))
+        return _unsaid(result, reports.unexpected(error))
     except Exception as error:
         log.exception("a bug: the status could not be written")
-        return _unsaid(result, _unexpected(error))
+        return _unsaid(result, reports.unexpected(error))
     return result
 
 

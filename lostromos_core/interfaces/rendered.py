@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
+from lostromos_core.interfaces.resources import ObjectRef
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    pass
-from lostromos_core.interfaces.resources import Json, ObjectRef, Path
+    from lostromos_core.interfaces.resources import Json, Path
 
 CONTROL_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
 """Begin the labels and annotations that tell the operator what to do, and those that it writes itself."""

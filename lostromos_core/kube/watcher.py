@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube import labels
+from lostromos_core.kube import labels, resource_events
 from lostromos_core.kube.ownership import claims
 from lostromos_core.kube.reporting import reporter
-from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import operations, paths
-from lostromos_core.kube.watching import store
+from lostromos_core.kube.watching import resource_cache, selection, watch_timings
 from lostromos_core.kube.watching import watch as watching
 
 if TYPE_CHECKING:
@@ -51,19 +50,19 @@ class KubernetesWatcher:
         namespaces: Sequence[str] = (),
         labels: str = "",
         annotation: str = "",
-        timings: watching.Timings | None = None,
+        timings: watch_timings.Timings | None = None,
     ) -> None:
         self.api_version = f"{group}/{version}" if group else version
         self.kind = kind
-        self.namespaces = tuple(namespaces)
-        self._labels = labels
-        self._annotation = annotation
+        self.selection = selection.Selection(tuple(namespaces), labels, annotation)
         self._timings = timings
-        self._store = store.Store()
-        self._unreadable: dict[str, tuple[str, int]] = {}
-        self._left: dict[str, str] = {}
-        self._scopes: set[str] = set()
-        self._troubles: dict[str, str] = {}
+        self._cache = resource_cache.ResourceCache(self.selection, self._is_held)
+        self._listed: set[str] = set()
+
+    @property
+    def namespaces(self) -> Sequence[str]:
+        """The namespaces of the selection, empty for all."""
+        return self.selection.namespaces
 
     def overlaps(self, other: object) -> bool:
         """Whether another watcher could select an object that this one selects."""
@@ -72,12 +71,7 @@ class KubernetesWatcher:
         group, other_group = (one.api_version.rpartition("/")[0] for one in (self, other))
         if (group, self.kind) != (other_group, other.kind):
             return False
-        if self.namespaces and other.namespaces and not set(self.namespaces) & set(other.namespaces):
-            return False
-        return not _differ(_equalities(self._labels), _equalities(other._labels)) and not _differ(  # noqa: SLF001 - its twin
-            _equalities(self._annotation),
-            _equalities(other._annotation),  # noqa: SLF001 - its twin
-        )
+        return self.selection.overlaps(other.selection)
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Connect to the cluster; raises ConfigError."""
@@ -91,17 +85,18 @@ class KubernetesWatcher:
         """Watch all namespaces of the selection until cancelled."""
         scopes = self.namespaces or ("",)
         waiting = set(scopes)
+        events = resource_events.Events(self._kube, self.api_version, self.kind, self._cache, self._reporter, sink)
         async with asyncio.TaskGroup() as group:
             for namespace in scopes:
-                handler = _Handler(self, namespace, sink, waiting)
+                handler = resource_events.Handler(events, namespace, self._listed, waiting)
                 group.create_task(self._watch_one(namespace, handler).run())
             group.create_task(self._look_around(waiting, sink))
 
     async def _look_around(self, waiting: set[str], sink: interfaces.EventSink) -> None:
         """When all is known: say which status fields are missing, and find what left the selection unnoticed."""
-        while waiting:  # noqa: ASYNC110 - it is emptied by the watches
+        while waiting:  # noqa: ASYNC110 - the watches empty it
             await asyncio.sleep(0.02)
-        if self.namespaces or self._labels:
+        if self.namespaces or self.selection.labels:
             look = functools.partial(self._look_for_left, sink)
             await self._until(look, "resources that left the selection", meanwhile=sink.synced)
         sink.synced()
@@ -109,7 +104,7 @@ class KubernetesWatcher:
             return
         while not await self._until(self._reporter.check, "the status of the kind"):  # noqa: ASYNC110 - a definition
             await asyncio.sleep(reporter.LOOK_AGAIN)
-        for key in self._store:  # the status that could not be written before
+        for key in self._cache:  # the status that could not be written before
             sink.enqueue(key)
 
     async def _until(
@@ -144,11 +139,11 @@ class KubernetesWatcher:
         action = f"look for {self.kind} that left the selection"
         unsure: list[str] = []
         async for metadata in operations.pages(self._kube, path, action=action, labels=labels.SET_ID):
-            key = _key(metadata.get("namespace") or "", metadata["name"])
-            if key in self._store:
+            key = resource_cache.key_of(metadata)
+            if key in self._cache:
                 continue
             if self._claims.is_ours(metadata):
-                self._left[key] = str(metadata.get("uid", ""))
+                self._cache.leave(key, str(metadata.get("uid", "")))
                 sink.enqueue(key)
             elif self._claims.is_free(metadata):
                 unsure.append(key)
@@ -161,14 +156,14 @@ class KubernetesWatcher:
 
     def knows(self, key: str) -> bool:
         """Whether the namespace of a key has been listed, so that what is not there is gone."""
-        return bool({"", key.rpartition("/")[0]} & self._scopes) or key in self._left
+        return bool({"", key.rpartition("/")[0]} & self._listed) or self._cache.left(key) is not None
 
     async def get(self, key: str) -> interfaces.Resource | None:
         """The newest known state; ``deleting`` also for what left the selection and still carries our marks."""
-        item = self._store.get(key)
-        if item is None and key in self._left:
-            left = await self._read_left(key, self._left[key])
-            item = self._store.get(key) or left  # it may have come back meanwhile
+        item = self._cache.get(key)
+        if item is None and (uid := self._cache.left(key)) is not None:
+            left = await self._read_left(key, uid)
+            item = self._cache.get(key) or left  # it may have come back meanwhile
         if item is None:
             return None
         metadata = item["metadata"]
@@ -178,39 +173,33 @@ class KubernetesWatcher:
             uid=metadata.get("uid", ""),
             data=item,
             generation=int(metadata.get("generation") or 0),
-            deleting="deletionTimestamp" in metadata or not self._is_selected(key, metadata),
-            unreadable=self._unreadable.get(key, ("", 0))[0],
+            deleting="deletionTimestamp" in metadata or not self._cache.is_selected(metadata),
+            unreadable=self._cache.why_unreadable(key),
         )
 
     async def report(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
         """Write the status of a resource, if it says something new; raises ApiError. What was released has none."""
         key = resource.key
         if report.reason == interfaces.RELEASED:
-            if self._came_back(key):
+            if self._cache.came_back(key):
                 return  # again: that it came back has rung, and the next report is about that
             await self._reporter.clear(resource)
-            if not self._came_back(key):
-                self._left.pop(key, None)
-                self._store.drop(key)
+            if not self._cache.came_back(key):
+                self._cache.forget(key)
                 self._reporter.forget(key)
-        elif self._is_selected(key, resource.metadata):
+        elif self._cache.is_selected(resource.metadata):
             exists = await self._reporter.write(resource, report)
-            if not exists and key in self._store:  # the watch will tell; if it does not, the answer was wrong
+            if not exists and key in self._cache:  # the watch will tell; if it does not, the answer was wrong
                 msg = (
                     f"report on {resource.ref}: the API server says that it does not exist, and the watch that it does"
                 )
                 raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)
 
-    def _is_selected(self, key: str, metadata: Mapping[str, Any]) -> bool:
-        """Whether a resource is selected in this state, and has not left."""
-        return key not in self._left and self._selects(metadata)
+    def _is_held(self, metadata: Mapping[str, Any], known: bool) -> bool:  # noqa: FBT001 - as the cache calls it
+        """Whether a resource that is not selected is still ours to clean up after, whoever removed our marks."""
+        return self._claims.is_ours(metadata) or (known and self._claims.is_free(metadata))
 
-    def _came_back(self, key: str) -> bool:
-        """Whether a resource that is released is selected in its newest known state."""
-        item = self._store.get(key)
-        return item is not None and self._is_selected(key, item["metadata"])
-
-    def _watch_one(self, namespace: str, handler: _Handler) -> watching.Watch:
+    def _watch_one(self, namespace: str, handler: resource_events.Handler) -> watching.Watch:
         async def path() -> str:
             kind = await self._kube.discovery.kind(self.api_version, self.kind)
             if namespace and not kind.namespaced:
@@ -219,25 +208,18 @@ class KubernetesWatcher:
             return paths.collection(self.api_version, kind.plural, namespace)
 
         what = f"{self.kind} in {namespace or 'all namespaces'}"
-        places = (key.rpartition("/")[::2] for key in self._store)
+        places = (key.rpartition("/")[::2] for key in self._cache)
         known = [place for place in places if namespace in {"", place[0]}]
         return watching.Watch(
             self._kube,
             path,
             handler,
             what=what,
-            labels=self._labels,
+            labels=self.selection.labels,
             known=known,
             timings=self._timings,
             permit=self._kube.list_limiter.permit(),
         )
-
-    def _selects(self, metadata: Mapping[str, Any]) -> bool:
-        if not self._annotation:
-            return True
-        key, equals, wanted = self._annotation.partition("=")
-        value = (metadata.get("annotations") or {}).get(key)
-        return value == wanted if equals else value is not None and value != "false"
 
     async def _read_left(self, key: str, uid: str) -> dict[str, Any] | None:
         """A resource that a label selector no longer selects, if it still exists and nobody else looks after it."""
@@ -252,98 +234,5 @@ class KubernetesWatcher:
             item = {}
         if item and item["metadata"].get("uid") == uid and self._claims.is_free(item["metadata"]):
             return item
-        self._left.pop(key, None)  # it is gone, or is another's, or another one of that name
+        self._cache.forget_left(key)  # it is gone, or is another's, or another one of that name
         return None
-
-    def _keep(self, item: dict[str, Any], unreadable: str = "") -> str | None:
-        """Keep what the watch found; its key if it is news."""
-        metadata = item["metadata"]
-        key = _key(metadata.get("namespace") or "", metadata["name"])
-        self._reporter.seen(key, tracked_objects.number(metadata.get("resourceVersion", "")))
-        edited = False
-        if unreadable:
-            edited = self._unreadable.get(key) != (unreadable, metadata.get("generation", 0))
-            self._unreadable[key] = unreadable, metadata.get("generation", 0)
-        else:
-            self._unreadable.pop(key, None)
-        if not self._selects(metadata) and not self._holds(key, metadata):
-            return key if self._store.drop(key) else None
-        self._left.pop(key, None)
-        return key if self._store.put(key, item) or edited else None
-
-    def _holds(self, key: str, metadata: Mapping[str, Any]) -> bool:
-        """Whether a resource that is not selected is still ours to clean up after, whoever removed our marks."""
-        return self._claims.is_ours(metadata) or (key in self._store and self._claims.is_free(metadata))
-
-    def _drop(self, namespace: str, name: str) -> str:
-        key = _key(namespace, name)
-        uid = self._store.uid(key)
-        self._store.drop(key)
-        self._unreadable.pop(key, None)
-        self._reporter.forget(key)
-        if self._labels and uid is not None:
-            self._left[key] = uid
-        return key
-
-
-def _equalities(selector: str) -> dict[str, str]:
-    """The ``key=value`` parts of a selector."""
-    pairs = (part.replace("==", "=").partition("=") for part in selector.split(",") if "!" not in part)
-    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
-
-
-def _differ(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    return any(other.get(key, value) != value for key, value in one.items())
-
-
-def _key(namespace: str, name: str) -> str:
-    return f"{namespace}/{name}" if namespace else name
-
-
-@final
-class _Handler:
-    """Gives what one watch finds to the watcher, and rings."""
-
-    def __init__(
-        self, watcher: KubernetesWatcher, namespace: str, sink: interfaces.EventSink, waiting: set[str]
-    ) -> None:
-        self._watcher = watcher
-        self._namespace = namespace
-        self._sink = sink
-        self._waiting = waiting
-
-    def changed(self, item: dict[str, Any]) -> None:
-        key = self._watcher._keep(item)  # noqa: SLF001 - the watcher's other half
-        if key is not None:
-            self._sink.enqueue(key)
-
-    def gone(self, namespace: str, name: str) -> None:
-        self._sink.enqueue(self._watcher._drop(namespace, name))  # noqa: SLF001 - the watcher's other half
-
-    def broken(self, item: dict[str, Any], reason: str) -> None:
-        if not item["metadata"].get("name"):
-            _log.error("an object cannot be read, nor can its name", kind=self._watcher.kind, reason=reason)
-            return
-        key = self._watcher._keep(item, reason)  # noqa: SLF001 - the watcher's other half
-        if key is not None:
-            self._sink.enqueue(key)
-
-    def synced(self) -> None:
-        self._watcher._scopes.add(self._namespace)  # noqa: SLF001 - the watcher's other half
-        self._waiting.discard(self._namespace)  # when all are there, the watcher looks around, and says so
-
-    def trouble(self, error: errors.ApiError | None) -> None:
-        if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
-            self._watcher._kube.discovery.forget(self._watcher.api_version, self._watcher.kind)  # noqa: SLF001 - as above
-        troubles = self._watcher._troubles  # noqa: SLF001 - as above
-        troubles.pop(self._namespace, None)
-        if error is not None:
-            troubles[self._namespace] = _explain(error, self._watcher)
-        self._sink.trouble("; ".join(troubles.values()))
-
-
-def _explain(error: errors.ApiError, watcher: KubernetesWatcher) -> str:
-    """The error, with the way out where we know one."""
-    if error.status == http.HTTPStatus.FORBIDDEN:
-        return f"{error}; give the operator the verbs get, list and watch on {watcher.kind} ({watcher.api_version})"
-    return str(error)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.kube.ownership import inventory
+from lostromos_core.kube.ownership import inventory_hints
 from lostromos_core.kube.transport import api_errors, operations, paths
 from lostromos_helm.objects import manifest, watched_objects
 from lostromos_helm.release import storage
@@ -32,7 +32,7 @@ LOOK_AGAIN: Final = 5.0
 """Seconds after which is looked whether objects that were deleted are gone."""
 
 
-def kinds_beyond(results: Iterable[interfaces.ObjectResult], namespace: str) -> set[inventory.GroupKind]:
+def kinds_beyond(results: Iterable[interfaces.ObjectResult], namespace: str) -> set[inventory_hints.GroupKind]:
     """Return the kinds of a release's objects that its namespace does not take along."""
     whole = ("helm.sh", "Release")
     found = {(one.ref.group, one.ref.kind) for one in results if one.ref.namespace != namespace}
@@ -46,7 +46,7 @@ class Leftovers:
     def __init__(
         self,
         kube: cluster.Cluster,
-        inventory_: inventory.Inventory,
+        inventory_: inventory_hints.Inventory,
         options: settings.Settings,
         namespaces: Collection[str],
     ) -> None:
@@ -73,11 +73,11 @@ class Leftovers:
         if not gone or not kinds:
             return []
         found = []
-        for group_kind in sorted(kinds)[: inventory.MOST_HINTS]:
+        for group_kind in sorted(kinds)[: inventory_hints.MOST_HINTS]:
             kind = await self._served(owner, group_kind)
             if kind is None:
                 continue
-            async for metadata in self._carrying(owner, kind, sorted(spaces)[: inventory.MOST_HINTS]):
+            async for metadata in self._carrying(owner, kind, sorted(spaces)[: inventory_hints.MOST_HINTS]):
                 annotations = metadata.get("annotations") or {}
                 place = annotations.get(watched_objects.NAMESPACE), annotations.get(watched_objects.RELEASE)
                 if place in gone and not manifest.is_kept(annotations):
@@ -90,7 +90,7 @@ class Leftovers:
             return True
         return False
 
-    async def _served(self, owner: interfaces.Resource, group_kind: inventory.GroupKind) -> discovery.Kind | None:
+    async def _served(self, owner: interfaces.Resource, group_kind: inventory_hints.GroupKind) -> discovery.Kind | None:
         """How a kind is served; None if it is gone with all its objects, or was never one of ours. Raises ApiError."""
         found = await self._kube.discovery.by_group_kind(*group_kind)
         if found is not None:

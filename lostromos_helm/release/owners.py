@@ -14,7 +14,7 @@ from lostromos_core.kube import labels
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from lostromos_core.kube.ownership import inventory
+    from lostromos_core.kube.ownership import inventory_hints
     from lostromos_helm.release import releases, storage
 
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class Owners:
     """The owners of one controller's releases. Their kinds are learned from those that are seen."""
 
-    def __init__(self, known: releases.Releases, inventory_: inventory.Inventory) -> None:
+    def __init__(self, known: releases.Releases, inventory_: inventory_hints.Inventory) -> None:
         self._releases = known
         self._inventory = inventory_
-        self._kinds: set[inventory.GroupKind] = set()
+        self._kinds: set[inventory_hints.GroupKind] = set()
 
     def learn(self, owner: interfaces.ObjectRef) -> None:
         """The controller looks after this kind."""
@@ -63,7 +63,7 @@ class Owners:
         return _owner(revision, self._kinds or {revision.kind})
 
 
-def _owner(revision: storage.Revision, kinds: Collection[inventory.GroupKind]) -> interfaces.ObjectRef | None:
+def _owner(revision: storage.Revision, kinds: Collection[inventory_hints.GroupKind]) -> interfaces.ObjectRef | None:
     """The owner of a release, if its name and one of these kinds make its id."""
     namespace, _, name = revision.key.rpartition("/")
     refs = (interfaces.ObjectRef(f"{group}/", kind, namespace, name) for group, kind in kinds if kind and name)

@@ -17,7 +17,7 @@ from lostromos_core.kube.tracking import expiry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lostromos_core.kube.ownership import inventory
+    from lostromos_core.kube.ownership import inventory_hints
     from lostromos_core.kube.tracking import tracked_objects
     from lostromos_kubectl.objects import desired_objects, memory
 
@@ -31,7 +31,7 @@ MOST: Final = 100
 class Expiring:
     """Knows which Jobs of an owner have gone by themselves."""
 
-    def __init__(self, inventory_: inventory.Inventory) -> None:
+    def __init__(self, inventory_: inventory_hints.Inventory) -> None:
         self._inventory = inventory_
 
     def recall(self, owner: interfaces.Resource, owned: memory.Owned) -> None:

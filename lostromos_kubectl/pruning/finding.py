@@ -15,7 +15,7 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.kinds import discovery
-from lostromos_core.kube.ownership import inventory
+from lostromos_core.kube.ownership import inventory_hints
 from lostromos_core.kube.tracking import children, tracked_objects
 from lostromos_core.kube.transport import api_errors, paths
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.applier")
 
-Unseen: TypeAlias = dict[inventory.GroupKind, str]
+Unseen: TypeAlias = dict[inventory_hints.GroupKind, str]
 """Kinds of which objects may exist that cannot be looked at, and why."""
 _NO_ACCESS: Final = api_errors.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST}
 """What does not pass by itself: applying goes on, and deletion waits."""
@@ -36,7 +36,7 @@ _NO_ACCESS: Final = api_errors.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST}
 class Finder:
     """Finds objects for one controller. ``namespaces`` are those that it is limited to."""
 
-    def __init__(self, kube: cluster.Cluster, owners: inventory.Inventory, namespaces: Sequence[str]) -> None:
+    def __init__(self, kube: cluster.Cluster, owners: inventory_hints.Inventory, namespaces: Sequence[str]) -> None:
         self._kube = kube
         self._children = kube.shared(children.Children)
         self._inventory = owners
@@ -61,7 +61,11 @@ class Finder:
         return list(found.values()), unseen
 
     async def _look(
-        self, owner: interfaces.Resource, hinted: inventory.GroupKind, namespaces: Iterable[str], written: _Written
+        self,
+        owner: interfaces.Resource,
+        hinted: inventory_hints.GroupKind,
+        namespaces: Iterable[str],
+        written: _Written,
     ) -> tuple[list[tracked_objects.TrackedObject], str]:
         """Return an owner's objects of a kind that a hint names, or why that cannot be known. Raises ApiError."""
         try:
@@ -119,13 +123,13 @@ class Finder:
 class _Written:
     """The hints that we wrote ourselves, asked for once, and only if that matters."""
 
-    def __init__(self, owners: inventory.Inventory, owner: interfaces.Resource) -> None:
+    def __init__(self, owners: inventory_hints.Inventory, owner: interfaces.Resource) -> None:
         self._inventory = owners
         self._owner = owner
         self._asking = asyncio.Lock()
-        self._hints: inventory.Hints | None = None
+        self._hints: inventory_hints.Hints | None = None
 
-    async def hints(self) -> inventory.Hints:
+    async def hints(self) -> inventory_hints.Hints:
         """Return them; raises ApiError."""
         async with self._asking:
             if self._hints is None:

@@ -14,14 +14,14 @@ from lostromos_core.cli.output import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lostromos_core.engine import operator, reconcile
+    from lostromos_core.engine import reconcile, results
 
 LONG = 20_000
 """Characters of a message: it names every file that cannot be rendered."""
 DRY = "Dry run: nothing was kept."
 
 
-def show_table(summary: operator.Summary, controllers: Sequence[str], *, dry_run: bool) -> None:
+def show_table(summary: results.Summary, controllers: Sequence[str], *, dry_run: bool) -> None:
     """One row for each resource, then what could not be watched."""
     console = tables.console()
     rows = [_row(controller, key, result) for (controller, key), result in sorted(summary.results.items())]
@@ -39,7 +39,7 @@ def show_table(summary: operator.Summary, controllers: Sequence[str], *, dry_run
         console.print(DRY)
 
 
-def show_json(summary: operator.Summary, *, dry_run: bool) -> None:
+def show_json(summary: results.Summary, *, dry_run: bool) -> None:
     """The same, and each object, for programs."""
     found = sorted(summary.results.items())
     data = {
@@ -51,7 +51,7 @@ def show_json(summary: operator.Summary, *, dry_run: bool) -> None:
     click.echo(json.dumps(data, indent=2))
 
 
-def _failures(summary: operator.Summary) -> Iterator[str]:
+def _failures(summary: results.Summary) -> Iterator[str]:
     """A line for each object that failed, where its resource has several: the table has room for one."""
     for (_, key), result in sorted(summary.results.items()):
         failed = [one for one in _objects_of(result) if one.action is interfaces.Action.FAILED]

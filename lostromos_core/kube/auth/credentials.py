@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import hashlib
 import logging
 import os
 import pathlib
-import ssl
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any, Final, final
@@ -21,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, final
 import structlog
 
 from lostromos_core import errors
-from lostromos_core.kube.auth import exec_plugins, kubeconfigs
+from lostromos_core.kube.auth import exec_plugins, kubeconfigs, tls
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Sequence
 
 _IN_CLUSTER = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -104,9 +103,9 @@ class Credentials:
         """Read the configuration again: token files and exec plug-ins may have a new token. Raises ConfigError."""
         with tempfile.TemporaryDirectory(prefix="lostromos-") as private:
             self._configuration, lasts = await self._load(private)
-            trust = _fingerprint(self._configuration)
+            trust = tls.fingerprint(self._configuration)
             if trust != self._trust:  # connections are kept for one context: a new one would open all of them again
-                self._ssl = _ssl_context(self._configuration, _source(self._find()))
+                self._ssl = tls.ssl_context(self._configuration, _source(self._find()))
                 self._trust = trust
         self._due = self._clock() + lasts
 
@@ -193,7 +192,7 @@ class Credentials:
             exec_plugins.end_plugins()
             raise
         except Exception as error:
-            msg = f"{_source(path)} cannot be used: {_reason(error)}"
+            msg = f"{_source(path)} cannot be used: {tls.reason(error)}"
             raise errors.ConfigError(msg) from error
         if "exec" in loader._user and not (configuration.api_key.get("BearerToken") or configuration.cert_file):  # noqa: SLF001 - no public way
             msg = f"{_source(path)} cannot be used: its exec plug-in failed: {_plugin_failure(heard)}"
@@ -233,15 +232,6 @@ def _source(path: str) -> str:
     return f"kubeconfig {path}" if path else "the Pod's service account"
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong in the official client, without Python's words where the file is wrong."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {(error.strerror or str(error)).lower()}"
-    if isinstance(error, AttributeError | TypeError | KeyError):
-        return "it has not the form of a kubeconfig; `kubectl config view` may say more"
-    return errors.shorten(str(error))
-
-
 @contextlib.contextmanager
 def _overheard() -> Any:  # noqa: ANN401 - a generator of a list
     """Collect what the official client logs: it says there why an exec plug-in failed, and nowhere else."""
@@ -273,38 +263,3 @@ def _forget_temporary_files() -> None:
 
     with contextlib.suppress(AttributeError):
         kube_config._temp_files.clear()  # noqa: SLF001 - there is no public way
-
-
-def _fingerprint(configuration: Any) -> Sequence[object]:  # noqa: ANN401 - the official client is untyped
-    """Return what the TLS settings are made of; equal for equal settings."""
-    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
-    contents = []
-    for name in files:
-        with contextlib.suppress(OSError):  # whoever reads it next says why not
-            contents.append(hashlib.sha256(pathlib.Path(name).read_bytes()).digest() if name else b"")
-    return (configuration.host, configuration.verify_ssl, *contents)
-
-
-def _ssl_context(configuration: Any, source: str) -> ssl.SSLContext | bool:  # noqa: ANN401 - the official client is untyped
-    if not str(configuration.host).startswith("https"):
-        return True
-    try:
-        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    except (OSError, ValueError) as error:
-        what = "the certificate authority (certificate-authority, or certificate-authority-data)"
-        raise _unusable(source, what, "PEM certificate", error) from error
-    if configuration.cert_file:
-        try:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file)
-        except (OSError, ValueError) as error:
-            what = "the client certificate, or its key (client-certificate-data, client-key-data)"
-            raise _unusable(source, what, "PEM certificate with its key", error) from error
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _unusable(source: str, what: str, form: str, error: Exception) -> errors.ConfigError:
-    cause = f"it is no {form}" if isinstance(error, ssl.SSLError | ValueError) else _reason(error)
-    return errors.ConfigError(f"{source} cannot be used: {what}: {cause}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
-from lostromos_core.kube.ownership import claims, inventory, job_runs
+from lostromos_core.kube.ownership import claims, inventory, inventory_hints, job_runs
 from lostromos_core.kube.transport import media_types, operations, paths
 from lostromos_core.kube.watching import watch
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
 
 
-def choose(runtime: interfaces.Runtime, *, namespace: str, finalizer: inventory.Finalizer) -> inventory.Inventory:
+def choose(runtime: interfaces.Runtime, *, namespace: str, finalizer: inventory.Finalizer) -> inventory_hints.Inventory:
     """Return an inventory in ConfigMaps of a namespace or, without one, on the resources themselves."""
     if namespace:
         made = ConfigMapInventory(runtime, namespace)
@@ -61,20 +61,20 @@ class ConfigMapInventory:
             del self._seen[key]
             self._enqueue(key)
 
-    def hints(self, owner: interfaces.Resource) -> inventory.Hints:
+    def hints(self, owner: interfaces.Resource) -> inventory_hints.Hints:
         """The annotations of the ConfigMap, if it has been read or written."""
         annotations = (self._seen.get(owner.key) or {}).get("annotations") or {}
         kinds = frozenset(labels.group_kinds(annotations.get(labels.GROUP_KINDS)))
-        return inventory.Hints(kinds, frozenset(labels.split(annotations.get(labels.NAMESPACES))))
+        return inventory_hints.Hints(kinds, frozenset(labels.split(annotations.get(labels.NAMESPACES))))
 
-    async def written(self, owner: interfaces.Resource) -> inventory.Hints:
+    async def written(self, owner: interfaces.Resource) -> inventory_hints.Hints:
         """Nobody but the operator has to write in the namespace of the inventory."""
         return self.hints(owner)
 
     async def claim(
         self,
         owner: interfaces.Resource,
-        kinds: Collection[inventory.GroupKind],
+        kinds: Collection[inventory_hints.GroupKind],
         namespaces: Collection[str],
         *,
         finalizer: bool,  # noqa: ARG002 - the ConfigMap stays until we delete it
@@ -208,4 +208,4 @@ class _Handler:
         """Without the right to watch, what is deleted is noticed at the next start."""
 
 
-_inventory: type[inventory.Inventory] = ConfigMapInventory
+_inventory: type[inventory_hints.Inventory] = ConfigMapInventory

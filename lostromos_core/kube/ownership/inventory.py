@@ -6,13 +6,12 @@ edit the place where they stand can change them, so what counts is what the obje
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 import hashlib
 import http
 import importlib.metadata
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 import orjson
 import structlog
@@ -20,109 +19,19 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import outdated
-from lostromos_core.kube.ownership import claims, job_runs, releasing
+from lostromos_core.kube.ownership import claims, inventory_hints, job_runs, releasing
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import api_errors, media_types, operations, paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from lostromos_core.kube import cluster
 
 Finalizer = Literal["auto", "always", "never"]
-GroupKind = tuple[str, str]
-MOST_HINTS: Final = 200
-"""How many kinds, and namespaces, are looked at for one resource."""
 _TRIES: Final = 3
 """How often a resource is marked that changes meanwhile."""
 _log = structlog.get_logger("lostromos.inventory")
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Hints:
-    """Where a resource's objects may be: groups and kinds, and namespaces. Never proof of anything."""
-
-    kinds: frozenset[GroupKind] = frozenset()
-    namespaces: frozenset[str] = frozenset()
-
-    def lead_to(self, kind: GroupKind, namespace: str) -> bool:
-        """Return whether they name a kind in a namespace; without one, in any."""
-        return kind in self.kinds and (not namespace or namespace in self.namespaces)
-
-    def bounded(self, first: Hints) -> Hints:
-        """Return no more of them than anybody needs: those of ``first`` before all others."""
-        kinds = [*sorted(self.kinds & first.kinds), *sorted(self.kinds - first.kinds)]
-        spaces = [*sorted(self.namespaces & first.namespaces), *sorted(self.namespaces - first.namespaces)]
-        return Hints(frozenset(kinds[:MOST_HINTS]), frozenset(spaces[:MOST_HINTS]))
-
-    @property
-    def are_many(self) -> bool:
-        """Whether there are more than anybody needs: whoever may edit a resource can write thousands."""
-        return len(self.kinds) > MOST_HINTS or len(self.namespaces) > MOST_HINTS
-
-
-class Inventory(Protocol):
-    """Remembers where a resource's objects are, in a place that outlives the process."""
-
-    @property
-    def of_kubernetes(self) -> bool:
-        """Whether the resources are Kubernetes objects, that owner references can name."""
-
-    def hints(self, owner: interfaces.Resource) -> Hints:
-        """What is remembered."""
-
-    async def written(self, owner: interfaces.Resource) -> Hints:
-        """Return the hints that are our own, and not forged: there, objects may be. Raises ApiError."""
-
-    async def claim(
-        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
-    ) -> None:
-        """Remember where objects are and will be. ``finalizer``: garbage collection alone cannot clean up after them.
-
-        Raises ClaimedError if another controller or operator looks after the resource.
-        """
-
-    def holds(self, owner: interfaces.Resource) -> bool:
-        """Return whether a resource stays until we have deleted its objects, whoever deletes it, and however."""
-
-    async def release(self, owner: interfaces.Resource) -> None:
-        """Nothing belongs to the resource any more: forget it, and let it go."""
-
-    async def recall(self, key: str) -> interfaces.Resource | None:
-        """A resource that is gone, if its objects are still remembered."""
-
-    async def remembered(self) -> list[str]:
-        """The keys of all resources that are remembered apart from themselves."""
-
-    async def is_gone(self, group: str, kind: str, key: str) -> bool:
-        """Whether a resource does not exist; asks the cluster."""
-
-    def forget(self, key: str) -> None:
-        """The resource is gone: keep nothing in memory."""
-
-    def ran(self, owner: interfaces.Resource) -> Collection[str]:
-        """Return what stands for the Jobs that were made once, see ``runs``."""
-
-    async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
-        """Remember that Jobs were made; raises ApiError."""
-
-
-async def ring_for_forgotten(
-    inventory: Inventory, is_known: Callable[[str], bool], enqueue: Callable[[str], None], *, after: float
-) -> None:
-    """Ring for resources that are remembered and that no source has told us of, once; ``after`` in seconds."""
-    while True:
-        await asyncio.sleep(after)
-        try:
-            remembered = await inventory.remembered()
-        except errors.LostromosError as error:
-            _log.warning("what was applied earlier cannot be looked for", error=str(error))
-        else:
-            break
-    for key in remembered:
-        if not is_known(key):
-            enqueue(key)
 
 
 @final
@@ -142,22 +51,27 @@ class ParentInventory:
         self._finalizer = finalizer
         self._written: dict[str, tuple[str, int, bytes]] = {}
 
-    def hints(self, owner: interfaces.Resource) -> Hints:
+    def hints(self, owner: interfaces.Resource) -> inventory_hints.Hints:
         """See ``hints_of``."""
         return hints_of(owner)
 
-    async def written(self, owner: interfaces.Resource) -> Hints:
+    async def written(self, owner: interfaces.Resource) -> inventory_hints.Hints:
         """Whoever changes an annotation or the status takes it from our field managers, as the live object says."""
         ref = owner.ref
         served = await self._kube.discovery.kind(ref.api_version, ref.kind)
         path = paths.item(ref.api_version, served.plural, ref.namespace, ref.name)
         metadata = await operations.read(self._kube, path, str(ref))
         if metadata is None or metadata.get("uid") != owner.uid:
-            return Hints()
+            return inventory_hints.Hints()
         return _hints_of_managers(owner, metadata, f"{labels.MANAGER}{self._controller}")
 
     async def claim(
-        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
+        self,
+        owner: interfaces.Resource,
+        kinds: Collection[inventory_hints.GroupKind],
+        namespaces: Collection[str],
+        *,
+        finalizer: bool,
     ) -> None:
         """One patch, unless all is written there; put back if somebody removed it.
 
@@ -176,7 +90,12 @@ class ParentInventory:
         return await self._claim(owner, kinds, namespaces, finalizer=finalizer)
 
     async def _claim(
-        self, owner: interfaces.Resource, kinds: Collection[GroupKind], namespaces: Collection[str], *, finalizer: bool
+        self,
+        owner: interfaces.Resource,
+        kinds: Collection[inventory_hints.GroupKind],
+        namespaces: Collection[str],
+        *,
+        finalizer: bool,
     ) -> None:
         await self._claims.refuse_claimed(owner)
         wanted = self._marks(owner, kinds, set(namespaces) - {owner.ref.namespace}, finalizer=finalizer)
@@ -239,7 +158,12 @@ class ParentInventory:
         return paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
 
     def _marks(
-        self, owner: interfaces.Resource, kinds: Iterable[GroupKind], namespaces: set[str], *, finalizer: bool
+        self,
+        owner: interfaces.Resource,
+        kinds: Iterable[inventory_hints.GroupKind],
+        namespaces: set[str],
+        *,
+        finalizer: bool,
     ) -> Mapping[str, Any]:
         """The metadata that the resource must carry."""
         wanted: dict[str, Any] = hint_marks(owner.ref, self._claims, kinds, namespaces)
@@ -268,7 +192,7 @@ class ParentInventory:
         return found
 
 
-def hints_of(owner: interfaces.Resource) -> Hints:
+def hints_of(owner: interfaces.Resource) -> inventory_hints.Hints:
     """The annotations, and the objects that the status lists: not everybody who may edit one may edit the other."""
     annotations = owner.metadata.get("annotations") or {}
     listed = owner.status.get("resources")
@@ -277,10 +201,10 @@ def hints_of(owner: interfaces.Resource) -> Hints:
     kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
     namespaces = {*labels.split(annotations.get(labels.NAMESPACES)), owner.ref.namespace}
     namespaces |= {str(one.get("namespace") or "") for one in objects}
-    return Hints(frozenset(kinds), frozenset(namespaces - {""}))
+    return inventory_hints.Hints(frozenset(kinds), frozenset(namespaces - {""}))
 
 
-def _hints_of_managers(owner: interfaces.Resource, metadata: Mapping[str, Any], manager: str) -> Hints:
+def _hints_of_managers(owner: interfaces.Resource, metadata: Mapping[str, Any], manager: str) -> inventory_hints.Hints:
     """The hints that our field managers own: annotations, and the list in the status."""
     annotations, status = metadata.get("annotations") or {}, owner.status
     trusted: dict[str, str] = {}
@@ -300,7 +224,10 @@ def _hints_of_managers(owner: interfaces.Resource, metadata: Mapping[str, Any], 
 
 
 def hint_marks(
-    ref: interfaces.ObjectRef, own: claims.Claims, kinds: Iterable[GroupKind], namespaces: Collection[str]
+    ref: interfaces.ObjectRef,
+    own: claims.Claims,
+    kinds: Iterable[inventory_hints.GroupKind],
+    namespaces: Collection[str],
 ) -> dict[str, Any]:
     """The labels and annotations of an ApplySet's parent."""
     annotations = {
@@ -344,4 +271,4 @@ def covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return set(wanted.get("finalizers", ())) <= set(metadata.get("finalizers") or ())
 
 
-_inventory: type[Inventory] = ParentInventory
+_inventory: type[inventory_hints.Inventory] = ParentInventory

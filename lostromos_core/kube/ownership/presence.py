@@ -11,17 +11,13 @@ import asyncio
 import dataclasses
 import enum
 import http
-import itertools
-import os
-import pathlib
-import platform
 import time
 from typing import TYPE_CHECKING, Final, final
 
 import structlog
 
 from lostromos_core import errors, identity
-from lostromos_core.kube.ownership import lease
+from lostromos_core.kube.ownership import holders, lease
 from lostromos_core.kube.transport import api_errors
 
 if TYPE_CHECKING:
@@ -50,16 +46,6 @@ class Liveness(enum.Enum):
     UNKNOWN = "its Lease has a holder, and whether that renews it will be known in some seconds"
     GONE = "it has given its Lease back, or has not renewed it for longer than it lasts"
     HIDDEN = "we may not read its Lease"
-
-
-_present: Final[set[str]] = set()
-"""The holders of this process that have not ended: several operators may run in it."""
-_numbers: Final = itertools.count(1)
-
-
-def me(number: int = 0) -> str:
-    """Return a name for the holder of a Lease: machine, process id, when it was started, and a number in it."""
-    return f"{_machine()}_{os.getpid()}_{_started(os.getpid())}.{number}"
 
 
 @final
@@ -121,7 +107,7 @@ class OtherOperators:
         return liveness
 
     def _judge(self, seen: _Sight | None, found: lease.Lease | None, *, goes_on: bool) -> Liveness:
-        if found is None or is_over(found.holder):
+        if found is None or holders.is_over(found.holder):
             return Liveness.GONE
         if seen is None or seen.renewed is None:
             return Liveness.UNKNOWN
@@ -157,7 +143,7 @@ class Presence:
         self._sleep = sleep
         self._held: lease.Lease | None = None
         self._said = ""
-        self._me = me(next(_numbers))
+        self._me = holders.me(next(holders.numbers))
         self._pause = RENEW
         self._renewing: asyncio.Task[None] | None = None
 
@@ -168,7 +154,7 @@ class Presence:
         the API server does not answer. Without the rights to hold one, go on and try again in the background.
         """
         sight = _Sight("", 0.0, 0.0, Liveness.UNKNOWN)
-        _present.add(self._me)
+        holders.present.add(self._me)
         while self._held is None:
             try:
                 found = await self._try_to_take(sight)
@@ -192,7 +178,7 @@ class Presence:
         if found is not None and found.renewed != sight.renewed:
             sight.liveness = Liveness.RUNS if sight.renewed else Liveness.UNKNOWN
             sight.renewed, sight.since = found.renewed, now
-        if found is not None and not is_over(found.holder) and now - sight.since <= lease.SECONDS:
+        if found is not None and not holders.is_over(found.holder) and now - sight.since <= lease.SECONDS:
             return found
         self._held = await lease.write(self._kube, self._own, self._me, found)
         return None
@@ -218,7 +204,7 @@ class Presence:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait({self._renewing})
-        _present.discard(self._me)
+        holders.present.discard(self._me)
         held, self._held = self._held, None
         if held is None:
             return
@@ -261,7 +247,7 @@ class Presence:
         except errors.LostromosError as error:
             self._tell("the Lease could not be read, it will be tried again", error)
             return True
-        if found is None or is_over(found.holder) or found.holder == self._me:
+        if found is None or holders.is_over(found.holder) or found.holder == self._me:
             self._held = found
             return True
         if self._held is None and self._pause == LATER:  # we have never had it: the other one was there before
@@ -270,35 +256,3 @@ class Presence:
         self._held = None
         self._lost(f"another process has taken the Lease {self._own}: {found.holder}")
         return False
-
-
-def is_over(holder: str) -> bool:
-    """Return whether a holder has certainly ended: it gave the Lease back, or it is a process here that is no more."""
-    if not holder:
-        return True
-    machine, _, process = holder.rpartition("_")[0].rpartition("_")
-    if machine != _machine() or not process.isdecimal():
-        return False
-    if int(process) == os.getpid() and holder not in _present:
-        return True
-    return _started(int(process)) != holder.rpartition("_")[2].partition(".")[0]
-
-
-def _machine() -> str:
-    """The machine, since when it runs, and the room of process ids: where a process id means the same as here."""
-    try:
-        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
-        room = pathlib.Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
-    except OSError:
-        return platform.node()
-    return f"{platform.node()}-{boot}-{room}"
-
-
-def _started(process: int) -> str:
-    """When a process was started, in the kernel's ticks; empty if it has ended. Source: proc(5)."""
-    try:
-        text = pathlib.Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    fields = text.rpartition(")")[2].split()
-    return "" if fields[0] in {"Z", "X"} else fields[19]

@@ -17,7 +17,6 @@ Caveats: states in between may be missed; that is why only keys are queued, and 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import enum
 import http
 import random
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors
 from lostromos_core.kube.transport import list_limiter, paths
-from lostromos_core.kube.watching import reflector, tally
+from lostromos_core.kube.watching import reflector, tally, watch_timings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -56,25 +55,6 @@ class State(enum.Enum):
 
 
 @final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Timings:
-    """Seconds. A bookmark comes about once a minute, so longer silence than ``idle`` means a dead connection.
-
-    A stream that was open for ``steady`` seconds worked, whatever ended it: some collections have no bookmarks.
-    ``last_asked`` is the longest pause that a server can ask for.
-    """
-
-    idle: float = 75.0
-    server_timeout: float = 300.0
-    steady: float = 30.0
-    quiet_reconnect: float = 1.0
-    first_retry: float = 0.5
-    last_retry: float = 10.0
-    last_asked: float = 60.0
-    no_such_kind: float = 5.0
-
-
-@final
 class _NoListInStreamError(errors.ApiError):
     """The API server sends what there is, but does not say when that was all."""
 
@@ -100,7 +80,7 @@ class Watch:
         labels: str = "",
         accept: tuple[str, str] = ("application/json", "application/json"),
         known: Iterable[tuple[str, str]] = (),
-        timings: Timings | None = None,
+        timings: watch_timings.Timings | None = None,
         permit: list_limiter.Permit | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -112,7 +92,7 @@ class Watch:
         self._feed = reflector.Reflector(handler, self._action, known)
         self._selection = {"labelSelector": labels} if labels else {}
         self._accept = accept
-        self._timings = timings or Timings()
+        self._timings = timings or watch_timings.Timings()
         self._clock = clock
         self._sleep = sleep
         self._permit = permit or list_limiter.Permit(list_limiter.ListLimiter())

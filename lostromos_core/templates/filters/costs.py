@@ -13,16 +13,14 @@ from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from lostromos_core import errors
-from lostromos_core.templates.data import budget, tokens, values
+from lostromos_core.templates.data import budget, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-MAX_BITS: Final = 256
-"""Bits of a number that one operation may produce."""
-_ITEMS: Final = (list, tuple, dict, set, frozenset, range, KeysView, ValuesView, ItemsView)
-_NUMBERS: Final = frozenset({int, bool, float, types.NoneType})
-_REFERENCE: Final = 8
+ITEMS: Final = (list, tuple, dict, set, frozenset, range, KeysView, ValuesView, ItemsView)
+NUMBERS: Final = frozenset({int, bool, float, types.NoneType})
+REFERENCE: Final = 8
 """Bytes of an item in a list."""
 _ENTRY: Final = 40
 """Bytes of an entry in a mapping."""
@@ -100,7 +98,7 @@ def guard_filter(name: str, function: Callable[..., Any], *, for_fragments: bool
 
 def _is_small(value: Any) -> bool:  # noqa: ANN401 - any value
     kind = value.__class__
-    return len(value) <= budget.SHORT if kind is str else kind in _NUMBERS or kind in _PASSED
+    return len(value) <= budget.SHORT if kind is str else kind in NUMBERS or kind in _PASSED
 
 
 _PASSED: set[type] = set()
@@ -119,7 +117,7 @@ def _charge(value: Any, cost: Cost, now: budget.Budget) -> Any:  # noqa: ANN401 
     if isinstance(value, str):
         length = str.__len__(value)
         now.at_once(cost.characters * length >> 3)
-    elif isinstance(value, _ITEMS):
+    elif isinstance(value, ITEMS):
         length = len(value)
         now.spend(cost.item * length)
         if cost.sorts:
@@ -141,7 +139,7 @@ def _charge_attributes(args: tuple[Any, ...], kwargs: dict[str, Any], cost: Cost
     """Charge for the parts of a path to an attribute, which are followed for each item."""
     steps = sum(value.count(".") for value in (*args[1:], *kwargs.values()) if value.__class__ is str)
     if steps:
-        now.spend(steps * cost.item * max((len(value) for value in args if isinstance(value, _ITEMS)), default=1000))
+        now.spend(steps * cost.item * max((len(value) for value in args if isinstance(value, ITEMS)), default=1000))
 
 
 def _charge_result(found: Any, now: budget.Budget) -> None:  # noqa: ANN401 - any value
@@ -150,7 +148,7 @@ def _charge_result(found: Any, now: budget.Budget) -> None:  # noqa: ANN401 - an
         if length > budget.SHORT:
             now.make(length if str.isascii(found) else length * 4)
     elif isinstance(found, list | tuple):
-        now.make(len(found) * _REFERENCE)
+        now.make(len(found) * REFERENCE)
     elif isinstance(found, dict):
         now.make(len(found) * _ENTRY)
 
@@ -180,7 +178,7 @@ def contains(value: Any, where: Any) -> bool:  # noqa: ANN401 - any values
         now = budget.now()
         if isinstance(value, list | tuple | dict):
             budget.walk(value, now)
-            if isinstance(where, _ITEMS):
+            if isinstance(where, ITEMS):
                 budget.walk(where, now)
         elif isinstance(where, str):
             now.at_once(str.__len__(where) >> 6)
@@ -248,7 +246,7 @@ def charge_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Charge for a function that copies or compares what it is given."""
     size = len(kwargs)
     for value in args:
-        if isinstance(value, _ITEMS):
+        if isinstance(value, ITEMS):
             size += len(value)
     if size > 8:  # noqa: PLR2004 - the call itself costs more
         now = budget.now()
@@ -263,61 +261,3 @@ def refuse_method(name: str) -> NoReturn:
     )
     msg = f"the method {name} is not available in templates; {way_out}"
     raise errors.RenderError(msg)
-
-
-def charge_operator(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 - any operands
-    """Charge for an operator; raises RenderError for a result that would be too large for any object."""
-    if left.__class__ in _NUMBERS and right.__class__ in _NUMBERS:
-        if left.__class__ is not float and right.__class__ is not float and left is not None and right is not None:
-            _check_bits(operator, left, right)
-    elif operator == "%" and isinstance(left, str | bytes | bytearray):
-        msg = "formatting with % is not available in templates; write the text with {{ ... }} in it, or use ~"
-        raise errors.RenderError(msg)
-    elif operator == "*":
-        sized, count = (left, right) if isinstance(right, int) else (right, left)
-        if isinstance(sized, _SIZED) and isinstance(count, int):
-            _check_length(operator, len(sized) * max(count, 0), sized)
-    elif operator == "+" and _is_sized(left) and _is_sized(right):
-        _check_length(operator, len(left) + len(right), left)
-    elif operator == "-" and isinstance(left, _ITEMS):
-        charge_call((left, right), {})
-
-
-_SIZED: Final = (str, bytes, bytearray, list, tuple)
-
-
-def _check_bits(operator: str, left: int, right: int) -> None:
-    if operator == "**":
-        bits = left.bit_length() * max(right, 1)
-    elif operator == "*":
-        bits = left.bit_length() + right.bit_length()
-    else:
-        bits = max(left.bit_length(), right.bit_length())
-    if bits > MAX_BITS:
-        refuse_size(operator)
-
-
-def _check_length(operator: str, length: int, of: Any) -> None:  # noqa: ANN401 - text, list or tuple
-    if length > values.MAX_STRING:
-        refuse_size(operator)
-    if length > budget.SHORT or not isinstance(of, str):
-        budget.now().make(length * (1 if isinstance(of, str | bytes) and of.isascii() else _REFERENCE))
-
-
-def _is_sized(value: Any) -> bool:  # noqa: ANN401 - any operand
-    return isinstance(value, _SIZED) and not isinstance(value, tokens.Fragment)
-
-
-def refuse_size(operator: str) -> NoReturn:
-    """Raise the RenderError for a result that is too large."""
-    msg = f"the result of {operator} would be too large for any Kubernetes object; limit its operands in the schema"
-    raise errors.RenderError(msg)
-
-
-def cut(value: Any, where: slice) -> Any:  # noqa: ANN401 - any value
-    """A part of a list or a text."""
-    if isinstance(value, list | tuple | str) and value.__class__ is not tokens.Fragment:
-        length = len(range(*where.indices(len(value))))
-        if length > budget.SHORT:
-            _check_length("[:]", length, value)
-    return value[where]

@@ -14,7 +14,7 @@ import yaml
 from lostromos_core import errors
 from lostromos_core.configuration import scalars
 from lostromos_core.templates.data import budget, marked, tokens, values
-from lostromos_core.templates.filters import costs
+from lostromos_core.templates.filters import operator_costs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -155,7 +155,7 @@ def total(environment: jinja2.Environment, iterable: Any, attribute: str | int |
     """As Jinja2's ``sum``; each addition is charged, since it copies lists."""
     found = start
     for item in _each(environment, iterable, attribute, budget.now()):
-        costs.charge_operator("+", found, item)
+        operator_costs.charge_operator("+", found, item)
         found = found + item
     return found
 
@@ -234,7 +234,7 @@ def plain_data(value: Any, *, item: int) -> Any:  # noqa: ANN401 - any JSON valu
 def check_length(name: str, length: int) -> None:
     """Charge for a text that is about to be made; raises RenderError if it would be too large."""
     if length > values.MAX_STRING:
-        costs.refuse_size(name)
+        operator_costs.refuse_size(name)
     if length > budget.SHORT:
         now = budget.now()
         now.at_once(length >> 4)

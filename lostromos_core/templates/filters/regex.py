@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from lostromos_core import errors
 from lostromos_core.templates.data import budget
+from lostromos_core.templates.filters import regex_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,6 @@ _SEEN: Final = 100
 _KNOWN: Final = int(re.IGNORECASE | re.MULTILINE | re.DOTALL | re.ASCII | re.UNICODE | re.VERBOSE)
 
 Move: TypeAlias = "Callable[[str, int], int]"
-Test: TypeAlias = "Callable[[str], bool]"
 
 
 @final
@@ -188,14 +188,14 @@ class _Writer:
         return then
 
     def _item(self, kind: str, argument: Any, flags: int, then: int) -> int:  # noqa: ANN401 - of Python's parser
-        if kind in _CHARACTERS:
+        if kind in regex_tests.CHARACTERS:
             key = kind, argument if isinstance(argument, int) else id(argument), flags
             if key not in self._moves:
-                self._moves[key] = _move(_test(kind, argument, flags))
+                self._moves[key] = _move(regex_tests.test(kind, argument, flags))
             cost = 16 + 4 * len(argument) if kind == "IN" else 16
             return self.add(_Step([then], move=self._moves[key], cost=cost))
         if kind == "AT":
-            return self.add(_Step([then], move=_stay(_check(str(argument), flags))))
+            return self.add(_Step([then], move=_stay(regex_tests.check(str(argument), flags))))
         if kind == "BRANCH":
             return self.add(_Step([self.sequence(one, flags, then) for one in argument[1]]))
         if kind == "SUBPATTERN":
@@ -227,10 +227,7 @@ class _Writer:
         return begin
 
 
-_CHARACTERS: Final = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN"})
-
-
-def _move(test: Test) -> Move:
+def _move(test: regex_tests.Test) -> Move:
     """Go behind a character that passes a test."""
     return lambda text, at: at + 1 if at < len(text) and test(text[at]) else -1
 
@@ -238,64 +235,3 @@ def _move(test: Test) -> Move:
 def _stay(check: Callable[[str, int], bool]) -> Move:
     """Stay at a position that passes a check."""
     return lambda text, at: at if check(text, at) else -1
-
-
-def _test(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - of Python's parser
-    """A test of one character."""
-    if kind == "ANY":
-        return (lambda _: True) if flags & int(re.DOTALL) else (lambda character: character != "\n")
-    items = argument if kind == "IN" else [("LITERAL", argument)]
-    negated = kind == "NOT_LITERAL" or str(items[0][0]) == "NEGATE"
-    tests = [_member(str(one), what, flags) for one, what in items if str(one) != "NEGATE"]
-
-    def is_in(character: str) -> bool:
-        forms = _forms(character) if flags & int(re.IGNORECASE) else (character,)
-        for form in forms:
-            if any(test(form) for test in tests):
-                return not negated
-        return negated
-
-    return is_in
-
-
-def _forms(character: str) -> tuple[str, ...]:
-    """A character in both cases."""
-    forms = (character, character.lower(), character.upper())
-    return tuple(form for form in forms if len(form) == 1)
-
-
-def _member(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - of Python's parser
-    if kind == "LITERAL":
-        wanted = chr(argument)
-        return lambda character: character == wanted
-    if kind == "RANGE":
-        first, last = map(chr, argument)
-        return lambda character: first <= character <= last
-    own = re.compile(_CATEGORIES[str(argument)], flags & int(re.ASCII))
-    return lambda character: own.match(character) is not None
-
-
-_CATEGORIES: Final = {
-    "CATEGORY_DIGIT": r"\d", "CATEGORY_NOT_DIGIT": r"\D", "CATEGORY_SPACE": r"\s", "CATEGORY_NOT_SPACE": r"\S",
-    "CATEGORY_WORD": r"\w", "CATEGORY_NOT_WORD": r"\W",
-}  # fmt: skip
-
-
-def _check(kind: str, flags: int) -> Callable[[str, int], bool]:
-    """A check of a position: it takes no character, and the same time at each."""
-    many = bool(flags & int(re.MULTILINE))
-    word = re.compile(r"\w", flags & int(re.ASCII))
-
-    def edge(text: str, at: int) -> bool:
-        before = at > 0 and word.match(text[at - 1]) is not None
-        return before != (at < len(text) and word.match(text[at]) is not None)
-
-    checks: dict[str, Callable[[str, int], bool]] = {
-        "AT_BEGINNING": lambda text, at: at == 0 or (many and text[at - 1] == "\n"),
-        "AT_BEGINNING_STRING": lambda _, at: at == 0,
-        "AT_END": lambda text, at: at == len(text) or (text[at] == "\n" and (many or at == len(text) - 1)),
-        "AT_END_STRING": lambda text, at: at == len(text),
-        "AT_BOUNDARY": edge,
-        "AT_NON_BOUNDARY": lambda text, at: not edge(text, at),
-    }
-    return checks[kind]

@@ -19,7 +19,7 @@ import jinja2.sandbox
 
 from lostromos_core import errors
 from lostromos_core.templates.data import budget, marked, tokens, values
-from lostromos_core.templates.filters import costs, familiar, filters
+from lostromos_core.templates.filters import costs, familiar, filters, operator_costs
 from lostromos_core.templates.sandbox import absent, codegen, looked_up
 from lostromos_core.templates.slots import lexer, slots
 
@@ -204,7 +204,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self.rounds = rounds
         self.charge = charge
         self.compare = compare
-        self.cut = costs.cut
+        self.cut = operator_costs.cut
         self.as_key = costs.as_key
         self._name_file = name_file
         for unwanted in ("lipsum", "cycler", "joiner"):
@@ -283,7 +283,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
         """Refuse what would exhaust time or memory before computing it."""
-        costs.charge_operator(operator, left, right)
+        operator_costs.charge_operator(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Jinja2
@@ -314,7 +314,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         length = sum(map(len, parts))
         if length > budget.SHORT:
             if length > values.MAX_STRING:
-                costs.refuse_size("~")
+                operator_costs.refuse_size("~")
             budget.now().make(length if all(map(str.isascii, parts)) else 4 * length)
         return "".join(parts)
 

@@ -7,13 +7,10 @@ text has hundreds.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from lostromos_core import errors
 from lostromos_core.templates.data import budget, marked, values
-
-if TYPE_CHECKING:
-    from lostromos_core import interfaces
 
 Slots: TypeAlias = "budget.Slots"
 Number: TypeAlias = int | None
@@ -277,47 +274,3 @@ class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderErr
 def unfixed(node: Node) -> Node:
     """The node with its parts, also if it has been filled already."""
     return node.node if isinstance(node, Fixed) else node
-
-
-def locate(node: Node, slots: Slots, path: interfaces.Path) -> Number:
-    """The place of the deepest node on ``path``; inside a value that came whole, that value's place."""
-    place = node.place
-    for step in path:
-        below = _step(node, slots, step)
-        if below is None:
-            return place
-        node = below
-        place = node.place if node.place is not None else place
-    return _first_expression(node) or place
-
-
-def _step(node: Node, slots: Slots, step: str | int) -> Node | None:
-    node = unfixed(node)
-    if isinstance(node, Fields):
-        return next((found for pair in node.pairs if (found := _at_key(pair, slots, step)) is not None), None)
-    if isinstance(node, Items) and isinstance(step, int) and step >= 0:
-        return _at_index(node, slots, step)
-    return None
-
-
-def _at_key(pair: tuple[Key, Node], slots: Slots, step: str | int) -> Node | None:
-    """The value of a pair if its key is this one; for an expression among keys, itself."""
-    key, value = pair
-    if isinstance(key, Spread):
-        found = key.fill(slots)
-        return key if isinstance(found, dict) and step in found else None
-    return value if key.fill(slots) == step else None
-
-
-def _at_index(node: Items, slots: Slots, index: int) -> Node | None:
-    for item in node.nodes:
-        found = item.fill(slots) if isinstance(item, Spread) else None
-        size = len(found) if isinstance(found, list) else int(not isinstance(item, Spread))
-        if index < size:
-            return item
-        index -= size
-    return None
-
-
-def _first_expression(node: Node) -> Number:
-    return node.place if isinstance(node, Typed | Text | Spread) else None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from lostromos_core import errors, interfaces
 from lostromos_core.configuration import yamlfile
 from lostromos_core.templates.data import marked, memo, tokens
-from lostromos_core.templates.slots import blocks, compiler, fragments, program, splices
+from lostromos_core.templates.slots import blocks, compiler, fragments, positions, program, splices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Document:
 
     def locate(self, path: interfaces.Path) -> interfaces.Place | None:
         """The place of the deepest node on ``path`` that is known."""
-        number = program.locate(self.node, self.slots, path)
+        number = positions.locate(self.node, self.slots, path)
         return None if number is None else self.places[number]
 
 
@@ -179,7 +179,7 @@ def _filled(node: program.Node, own: budget.Slots) -> Any:  # noqa: ANN401 - any
 
 def _misplaced(node: program.Node, own: budget.Slots, error: marked.RefusedError) -> program.Misplaced:
     """The error with its place; made here, since one that its own traceback knows would keep all values."""
-    refused = program.Misplaced(error.message, program.locate(node, own, error.path))
+    refused = program.Misplaced(error.message, positions.locate(node, own, error.path))
     refused.path = list(error.path)
     return refused
 

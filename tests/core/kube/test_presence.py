@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, identity
-from lostromos_core.kube.ownership import lease, presence
+from lostromos_core.kube.ownership import holders, lease, presence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ async def test_a_free_lease_is_taken_and_given_back(room: Room) -> None:
     made = own(room)
     await made.hold(wait=True)
     assert room.lease is not None
-    assert room.lease.holder.startswith(presence.me().removesuffix("0"))
+    assert room.lease.holder.startswith(holders.me().removesuffix("0"))
     await made.give_back()
     assert room.lease is None
 
@@ -213,16 +213,16 @@ async def test_a_lease_that_may_not_be_read_says_nothing(room: Room) -> None:
 
 
 def test_a_process_of_this_machine_that_has_ended_holds_nothing() -> None:
-    assert presence.is_over(presence.me()), "no presence of this process has this number"
-    assert presence.is_over("")
-    assert not presence.is_over(OTHER)
-    machine = presence.me().rpartition("_")[0].rpartition("_")[0]
+    assert holders.is_over(holders.me()), "no presence of this process has this number"
+    assert holders.is_over("")
+    assert not holders.is_over(OTHER)
+    machine = holders.me().rpartition("_")[0].rpartition("_")[0]
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        started = presence._started(process.pid)
-        assert not presence.is_over(f"{machine}_{process.pid}_{started}")
-        assert presence.is_over(f"{machine}_{process.pid}_1"), "another process has its number now"
+        started = holders._started(process.pid)
+        assert not holders.is_over(f"{machine}_{process.pid}_{started}")
+        assert holders.is_over(f"{machine}_{process.pid}_1"), "another process has its number now"
         process.communicate(b"\n")
-        assert presence.is_over(f"{machine}_{process.pid}_{started}")
+        assert holders.is_over(f"{machine}_{process.pid}_{started}")
     assert os.getpid() != process.pid
 
 

@@ -1,0 +1,48 @@
+"""Run a coroutine in an event loop of its own, and handle signals in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    from lostromos_core.kube import cluster
+
+    Variables: TypeAlias = Mapping[str, Any] | Callable[[cluster.Cluster], Awaitable[Mapping[str, Any]]]
+
+
+def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what the coroutine returns
+    """Run a coroutine in an event loop of its own: uvloop's if it is installed, else asyncio's."""
+    try:
+        import uvloop  # noqa: PLC0415 - an extra
+    except ImportError:
+        return asyncio.run(coroutine)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+@contextlib.contextmanager
+def signals(stop: Callable[[], None]) -> Any:  # noqa: ANN401 - a generator
+    """Call ``stop`` on the first SIGTERM or SIGINT; a second one ends the process as usual."""
+    loop = asyncio.get_running_loop()
+    handled = (signal.SIGTERM, signal.SIGINT)
+
+    def once() -> None:
+        for number in handled:
+            loop.remove_signal_handler(number)
+        stop()
+
+    # Outside of the main thread, and on Windows, no handler can be set: then signals do what they always do.
+    with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
+        for number in handled:
+            loop.add_signal_handler(number, once)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
+            for number in handled:
+                loop.remove_signal_handler(number)
