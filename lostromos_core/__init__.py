@@ -5,6 +5,16 @@ from lostromos_kubectl import ServerSideApplier
 
 watch = KubernetesWatcher(group="example.com", version="v1", kind="WebApp")
 Operator([Controller("webapp", watch=watch, render=JinjaRenderer("templates/"), apply=ServerSideApplier())]).run()
+
+In the order in which data passes:
+
+- ``cli`` is the command ``lostromos``.
+- ``configuration`` reads lostromos.yaml; ``plugins`` finds the plug-ins, which implement ``hookspecs`` and hand over
+  ``backends``. ``builtin`` is our own plug-in.
+- ``engine`` runs controllers, under an ``identity``.
+- ``interfaces`` are the contracts of watchers, renderers and appliers, and ``errors`` what they raise.
+- ``kube`` knows the Kubernetes API, and ``templates`` Jinja2 and YAML.
+- ``process`` runs programs; ``firstlook`` and ``complaints`` remember what has been seen and logged.
 """
 
 import warnings

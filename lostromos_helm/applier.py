@@ -16,7 +16,7 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.ownership import claims, config_maps, inventory_hints
-from lostromos_helm import attempts, making, settings
+from lostromos_helm import making, outcomes, settings
 from lostromos_helm.helm import binary, hiding
 from lostromos_helm.objects import contents, leftovers, removal, repair
 from lostromos_helm.release import commands, naming, owners, planner, releases, seals, storage
@@ -85,6 +85,7 @@ class HelmApplier:
         self._releases = releases.Releases(kube, runtime.controller, sorted(spaces), self._release_changed)
         seal = seals.Seals(kube, self._helm.home, seals.own_namespace(kube))
         self._care = repair.Repairer(kube, options, seal, everywhere=not spaces, changed=self._objects_changed)
+        self._outcomes = outcomes.Outcomes(self._releases, self._care)
         self._operations = commands.Operations(self._helm, runtime.controller, options, dry_run=kube.dry_run)
         fitting = storage.Fitting(kube)
         self._removal = removal.Removal(kube, self._releases, self._operations, seal, fitting, options)
@@ -119,12 +120,12 @@ class HelmApplier:
         try:
             found, results = await self._make(plan, known)
         except making.LaterError as later:
-            return self._waiting(plan, later)
+            return self._outcomes.waiting(plan, later)
         except making.LeftAloneError:
             assert known.failed is not None  # noqa: S101 - that is why it is left alone
-            return self._failed(plan, known.failed)
+            return self._outcomes.failed(plan, known.failed)
         except errors.LostromosError as error:
-            return await self._failure(plan, known, error)
+            return await self._outcomes.failure(plan, known, error)
         known.failed = None
         self._learn(known, results, owner.key)
         applied = interfaces.Applied(tuple(results), status={"release": found.status})
@@ -231,12 +232,8 @@ class HelmApplier:
                 await self._removal.remove(place, remembered, known.secrets if known else hiding.NOTHING)
         except errors.LostromosError as error:
             blamed = error.objects if isinstance(error, removal.RemovalError) else ()
-            return blamed or (self._stays(place, error),)
+            return blamed or (outcomes.stays(place, error),)
         return ()
-
-    def _stays(self, place: releases.Place, error: errors.LostromosError) -> interfaces.ObjectResult:
-        ref = interfaces.ObjectRef(*contents.RELEASE, *place)
-        return interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)
 
     def _place(self, ref: interfaces.ObjectRef) -> releases.Place:
         """Where the release of an owner is made now."""
@@ -264,39 +261,6 @@ class HelmApplier:
         self._owners.learn(owner.ref)
         self._keys[plan.owner_id] = owner.key
         return known
-
-    def _as_a_whole(
-        self, plan: commands.ReleasePlan, objects: tuple[interfaces.ObjectResult, ...]
-    ) -> interfaces.Applied:
-        """Results that are about the release, and not about the objects that it should have."""
-        history = self._releases.of(plan.place)
-        return interfaces.Applied(objects, status={"release": contents.failed_status(plan, history)})
-
-    async def _failure(
-        self, plan: commands.ReleasePlan, known: making.Known, error: errors.LostromosError
-    ) -> interfaces.Applied:
-        """A release that could not be made: which object is to blame, when to try again, and what still serves."""
-        objects = await self._care.blame(self._releases.of(plan.place)[-1:], plan)
-        known.contents = None
-        said = plan.secrets.hide(str(error))
-        known.failed = attempts.failed(
-            known.failed, plan.digest, error, said=said, objects=objects,
-            looked_at=isinstance(error, making.NotOursError), now=time.monotonic(),
-        )  # fmt: skip
-        _log.warning("the release failed", release=plan.name, error=said, times=known.failed.times)
-        return self._failed(plan, known.failed)
-
-    def _failed(self, plan: commands.ReleasePlan, failed: attempts.Failed) -> interfaces.Applied:
-        """A failure as it is reported."""
-        history = self._releases.of(plan.place)
-        serving = next((one.number for one in reversed(history) if one.status == storage.DEPLOYED), 0)
-        ref = interfaces.ObjectRef(*contents.RELEASE, *plan.place)
-        return self._as_a_whole(plan, failed.results(ref, serving, time.monotonic()))
-
-    def _waiting(self, plan: commands.ReleasePlan, later: making.LaterError) -> interfaces.Applied:
-        """Somebody else is at work on the release."""
-        ref = interfaces.ObjectRef(*contents.RELEASE, *plan.place)
-        return self._as_a_whole(plan, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))
 
     def _release_changed(self, revision: storage.Revision) -> None:
         key = self._keys.get(revision.owner)

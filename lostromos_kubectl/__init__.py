@@ -7,6 +7,7 @@ In the order in which data passes:
 - ``objects`` knows the desired objects of a resource, and what has become of them.
 - ``writing`` writes them, through ``server_side`` or ``kubectl``.
 - ``pruning`` deletes those that are no longer wanted.
+- ``plugin`` registers both appliers.
 """
 
 from lostromos_kubectl.kubectl import KubectlApplier

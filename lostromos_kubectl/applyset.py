@@ -20,7 +20,7 @@ from lostromos_core.kube.ownership import claims, inventory_hints
 from lostromos_core.kube.tracking import children, tracked_objects
 from lostromos_kubectl.objects import desired_objects, expiring, memory, needs, object_readiness
 from lostromos_kubectl.pruning import census, deletion, finding, prune, pruning
-from lostromos_kubectl.writing import sending, writer
+from lostromos_kubectl.writing import rules, sending, writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ class ApplySets:
         sender: sending.Sender,
         inventory_: inventory_hints.Inventory,
         *,
-        policy: writer.Policy,
+        policy: rules.Policy,
         limits: prune.Limits,
         wait: bool,
     ) -> None:
@@ -247,7 +247,7 @@ class ApplySets:
         """Apply wave by wave: one begins when all objects of those before it are there and ready."""
         results: Results = {}
         earlier: list[desired_objects.Desired] = []
-        due = {item.key for item in objects if not self._writer.is_settled(item, owned.entries.get(item.key))}
+        due = {item.key for item in objects if not self._writer.rules.is_settled(item, owned.entries.get(item.key))}
         owned.watches_status = self._wait
         for wave, group in itertools.groupby(sorted(objects, key=_order), key=lambda item: item.directives.wave):
             items = list(group)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, final
 from lostromos_core.kube.ownership import config_maps, inventory
 from lostromos_kubectl import applyset
 from lostromos_kubectl.pruning import prune
-from lostromos_kubectl.writing import writer
+from lostromos_kubectl.writing import rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,5 +56,5 @@ class Settings:
         """The sets of one controller."""
         owners = config_maps.choose(runtime, namespace=self.inventory_namespace, finalizer=self.finalizer)
         limits = prune.Limits(self.prune_objects, self.prune_share, self.prune_controller_share)
-        policy = writer.Policy(self.conflicts, self.ignore)
+        policy = rules.Policy(self.conflicts, self.ignore)
         return applyset.ApplySets(runtime, sender, owners, policy=policy, limits=limits, wait=self.wait)

@@ -8,7 +8,7 @@ import click
 
 from lostromos_core.cli import logs, memory, options
 from lostromos_core.cli.output import summary
-from lostromos_core.engine import event_loop, results
+from lostromos_core.engine import event_loop, operator, results
 from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
@@ -92,19 +92,10 @@ def command(  # noqa: PLR0913 - the options of the command
     memory.use_one_arena()
     setup = options.load(config_file)
 
-    async def go() -> results.Summary | None:
-        kube = client.Client(kubeconfig, context=context, dry_run=dry_run)
-        running = setup.operator(kube, workers=workers, identity=identity)
-        try:
-            if once:
-                return await running.once()
-            async with memory.frozen_after(running.started):
-                await running.serve()
-        finally:
-            await kube.close()
-        return None
-
-    done = event_loop.run_async(go())
+    connection = client.Client(kubeconfig, context=context, dry_run=dry_run)
+    done = event_loop.run_async(
+        _run(setup.operator(connection, workers=workers, identity=identity), connection, once=once)
+    )
     if done is None:
         return 0
     if output == "json":
@@ -112,3 +103,15 @@ def command(  # noqa: PLR0913 - the options of the command
     else:
         summary.show_table(done, [one.name for one in setup.settings.controllers], dry_run=dry_run)
     return 0 if done.ready else 1
+
+
+async def _run(running: operator.Operator, connection: client.Client, *, once: bool) -> results.Summary | None:
+    """Run an operator until it is stopped, or once, and close its connection."""
+    try:
+        if once:
+            return await running.once()
+        async with memory.frozen_after(running.started):
+            await running.serve()
+    finally:
+        await connection.close()
+    return None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, final
 
 import structlog
 
 from lostromos_core import errors, interfaces
-from lostromos_core.engine import reconcile, watch_state
+from lostromos_core.engine import reconcile, supervision
 from lostromos_core.kube.lookup import lookups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lostromos_core import plugins
 
@@ -101,12 +102,12 @@ class Controller:
                 )
                 raise errors.ConfigError(msg)
 
-    async def watch(self, enqueue: Callable[[str], None], state: watch_state.WatchState) -> None:
+    async def watch(self, enqueue: Callable[[str], None], state: supervision.WatchState) -> None:
         """Enqueue every resource, until cancelled."""
-        await self._watcher.watch(watch_state.StateSink(self.name, enqueue, state))
+        await self._watcher.watch(supervision.StateSink(self.name, enqueue, state))
 
     def bind(
-        self, context: interfaces.Context, registry: plugins.Registry, state: watch_state.WatchState
+        self, context: interfaces.Context, registry: plugins.Registry, state: supervision.WatchState
     ) -> reconcile.ControllerContext:
         """Return what a reconcile needs; ``state`` tells whether the watcher has read its source."""
         watcher = self._watcher
@@ -129,3 +130,14 @@ class Controller:
             knows=knows,
             deadline=max(reconcile.DEADLINE, float(getattr(self._applier, "longest", 0.0))),
         )
+
+
+def refuse_overlap(controllers: Sequence[Controller]) -> None:
+    """Raise ConfigError if two controllers could select the same resource."""
+    for first, second in itertools.combinations(controllers, 2):
+        if first.overlaps(second):
+            msg = (
+                f"the controllers {first.name!r} and {second.name!r} can select the same resource, and would fight for "
+                "it; give them different `namespaces`, `labels` (key=value) or `annotation` (key=value)"
+            )
+            raise errors.ConfigError(msg)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -20,7 +19,6 @@ from lostromos_core.engine import (
     reconcile,
     results,
     supervision,
-    watch_state,
     workqueue,
 )
 from lostromos_core.kube import cluster
@@ -44,8 +42,6 @@ MOST_WORKERS = 256
 Action = interfaces.Action
 Key: TypeAlias = tuple[str, str]
 """Controller name and resource key."""
-Queues: TypeAlias = "Mapping[str, workqueue.WorkQueue[str]]"
-"""The queue of each controller."""
 
 
 @final
@@ -78,9 +74,9 @@ class Operator:
             if names.count(name) > 1:
                 msg = f"two controllers have the name {name!r}; names must differ"
                 raise errors.ConfigError(msg)
-        _refuse_overlap(controllers)
+        controller.refuse_overlap(controllers)
         self._controllers = {one.name: one for one in controllers}
-        self._states = {name: watch_state.WatchState() for name in names}
+        self._states = {name: supervision.WatchState() for name in names}
         self._vars = vars or {}
         self._client = kube
         self._registry = registry
@@ -117,7 +113,7 @@ class Operator:
         with event_loop.signals(self.stop):
             async with self._running() as queues:
                 await self._until_known()
-                join = asyncio.create_task(_join(queues))
+                join = asyncio.create_task(workqueue.join_all(queues))
                 stop = asyncio.create_task(self._stop.wait())
                 await asyncio.wait({join, stop}, return_when=asyncio.FIRST_COMPLETED)
                 join.cancel()
@@ -150,15 +146,11 @@ class Operator:
         own = presence.Presence(kube, self._identity, lost=self._lose)
         kube.shared(presence.OtherOperators).patient = self._results is not None
         try:
-            queues: Queues = {name: workqueue.WorkQueue(_group_of) for name in self._controllers}
+            queues: Mapping[str, workqueue.WorkQueue[str]] = {
+                name: workqueue.WorkQueue(workqueue.namespace_of) for name in self._controllers
+            }
             contexts = await self._unless_stopped(self._start(kube, registry, queues, own))
-            watches = [
-                asyncio.create_task(
-                    supervision.keep_watching(self._controllers[name], queues[name].add, self._states[name]),
-                    name=f"watch {name}",
-                )
-                for name in contexts
-            ]
+            watches = [self._watch(name, queues[name].add) for name in contexts]
             workers = [
                 asyncio.create_task(self._work(queues[name], one, registry), name=f"worker {number} of {name}")
                 for name, one in contexts.items()
@@ -203,7 +195,7 @@ class Operator:
         self,
         kube: cluster.Cluster,
         registry: plugins.Registry,
-        queues: Queues,
+        queues: Mapping[str, workqueue.WorkQueue[str]],
         own: presence.Presence,
     ) -> dict[str, reconcile.ControllerContext]:
         contexts = {}
@@ -231,6 +223,10 @@ class Operator:
             _log.info("controller started", controller=name)
         self.started.set()
         return contexts
+
+    def _watch(self, name: str, enqueue: Callable[[str], None]) -> asyncio.Task[None]:
+        keeping = supervision.keep_watching(name, self._controllers[name].watch, enqueue, self._states[name])
+        return asyncio.create_task(keeping, name=f"watch {name}")
 
     async def _work(
         self, queue: workqueue.WorkQueue[str], context: reconcile.ControllerContext, registry: plugins.Registry
@@ -298,26 +294,3 @@ class Operator:
 def _complain(stuck: Iterable[asyncio.Task[Any]]) -> None:
     for task in stuck:
         _log.error("a plug-in does not let itself be cancelled", task=task.get_name())
-
-
-async def _join(queues: Queues) -> None:
-    """Wait until no queue has anything to do; one may add to another while it is waited for."""
-    while any(queue.depth for queue in queues.values()):
-        await asyncio.sleep(0)
-        for queue in queues.values():
-            await queue.join()
-
-
-def _group_of(key: str) -> str:
-    """Fairness: namespaces take turns."""
-    return key.rpartition("/")[0]
-
-
-def _refuse_overlap(controllers: Sequence[controller.Controller]) -> None:
-    for first, second in itertools.combinations(controllers, 2):
-        if first.overlaps(second):
-            msg = (
-                f"the controllers {first.name!r} and {second.name!r} can select the same resource, and would fight for "
-                "it; give them different `namespaces`, `labels` (key=value) or `annotation` (key=value)"
-            )
-            raise errors.ConfigError(msg)

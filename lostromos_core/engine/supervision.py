@@ -1,19 +1,20 @@
-"""Keep the watcher of a controller running."""
+"""Keep the watcher of a controller running, and know how it goes."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, TypeAlias, final
 
 import structlog
 
-from lostromos_core import errors
+from lostromos_core import complaints, errors, firstlook
 from lostromos_core.engine import reconcile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from lostromos_core.engine import controller, watch_state
+    Watching: TypeAlias = "Callable[[Callable[[str], None], WatchState], Awaitable[None]]"
 
 _log = structlog.get_logger("lostromos.operator")
 
@@ -21,25 +22,77 @@ RESTART_WATCH = 5.0
 """Seconds before a watcher that failed is started again."""
 
 
-async def keep_watching(
-    watched: controller.Controller, enqueue: Callable[[str], None], state: watch_state.WatchState
-) -> None:
+async def keep_watching(name: str, watch: Watching, enqueue: Callable[[str], None], state: WatchState) -> None:
     """Run the watcher of a controller until cancelled; one that fails or ends is started again."""
     while True:
         try:
-            await watched.watch(enqueue, state)
-            _log.error("the watcher ended, it will be started again", controller=watched.name)
+            await watch(enqueue, state)
+            _log.error("the watcher ended, it will be started again", controller=name)
             state.trouble = "the watcher ended"
         except asyncio.CancelledError:
             if reconcile.is_cancelled():
                 raise
-            _log.exception("the watcher was cancelled from within, it will be started again", controller=watched.name)
+            _log.exception("the watcher was cancelled from within, it will be started again", controller=name)
             state.trouble = "the watcher was cancelled from within"
         except Exception as error:  # noqa: BLE001 - one plug-in's failure must not end the others
-            _log.exception("the watcher failed, it will be started again", controller=watched.name)
+            _log.exception("the watcher failed, it will be started again", controller=name)
             state.trouble = f"the watcher failed: {_cause(error)}"
         await asyncio.sleep(RESTART_WATCH)
 
 
 def _cause(error: Exception) -> str:
     return str(error) if isinstance(error, errors.LostromosError) else f"{type(error).__name__}, see the log"
+
+
+@final
+class WatchState:
+    """How the watching of one controller goes."""
+
+    def __init__(self) -> None:
+        self.synced = False
+        self.trouble = ""
+        self.keys: set[str] = set()
+        self.first_look = firstlook.FirstLook()
+        self.complaints = complaints.Complaints()
+
+
+@final
+class StateSink:
+    """Enqueue keys for one controller, and log when its watch is in trouble, once and again at long intervals."""
+
+    def __init__(self, name: str, enqueue: Callable[[str], None], state: WatchState) -> None:
+        self._log = structlog.get_logger("lostromos.controller").bind(controller=name)
+        self._enqueue = enqueue
+        self._state = state
+
+    def enqueue(self, key: str) -> None:
+        """Enqueue a key; before the first list is complete, count it."""
+        if not self._state.synced:
+            self._state.keys.add(key)
+        self._state.first_look.found(key)
+        self._enqueue(key)
+
+    def ring(self, key: str) -> None:
+        """The name of ``enqueue`` in version 0.1."""
+        warnings.warn(
+            "EventSink.ring is now called enqueue; it will be removed in 0.3", DeprecationWarning, stacklevel=2
+        )
+        self.enqueue(key)
+
+    def synced(self) -> None:
+        """Note that the first list is complete."""
+        if not self._state.synced:
+            self._log.info("all resources are known", count=len(self._state.keys))
+            self._state.keys.clear()
+        self._state.synced = True
+        self.trouble("")
+        self._state.first_look.synced()
+
+    def trouble(self, message: str) -> None:
+        """Note why the source cannot be watched, and log that once, and again at long intervals."""
+        if message:
+            if self._state.complaints.is_news(message):
+                self._log.warning(message)
+        elif self._state.complaints.is_over():
+            self._log.info("watching again")
+        self._state.trouble = message

@@ -20,7 +20,7 @@ import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from lostromos_core import interfaces
 
@@ -268,3 +268,16 @@ class WorkQueue(Generic[K]):
     def depth(self) -> int:
         """How many keys are ready or held."""
         return self._schedule.ready
+
+
+async def join_all(queues: Mapping[str, WorkQueue[str]]) -> None:
+    """Wait until no queue has anything to do; one may add to another while it is waited for."""
+    while any(queue.depth for queue in queues.values()):
+        await asyncio.sleep(0)
+        for queue in queues.values():
+            await queue.join()
+
+
+def namespace_of(key: str) -> str:
+    """Return the namespace of a key: namespaces take turns."""
+    return key.rpartition("/")[0]

@@ -1,9 +1,12 @@
 """The three contracts of Lostrómos, Watcher, Renderer and Applier, and the values that cross them.
 
-A Watcher knows where resources come from; a Renderer turns one into what should exist; an Applier makes it so.
-They never see each other: ``reconcile`` carries the values. Every method may be written as ``async def``; the
-values are frozen, and the plain data inside of them (``Resource.data``, ``Manifest.data``) is read-only by
-agreement, since it is shared and not copied.
+A Watcher knows where resources come from; a Renderer turns one into what should exist; an Applier makes it so. They
+never see each other: ``reconcile`` carries the values. Every method may be written as ``async def``; the values are
+frozen, and the plain data inside of them (``Resource.data``, ``Manifest.data``) is read-only by agreement, since it
+is shared and not copied.
+
+``contracts`` has the protocols and what they are given, ``resources`` what a Watcher brings, ``rendered`` what a
+Renderer makes of it, and ``reports`` what an Applier did.
 """
 
 from lostromos_core.interfaces.contracts import (

@@ -12,10 +12,10 @@ In the order in which data passes:
 - ``ownership`` decides which operator reconciles a resource, and which objects belong to it.
 - ``lookup`` looks up objects for templates.
 - ``reporting`` writes status and Events.
-- ``watcher`` is the KubernetesWatcher, which stands on all of these.
+- ``watcher`` is the KubernetesWatcher, which stands on all of these; ``resource_events`` is what its watches call.
 - ``labels`` defines the labels, annotations and the finalizer that we write.
 
-For applications: ``Client``, ``Cluster``, ``LookupPolicy`` and ``paths``.
+For applications: ``Client``, ``Cluster``, ``LookupPolicy`` and ``paths``. ``lookups`` is the old place of LookupPolicy.
 """
 
 import importlib

@@ -13,7 +13,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.templates import template_folder
-from lostromos_core.templates.sandbox import checks, embed, messages, sandbox
+from lostromos_core.templates.sandbox import checks, embed, emission, messages, sandbox
 from lostromos_core.templates.slots import written
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Library:
         """The one mapping that a template makes, None if it makes nothing; raises RenderError."""
         name = template.name or ""
         try:
-            documents = self.fill(template, names, sandbox.collect)
+            documents = self.fill(template, names, emission.collect)
         except errors.NotYetError:
             raise
         except Exception as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from lostromos_core import errors, interfaces
 from lostromos_core.templates import cycles, library, manifests
 from lostromos_core.templates.data import budget, turns
-from lostromos_core.templates.sandbox import looked_up, sandbox
+from lostromos_core.templates.sandbox import emission, looked_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -120,7 +120,7 @@ class JinjaRenderer:
     ) -> interfaces.Unit:
         name = template.name or ""
         try:
-            documents = self._library.fill(template, names, sandbox.collect)
+            documents = self._library.fill(template, names, emission.collect)
         except errors.NotYetError as error:
             if isinstance(error.of, interfaces.ObjectRef):
                 blocked.append(cycles.Blocked(name, error.of, self._guess(template, names)))
@@ -137,7 +137,7 @@ class JinjaRenderer:
         """Which objects a unit that has to wait would make, as far as that can be known."""
         namespace = names["resource"]["metadata"].get("namespace") or ""
         try:
-            documents = self._library.fill(template, names, sandbox.guess)
+            documents = self._library.fill(template, names, emission.guess)
             made = list(self._manifests(documents, ""))
         except Exception:  # noqa: BLE001 - what cannot be guessed is not known
             return set()

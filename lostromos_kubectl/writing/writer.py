@@ -22,39 +22,17 @@ from lostromos_core.kube.managed_fields import contention, fields, last_applied
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import operations
 from lostromos_kubectl.objects import desired_objects, memory, references
-from lostromos_kubectl.writing import ownership, recreation, sending, takeover, taking
+from lostromos_kubectl.writing import ownership, recreation, rules, sending, takeover, taking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from lostromos_core.kube import cluster
-    from lostromos_kubectl.writing import places
 
 ROUNDS: Final = 4
 """How often an object is tried in one reconcile when each answer teaches us something."""
 _MOVING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
 _log = structlog.get_logger("lostromos.applier")
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Policy:
-    """What the applier's options say about all objects. ``ignore`` are JSON pointers by kind."""
-
-    conflicts: desired_objects.Conflicts = "fail"
-    ignore: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
-
-
-@final
-@dataclasses.dataclass(slots=True)
-class _Try:
-    """One object on its way: what the answers so far have taught us."""
-
-    item: desired_objects.Desired
-    entry: memory.Entry
-    force: bool = False
-    yielded: tuple[sending.Path, ...] = ()
-    taken: list[places.Path] | None = None
 
 
 @final
@@ -67,7 +45,7 @@ class Writer:
         manager: str,
         sender: sending.Sender,
         known: memory.Memory,
-        policy: Policy,
+        policy: rules.Policy,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,30 +53,13 @@ class Writer:
         self._manager = manager
         self._sender = sender
         self._known = known
-        self._policy = policy
+        self.rules = rules.Rules(manager, policy)
         self._ownership = ownership.Ownership(kube, manager)
         self._takers = taking.TakeUp(kube, manager, self._ownership)
         self._takeover = takeover.TakeOver(kube, manager, self._ownership)
         self._clock = clock
         self._recreation = recreation.Recreation(kube, manager)
         self._blocks = True
-
-    def is_settled(self, item: desired_objects.Desired, entry: memory.Entry | None) -> bool:
-        """Whether an object is as it shall be, as far as its metadata tells; then there is nothing to write."""
-        if entry is None:
-            return False
-        if entry.digest == item.digest:
-            return True
-        child = entry.child
-        if child is None or child.deleting or entry.adopted:
-            return False
-        digest = child.digest.removesuffix(sending.YIELDED) if self._conflicts(item) == "yield" else child.digest
-        matches = not entry.due and digest == item.digest and self._owns_all(item, child)
-        settled = item.directives.create_only or matches
-        if settled:
-            entry.digest, entry.touched = item.digest, False
-            entry.held_fields, entry.due = child.shape(self._manager), False
-        return settled
 
     async def write(
         self, items: Iterable[desired_objects.Desired], owned: memory.Owned, owner: interfaces.Resource
@@ -110,7 +71,7 @@ class Writer:
             entry = owned.entries.setdefault(item.key, memory.Entry())
             waits = self._why_not_now(item, entry)
             if waits is None:
-                tries.append(_Try(item, entry))
+                tries.append(rules.Attempt(item, entry))
             else:
                 results[item.key] = waits
         for _ in range(ROUNDS):
@@ -127,17 +88,20 @@ class Writer:
         return results
 
     async def _round(
-        self, tries: list[_Try], results: dict[tracked_objects.Key, interfaces.ObjectResult], owner: interfaces.Resource
-    ) -> list[_Try]:
+        self,
+        tries: list[rules.Attempt],
+        results: dict[tracked_objects.Key, interfaces.ObjectResult],
+        owner: interfaces.Resource,
+    ) -> list[rules.Attempt]:
         """Send all, and judge the answers; those to send again."""
         for one in tries:
             one.entry.sending = True
-        again: list[_Try] = []
+        again: list[rules.Attempt] = []
         try:
             found = await asyncio.gather(*(self._before(one) for one in tries))
             results.update({one.item.key: result for one, result in zip(tries, found, strict=True) if result})
             sent = [one for one, result in zip(tries, found, strict=True) if result is None]
-            writes = [self._write(one) for one in sent]
+            writes = [self.rules.next_write(one, blocks=self._blocks) for one in sent]
             answers = await self._sender.send(writes)
             for one, write, answer in zip(sent, writes, answers, strict=True):
                 result = await self._judge(one, write, answer, owner)
@@ -150,12 +114,12 @@ class Writer:
                 self._known.answered(owner.key, one.entry)
         return again
 
-    async def _before(self, one: _Try) -> interfaces.ObjectResult | None:
+    async def _before(self, one: rules.Attempt) -> interfaces.ObjectResult | None:
         """What has to be done before an object is written; a result if it is not written then."""
-        item, ignored = one.item, self._ignored(one.item, one.entry.child)
+        item, ignored = one.item, self.rules.ignored(one.item, one.entry.child)
         if ignored:
             item = dataclasses.replace(item, body=fields.without(item.body, ignored))
-        return await self._takeover.before(item, one.entry, yields=self._conflicts(item) == "yield")
+        return await self._takeover.before(item, one.entry, yields=self.rules.conflicts(item) == "yield")
 
     def _why_not_now(self, item: desired_objects.Desired, entry: memory.Entry) -> interfaces.ObjectResult | None:
         """What keeps us from writing an object now: it is being deleted, or somebody fights us for it."""
@@ -175,39 +139,8 @@ class Writer:
             return interfaces.ObjectResult(item.ref, interfaces.Action.FAILED, message, retryable=True, after=pause)
         return None
 
-    def _write(self, one: _Try) -> sending.Write:
-        """The next write of an object."""
-        entry, item = one.entry, one.item
-        if not entry.uid or (item.directives.create_only and not entry.adopted):
-            return sending.Write(item, force=self._conflicts(item) == "force", blocks=self._blocks)
-        force = one.force or entry.adopted or self._conflicts(item) == "force"
-        left_out = [*self._ignored(item, entry.child), *(fields.nulls(item.body) if one.taken else ())]
-        return sending.Write(item, entry.uid, force, tuple(left_out), one.yielded, self._blocks)
-
-    def _conflicts(self, item: desired_objects.Desired) -> desired_objects.Conflicts:
-        return item.directives.conflicts or self._policy.conflicts
-
-    def _ignored(
-        self, item: desired_objects.Desired, child: tracked_objects.TrackedObject | None
-    ) -> list[sending.Path]:
-        """The ignored fields that are somebody else's by now: those we still own would vanish if we left them out."""
-        shape = child.shape(self._manager) if child else None
-        if shape is None:
-            return []
-        found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
-        return [lost for path in found if path for lost in fields.lost(shape.fields, item.body, path, item.list_keys)]
-
-    def _owns_all(self, item: desired_objects.Desired, child: tracked_objects.TrackedObject) -> bool:
-        shape = child.shape(self._manager)
-        references = item.body["metadata"].get("ownerReferences") or ()
-        if shape is None or child.owner_uid != tracked_objects.owner_uid(references):
-            return False
-        if self._conflicts(item) == "yield":
-            return True
-        return fields.owns_all(shape.fields, fields.without(item.body, self._ignored(item, child)), item.list_keys)
-
     async def _judge(
-        self, one: _Try, write: sending.Write, answer: sending.Answer, owner: interfaces.Resource
+        self, one: rules.Attempt, write: sending.Write, answer: sending.Answer, owner: interfaces.Resource
     ) -> interfaces.ObjectResult | None:
         """What an answer means; None means: try again at once, knowing more."""
         if isinstance(answer, sending.Sent):
@@ -219,7 +152,7 @@ class Writer:
         return await self._refused(one, write, answer)
 
     async def _refused(
-        self, one: _Try, write: sending.Write, answer: errors.LostromosError
+        self, one: rules.Attempt, write: sending.Write, answer: errors.LostromosError
     ) -> interfaces.ObjectResult | None:
         """What can be done about a refusal; None means: try again at once."""
         if write.blocks and references.are_refused(answer, write.desired.ref):
@@ -231,7 +164,7 @@ class Writer:
             self._kube.discovery.forget(one.item.ref.api_version, one.item.ref.kind)
         return desired_objects.explain(one.item, answer)
 
-    async def _contradicted(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
+    async def _contradicted(self, one: rules.Attempt, answer: errors.ApiError) -> interfaces.ObjectResult | None:
         """An object would be accepted as a new one: what is there contradicts it, or cannot be changed."""
         try:
             if one.taken is None:
@@ -249,7 +182,7 @@ class Writer:
         return await self._immutable(one, answer)
 
     async def _arrived(
-        self, one: _Try, write: sending.Write, answer: sending.Sent, owner: interfaces.Resource
+        self, one: rules.Attempt, write: sending.Write, answer: sending.Sent, owner: interfaces.Resource
     ) -> interfaces.ObjectResult:
         """The object is there: remember what it looks like."""
         entry, item = one.entry, one.item
@@ -282,12 +215,12 @@ class Writer:
         live = await self._kube.request("GET", item.path, action=f"read {item.ref}")
         return _contents(live, self._manager) != _contents(answered, self._manager)
 
-    async def _contested(self, one: _Try, answer: errors.ApiError) -> interfaces.ObjectResult | None:
+    async def _contested(self, one: rules.Attempt, answer: errors.ApiError) -> interfaces.ObjectResult | None:
         """Other managers own fields that we set: drift is repaired, for the rest the policy decides."""
         entry, item = one.entry, one.item
         if entry.fight and answer.causes:
             entry.fight.opponent = answer.causes[0].who or entry.fight.opponent
-        if self._conflicts(item) == "yield":
+        if self.rules.conflicts(item) == "yield":
             one.yielded = (*one.yielded, *(fields.parse(cause.field, item.body) for cause in answer.causes))
             return None
         try:
@@ -317,7 +250,7 @@ class Writer:
         return all(last_applied.holds(applied, item.body, path) for path in open_)
 
     async def _another_object(
-        self, one: _Try, write: sending.Write, owner: interfaces.Resource
+        self, one: rules.Attempt, write: sending.Write, owner: interfaces.Resource
     ) -> interfaces.ObjectResult | None:
         """The object is not the one that we meant: it is gone, or it existed already."""
         one.entry.uid, one.entry.child = "", None
@@ -332,7 +265,7 @@ class Writer:
             return interfaces.ObjectResult(one.item.ref, interfaces.Action.UNCHANGED)
         return None
 
-    async def _immutable(self, one: _Try, answer: errors.LostromosError) -> interfaces.ObjectResult:
+    async def _immutable(self, one: rules.Attempt, answer: errors.LostromosError) -> interfaces.ObjectResult:
         """A field has changed that cannot be: delete the object and create it again, if the template says so."""
         item, entry = one.item, one.entry
         if not item.directives.recreate:

@@ -6,7 +6,7 @@ import pytest
 
 import lostromos_core
 from lostromos_core import interfaces, kube
-from lostromos_core.engine import watch_state
+from lostromos_core.engine import supervision
 from lostromos_core.kube.lookup import lookups
 from lostromos_core.kube.transport import client
 
@@ -35,7 +35,7 @@ def test_the_policy_of_lookups_is_found_under_its_old_name() -> None:
 def test_a_watcher_of_version_0_1_rings() -> None:
     seen: list[str] = []
     runtime = interfaces.Runtime("app", None, seen.append)
-    sink = watch_state.StateSink("app", seen.append, watch_state.WatchState())
+    sink = supervision.StateSink("app", seen.append, supervision.WatchState())
     with pytest.deprecated_call(match="Doorbell is now called EventSink"):
         assert lostromos_core.Doorbell is lostromos_core.EventSink
     with pytest.deprecated_call(match=r"Runtime\.ring is now called enqueue"):

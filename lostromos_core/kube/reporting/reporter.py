@@ -18,7 +18,7 @@ from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import api_errors, media_types, operations, paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from lostromos_core.kube import cluster
 
@@ -142,27 +142,8 @@ class Reporter:
         said = {field for field in status.OWN & resource.status.keys() if f"f:{field}" in owned}
         if not said or live.get("uid") != resource.uid:
             return
-        action = f"clear the status of {ref}"
         try:
-            if self._others_report(live):  # an apply of nothing removes what is ours alone
-                identity = {"name": ref.name, "uid": resource.uid}
-                if ref.namespace:
-                    identity["namespace"] = ref.namespace
-                answer = await outdated.apply(
-                    self._kube,
-                    path,
-                    subresource="status",
-                    action=action,
-                    query={"fieldManager": self._manager},
-                    body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": identity},
-                    accept=media_types.METADATA_ONLY,
-                )
-            else:
-                body = {"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)}
-                answer = await self._kube.request(
-                    "PATCH", f"{path}/status", action=action, body=body, content_type=media_types.MERGE,
-                    accept=media_types.METADATA_ONLY,
-                )  # fmt: skip
+            answer = await self._remove(resource, path, said, shared=self._others_report(live))
         except errors.ApiError as error:
             if not await operations.is_gone(self._kube, path, resource.uid, error):
                 raise
@@ -170,6 +151,27 @@ class Reporter:
         rest = {field: value for field, value in resource.status.items() if field not in said}
         version = tracked_objects.number(answer["metadata"].get("resourceVersion"))
         self._last[resource.key] = resource.uid, version, orjson.dumps(rest)  # should it be selected again at once
+
+    async def _remove(self, resource: interfaces.Resource, path: str, said: Collection[str], *, shared: bool) -> Any:  # noqa: ANN401 - any JSON value
+        """Remove fields of a status; of a ``shared`` one, only what no other controller wrote. Raises ApiError."""
+        ref = resource.ref
+        action = f"clear the status of {ref}"
+        if not shared:
+            body = {"metadata": {"uid": resource.uid}, "status": dict.fromkeys(said)}
+            return await self._kube.request(
+                "PATCH", f"{path}/status", action=action, body=body, content_type=media_types.MERGE,
+                accept=media_types.METADATA_ONLY,
+            )  # fmt: skip
+        identity = {"name": ref.name, "uid": resource.uid} | ({"namespace": ref.namespace} if ref.namespace else {})
+        return await outdated.apply(  # an apply of nothing removes what is ours alone
+            self._kube,
+            path,
+            subresource="status",
+            action=action,
+            query={"fieldManager": self._manager},
+            body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": identity},
+            accept=media_types.METADATA_ONLY,
+        )
 
     def _others_report(self, metadata: Mapping[str, Any]) -> bool:
         """Whether another controller has written to the status."""

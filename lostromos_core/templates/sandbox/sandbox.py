@@ -7,7 +7,6 @@ that templates of manifests have no use for.
 
 from __future__ import annotations
 
-import contextvars
 import operator
 import types
 from typing import TYPE_CHECKING, Any, Final, final
@@ -20,94 +19,11 @@ import jinja2.sandbox
 from lostromos_core import errors
 from lostromos_core.templates.data import budget, marked, tokens, values
 from lostromos_core.templates.filters import costs, familiar, filters, operator_costs
-from lostromos_core.templates.sandbox import absent, codegen, looked_up
+from lostromos_core.templates.sandbox import absent, codegen, emission, looked_up
 from lostromos_core.templates.slots import lexer, slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-
-HOLE: Final = "\N{WHITE SQUARE}"
-"""Stands for what is not there yet, when we only want to know which objects a unit would make."""
-_guessing: contextvars.ContextVar[bool] = contextvars.ContextVar("guessing", default=False)
-
-
-def guess(render: Callable[[], str]) -> tuple[str, budget.Slots]:
-    """As ``collect``, with a hole for each value that is not there yet."""
-    reset = _guessing.set(True)
-    try:
-        return collect(render)
-    finally:
-        _guessing.reset(reset)
-
-
-def collect(render: Callable[[], str]) -> tuple[str, budget.Slots]:
-    """Run a rendering; the text with tokens, and the values of its slots."""
-    kept = budget.slots()
-    reset = budget.current.set(kept)
-    try:
-        return render(), kept
-    finally:
-        budget.current.reset(reset)
-
-
-def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
-    """The text that stands for a value: a token, or the text itself if the template made it."""
-    if isinstance(value, tokens.Fragment):
-        return _emit_fragment(value)
-    kept = _current()
-    kind = value.__class__
-    if kind is str:
-        if len(value) > budget.SHORT:
-            kept.budget.write(len(value))
-        kept.append(value if value.isascii() else values.check_text(value))
-    elif kind is bool or value is None:
-        kept.append(value)
-    elif kind is jinja2.Undefined or kind in _MARKED:
-        kept.marked = True
-        kept.append(_marked(value, kept))
-    else:
-        found = HOLE if _guessing.get() and isinstance(value, looked_up.NotYet) else values.plain(value)
-        if isinstance(found, str | list | dict):
-            kept.budget.write(budget.weigh(found))
-        kept.append(found)
-    number = len(kept)
-    if number > tokens.MAX_SLOTS:
-        msg = f"more than {tokens.MAX_SLOTS} expressions were written in one rendering"
-        raise errors.RenderError(msg)
-    return tokens.token(number - 1)
-
-
-_MARKED: Final = frozenset({marked.Text, marked.Nothing})
-
-
-def _marked(value: Any, kept: budget.Slots) -> Any:  # noqa: ANN401 - a marked value
-    """A value that is more than data, as it is kept; an undefined one is that of an inline if without an else."""
-    if isinstance(value, str):
-        kept.budget.write(len(value))
-        values.check_text(str.__str__(value))
-        return value
-    return value if isinstance(value, marked.Nothing) else marked.NO_ELSE
-
-
-_current: Final = budget.current.get
-
-
-@jinja2.pass_context
-def _finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing the context keeps Jinja2 from folding it
-    """As ``emit``, quickly for what most values are."""
-    kind = value.__class__
-    quick = len(value) <= budget.SHORT and value.isascii() if kind is str else kind is int and -_WHOLE < value < _WHOLE
-    if quick:
-        kept = _current()
-        number = len(kept)
-        if number < len(_FIRST):
-            kept.append(value)
-            return _FIRST[number]
-    return emit(value)
-
-
-_WHOLE: Final = 1 << 63
-_FIRST: Final = [tokens.token(number) for number in range(256)]
 
 
 def rounds(items: Any, cost: int, written: str = "") -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
@@ -162,16 +78,6 @@ def joined(parts: Iterable[str]) -> str:
     return "".join(pieces)
 
 
-def _emit_fragment(fragment: tokens.Fragment) -> str:
-    """The text of a fragment, charged for its way through the layout."""
-    length = str.__len__(fragment)
-    if length > budget.SHORT:
-        now = budget.now()
-        now.spend(30 * str.count(fragment, "\n") + (length >> 5))
-        now.make(4 * length)
-    return fragment.written()
-
-
 class _Template(jinja2.Template):
     """A template whose module is made anew for each rendering: a kept one would keep another resource's slots."""
 
@@ -192,7 +98,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         super().__init__(
             loader=loader,
             undefined=absent.MissingField,
-            finalize=_finalize,
+            finalize=emission.finalize,
             extensions=["jinja2.ext.do"],
             keep_trailing_newline=True,
             auto_reload=False,
@@ -200,7 +106,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         )
         self.places = lexer.Places()
         self.programs = slots.Programs(self.places)
-        self.emit = emit
+        self.emit = emission.emit
         self.rounds = rounds
         self.charge = charge
         self.compare = compare

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from lostromos_core import errors
-from lostromos_core.templates.sandbox import embed, sandbox
+from lostromos_core.templates.sandbox import embed, emission, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def documents(
     """The documents that a template text makes of some names."""
     used = within or environment()
     template = used.from_string(text)
-    rendered, values = sandbox.collect(lambda: "".join(template.root_render_func(template.new_context(dict(names)))))
+    rendered, values = emission.collect(lambda: "".join(template.root_render_func(template.new_context(dict(names)))))
     return used.programs.fill(rendered, values)
 
 

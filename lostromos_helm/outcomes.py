@@ -1,0 +1,69 @@
+"""What is reported of a release that could not be made or removed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, final
+
+import structlog
+
+from lostromos_core import interfaces
+from lostromos_helm import attempts, making
+from lostromos_helm.objects import contents
+from lostromos_helm.release import storage
+
+if TYPE_CHECKING:
+    from lostromos_core import errors
+    from lostromos_helm.objects import repair
+    from lostromos_helm.release import commands, releases
+
+Action = interfaces.Action
+_log = structlog.get_logger("lostromos.helm")
+
+
+@final
+class Outcomes:
+    """Makes results of what went wrong with the releases of one controller."""
+
+    def __init__(self, known: releases.Releases, care: repair.Repairer) -> None:
+        self._releases = known
+        self._care = care
+
+    def _as_a_whole(
+        self, plan: commands.ReleasePlan, objects: tuple[interfaces.ObjectResult, ...]
+    ) -> interfaces.Applied:
+        """Results that are about the release, and not about the objects that it should have."""
+        history = self._releases.of(plan.place)
+        return interfaces.Applied(objects, status={"release": contents.failed_status(plan, history)})
+
+    async def failure(
+        self, plan: commands.ReleasePlan, known: making.Known, error: errors.LostromosError
+    ) -> interfaces.Applied:
+        """A release that could not be made: which object is to blame, when to try again, and what still serves."""
+        objects = await self._care.blame(self._releases.of(plan.place)[-1:], plan)
+        known.contents = None
+        said = plan.secrets.hide(str(error))
+        known.failed = attempts.failed(
+            known.failed, plan.digest, error, said=said, objects=objects,
+            looked_at=isinstance(error, making.NotOursError), now=time.monotonic(),
+        )  # fmt: skip
+        _log.warning("the release failed", release=plan.name, error=said, times=known.failed.times)
+        return self.failed(plan, known.failed)
+
+    def failed(self, plan: commands.ReleasePlan, failed: attempts.Failed) -> interfaces.Applied:
+        """A failure as it is reported."""
+        history = self._releases.of(plan.place)
+        serving = next((one.number for one in reversed(history) if one.status == storage.DEPLOYED), 0)
+        ref = interfaces.ObjectRef(*contents.RELEASE, *plan.place)
+        return self._as_a_whole(plan, failed.results(ref, serving, time.monotonic()))
+
+    def waiting(self, plan: commands.ReleasePlan, later: making.LaterError) -> interfaces.Applied:
+        """Somebody else is at work on the release."""
+        ref = interfaces.ObjectRef(*contents.RELEASE, *plan.place)
+        return self._as_a_whole(plan, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))
+
+
+def stays(place: releases.Place, error: errors.LostromosError) -> interfaces.ObjectResult:
+    """Return that a release cannot be removed, and why."""
+    ref = interfaces.ObjectRef(*contents.RELEASE, *place)
+    return interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)
