@@ -1,4 +1,4 @@
-"""Lostrómos: a templating operator for Kubernetes, and the framework it is made of.
+"""Run Lostrómos, a templating operator for Kubernetes, or build an operator from its parts.
 
 from lostromos_core import Controller, JinjaRenderer, KubernetesWatcher, Operator
 from lostromos_kubectl import ServerSideApplier
@@ -6,15 +6,15 @@ from lostromos_kubectl import ServerSideApplier
 watch = KubernetesWatcher(group="example.com", version="v1", kind="WebApp")
 Operator([Controller("webapp", watch=watch, render=JinjaRenderer("templates/"), apply=ServerSideApplier())]).run()
 
-In the order in which data passes:
+The packages and modules, in the order in which data passes through them:
 
 - ``cli`` is the command ``lostromos``.
-- ``configuration`` reads lostromos.yaml; ``plugins`` finds the plug-ins, which implement ``hookspecs`` and hand over
+- ``configuration`` reads lostromos.yaml; ``plugins`` finds the plug-ins, which implement ``hookspecs`` and provide
   ``backends``. ``builtin`` is our own plug-in.
 - ``engine`` runs controllers, under an ``identity``.
-- ``interfaces`` are the contracts of watchers, renderers and appliers, and ``errors`` what they raise.
-- ``kube`` knows the Kubernetes API, and ``templates`` Jinja2 and YAML.
-- ``process`` runs programs; ``firstlook`` and ``complaints`` remember what has been seen and logged.
+- ``interfaces`` are the contracts of watchers, renderers and appliers, and ``errors`` the exceptions they raise.
+- ``kube`` talks to the Kubernetes API, and ``templates`` renders Jinja2 and YAML.
+- ``process`` runs programs; ``firstlook`` and ``complaints`` remember what has been reconciled and logged.
 """
 
 import warnings
@@ -72,7 +72,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> type[EventSink]:
-    """Return a class under the name that it had in version 0.1."""
+    """Return a class by the name that it had in version 0.1."""
     if name == "Doorbell":
         what = "lostromos_core.Doorbell is now called EventSink; the old name will be removed in 0.3"
         warnings.warn(what, DeprecationWarning, stacklevel=2)

@@ -1,4 +1,4 @@
-"""What a plug-in hands over: a model of its options, and how to build a back end of them."""
+"""Define what a plug-in provides: a model of its options, and a function that builds a back end from them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Options(pydantic.BaseModel):
-    """The base of a back end's options: strict, with no unknown keys."""
+    """Define the base of a back end's options: strict, with no unknown keys."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def relative(path: pathlib.Path, info: pydantic.ValidationInfo) -> pathlib.Path:
-    """A validator for paths in options: relative to the folder of the configuration file."""
+    """Validate a path in options: make it relative to the folder of the configuration file."""
     base = (info.context or {}).get("base", pathlib.Path())
     return pathlib.Path(base) / path
 
@@ -33,12 +33,12 @@ def _given(path: object) -> object:
 
 
 RelativePath = Annotated[pathlib.Path, pydantic.BeforeValidator(_given), pydantic.AfterValidator(relative)]
-"""A path that the configuration gives relative to its own file."""
+"""A path in the configuration, relative to its file."""
 
 
 @final
 class OptionError(errors.ConfigError):
-    """An option has a value that a back end cannot be built with."""
+    """Raised when an option has a value that a back end cannot be built with."""
 
     def __init__(self, message: str, *, field: str) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class OptionError(errors.ConfigError):
 
 
 def expect(path: pathlib.Path, what: Literal["folder", "file"], *, field: str) -> None:
-    """Raise OptionError unless a path that a field of the options names is a folder, or a file."""
+    """Raise OptionError unless the path in a field of the options is a folder, or a file."""
     if not (path.is_dir() if what == "folder" else path.is_file()):
         problem = f"is no {what}" if path.exists() else "does not exist"
         msg = f"the {what} {path} {problem}; create it, or correct the path (relative to the configuration file)"
@@ -73,18 +73,18 @@ class ValuesOptions(Options):
     )
 
     def keywords(self) -> dict[str, Any]:
-        """As the renderer's constructor takes them."""
+        """Return the options as keyword arguments of the renderer's constructor."""
         return {**dict(self), "template": self.template or ""}
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Backend:
-    """A watcher, renderer or applier that a plug-in brings.
+    """Describe a watcher, renderer or applier that a plug-in provides.
 
-    ``options`` is the model of what stands under its name in lostromos.yaml (paths in it are relative to that file:
-    see ``relative``); ``build`` makes one of it. ``renderer``, of an applier, is the renderer that a controller gets
-    which names none.
+    ``options`` is the model of the options under its name in lostromos.yaml (paths in it are relative to that file: see
+    ``relative``); ``build`` creates the back end from them. ``renderer``, of an applier, is the default renderer for
+    controllers that name none.
     """
 
     options: type[Options]

@@ -1,4 +1,4 @@
-"""The plug-in ``core``: what Lostrómos brings itself, registered like any other plug-in's."""
+"""Register the built-in back ends as the plug-in ``core``, like those of any other plug-in."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _values(options: backends.ValuesOptions) -> values_renderer.ValuesRenderer:
 
 @hookspecs.hookimpl
 def lostromos_watchers() -> dict[str, backends.Backend]:
-    """``kubernetes``."""
+    """Return ``kubernetes``."""
     return {
         "kubernetes": backends.Backend(
             KubernetesOptions, lambda options: watcher.KubernetesWatcher(**options.model_dump())
@@ -89,7 +89,7 @@ def lostromos_watchers() -> dict[str, backends.Backend]:
 
 @hookspecs.hookimpl
 def lostromos_renderers() -> dict[str, backends.Backend]:
-    """``jinja`` and ``values``."""
+    """Return ``jinja`` and ``values``."""
     return {
         "jinja": backends.Backend(JinjaOptions, _jinja),
         "values": backends.Backend(backends.ValuesOptions, _values),

@@ -1,4 +1,4 @@
-"""Decides when a trouble that lasts is worth a line in the log: when it begins, and again at long intervals."""
+"""Decide when to log trouble that persists: when it begins, and again at long intervals."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AGAIN: Final = 600.0
-"""Seconds until a trouble that lasts is told again."""
+"""Seconds until trouble that persists is logged again."""
 FLAPPING: Final = 60.0
-"""Seconds until a trouble that was over, and is back, is told again."""
+"""Seconds until trouble that was over, and is back, is logged again."""
 _KEPT: Final = 100
 
 
 @final
 class Complaints:
-    """What was told of one thing that can be in trouble, and when."""
+    """Record what was logged about one thing that can be in trouble, and when."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class Complaints:
         self._silent = True
 
     def is_news(self, message: str) -> bool:
-        """Return whether to log this trouble now; called each time it is met."""
+        """Return whether to log this trouble now; call this whenever the trouble occurs."""
         now = self._clock()
         last = self._told.get(message)
         if last is not None and now - last < (FLAPPING if self._over else AGAIN):
@@ -38,7 +38,7 @@ class Complaints:
         return True
 
     def is_over(self) -> bool:
-        """Return whether to log that the trouble is over: if it was logged that there is one."""
+        """Return whether to log that the trouble is over: only if the trouble was logged."""
         told = not self._silent
         self._over = self._silent = True
         return told

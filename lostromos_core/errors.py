@@ -1,22 +1,22 @@
-"""What can go wrong, as a tree of exceptions; each says how it is tried again.
+"""Define the exceptions of Lostrómos as a tree; each determines when to retry.
 
     LostromosError
     ├── ConfigError           ends the start: change the configuration      (exit code 3)
     │   └── PluginError       ends the start: fix or install the plug-in    (exit code 3)
     ├── RenderError           on change: of the template or the resource
     ├── NotYetError           on change: of the object that is waited for
-    ├── RefusedError          slowly: a policy or another owner stands against it
-    │   └── ClaimedError      after a known time: another operator looks after the resource
-    ├── ApiError              as the answer of the Kubernetes API says: soon, or slowly
+    ├── RefusedError          slowly: a policy or another owner prevents it
+    │   └── ClaimedError      after a known time: another operator manages the resource
+    ├── ApiError              as the response of the Kubernetes API requires: soon, or slowly
     │   ├── ConnectionFailed  soon: the API server did not answer
     │   └── CredentialsError  soon: the credentials could not be read or renewed
-    └── ProcessError          soon: a program that we called failed in a way we do not know
+    └── ProcessError          soon: a program that we called failed for an unknown reason
 
-Everything that happens in a reconcile is tried again, sooner or later; only a RenderError is not, since it is a pure
-function of the resource and the templates, and a change of either starts a reconcile anyway.
+Every failure in a reconcile is retried, sooner or later; only a RenderError is not, since it is a pure function
+of the resource and the templates, and a change of either starts a reconcile anyway.
 
-No other library's exception leaves a public function of Lostrómos. A message says the object, the action and
-the cause, in this order, and then what the reader can do about it.
+No public function of Lostrómos raises another library's exception. A message names the object, the action and the
+cause, in this order, and then what the reader can do about it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MESSAGE_LIMIT = 1000
-"""Characters of foreign text that we repeat; the rest is cut."""
+"""Maximum number of characters of foreign text that we repeat; the rest is cut."""
 
 
 class Retry(enum.Enum):
-    """How the queue comes back to a key after a failure; each has a back-off with a ceiling of its own."""
+    """Define how the queue retries a key after a failure; each way has a back-off with its own ceiling."""
 
     SOON = "the cause is likely to go away by itself: seconds at first, 5 minutes at most"
     SLOWLY = "the answer is unlikely to change unless something else does: seconds at first, an hour at most"
@@ -41,33 +41,34 @@ class Retry(enum.Enum):
 
 
 class LostromosError(Exception):
-    """The base of all errors that Lostrómos raises on purpose.
+    """Raised when an operation of Lostrómos fails; the base of all errors that it raises on purpose.
 
-    ``retryable``: the cause is likely to go away by itself; the resource then counts as reconciling, else as stalled.
+    ``retryable``: the cause is likely to disappear by itself; the resource then counts as reconciling, otherwise as
+    stalled.
     """
 
     retryable: bool = False
 
     @property
     def retry(self) -> Retry:
-        """How it is tried again."""
+        """Return how to retry."""
         return Retry.SOON if self.retryable else Retry.SLOWLY
 
 
 class ConfigError(LostromosError):
-    """The configuration cannot be used; the message names the file and the field, and the way out."""
+    """Raised when the configuration cannot be used; the message names the file, the field, and what to do."""
 
 
 class PluginError(ConfigError):
-    """A plug-in is missing, broken, or in conflict with another one."""
+    """Raised when a plug-in is missing, broken, or in conflict with another one."""
 
 
 @final
 class RenderError(LostromosError):
-    """A template could not be rendered for a resource.
+    """Raised when a template could not be rendered for a resource.
 
-    ``place`` is where: file, line and expression, for people (empty if it cannot be known). ``pure``: it would fail in
-    the same way again, as is so with all that a template does itself; not with what a plug-in's filter does.
+    ``place`` is the file, line and expression, for people (empty if not known). ``pure``: it would fail in the same way
+    again, which is true of everything that a template does itself, but not of a plug-in's filter.
     """
 
     def __init__(self, message: str, *, place: str = "", pure: bool = True) -> None:
@@ -78,22 +79,22 @@ class RenderError(LostromosError):
 
     @classmethod
     def of_all(cls, failed: Sequence[RenderError]) -> RenderError:
-        """One error that says all of several, each with its place; the place is that of the first."""
+        """Return one error with the messages of several, each with its place; its place is the first one's."""
         first, *others = failed
         message = "; ".join([first.message, *map(str, others)])
         return cls(message, place=first.place, pure=all(one.pure for one in failed))
 
     @property
     def retry(self) -> Retry:
-        """Rendering is pure: the same resource and templates fail in the same way."""
+        """Return ON_CHANGE if pure, since the same input fails in the same way; otherwise SLOWLY."""
         return Retry.ON_CHANGE if self.pure else Retry.SLOWLY
 
 
 @final
 class NotYetError(LostromosError):
-    """A template needs something of another object that is not there yet; no failure, but a reason to wait.
+    """Raised when a template needs something of another object that does not exist yet: not a failure.
 
-    ``of`` is the object that is waited for, if it is not there at all.
+    It is a reason to wait. ``of`` is the object that is waited for, if it does not exist at all.
     """
 
     def __init__(self, message: str, *, of: object = None) -> None:
@@ -103,12 +104,12 @@ class NotYetError(LostromosError):
 
 
 class RefusedError(LostromosError):
-    """Something was not done on purpose: it would touch what is not ours, or a policy forbids it."""
+    """Raised when something was not done on purpose: it would change what is not ours, or a policy forbids it."""
 
 
 @final
 class ClaimedError(RefusedError):
-    """Another operator or controller looks after a resource; ``retry_after`` seconds later it is worth another look."""
+    """Raised when another operator or controller manages a resource; retry after ``retry_after`` seconds."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -118,7 +119,7 @@ class ClaimedError(RefusedError):
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cause:
-    """One reason inside a refusal of the API server: the field (``spec.ports[0].port``, or empty) and the message.
+    """Describe one cause of a refusal by the API server: the field (``spec.ports[0].port``, or empty) and the message.
 
     ``who`` is the field manager that a conflict is with.
     """
@@ -129,17 +130,17 @@ class Cause:
 
 
 class ApiError(LostromosError):
-    """The Kubernetes API refused a request or failed at it.
+    """Raised when the Kubernetes API refuses a request or fails to serve it.
 
-    ``status`` is the HTTP status (0 if there was no answer), ``reason`` the API's word for it (``NotFound``...),
-    ``retry_after`` the seconds that the server asked us to wait, if it did. ``retryable`` overrides what the status
-    says.
+    ``status`` is the HTTP status (0 if there was no answer), ``reason`` the API's reason (``NotFound``...),
+    ``retry_after`` the seconds that the server asked us to wait, if it did. ``retryable`` overrides the default for the
+    status.
     """
 
     RETRYABLE: ClassVar[frozenset[int]] = frozenset({0, 200, 401, 403, 408, 409, 410, 425, 429})
-    """And all from 500. 200: the answer could not be read, so something else answered. 401: an authenticator or a
-    token service may be down. 403: rights are often given a moment later than the rest, and can be given at any time.
-    409 and 410: what we know is out of date."""
+    """HTTP statuses to retry, and all from 500. 200: the answer could not be read, so another server answered. 401: an
+    authenticator or a token service may be down. 403: permissions are often granted a moment later than the rest, and
+    can be granted at any time. 409 and 410: our data is out of date."""
     SERVER_FAILED: ClassVar[int] = 500
 
     def __init__(  # noqa: PLR0913 - one parameter for each part of a Status answer
@@ -164,7 +165,7 @@ class ApiError(LostromosError):
 
 @final
 class ConnectionFailed(ApiError):  # noqa: N818 - the event, as in "connection failed"
-    """The API server could not be reached, or did not answer in time."""
+    """Raised when the API server could not be reached, or did not answer in time."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=0, reason="ConnectionFailed")
@@ -172,7 +173,7 @@ class ConnectionFailed(ApiError):  # noqa: N818 - the event, as in "connection f
 
 @final
 class CredentialsError(ApiError):
-    """The credentials ran out, and could not be read or renewed: a token file, or a kubeconfig's ``exec`` plug-in."""
+    """Raised when credentials expired, and a token file or ``exec`` plug-in of a kubeconfig could not renew them."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=401, reason="CredentialsFailed")
@@ -180,19 +181,19 @@ class CredentialsError(ApiError):
 
 @final
 class ProcessError(LostromosError):
-    """A program that was started (kubectl, helm) failed for a reason that we do not know."""
+    """Raised when a program that was started (kubectl, helm) failed for an unknown reason."""
 
     retryable = True
 
 
 def shorten(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """One line of foreign text, without control characters, at most ``limit`` characters long."""
+    """Return foreign text as one line, without control characters, at most ``limit`` characters long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 4]).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def nearest(word: str, known: Mapping[str, object] | Sequence[str]) -> str:
-    """``; did you mean 'x'?`` for a word that resembles a known one, else an empty string."""
+    """Return ``; did you mean 'x'?`` for a word that resembles a known one, else an empty string."""
     import difflib  # noqa: PLC0415 - only needed on the way to an error
 
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -1,7 +1,7 @@
-"""The first look at all resources of a controller: which of those that existed at the start are still to be reconciled.
+"""Track which of the resources that existed at the start of a controller are not reconciled yet.
 
-Some decisions need the whole picture: how many objects a changed template makes unwanted, for one. How long the first
-look takes depends on the cluster, so it is bounded by progress, and not by a clock.
+Some decisions need the complete picture, such as how many objects a changed template makes unwanted. How long the first
+look takes depends on the cluster, so it is limited by progress, not by a clock.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @final
 class FirstLook:
-    """Which resources have not been reconciled yet, and which have been without a result.
+    """Track which resources have not been reconciled yet, and which have been but are not ready.
 
     Guarantees: ``over`` becomes true when all resources that the watcher had found before it was in sync have been
-    reconciled once, however that went, and stays true. Who asked to be told is told then, once.
-    Assumptions: what is found is queued, and what is queued is reconciled in the end.
+    reconciled once, with any result, and stays true. Functions passed to ``when_over`` are called then, once.
+    Assumptions: every resource that is found is queued, and every queued resource is reconciled eventually.
     """
 
     def __init__(self) -> None:
@@ -30,14 +30,14 @@ class FirstLook:
 
     @classmethod
     def ended(cls) -> FirstLook:
-        """Return one that is over: there were no resources."""
+        """Return a FirstLook that is over: there were no resources."""
         made = cls()
         made.synced()
         return made
 
     @property
     def complete(self) -> bool:
-        """Whether each resource has been ready once, or is gone: one that failed or was paused may ask for anything."""
+        """Return whether each resource has been ready once, or is gone; failed or paused ones may need any object."""
         return self.over and not self._open
 
     def waits_for_others(self, key: str) -> bool:
@@ -45,17 +45,17 @@ class FirstLook:
         return not self.over and (not self._synced or len(self._ahead) > (key in self._ahead))
 
     def found(self, key: str) -> None:
-        """The watcher has found a resource."""
+        """Record that the watcher has found a resource."""
         if not self._synced:
             self._ahead.add(key)
 
     def synced(self) -> None:
-        """The watcher has found all resources that exist."""
+        """Record that the watcher has found all resources that exist."""
         self._synced = True
         self._look()
 
     def reconciled(self, key: str, *, settled: bool) -> None:
-        """A reconcile has ended. ``settled``: the resource is ready, or gone."""
+        """Record that a reconcile has ended. ``settled``: the resource is ready, or gone."""
         if settled:
             self._open.discard(key)
         elif key in self._ahead:
@@ -64,7 +64,7 @@ class FirstLook:
         self._look()
 
     def when_over(self, tell: Callable[[], None]) -> None:
-        """Call a function when all resources have been looked at."""
+        """Call a function when all resources have been reconciled once."""
         self._tell.append(tell)
 
     def _look(self) -> None:

@@ -1,8 +1,8 @@
-"""Which operator this is: a name for one deployment, the same after each restart, and another one for any other.
+"""Identify an operator: a name that one deployment keeps across restarts, and no other deployment has.
 
-Controllers of two deployments may have the same name, when one configuration is rolled out for each tenant, or a
-canary beside the rest. What a resource says of who looks after it names the deployment as well. An identity is
-``NAMESPACE/NAME``, and that is also the Lease that the operator holds while it runs.
+Controllers of two deployments may have the same name, when one configuration is rolled out for each tenant, or a canary
+runs beside the rest. So the annotations of a resource name the deployment as well as the controller. An identity is
+``NAMESPACE/NAME``, which is also the Lease that the operator holds while it runs.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ DEFAULT_NAMESPACE: Final = "default"
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """The identity of an operator: the namespace and the name of its Lease. ``source`` says where it comes from."""
+    """Identify an operator by the namespace and the name of its Lease. ``source`` tells where it comes from."""
 
     namespace: str
     name: str
     source: str = dataclasses.field(default="", compare=False)
 
     def __str__(self) -> str:
-        """``lostromos-system/lostromos``, as it stands on resources."""
+        """Return ``lostromos-system/lostromos``, as written on resources."""
         return f"{self.namespace}/{self.name}"
 
 
 def check(text: str) -> str:
-    """Return an identity as it is written in a configuration; raises ValueError for what is none."""
+    """Return an identity as written in a configuration; raises ValueError if it is not valid."""
     if text and not _FORM.fullmatch(text):
         msg = f"{text!r} is not an identity; write NAMESPACE/NAME, such as lostromos-system/lostromos"
         raise ValueError(msg)
@@ -53,7 +53,7 @@ def check(text: str) -> str:
 
 
 def parse(text: str, source: str = "") -> Identity | None:
-    """Return a written identity, None if it has not the form of one."""
+    """Return the identity in a text, None if the text does not have its form."""
     found = _FORM.fullmatch(text)
     return Identity(found[1], found[2], source) if found else None
 
@@ -72,7 +72,7 @@ def choose(configured: str, place: str, environ: Mapping[str, str] = os.environ)
 
 
 def _of_pod(environ: Mapping[str, str]) -> Identity | None:
-    """The workload that this Pod belongs to: its name without what tells its Pods apart."""
+    """Return the workload that this Pod belongs to: the Pod's name without the generated suffix."""
     if not _POD.is_file():
         return None
     namespace = environ.get("POD_NAMESPACE") or _POD.read_text(encoding="utf-8").strip()
@@ -82,7 +82,7 @@ def _of_pod(environ: Mapping[str, str]) -> Identity | None:
 
 
 def _of_place(place: str) -> Identity:
-    """Outside of a cluster: who runs it, on which machine, and from where."""
+    """Return the identity outside of a cluster: of the user, the machine, and the place."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user id without a name

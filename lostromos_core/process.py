@@ -1,4 +1,4 @@
-"""Runs programs: input on stdin, a time limit, no shell, nothing left behind."""
+"""Run programs: input on stdin, a time limit, no shell, no processes left behind."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 KILL_AFTER = 5.0
-"""Seconds between the request to end and the order."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 if sys.version_info >= (3, 12):
-    # What runs between fork and exec is one system call, which needs no lock that another thread might hold.
+    # Only one system call runs between fork and exec, and it needs no lock that another thread might hold.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
 
 
 @functools.cache
 def _launcher() -> Sequence[str]:
-    """A program of util-linux that asks the kernel for the same; empty if there is none.
+    """Return the command of a util-linux program that sets PR_SET_PDEATHSIG; empty if it is not available.
 
     Python can start it without a copy of our page tables, which takes several milliseconds in which nothing else runs.
     """
@@ -45,15 +45,15 @@ def _launcher() -> Sequence[str]:
 
 
 def _die_with_parent() -> None:
-    """Runs in the child: be killed when the parent dies. Source: prctl(2), PR_SET_PDEATHSIG."""
-    assert _LIBC is not None  # noqa: S101 - the caller has looked
+    """Ask the kernel to kill this child when its parent dies; runs in the child. Source: prctl(2), PR_SET_PDEATHSIG."""
+    assert _LIBC is not None  # noqa: S101 - the caller has checked
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Completed:
-    """A program that ended: its exit status and what it wrote."""
+    """Hold the result of a program that ended: its exit status and what it wrote."""
 
     status: int
     output: bytes
@@ -61,7 +61,7 @@ class Completed:
 
 
 class Runner(Protocol):
-    """Runs one program."""
+    """Run one program."""
 
     async def __call__(
         self,
@@ -69,15 +69,15 @@ class Runner(Protocol):
         *,
         stdin: bytes = b"",
         environment: Mapping[str, str],
-        timeout: float,  # noqa: ASYNC109 - part of what a run is, not only a deadline
+        timeout: float,  # noqa: ASYNC109 - part of the Runner's contract
     ) -> Completed:
         """Run it to its end; raises ProcessError if it cannot be started or takes more than ``timeout`` seconds."""
 
 
 def find(name: str, given: str = "", *, also: str = "") -> str:
-    """The path of a program: the ``given`` one, or the one of this name on PATH, or in the folder ``also``.
+    """Return the path of a program: the ``given`` one, or the one of this name on PATH, or in the folder ``also``.
 
-    Raises ProcessError that says what is not there.
+    Raises ProcessError that tells what is missing.
     """
     found = shutil.which(given or name) or (shutil.which(name, path=also) if also and not given else None)
     if found is None:
@@ -90,11 +90,11 @@ async def run(
     *,
     stdin: bytes = b"",
     environment: Mapping[str, str],
-    timeout: float,  # noqa: ASYNC109 - part of what a run is, not only a deadline
+    timeout: float,  # noqa: ASYNC109 - part of the Runner's contract
 ) -> Completed:
-    """The Runner that starts a real process; it ends with us: cancelled, it is ended too; killed, it is killed.
+    """Run a real process that ends with us: it is terminated on cancellation, and killed if we are killed.
 
-    The kernel kills it when the thread ends that started it, so call this in the main thread's event loop.
+    The kernel kills it when the thread that started it ends, so call this in the main thread's event loop.
     """
     if shutil.which(command[0]) is None:
         msg = f"{command[0]} cannot be started: it is not there, or cannot be executed"
@@ -112,7 +112,7 @@ async def run(
 
 @final
 class _Child:
-    """A process, started as ``subprocess`` does it: uvloop's own way copies our page tables, milliseconds each time."""
+    """Run a process as ``subprocess`` does: uvloop's own way copies our page tables, milliseconds each time."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], stdin: bytes) -> None:
         launcher = _launcher()
@@ -151,7 +151,7 @@ class _Child:
         return Completed(process.returncode, *read)
 
     async def end(self) -> None:
-        """End it, if it still runs: ask first, then kill."""
+        """End the process if it still runs: terminate it first, then kill it."""
         if self._ended.is_set():
             return
         self._process.terminate()
@@ -163,15 +163,15 @@ class _Child:
             await self._ended.wait()
 
     def _wait(self) -> None:
-        """Runs in a thread of its own, as nothing else works on every system and with every event loop."""
+        """Wait for the process in a thread: nothing else works on every system and with every event loop."""
         self._process.wait()
-        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits
             self._loop.call_soon_threadsafe(self._ended.set)
 
 
 @final
 class _Output(asyncio.Protocol):
-    """What comes out of a pipe until its other end is closed."""
+    """Collect the output of a pipe until its other end is closed."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -184,7 +184,7 @@ class _Output(asyncio.Protocol):
         self._closed.set()
 
     async def read(self) -> bytes:
-        """All of it, once the pipe is closed."""
+        """Return all output, once the pipe is closed."""
         await self._closed.wait()
         return b"".join(self._parts)
 

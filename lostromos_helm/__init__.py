@@ -1,14 +1,14 @@
-"""The Helm back end: releases with the real Helm, and charts for any other applier.
+"""Make releases with the real Helm, and render charts for any other applier.
 
 In the order in which data passes:
 
-- ``settings`` are the options of an applier or renderer.
+- ``settings`` holds the options of an applier or renderer.
 - ``charts`` fetches and reads charts.
 - ``release`` plans and makes releases.
-- ``helm`` runs the real Helm, and understands what it says.
+- ``helm`` runs the real Helm and interprets its output.
 - ``objects`` keeps the objects of releases as Helm applied them.
-- ``making`` brings a release to its desired state, and ``attempts`` remembers what failed.
-- ``applier`` is the HelmApplier, which stands on all of these; ``outcomes`` says what went wrong.
+- ``making`` makes a release match its desired state, and ``attempts`` remembers failures.
+- ``applier`` is the HelmApplier, which builds on all of these; ``outcomes`` reports its failures.
 - ``templating`` renders charts for other appliers; ``renderer`` is the HelmTemplateRenderer.
 - ``plugin`` registers both.
 """

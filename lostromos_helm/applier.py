@@ -1,7 +1,7 @@
-"""The applier ``helm``: each resource becomes a release of a chart, kept so, and removed with it.
+"""Make each resource a release of a chart, keep the release up to date, and remove it with the resource.
 
-What the releases are is known from a watch of their Secrets' metadata, and what their objects are from another one, so
-a resource whose release is as it shall be costs no process and no request.
+One watch covers the metadata of the releases' Secrets, and another one their objects, so a resource whose release is up
+to date costs no process and no request.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 
 SWEEP = 20.0
-"""Seconds after the start until owners are looked for that vanished while nobody watched."""
+"""Seconds after the start before the search for owners that were deleted while the operator was down."""
 
 
 @final
 class HelmApplier:
-    """Makes releases with the real Helm.
+    """Make releases with the real Helm.
 
     ``chart``: a folder, a .tgz file, ``oci://REGISTRY/NAME:VERSION``, ``https://REPOSITORY/NAME:VERSION`` or a
-    ``references.Reference``; empty if each resource names its own. The other options: see ``settings.Settings``.
+    ``references.Reference``; empty if each resource names its own. For the other options, see ``settings.Settings``.
     """
 
     accepts = interfaces.Values
@@ -64,7 +64,7 @@ class HelmApplier:
 
     @property
     def longest(self) -> float:
-        """Seconds that one apply may take: several operations, each as long as Helm may take, and time to recover."""
+        """Return the seconds that one apply may take: several operations of up to ``timeout`` each, and recovery."""
         return 4 * self._options.timeout
 
     async def start(self, runtime: interfaces.Runtime) -> None:
@@ -106,7 +106,7 @@ class HelmApplier:
         kube.background(looking, name="sweep what is remembered")
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
-        """Make the owner's release be what the chart makes of the values."""
+        """Make the owner's release match the chart's output for the values."""
         assert isinstance(rendered, interfaces.Values)  # noqa: S101 - matched when the controller was made
         if rendered.waiting:
             return interfaces.Applied(status=None)
@@ -138,9 +138,9 @@ class HelmApplier:
         return applied
 
     def _learn(self, known: making.Known, results: Sequence[interfaces.ObjectResult], key: str) -> None:
-        """Know the kinds of objects that do not go with the namespace; the next reconcile writes them on the owner.
+        """Learn the kinds that are not deleted with the namespace; the next reconcile writes them to the owner.
 
-        Not this one: the owner has to be read again before its marks are written a second time.
+        This one does not: the owner has to be read again before its annotations are written a second time.
         """
         beyond = leftovers.kinds_beyond(results, known.place[0])
         if not beyond <= known.beyond:
@@ -150,7 +150,7 @@ class HelmApplier:
     async def _make(
         self, plan: commands.ReleasePlan, known: making.Known
     ) -> tuple[contents.ReleaseContents, list[interfaces.ObjectResult]]:
-        """Bring the release about and look after its objects, once more if what it holds turns out not to be ours."""
+        """Make the release and check its objects; repeat both if the release's content turns out not to be ours."""
         asked = str((plan.owner.metadata.get("annotations") or {}).get(labels.RECONCILE, ""))
         again = known.asked is not None and asked != known.asked
         found = await self._bring(plan, known, again=again)
@@ -171,7 +171,7 @@ class HelmApplier:
         return found, results
 
     async def _bring(self, plan: commands.ReleasePlan, known: making.Known, *, again: bool) -> contents.ReleaseContents:
-        """Bring the release about; what changes meanwhile is our doing, and its objects are looked at afterwards."""
+        """Make the release; ignore changes meanwhile, since they are our own and the objects are checked afterwards."""
         self._busy.add(plan.place)
         try:
             return await self._maker.bring(plan, known, again=again)
@@ -183,17 +183,17 @@ class HelmApplier:
         if not history:
             raise errors.ApiError(f"the {plan.name} was deleted meanwhile", status=0, retryable=True)
         if not history[-1].ours:
-            self._runtime.enqueue(plan.owner.key)  # somebody made another one while we were busy
+            self._runtime.enqueue(plan.owner.key)  # another client made a revision in the meantime
         return history[-1]
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
-        """Uninstall what was made for an owner, or let go of it, and then let the owner go.
+        """Uninstall or orphan the releases of an owner, and then release the owner.
 
-        Nothing is touched if another controller looks after the owner.
+        Nothing is changed if the owner belongs to another controller.
         """
         owner = owner or await self._inventory.recall(key)
         if owner is not None and not await self._claims.may_clean_up(owner):
-            return interfaces.Applied()  # it, and what was made for it, is another one's
+            return interfaces.Applied()  # the owner and its objects belong to another controller
         known = self._known.get(key)
         space = self._options.namespace or (owner.ref.namespace if owner else key.rpartition("/")[0])
         await self._releases.ready(known.place[0] if known else space)
@@ -221,7 +221,7 @@ class HelmApplier:
     async def _remove(
         self, revision: storage.Revision, owner: interfaces.Resource | None, known: making.Known | None
     ) -> Sequence[interfaces.ObjectResult]:
-        """Remove a release of an owner, if that is expected there; what stands in the way."""
+        """Remove a release of an owner, if it may be removed; return the results that block it."""
         ref = owner.ref if owner else known.owner if known else self._owners.of(revision)
         places = {self._place(ref)} if ref else set()
         places |= {contents.place_told(owner)} if owner else set()
@@ -236,18 +236,18 @@ class HelmApplier:
         return ()
 
     def _place(self, ref: interfaces.ObjectRef) -> releases.Place:
-        """Where the release of an owner is made now."""
+        """Return where the release of an owner is made now."""
         namespace = self._options.namespace or ref.namespace
         prefix = self._options.prefix_of(self._runtime.controller)
         return namespace, naming.release_name(prefix, ref, namespace)
 
     async def _elsewhere(self, plan: commands.ReleasePlan, known: making.Known) -> list[storage.Revision]:
-        """The releases that the owner had under other names, or in other places, as far as we know of them."""
+        """Return the owner's known releases under other names or in other namespaces."""
         others = [one for one in self._releases.owned_by(plan.owner_id) if (one.namespace, one.name) != plan.place]
         return [one for one in others if await self._removal.is_expected(one, known.told)]
 
     async def _look_elsewhere(self, owner: interfaces.Resource) -> None:
-        """Know the releases that the owner has where none are made any more; raises ApiError."""
+        """Find the owner's releases in namespaces where no releases are made any more; raises ApiError."""
         spaces = {*self._inventory.hints(owner).namespaces, contents.place_told(owner)[0]} - {""}
         for space in sorted(spaces):
             await self._releases.look(space, labels.set_id(owner.ref))
@@ -276,7 +276,7 @@ class HelmApplier:
             self._runtime.enqueue(key)
 
     async def _look_for_orphans(self) -> None:
-        """Ring for owners that vanished while nobody watched, once."""
+        """Enqueue owners that were deleted while the operator was down, once."""
         while True:
             await asyncio.sleep(SWEEP)
             try:

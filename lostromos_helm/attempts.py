@@ -1,4 +1,4 @@
-"""What failed last with a release, and when it is tried again."""
+"""Remember the last failure of a release, and when to retry."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 AFTER_KILL: Final = 0.5
 FIRST_RETRY: Final = 5.0
 LAST_RETRY: Final = 600.0
-"""Seconds until a release that failed is tried again: each time twice as long."""
+"""Seconds until a failed release is retried; the delay doubles each time, up to this one."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Failed:
-    """What failed last, how, how often, and when (monotonic) it is tried again.
+    """Describe the last failure: its input, cause and count, and when (monotonic) to retry.
 
-    What no retry can help as such is tried again too: the reason may be something else on the cluster, and go away.
-    ``looked_at``: nothing was tried, so it costs nothing to look again before.
+    Failures that are not retryable are retried too, since the cause may be another object on the cluster and go away.
+    ``looked_at``: nothing was tried, so checking again earlier costs nothing.
     """
 
     digest: str
@@ -36,13 +36,13 @@ class Failed:
     looked_at: bool
 
     def leaves_alone(self, digest: str, now: float) -> bool:
-        """Return whether what has this digest is not to be tried now: later, or, if that cannot help, never."""
+        """Return whether this input must not be tried now: only later, or never if retrying cannot help."""
         return self.digest == digest and not self.looked_at and self.until > now
 
     def results(self, release: interfaces.ObjectRef, serving: int, now: float) -> tuple[interfaces.ObjectResult, ...]:
-        """Return the failure as it is reported, the first time and until something changes.
+        """Return the results that report the failure, the first time and until something changes.
 
-        ``serving``: the revision that is still deployed, 0 if none is.
+        ``serving``: the revision that is still deployed, or 0.
         """
         after = max(0.1, self.until - now) if math.isfinite(self.until) else None
         still = f"; revision {serving} still serves" if serving else ""
@@ -54,7 +54,7 @@ class Failed:
         return (interfaces.ObjectResult(release, failed, message, "", self.retryable, after),)
 
 
-def failed(  # noqa: PLR0913 - what a failure consists of
+def failed(  # noqa: PLR0913 - a failure needs all of these
     before: Failed | None,
     digest: str,
     error: errors.LostromosError,
@@ -64,7 +64,7 @@ def failed(  # noqa: PLR0913 - what a failure consists of
     looked_at: bool,
     now: float,
 ) -> Failed:
-    """Return the failure that comes after another one, if that was of the same input."""
+    """Return the new failure, which continues the count of the previous one if both have the same input."""
     times = before.times + 1 if before and before.digest == digest else 1
     first = AFTER_KILL if isinstance(error, failures.KilledError) else FIRST_RETRY
     hopeless = isinstance(error, misfits.MisfitError)

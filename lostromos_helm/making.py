@@ -1,4 +1,4 @@
-"""Brings a release about: decides what is to be done, lets Helm do it, and knows what came of it."""
+"""Make a release: decide what to do, let Helm do it, and record the result."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _log = structlog.get_logger("lostromos.helm")
 @final
 @dataclasses.dataclass(slots=True)
 class Known:
-    """What we remember of one owner.
+    """Hold the state that we remember of one owner.
 
-    ``asked`` is the last request to apply everything again. ``told`` are the places where its status said that its
-    release is. ``pending``: a revision that somebody is at work on, and since when (monotonic) we have seen that.
-    ``secrets`` were hidden last. ``beyond`` are kinds of objects that the namespace does not take along.
+    ``asked``: the last request to apply everything again. ``told``: the places of its release according to its status.
+    ``pending``: a revision with an operation in progress, and since when (monotonic) we have seen it. ``secrets``: the
+    texts that were hidden last. ``beyond``: kinds of objects that are not deleted with the namespace.
     """
 
     owner: interfaces.ObjectRef
@@ -51,9 +51,9 @@ class Known:
 
 @final
 class Maker:
-    """Makes the releases of one controller."""
+    """Make the releases of one controller."""
 
-    def __init__(  # noqa: PLR0913 - what it takes to make a release
+    def __init__(  # noqa: PLR0913 - a release needs all of these
         self,
         kube: cluster.Cluster,
         controller: str,
@@ -80,7 +80,7 @@ class Maker:
         self._taken: set[releases.Place] = set()
 
     async def bring(self, plan: commands.ReleasePlan, known: Known, *, again: bool) -> contents.ReleaseContents:
-        """Do what is to be done about the release, and say what it consists of; raises what keeps us from it."""
+        """Make the release match its desired state and return its content; raises the error that prevents it."""
         history = self._releases.of(plan.place)
         if not history and (self._options.adopt or plan.place in self._taken):
             history = await self._releases.refresh(plan.place)
@@ -91,7 +91,7 @@ class Maker:
         if known.failed and not again and known.failed.leaves_alone(plan.digest, time.monotonic()):
             raise LeftAloneError
         if history:
-            # What Helm will read, whoever wrote it: the watch knows of those only that carry our labels.
+            # Read what Helm will read: the watch only covers Secrets with our labels.
             history = await self._releases.refresh(plan.place)
             decision = await self._decide(plan, known, history, again=again)
             if decision.step is steps.Step.NOTHING:
@@ -106,7 +106,7 @@ class Maker:
             self._taken.add(plan.place)
             if history:
                 raise
-            return await self.bring(plan, known, again=again)  # which knows of the other one now
+            return await self.bring(plan, known, again=again)  # the other release is read this time
         made = known.contents = await contents.of(answer, plan.place, before, plan.secrets)
         if not self._kube.dry_run:
             await self._care.remove_leftovers(before, made, plan.place)
@@ -118,8 +118,8 @@ class Maker:
     async def _decide(
         self, plan: commands.ReleasePlan, known: Known, history: Sequence[storage.Revision], *, again: bool
     ) -> steps.Decision:
-        """What is to be done; raises NotOursError, LaterError if that is nothing for us."""
-        # Whatever another controller made is made again, so that it carries our labels, and the watch has it.
+        """Decide what to do; raises NotOursError or LaterError if we must not act."""
+        # Upgrade a release of another controller, so that it gets our labels and is watched.
         other = bool(history) and history[-1].controller != self._controller
         decision = steps.decide(
             history, owner=plan.owner_id, digest=plan.digest, adopt=await self._adopts(plan, history),
@@ -134,11 +134,11 @@ class Maker:
         return decision
 
     def _is_abandoned(self, revision: storage.Revision) -> bool:
-        """Whether nobody is at work on a revision: we began it, and are here, or whoever began it is gone."""
+        """Return whether no operation on a revision is running: this process began it, or its process is gone."""
         return revision.holder == holders.this_process() or holders.is_gone(revision.holder)
 
     async def _seal(self, plan: commands.ReleasePlan, made: contents.ReleaseContents) -> None:
-        """Seal what Helm has just made for us, so that it is known again after a restart."""
+        """Seal the revision that Helm has just made for us, so that it is recognized after a restart."""
         newest = self._releases.of(plan.place)[-1:]
         if not newest or newest[0].number != made.revision:
             return
@@ -150,7 +150,7 @@ class Maker:
             _log.warning("a release could not be sealed; it is tried again", release=plan.name, error=str(error))
 
     async def _adopts(self, plan: commands.ReleasePlan, history: Sequence[storage.Revision]) -> bool:
-        """Whether a release is taken over that is not the owner's: nobody else may have it. Raises ApiError."""
+        """Return whether to adopt a release; one of another owner must be abandoned. Raises ApiError."""
         if not self._options.adopt or not history or history[-1].owner == plan.owner_id:
             return self._options.adopt
         return await self._owners.is_abandoned(history[-1])
@@ -176,14 +176,14 @@ class Maker:
                 return await self._operations.install(plan, newest.number + 1)
             return await self._upgrade(plan, history, proven=not before.doubtful)
         except errors.LostromosError:
-            with contextlib.suppress(errors.LostromosError):  # what Helm says counts
+            with contextlib.suppress(errors.LostromosError):  # Helm's own error matters
                 await self._releases.refresh(plan.place)
             raise
 
     async def _upgrade(
         self, plan: commands.ReleasePlan, history: Sequence[storage.Revision], *, proven: bool
     ) -> Mapping[str, Any]:
-        """Upgrade, once more if the revision before names versions that the cluster does not serve any more."""
+        """Upgrade; retry if the previous revision uses API versions that the cluster no longer serves."""
         number = history[-1].number + 1
         try:
             return await self._operations.upgrade(plan, number, proven=proven)
@@ -198,7 +198,7 @@ class Maker:
     async def _content(
         self, plan: commands.ReleasePlan, known: Known, revision: storage.Revision
     ) -> contents.ReleaseContents:
-        """What a release that is as it shall be consists of: remembered, told by the status, or read."""
+        """Return the content of an up-to-date release: remembered, from the status, or read from its Secret."""
         if known.contents is None or known.contents.revision != revision.number:
             told = contents.told(plan.owner, revision)
             known.contents = told or await contents.read(self._kube, revision, plan.secrets, self._seals)
@@ -208,7 +208,7 @@ class Maker:
 
 
 def _waited(known: Known, history: Sequence[storage.Revision]) -> float:
-    """How many seconds we have seen the newest revision pending, by our own clock."""
+    """Return the seconds that we have seen the newest revision pending, by our own clock."""
     if not history or not history[-1].pending:
         known.pending = None
         return 0.0
@@ -219,7 +219,7 @@ def _waited(known: Known, history: Sequence[storage.Revision]) -> float:
 
 
 class LaterError(errors.LostromosError):
-    """Something else has to happen first."""
+    """Raised when something else has to happen first."""
 
     def __init__(self, message: str, after: float | None) -> None:
         super().__init__(message)
@@ -227,8 +227,8 @@ class LaterError(errors.LostromosError):
 
 
 class NotOursError(errors.RefusedError):
-    """The release is somebody else's."""
+    """Raised when the release belongs to another resource or was not made by Lostrómos."""
 
 
 class LeftAloneError(errors.LostromosError):
-    """It failed a moment ago, and is not tried now."""
+    """Raised when the last attempt failed and it is not time to retry."""

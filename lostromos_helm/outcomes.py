@@ -1,4 +1,4 @@
-"""What is reported of a release that could not be made or removed."""
+"""Report releases that could not be made or removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger("lostromos.helm")
 
 @final
 class Outcomes:
-    """Makes results of what went wrong with the releases of one controller."""
+    """Turn failures of one controller's releases into results."""
 
     def __init__(self, known: releases.Releases, care: repair.Repairer) -> None:
         self._releases = known
@@ -32,14 +32,14 @@ class Outcomes:
     def _as_a_whole(
         self, plan: commands.ReleasePlan, objects: tuple[interfaces.ObjectResult, ...]
     ) -> interfaces.Applied:
-        """Results that are about the release, and not about the objects that it should have."""
+        """Return results for the release as a whole, not for its desired objects."""
         history = self._releases.of(plan.place)
         return interfaces.Applied(objects, status={"release": contents.failed_status(plan, history)})
 
     async def failure(
         self, plan: commands.ReleasePlan, known: making.Known, error: errors.LostromosError
     ) -> interfaces.Applied:
-        """A release that could not be made: which object is to blame, when to try again, and what still serves."""
+        """Report a release that could not be made: the failing objects, the next retry and the deployed revision."""
         objects = await self._care.blame(self._releases.of(plan.place)[-1:], plan)
         known.contents = None
         said = plan.secrets.hide(str(error))
@@ -51,19 +51,19 @@ class Outcomes:
         return self.failed(plan, known.failed)
 
     def failed(self, plan: commands.ReleasePlan, failed: attempts.Failed) -> interfaces.Applied:
-        """A failure as it is reported."""
+        """Return the report of a failure."""
         history = self._releases.of(plan.place)
         serving = next((one.number for one in reversed(history) if one.status == storage.DEPLOYED), 0)
         ref = interfaces.ObjectRef(*contents.RELEASE, *plan.place)
         return self._as_a_whole(plan, failed.results(ref, serving, time.monotonic()))
 
     def waiting(self, plan: commands.ReleasePlan, later: making.LaterError) -> interfaces.Applied:
-        """Somebody else is at work on the release."""
+        """Report that another operation on the release is in progress."""
         ref = interfaces.ObjectRef(*contents.RELEASE, *plan.place)
         return self._as_a_whole(plan, (interfaces.ObjectResult(ref, Action.WAITING, str(later), after=later.after),))
 
 
 def stays(place: releases.Place, error: errors.LostromosError) -> interfaces.ObjectResult:
-    """Return that a release cannot be removed, and why."""
+    """Return a result that states why a release cannot be removed."""
     ref = interfaces.ObjectRef(*contents.RELEASE, *place)
     return interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)

@@ -1,4 +1,4 @@
-"""The plug-in ``helm``: registers the applier ``helm`` and the renderer ``helm-template``."""
+"""Register the applier ``helm`` and the renderer ``helm-template``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lostromos_helm.charts import chart_cache, references
 
 
 def _relative(text: str, info: pydantic.ValidationInfo) -> str:
-    """A path, relative to the folder of the configuration file."""
+    """Resolve a path relative to the folder of the configuration file."""
     return str(backends.relative(pathlib.Path(text), info)) if text else ""
 
 
 def _program(text: str, info: pydantic.ValidationInfo) -> str:
-    """A program: a path as all others, or a name alone, which is looked for on PATH."""
+    """Resolve a program: a path like any other, or a bare name, which is looked up on PATH."""
     return str(backends.relative(pathlib.Path(text), info).absolute()) if "/" in text else text
 
 
@@ -28,7 +28,7 @@ Pointer = Annotated[str, pydantic.StringConstraints(pattern=r"^(/[^/]+)+$")]
 
 
 class ChartOptions(pydantic.BaseModel):
-    """A chart of a repository or registry."""
+    """Identify a chart of a repository or registry."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -43,7 +43,7 @@ class ChartOptions(pydantic.BaseModel):
 
 
 class AccessOptions(Options):
-    """Where charts come from."""
+    """Configure the sources of charts."""
 
     chart: str | ChartOptions = pydantic.Field(
         default="",
@@ -68,25 +68,25 @@ class AccessOptions(Options):
 
     @pydantic.model_validator(mode="after")
     def _remember_base(self, info: pydantic.ValidationInfo) -> Self:
-        """Paths are relative to the folder of the configuration file."""
+        """Remember the folder of the configuration file, which paths are relative to."""
         self._base = pathlib.Path((info.context or {}).get("base", "."))
         return self
 
     def reference(self) -> references.Reference | str:
-        """The chart; raises ConfigError."""
+        """Return the chart; raises ConfigError."""
         if isinstance(self.chart, ChartOptions):
             return references.remote(self.chart.repository, self.chart.name, self.chart.version, self.chart.digest)
         return references.parse(self.chart, self._base) if self.chart else ""
 
     def access(self) -> chart_cache.Access:
-        """How repositories are reached."""
+        """Return the access options for repositories and registries."""
         return chart_cache.Access(
             registry_config=self.registry_config, ca_file=self.ca_file, plain_http=self.plain_http
         )
 
 
 class HelmOptions(AccessOptions):
-    """Releases with the real Helm."""
+    """Configure releases made with the real Helm."""
 
     allow: tuple[str, ...] = pydantic.Field(
         default=(),
@@ -125,14 +125,14 @@ class HelmOptions(AccessOptions):
     )
 
     def build(self) -> applier.HelmApplier:
-        """The applier; raises ConfigError."""
+        """Build the applier; raises ConfigError."""
         found = self.model_dump(exclude={"chart", "registry_config", "ca_file", "plain_http", "allow", "ignore"})
         found |= {"allow": self.allow, "ignore": self.ignore, "base": self._base, "access": self.access()}
         return applier.HelmApplier(self.reference(), **found)
 
 
 class HelmTemplateOptions(AccessOptions):
-    """A chart's manifests, for any applier."""
+    """Configure the rendering of a chart's manifests for any applier."""
 
     values: backends.ValuesOptions = pydantic.Field(
         default_factory=backends.ValuesOptions,
@@ -149,7 +149,7 @@ class HelmTemplateOptions(AccessOptions):
     )
 
     def build(self) -> renderer.HelmTemplateRenderer:
-        """The renderer; raises ConfigError."""
+        """Build the renderer; raises ConfigError."""
         chart = self.reference()
         if not chart:
             msg = "renderer helm-template: name a `chart`"
@@ -161,11 +161,11 @@ class HelmTemplateOptions(AccessOptions):
 
 @hookimpl
 def lostromos_renderers() -> dict[str, Backend]:
-    """``helm-template``."""
+    """Register ``helm-template``."""
     return {"helm-template": Backend(HelmTemplateOptions, lambda options: options.build())}
 
 
 @hookimpl
 def lostromos_appliers() -> dict[str, Backend]:
-    """``helm``."""
+    """Register ``helm``."""
     return {"helm": Backend(HelmOptions, lambda options: options.build(), renderer="values")}

@@ -1,7 +1,7 @@
-"""The renderer ``helm-template``: a chart's manifests for any applier, so that prune, waves and drift work on charts.
+"""Render a chart's manifests for any applier (``helm-template``), so that prune, waves and drift work on charts.
 
-A chart's author may write values into YAML without quotes, and then a resource's author can make structure of a text.
-So what comes out is held against what the chart makes of its own defaults: see ``confinement``.
+A chart's author may write values into YAML without quotes, and then a resource's author can turn a string into
+structure. So the output is compared with what the chart makes from its own defaults: see ``confinement``.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from lostromos_helm.objects import manifest
 
 DEFAULT: Final = "default"
-"""The namespace that a chart is told for a resource that is in none."""
+"""The namespace passed to a chart for a cluster-scoped resource."""
 SHOWN: Final = 5
-"""Places of a chart that are named."""
+"""Maximum number of places of a chart that a message names."""
 _log = structlog.get_logger("lostromos.helm")
 
 
 @final
 class HelmTemplateRenderer:
-    """Renders a chart with ``helm template``, once for each state of a resource.
+    """Render a chart with ``helm template``, once for each state of a resource.
 
-    ``chart`` is as for the applier ``helm``, ``values`` is a renderer that makes the values. ``kinds`` may be made
-    beside those that the chart makes of its defaults: ``Deployment.apps``, or ``ConfigMap``. ``hooks``: whether hooks
-    of installs and upgrades become objects like all others; they are left out otherwise. The others: see
-    ``settings.Settings``.
+    ``chart``: as for the applier ``helm``. ``values``: a renderer that makes the values. ``kinds``: kinds allowed in
+    addition to those that the chart makes from its defaults, such as ``Deployment.apps`` or ``ConfigMap``. ``hooks``:
+    whether hooks of installs and upgrades become ordinary objects; otherwise they are left out. For the other options,
+    see ``settings.Settings``.
     """
 
     produces = interfaces.Manifests
 
-    def __init__(  # noqa: PLR0913 - each is an option of its own
+    def __init__(  # noqa: PLR0913 - each is a separate option
         self,
         chart: str | references.Reference,
         *,
@@ -89,11 +89,11 @@ class HelmTemplateRenderer:
             await runtime.kube.connect()
             self._served = served.Served(runtime.kube)
             self._definitions = definitions.Definitions(runtime.kube)
-            await self._served.flags(traits.Traits())  # asks for the cluster's version: does it answer?
+            await self._served.flags(traits.Traits())  # reads the cluster's version, to check that it answers
             runtime.kube.background(self._charts.look, name="look for changed charts")
 
     async def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
-        """The chart's objects for this resource; raises RenderError, RefusedError with the chart's file, ApiError."""
+        """Render the chart for a resource; raises RenderError, RefusedError with the chart's file, ApiError."""
         self._keys.add(resource.key)
         made: Any = interfaces.render(self._values, resource, context)
         rendered: interfaces.Values = await made if inspect.isawaitable(made) else made
@@ -121,31 +121,31 @@ class HelmTemplateRenderer:
         return interfaces.Manifests(found, rendered.reads, rendered.status)
 
     def _ring_all(self) -> None:
-        """The chart has changed: whoever is still there is rendered again, and known again by that."""
+        """Enqueue all resources when the chart changes; those that still exist are remembered when rendered again."""
         keys, self._keys = self._keys, set()
         for key in keys:
             self._runtime.enqueue(key)
 
     async def _flags(self, chart: chart_cache.Chart) -> tuple[str, ...]:
-        """What the chart is told of the cluster; nothing without one."""
+        """Return the flags that describe the cluster to the chart; none without a cluster."""
         return tuple(await self._served.flags(traits.of(chart.path))) if self._served else ()
 
     async def _make(self, task: rendering.Task) -> tuple[rendering.Task, rendering.Rendering]:
-        """Render the chart when its definitions are there; with what the cluster serves then."""
+        """Render the chart, create its definitions, and render again if the cluster then serves other kinds."""
         made = await self._templates.make(task)
         if made.definitions and definitions.ALLOWED not in self._kinds:
             definitions.refuse_more(made.definitions, await self._default_definitions(task))
         if self._definitions and made.definitions:
-            await self._definitions.provide(made.definitions)  # or wait until another resource has
+            await self._definitions.provide(made.definitions)  # or wait until they are created for another resource
             again = dataclasses.replace(task, flags=await self._flags(task.chart))
-            if again.flags != task.flags:  # the chart may make more, now that the cluster has its kinds
+            if again.flags != task.flags:  # the chart may make more objects, now that the cluster serves its kinds
                 return await self._make(again)
         return task, made
 
     async def _keep(
         self, task: rendering.Task, made: rendering.Rendering, resource: interfaces.Resource
     ) -> Sequence[manifest.Item]:
-        """The chart's objects, with values that are kept if it makes others each time."""
+        """Return the chart's objects, with live values kept where the chart generates new ones each time."""
         chart = traits.of(task.chart.path)
         if made.kept is not None or self._runtime.kube is None or not chart.changes(task.encoded):
             return made.items if made.kept is None else made.kept
@@ -157,7 +157,7 @@ class HelmTemplateRenderer:
         return kept
 
     def _warn(self, chart: chart_cache.Chart, about: traits.Traits, found: keeping.Changing) -> None:
-        """Say once of a chart that it makes something else each time."""
+        """Warn once per chart if its output differs each time."""
         if chart.digest in self._warned or not (found.leaves or found.nameless):
             return
         self._warned.add(chart.digest)
@@ -176,7 +176,7 @@ class HelmTemplateRenderer:
             )  # fmt: skip
 
     async def _defaults(self, task: rendering.Task) -> Sequence[manifest.Item]:
-        """What the chart makes of its own defaults for this release; nothing, if it needs values."""
+        """Return the objects that the chart makes from its defaults for this release; none if it needs values."""
         bare = dataclasses.replace(task, rendered=interfaces.Values({}), secrets=hiding.NOTHING)
         try:
             return (await self._templates.make(bare)).items
@@ -184,14 +184,14 @@ class HelmTemplateRenderer:
             return ()
 
     async def _default_definitions(self, task: rendering.Task) -> str:
-        """The definitions that the chart brings with its own defaults; none, if it needs values."""
+        """Return the definitions that the chart includes with its defaults; none if it needs values."""
         try:
             return (await self._templates.make(_bare(task))).definitions
         except errors.RenderError:
             return ""
 
     async def _limit(self, task: rendering.Task) -> confinement.Limits:
-        """What the chart makes of its own defaults, and what the configuration adds."""
+        """Return the limits from the chart's own defaults and the configuration."""
         chart, bare = task.chart, _bare(task)
         async with self._lock:
             if bare.key not in self._limits:
@@ -209,7 +209,7 @@ class HelmTemplateRenderer:
             return self._limits[bare.key]
 
     async def _cluster_scoped(self, items: Sequence[manifest.Item]) -> frozenset[confinement.GroupKind]:
-        """The kinds that are in no namespace, as far as the cluster has them; none without a cluster."""
+        """Return the cluster-scoped kinds among those that the cluster serves; none without a cluster."""
         if self._runtime.kube is None:
             return frozenset()
         found = set()
@@ -217,21 +217,21 @@ class HelmTemplateRenderer:
             try:
                 served = await self._runtime.kube.discovery.kind(api_version, kind)
             except discovery.NoSuchKindError:
-                continue  # nor can it be applied
+                continue  # it cannot be applied either
             if not served.namespaced:
                 found.add((api_version.rpartition("/")[0], kind))
         return frozenset(found)
 
 
 def _bare(task: rendering.Task) -> rendering.Task:
-    """The chart with its own defaults, for no release in particular."""
+    """Return a task for the chart with its own defaults and a placeholder release."""
     return rendering.Task(task.chart, "defaults", DEFAULT, interfaces.Values({}), hiding.NOTHING, task.flags)
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class _File:
-    """A file of a chart: Helm does not tell which line of it made a field."""
+    """Name a file of a chart; Helm does not report which line of it made a field."""
 
     name: str
 

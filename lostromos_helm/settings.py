@@ -1,4 +1,4 @@
-"""What a controller's releases are made with."""
+"""Hold the options for a controller's releases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Conflicts: TypeAlias = Literal["force", "fail"]
 
 
 class Keywords(TypedDict, total=False):
-    """The same as Settings, for signatures."""
+    """List the same options as Settings, for signatures."""
 
     allow: Sequence[str]
     base: pathlib.Path
@@ -50,7 +50,7 @@ class Keywords(TypedDict, total=False):
 
 
 def writable(folder: pathlib.Path) -> pathlib.Path:
-    """Return a folder that can be written to: this one, or one that goes with this process if it cannot."""
+    """Return a writable folder: this one, or otherwise a temporary one that is removed when this process exits."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -70,14 +70,14 @@ def writable(folder: pathlib.Path) -> pathlib.Path:
 @final
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How releases are made and looked after.
+    """Hold the options for making and maintaining releases.
 
-    ``allow``: patterns of charts that a resource may name, with paths relative to ``base``. ``prefix``: begins the
-    releases' names; None means the controller's name. ``namespace``: where all releases go; empty means the
-    resource's own. ``wait`` and ``atomic``: Helm waits for readiness, and rolls back what fails. ``history``: revisions
-    kept of each release. ``timeout``: seconds for one operation. ``adopt``: take over releases, and objects, that are
-    not the resource's. ``conflicts``: with Helm 4, whether fields of other managers are taken. ``processes``: of Helm,
-    at the same time.
+    ``allow``: patterns of charts that a resource may name, with paths relative to ``base``. ``prefix``: the prefix of
+    release names; None means the controller's name. ``namespace``: the namespace of all releases; empty means the
+    resource's own. ``wait`` and ``atomic``: Helm waits for readiness, and rolls back failures. ``history``: revisions
+    kept of each release. ``timeout``: seconds for one operation. ``adopt``: take over releases and objects that are
+    not the resource's. ``conflicts``: with Helm 4, whether to take fields of other managers. ``processes``: maximum
+    number of Helm processes at the same time.
     """
 
     allow: Sequence[str] = ()
@@ -102,17 +102,17 @@ class Settings:
     access: chart_cache.Access = dataclasses.field(default_factory=chart_cache.Access)
 
     def prefix_of(self, controller: str) -> str:
-        """What begins the names of a controller's releases."""
+        """Return the prefix of the names of a controller's releases."""
         return controller if self.prefix is None else self.prefix
 
     @property
     def waits(self) -> bool:
-        """Whether Helm waits until objects are ready."""
+        """Return whether Helm waits until objects are ready."""
         return self.wait or self.atomic
 
     @property
     def folder(self) -> pathlib.Path:
-        """Where charts and Helm's own caches are kept."""
+        """Return the folder of charts and Helm's own caches."""
         if self.cache:
             return pathlib.Path(self.cache)
         base = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")

@@ -1,10 +1,10 @@
-"""Appliers for Kubernetes objects: ``server-side`` (native server-side apply) and ``kubectl`` (the real binary).
+"""Provide appliers for Kubernetes objects: ``server-side`` (native server-side apply) and ``kubectl`` (the binary).
 
-In the order in which data passes:
+In the order in which data flows:
 
-- ``settings`` are the options that both have.
+- ``settings`` defines the options that both appliers share.
 - ``applyset`` applies the objects of a resource as one set.
-- ``objects`` knows the desired objects of a resource, and what has become of them.
+- ``objects`` builds the desired objects of a resource, and tracks their state.
 - ``writing`` writes them, through ``server_side`` or ``kubectl``.
 - ``pruning`` deletes those that are no longer wanted.
 - ``plugin`` registers both appliers.

@@ -1,7 +1,7 @@
-"""What both appliers do alike: an owner's objects as one set, kept as rendered, pruned, and deleted in reverse.
+"""Manage the objects of an owner as one set: apply them as rendered, prune them, and delete them in reverse order.
 
-How objects are sent is the only difference between them. What exists is known from a watch of the children's metadata,
-so what is as it shall be costs no request, and what somebody touches rings for its owner.
+The two appliers differ only in how they send objects. A watch on the metadata of the children tracks what exists, so an
+object that is up to date costs no request, and a change to a child enqueues its owner.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.applier")
 SWEEP: Final = 20.0
-"""Seconds after the start until owners are looked for that vanished while nobody watched."""
+"""Seconds after the start until the search for owners that were deleted while they were not watched."""
 LOOK_AGAIN: Final = 300.0
-"""Seconds after which a kind that could not be looked at is looked at again."""
+"""Seconds until a kind that could not be inspected is tried again."""
 BREATH: Final = 100
-"""Objects of one resource that are prepared in one go: then others have their turn."""
+"""Objects of one resource to prepare before yielding to other tasks."""
 Results = dict[tracked_objects.Key, interfaces.ObjectResult]
 
 
 @final
 class ApplySets:
-    """The sets of all owners of one controller. ``wait``: an owner is ready when all of its objects are."""
+    """Manage the sets of all owners of one controller. ``wait``: an owner is ready when all of its objects are."""
 
-    def __init__(  # noqa: PLR0913 - what a set is kept with
+    def __init__(  # noqa: PLR0913 - the collaborators of a set
         self,
         runtime: interfaces.Runtime,
         sender: sending.Sender,
@@ -75,7 +75,7 @@ class ApplySets:
             self._kube.background(looking, name="sweep what is remembered")
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Manifests) -> interfaces.Applied:
-        """Make the cluster have every object of a rendering, and none that an earlier one had."""
+        """Apply every object of a rendering, and prune those of earlier renderings that it no longer contains."""
         await self._claims.refuse_claimed(owner)
         self._listen(owner.ref)
         if owner.key not in self._census:
@@ -85,7 +85,7 @@ class ApplySets:
         owned, known = await self._recall(owner)
         keys = {item.key for item in objects} | {child.key for child in known} | owned.entries.keys()
         kinds, namespaces = {key[:2] for key in keys} | owned.unseen, {key[2] for key in keys} - {""}
-        if owned.unseen:  # the objects may be anywhere that was remembered
+        if owned.unseen:  # the objects may be in any remembered namespace
             namespaces |= self._inventory.hints(owner).namespaces
         beyond = any(owner.ref.namespace not in {"", key[2]} for key in keys)
         await self._inventory.claim(owner, kinds, namespaces, finalizer=beyond)
@@ -102,7 +102,7 @@ class ApplySets:
         return interfaces.Applied(tuple(results.values()))
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
-        """Delete what belongs to an owner that is going, last applied first, and then let it go."""
+        """Delete the objects of an owner that is being deleted, last applied first, then release the owner."""
         self._budget.settled(key)
         owner = owner or await self._inventory.recall(key)
         if owner is None:
@@ -110,7 +110,7 @@ class ApplySets:
             return await self._sweep(key)
         self._listen(owner.ref)
         if not await self._claims.may_clean_up(owner, known=key in self._known):
-            return interfaces.Applied()  # it was refused, and is another one's to clean up after
+            return interfaces.Applied()  # it was refused: another controller cleans up after it
         shall_stay = "orphan" in (owner.metadata.get("finalizers") or ())
         if not self._holds(owner) and not shall_stay:
             self._forget(key)
@@ -121,7 +121,7 @@ class ApplySets:
         found = {child.key: child for child in children}
         owned = self._known.leave(owner)
         for entry in owned.entries.values() if owned else ():
-            if entry.child is not None:  # the watch may not have brought it yet
+            if entry.child is not None:  # the watch may not have delivered it yet
                 found.setdefault(entry.child.key, entry.child)
         results = await self._remove(owner.ref, list(found.values()), shall_stay=shall_stay)
         remaining = sum(result.action is Action.WAITING for result in results)
@@ -133,9 +133,9 @@ class ApplySets:
     async def _remove(
         self, owner: interfaces.ObjectRef, found: Sequence[tracked_objects.TrackedObject], *, shall_stay: bool = False
     ) -> list[interfaces.ObjectResult]:
-        """Delete an owner's objects, or let go of them if it was deleted by ``kubectl delete --cascade=orphan``.
+        """Delete the objects of an owner, or release them if it was deleted with ``kubectl delete --cascade=orphan``.
 
-        Garbage collection has taken the owner references off by then, from all of them.
+        By then, garbage collection has removed the owner references from all of them.
         """
         ours = [child for child in found if child.ours]
         referring = [child for child in ours if owner.namespace in {"", child.namespace} and not child.orphan]
@@ -147,7 +147,7 @@ class ApplySets:
         return []
 
     def _listen(self, ref: interfaces.ObjectRef) -> None:
-        """Hear of the children of all owners of a kind; look for owners that vanished, once."""
+        """Listen to changes of the children of all owners of a kind, and search once for deleted owners."""
         kind = ref.group, ref.kind
         if kind not in self._listening:
             self._listening.add(kind)
@@ -166,7 +166,7 @@ class ApplySets:
         self._census.forget(key)
 
     def _holds(self, owner: interfaces.Resource) -> bool:
-        """Whether there is anything for us to do before an owner goes; garbage collection does the rest."""
+        """Return whether we have to clean up before an owner is deleted; garbage collection does the rest."""
         if "deletionTimestamp" not in owner.metadata:
             return True
         return labels.FINALIZER in (owner.metadata.get("finalizers") or ())
@@ -174,7 +174,7 @@ class ApplySets:
     async def _prepare(
         self, owner: interfaces.Resource, rendered: interfaces.Manifests
     ) -> tuple[list[desired_objects.Desired], Results]:
-        """The objects to apply, and a place for the result of each; those that cannot be applied have failed."""
+        """Return the objects to apply, and an initial result for each; those that cannot be applied have failed."""
         objects: list[desired_objects.Desired] = []
         results: Results = {}
         reference: desired_objects.Reference = "none"
@@ -203,22 +203,23 @@ class ApplySets:
         return objects, results
 
     def _scope(self, kind: discovery.Kind, namespace: str) -> str:
-        """Where to watch a kind: everywhere, or in one namespace if the controller knows only some."""
+        """Return where to watch a kind: in all namespaces, or in one if the controller is limited to some."""
         return namespace if kind.namespaced and self._runtime.namespaces else ""
 
     async def _watch(self, objects: Sequence[desired_objects.Desired]) -> None:
-        """Watch what we are about to apply; raises ApiError if a kind cannot be watched."""
+        """Watch the kinds that are about to be applied; raises ApiError if a kind cannot be watched."""
         wanted = {(item.kind, self._scope(item.kind, item.ref.namespace)) for item in objects}
         for kind, namespace in wanted:
             await self._children.ensure(kind, namespace)
 
     async def _recall(self, owner: interfaces.Resource) -> tuple[memory.Owned, list[tracked_objects.TrackedObject]]:
-        """What we know of an owner's objects, from the watch if a process before us applied them.
+        """Return what is known of an owner's objects: from the watch, if an earlier process applied them.
 
-        Until all could be looked at, each reconcile looks again: what an earlier process applied would never be pruned.
+        Until all kinds could be inspected, each reconcile tries again: objects of an earlier process would never be
+        pruned otherwise.
         """
         asked = str((owner.metadata.get("annotations") or {}).get(labels.RECONCILE, ""))
-        owned = None if self._kube.dry_run else self._known.of(owner)  # what a dry run did has not been done
+        owned = None if self._kube.dry_run else self._known.of(owner)  # a dry run changed nothing
         if owned is None or owned.unseen:
             known, unseen = await self._finder.find(owner)
             if owned is None:
@@ -244,7 +245,7 @@ class ApplySets:
     async def _apply_waves(
         self, objects: Sequence[desired_objects.Desired], owned: memory.Owned, owner: interfaces.Resource
     ) -> Results:
-        """Apply wave by wave: one begins when all objects of those before it are there and ready."""
+        """Apply wave by wave: a wave begins when all objects of the earlier waves exist and are ready."""
         results: Results = {}
         earlier: list[desired_objects.Desired] = []
         due = {item.key for item in objects if not self._writer.rules.is_settled(item, owned.entries.get(item.key))}
@@ -271,7 +272,7 @@ class ApplySets:
         return results
 
     async def _sweep(self, key: str) -> interfaces.Applied:
-        """An owner is gone, and we knew nothing of it: delete what it left behind, if it really is gone."""
+        """Delete what an unknown owner left behind, if the owner is really gone."""
         self._inventory.forget(key)
         results: list[interfaces.ObjectResult] = []
         for group, kind in list(self._listening):

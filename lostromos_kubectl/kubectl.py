@@ -1,8 +1,8 @@
-"""The applier ``kubectl``: the real binary, one ``kubectl apply --server-side`` for all objects of a resource.
+"""Implement the applier ``kubectl``: run ``kubectl apply --server-side`` once for all objects of a resource.
 
-kubectl prints nothing that a program can read when one object of several fails. So a failed call is looked into
-through the API: what carries the digest of what we sent has arrived; for the others, the same write is sent as a dry
-run, and its answer says which field is wrong.
+When one of several objects fails, kubectl prints nothing that a program can parse. So a failed call is analyzed through
+the API: an object that carries the digest of what we sent has been applied; for the others, the same write is sent as a
+dry run, and its answer names the invalid field.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from lostromos_kubectl import applyset
 
 PROCESSES = 4
-"""Calls of kubectl at the same time; each takes about 50 MiB."""
+"""Maximum number of concurrent kubectl processes; each takes about 50 MiB."""
 
 
 @final
 class KubectlApplier:
-    """Applies manifests with the real kubectl.
+    """Apply manifests with the real kubectl.
 
-    ``binary``: its path, found on PATH by default. ``timeout``: seconds that one call may take. The other options:
+    ``binary``: its path, found on PATH by default. ``timeout``: seconds that one call may take. For the other options,
     see ``settings.Settings``.
     """
 
@@ -57,7 +57,7 @@ class KubectlApplier:
         self._sets: applyset.ApplySets
 
     async def start(self, runtime: interfaces.Runtime) -> None:
-        """Find kubectl and connect; raises ConfigError that says how to install it."""
+        """Find kubectl and connect; raises ConfigError, which explains how to install kubectl."""
         kube: cluster.Cluster = runtime.kube
         binary = _find(self._binary)
         await kube.connect()
@@ -68,7 +68,7 @@ class KubectlApplier:
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""
-        assert isinstance(rendered, interfaces.Manifests)  # noqa: S101 - matched when the controller was made
+        assert isinstance(rendered, interfaces.Manifests)  # noqa: S101 - checked when the controller was created
         return await self._sets.apply(owner, rendered)
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
@@ -109,7 +109,7 @@ def _command(kube: cluster.Cluster, controller: str) -> list[str]:
 
 @final
 class _Sender:
-    """One process for all writes; the API tells what became of each if it fails."""
+    """Run one process for all writes; if it fails, ask the API for the outcome of each write."""
 
     def __init__(
         self, kube: cluster.Cluster, controller: str, command: Sequence[str], run: process.Runner, timeout: float
@@ -123,9 +123,10 @@ class _Sender:
         self._direct = server_side.Sender(kube, controller)
 
     async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
-        """One process for the writes that force, if there are any, and one for the others.
+        """Run one process for the writes that force, if there are any, and one for the others.
 
-        What kubectl cannot send is applied as ``server-side`` does it: in the same words, under the same name.
+        Objects that kubectl cannot send are applied as by ``server-side``: with the same body and the same field
+        manager.
         """
         answers: dict[int, sending.Answer] = {}
         direct = [index for index, write in enumerate(writes) if not _can_send(write)]
@@ -151,7 +152,7 @@ class _Sender:
         return await asyncio.gather(*(self._look(write, done.status) for write in writes))
 
     async def _look(self, write: sending.Write, status: int) -> sending.Answer:
-        """What became of one write in a call that failed."""
+        """Return the outcome of one write of a failed call."""
         try:
             if not self._kube.dry_run and (arrived := await self._arrived(write)):
                 return arrived
@@ -174,7 +175,7 @@ class _Sender:
         return errors.ProcessError(msg)
 
     async def _mend(self, write: sending.Write, error: errors.LostromosError) -> sending.Answer:
-        """Return the error, unless the object can be applied after a repair of its managed fields."""
+        """Return the error, unless the object can be applied after its managed fields are repaired."""
         item = write.desired
         if isinstance(error, errors.ApiError):
             try:
@@ -187,7 +188,7 @@ class _Sender:
         return error
 
     async def _arrived(self, write: sending.Write) -> sending.Sent | None:
-        """The object, if it is as it was sent."""
+        """Return the object if it matches what was sent, otherwise None."""
         item = write.desired
         metadata = await operations.read(self._kube, item.path, str(item.ref))
         if metadata is None:
@@ -204,12 +205,12 @@ class _Sender:
 
 
 def _can_send(write: sending.Write) -> bool:
-    """Return whether kubectl can send an object: it writes the JSON anew, with characters that YAML forbids."""
+    """Return whether kubectl can send an object: it re-encodes the JSON, with characters that YAML forbids."""
     return encoding.is_safe_in_yaml(encoding.encode(write.body, f"apply {write.desired.ref}"))
 
 
 def _answers(output: bytes, writes: Sequence[sending.Write]) -> list[sending.Answer]:
-    """The uids that kubectl printed, for each write in order."""
+    """Return an answer for each write, in order, from the objects that kubectl printed."""
     try:
         printed = unreadable.loads(output)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""The plug-in ``kubectl``: registers the appliers ``server-side`` and ``kubectl``."""
+"""Register the appliers ``server-side`` and ``kubectl`` as the plug-in ``kubectl``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pointer = Annotated[str, pydantic.StringConstraints(pattern=r"^(/[^/]+)+$")]
 
 
 class PruneOptions(Options):
-    """How much is pruned without consent on the resource."""
+    """Limit how much is pruned without consent on the resource."""
 
     objects: int = pydantic.Field(default=10, ge=0, description="Objects of one resource.")
     share: float = pydantic.Field(default=0.5, ge=0, le=1, description="Share of one resource's objects.")
@@ -23,7 +23,7 @@ class PruneOptions(Options):
 
 
 class ServerSideOptions(Options):
-    """Native server-side apply."""
+    """Configure native server-side apply."""
 
     conflicts: Literal["fail", "force", "yield"] = pydantic.Field(
         default="fail",
@@ -46,7 +46,7 @@ class ServerSideOptions(Options):
     prune: PruneOptions = pydantic.Field(default_factory=PruneOptions)
 
     def keywords(self) -> dict[str, Any]:
-        """As the appliers' constructors take them."""
+        """Return the keyword arguments of the appliers' constructors."""
         found = self.model_dump(exclude={"prune"})
         limits = self.prune
         found |= {"prune_objects": limits.objects, "prune_share": limits.share}
@@ -54,7 +54,7 @@ class ServerSideOptions(Options):
 
 
 class KubectlOptions(ServerSideOptions):
-    """The real kubectl, one call a resource."""
+    """Configure the real kubectl, which is called once per resource."""
 
     binary: str = pydantic.Field(default="", description="The path of kubectl; found on PATH by default.")
     timeout: float = pydantic.Field(default=120.0, gt=0, description="Seconds that one call may take.")
@@ -62,7 +62,7 @@ class KubectlOptions(ServerSideOptions):
 
 @hookimpl
 def lostromos_appliers() -> dict[str, Backend]:
-    """``server-side`` and ``kubectl``."""
+    """Return the appliers ``server-side`` and ``kubectl``."""
     return {
         "server-side": Backend(ServerSideOptions, lambda options: server_side.ServerSideApplier(**options.keywords())),
         "kubectl": Backend(KubectlOptions, lambda options: kubectl.KubectlApplier(**options.keywords())),

@@ -1,4 +1,4 @@
-"""The applier ``server-side``: native server-side apply, one request an object, no process."""
+"""Implement the applier ``server-side``: native server-side apply, one request per object, no process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @final
 class ServerSideApplier:
-    """Applies manifests with server-side apply. Options: see ``settings.Settings``.
+    """Apply manifests with server-side apply. For the options, see ``settings.Settings``.
 
     Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/.
     """
@@ -33,14 +33,14 @@ class ServerSideApplier:
         self._sets: applyset.ApplySets
 
     async def start(self, runtime: interfaces.Runtime) -> None:
-        """Connect; raises ConfigError."""
+        """Connect to the cluster; raises ConfigError."""
         kube: cluster.Cluster = runtime.kube
         await kube.connect()
         self._sets = self._settings.sets(runtime, Sender(kube, runtime.controller))
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""
-        assert isinstance(rendered, interfaces.Manifests)  # noqa: S101 - matched when the controller was made
+        assert isinstance(rendered, interfaces.Manifests)  # noqa: S101 - checked when the controller was created
         return await self._sets.apply(owner, rendered)
 
     async def delete(self, key: str, owner: interfaces.Resource | None) -> interfaces.Applied:
@@ -50,7 +50,7 @@ class ServerSideApplier:
 
 @final
 class Sender:
-    """Sends one PATCH an object, several at once."""
+    """Send one PATCH per object, several concurrently."""
 
     def __init__(self, kube: cluster.Cluster, controller: str) -> None:
         self._kube = kube
@@ -58,7 +58,7 @@ class Sender:
         self._query = {force: sending.query(f"{labels.MANAGER}{controller}", force=force) for force in (False, True)}
 
     async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
-        """Apply all; see ``sending.Sender``."""
+        """Apply all writes; see ``sending.Sender``."""
         if len(writes) == 1:
             return [await self._send(writes[0])]
         return await asyncio.gather(*(self._send(write) for write in writes))

@@ -1,4 +1,4 @@
-"""The options that both appliers have, and the sets that they make of them."""
+"""Define the options that both appliers share, and create the sets from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Keywords(TypedDict, total=False):
-    """The same as Settings, for signatures."""
+    """List the fields of ``Settings`` as keyword arguments, for signatures."""
 
     conflicts: desired_objects.Conflicts
     finalizer: inventory.Finalizer
@@ -34,13 +34,14 @@ class Keywords(TypedDict, total=False):
 @final
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How objects are looked after.
+    """Describe how objects are managed.
 
-    ``conflicts``: what to do when another manager owns a field that we set: ``fail`` names it, ``force`` takes it,
-    ``yield`` leaves it. ``finalizer``: see ``inventory.ParentInventory``. ``ignore``: JSON pointers by kind, to fields
-    that are ours until somebody else takes them. ``wait``: a resource is ready only when its objects are.
-    ``inventory_namespace``: where to remember the objects of resources that are no Kubernetes objects. ``prune_...``:
-    how many objects of a resource, which share of them, and of a controller's, are pruned without consent.
+    ``conflicts``: what to do when another field manager owns a field that we set: ``fail`` names it, ``force`` takes
+    it, ``yield`` leaves it. ``finalizer``: see ``inventory.ParentInventory``. ``ignore``: JSON pointers by kind, to
+    fields that are ours until another field manager takes them. ``wait``: a resource is ready only when its objects
+    are. ``inventory_namespace``: where to remember the objects of resources that are not Kubernetes objects.
+    ``prune_...``: how many objects of a resource, which share of them, and of a controller's, are pruned without
+    consent.
     """
 
     conflicts: desired_objects.Conflicts = "fail"
@@ -53,7 +54,7 @@ class Settings:
     prune_controller_share: float = prune.CONTROLLER_SHARE
 
     def sets(self, runtime: interfaces.Runtime, sender: sending.Sender) -> applyset.ApplySets:
-        """The sets of one controller."""
+        """Create the sets of one controller."""
         owners = config_maps.choose(runtime, namespace=self.inventory_namespace, finalizer=self.finalizer)
         limits = prune.Limits(self.prune_objects, self.prune_share, self.prune_controller_share)
         policy = rules.Policy(self.conflicts, self.ignore)

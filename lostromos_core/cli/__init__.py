@@ -1,4 +1,4 @@
-"""The command ``lostromos``: one file a command, each a thin way from the terminal to the core.
+"""Implement the command ``lostromos``: one file per command, each a thin layer over the core.
 
 Exit codes: 0 success, 1 failure at run time, 2 wrong usage, 3 a configuration or plug-in that cannot be used.
 

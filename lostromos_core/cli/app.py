@@ -1,4 +1,4 @@
-"""The group of commands, and how errors become exit codes."""
+"""Define the command group, and turn errors into exit codes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Example:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EPILOG)
 @click.version_option(package_name="lostromos-core", prog_name="lostromos")
 def commands() -> None:
-    """Lostrómos watches custom resources, renders templates with their data, and applies the result.
+    """Watch custom resources, render templates with their data, and apply the result.
 
     Exit codes: 0 success, 1 failure at run time, 2 wrong usage, 3 a configuration that cannot be used.
     """

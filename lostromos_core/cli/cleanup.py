@@ -1,4 +1,4 @@
-"""``lostromos cleanup``: let go of resources when their operator or controller is gone."""
+"""Implement ``lostromos cleanup``: release resources whose operator or controller is gone."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def command(  # noqa: PLR0913 - the options of the command
     dry_run: bool,
     yes: bool,
 ) -> int:
-    """Remove Lostrómos' marks and finalizers from resources whose operator or controller is gone.
+    """Remove Lostrómos' labels, annotations and finalizers from resources whose operator or controller is gone.
 
-    Their objects stay, unless told otherwise. Resources whose operator runs are left alone: stop it first.
+    Their objects stay, unless --delete-objects is given. Resources whose operator runs are left alone: stop it first.
     """
 
     async def go() -> int:
@@ -124,7 +124,7 @@ def _count(number: int, what: str) -> str:
 
 
 async def _clean(kube: cluster.Cluster, found: Sequence[cleanup.Claimed], *, delete_objects: bool, force: bool) -> int:
-    """Let go of all; the exit code. One that fails does not stop the others."""
+    """Release all resources and return the exit code. A resource that fails does not stop the others."""
     failed = deleted = 0
     for one in found:
         try:

@@ -1,4 +1,4 @@
-"""``lostromos plugins``: what is installed."""
+"""Implement ``lostromos plugins``: list what is installed."""
 
 from __future__ import annotations
 

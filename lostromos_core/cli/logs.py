@@ -1,6 +1,6 @@
-"""Log lines on standard error: readable text for people, JSON for machines.
+"""Write log lines to standard error: readable text for people, JSON for machines.
 
-Lostrómos logs with structlog. What plug-ins and libraries log with Python's ``logging``, and its warnings, look alike.
+Lostrómos logs with structlog. Records of plug-ins and libraries from Python's ``logging``, and warnings, look the same.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def configure(*, style: str, level: str) -> None:
 
 
 def _last(style: str) -> list[Any]:
-    """The processors that make a line of an event. Tracebacks come without local variables: these may hold secrets."""
+    """Return the processors that format an event. Tracebacks omit local variables: these may contain secrets."""
     if style == "json":
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         return [
@@ -52,7 +52,7 @@ def _last(style: str) -> list[Any]:
 
 
 def _adopt_foreign(shared: list[Any], style: str, number: int) -> None:
-    """Let lines of Python's ``logging`` take the same way."""
+    """Format the records of Python's ``logging`` in the same way."""
     foreign = [*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -64,7 +64,7 @@ def _adopt_foreign(shared: list[Any], style: str, number: int) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
-    # At debug, the Kubernetes client writes down whole answers, tokens among them.
+    # At debug, the Kubernetes client logs whole responses, including tokens.
     logging.getLogger("kubernetes").setLevel(max(number, logging.INFO))
     logging.captureWarnings(capture=True)
 
@@ -72,5 +72,5 @@ def _adopt_foreign(shared: list[Any], style: str, number: int) -> None:
 def _dumps(event: Any, default: Callable[[Any], Any] | None = None, **_: Any) -> str:  # noqa: ANN401 - structlog's call
     try:
         return orjson.dumps(event, default=default or str).decode()
-    except TypeError:  # half a surrogate pair, a huge number, a key that is no text: Python's own writes them, slowly
+    except TypeError:  # half a surrogate pair, a huge number, a key that is not a string: json can, slowly
         return json.dumps(event, default=default or str)

@@ -1,4 +1,4 @@
-"""How a process of its own uses memory: for ``lostromos run``, since a host of an Operator decides for itself."""
+"""Tune the memory use of the ``lostromos run`` process; a program that embeds an Operator decides for itself."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _YOUNG: Final = 10_000
-"""New objects after which the garbage collector looks at them: since what was frozen no longer counts, the collection
-of all others would come too often with the default, 700."""
+"""New objects after which the garbage collector examines them: since frozen objects no longer count, collections of all
+others would be too frequent with the default, 700."""
 _M_ARENA_MAX: Final = -8
 """Source: malloc.h of the GNU C library; https://man7.org/linux/man-pages/man3/mallopt.3.html"""
 
 
 def use_one_arena() -> None:
-    """Have all threads take memory from one place, if the C library is GNU's.
+    """Make all threads allocate memory from one arena, if the C library is GNU's.
 
-    It would give each thread an arena, and what a rendering has freed there is of no use to anybody else: beside
-    resources that are made to cost much, the process grew to 275 MiB instead of 205.
+    By default each thread gets its own arena, and memory freed there by a rendering is of no use to other threads: with
+    resources made to be expensive, the process grew to 275 MiB instead of 205.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def freeze() -> None:
-    """Keep the garbage collector away from what there is now, and stays.
+    """Exclude all objects that exist now, which are permanent, from garbage collection.
 
-    It would walk through all of it, 50 to 100 ms in which nothing else is done, again and again while large resources
-    come and go. Source: https://docs.python.org/3/library/gc.html#gc.freeze
+    The collector would walk through all of them, 50 to 100 ms in which nothing else is done, again and again while
+    large resources come and go. Source: https://docs.python.org/3/library/gc.html#gc.freeze
     """
     gc.collect()
     gc.freeze()
@@ -41,7 +41,7 @@ def freeze() -> None:
 
 @contextlib.asynccontextmanager
 async def frozen_after(started: asyncio.Event) -> AsyncIterator[None]:
-    """Do that within the block, as soon as an operator has started."""
+    """Call ``freeze`` within the block, as soon as an operator has started."""
 
     async def wait() -> None:
         await started.wait()

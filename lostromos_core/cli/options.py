@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Define options that several commands share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def configuration(function: F) -> F:
-    """``--config``: which lostromos.yaml."""
+    """Add ``--config``: the lostromos.yaml to read."""
     return click.option(
         "-c",
         "--config",
@@ -35,7 +35,7 @@ def configuration(function: F) -> F:
 
 
 def cluster(function: F) -> F:
-    """``--kubeconfig`` and ``--context``: which cluster, and as whom."""
+    """Add ``--kubeconfig`` and ``--context``: the cluster, and the user to connect as."""
     function = click.option("--context", default="", help="The kubeconfig's context to use.")(function)
     return click.option(
         "--kubeconfig",

@@ -1,4 +1,4 @@
-"""``lostromos render``: what would be applied for a resource, without a cluster."""
+"""Implement ``lostromos render``: show what would be applied for a resource, without a cluster."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def command(
 ) -> int:
     """Render resources offline, and print the objects. Exits with 1 and the place if a template fails.
 
-    A file holds what its author wrote: defaults of the kind's definition are set by the cluster only.
+    Files are rendered as written: only the cluster sets the defaults of the kind's definition.
     """
     setup = options.load(config_file)
     setup.check()
@@ -120,7 +120,7 @@ async def _render_with(
 
 
 def _choose(setup: bootstrap.Setup, name: str, resource: interfaces.Resource) -> int:
-    """The controller to render with: the named one, or the only one whose kind it is."""
+    """Return the index of the controller to render with: the named one, or the only one that watches the kind."""
     controllers = setup.settings.controllers
     names = [controller.name for controller in controllers]
     if name:
@@ -145,7 +145,7 @@ def _watches(choice: Any, resource: interfaces.Resource) -> bool:  # noqa: ANN40
 
 
 def _documents(path: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """The objects of a YAML or JSON file; Lists are taken apart."""
+    """Yield the objects of a YAML or JSON file; Lists are expanded."""
     try:
         found = yamlfile.load(sys.stdin.read() if str(path) == "-" else yamlfile.read(path))
     except yamlfile.YamlError as error:
@@ -164,8 +164,8 @@ def _documents(path: pathlib.Path) -> Iterator[dict[str, Any]]:
             yield _object(document, str(path))
 
 
-def _object(data: Any, where: str) -> dict[str, Any]:  # noqa: ANN401 - whatever the file holds
-    """An object whose metadata is as Kubernetes has it; raises UsageError that says ``where``."""
+def _object(data: Any, where: str) -> dict[str, Any]:  # noqa: ANN401 - any data in the file
+    """Return an object whose metadata has the form Kubernetes expects; raises UsageError that names ``where``."""
     if not isinstance(data, dict):
         raise click.UsageError(f"{where}: an object with apiVersion, kind and metadata is expected")
     metadata = data.get("metadata") or {}

@@ -1,4 +1,4 @@
-"""``lostromos run``: the operator."""
+"""Implement ``lostromos run``: run the operator."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def command(  # noqa: PLR0913 - the options of the command
     log_format: str,
     log_level: str,
 ) -> int:
-    """Watch, render and apply, until SIGTERM or SIGINT; then finish what runs, and exit within 20 seconds.
+    """Watch, render and apply, until SIGTERM or SIGINT; then finish running reconciles, and exit within 20 seconds.
 
-    A second signal ends the process at once; the next start goes on where it was.
+    A second signal ends the process at once; the next start continues where it was.
     """
     if output and not once:
         msg = "--output is for --once"

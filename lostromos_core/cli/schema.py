@@ -1,4 +1,4 @@
-"""``lostromos schema``: the JSON Schema of the configuration."""
+"""Implement ``lostromos schema``: print the JSON Schema of the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``lostromos version``: which versions run here."""
+"""Implement ``lostromos version``: print the installed versions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROGRAMS: Final = {"kubectl": ("version", "--client"), "helm": ("version", "--sh
     "version", short_help="Print versions.", epilog="\b\nExample:\n  lostromos version | grep '^lostromos'\n"
 )
 def command() -> None:
-    """Print the versions of Lostrómos and of what it stands on, and of kubectl and helm, if they are there."""
+    """Print the versions of Lostrómos and its main dependencies, and of kubectl and helm, if installed."""
     for name, shown in DISTRIBUTIONS.items():
         try:
             click.echo(f"{shown} {importlib.metadata.version(name)}")
@@ -43,7 +43,7 @@ def command() -> None:
 
 
 def _ask(program: str, *arguments: str) -> str:
-    """The version that a program tells of itself."""
+    """Return the version that a program reports."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments
             [program, *arguments], capture_output=True, text=True, errors="replace", timeout=10, check=False

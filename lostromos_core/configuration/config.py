@@ -1,8 +1,8 @@
-"""lostromos.yaml: the models of the configuration, and errors that name file, line and field.
+"""Define the models of lostromos.yaml, and errors that name file, line and field.
 
-Strict: an unknown key is an error that suggests the nearest known one. ``${NAME}`` in a string is replaced by an
-environment variable only if ``environment`` declares it, after YAML has been read, so that a value never becomes
-structure.
+Parsing is strict: an unknown key is an error that suggests the nearest known one. ``${NAME}`` in a string is replaced
+by an environment variable only if ``environment`` declares it, and only after YAML has been parsed, so that a value
+never becomes structure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STRICT: Final = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
 def _one_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
-    """The choice of a back end is one key."""
+    """Require that a back end is chosen by exactly one key."""
     if isinstance(value, dict) and len(value) > 1:
         msg = f"give exactly one of: {', '.join(map(str, value))}"
         raise ValueError(msg)
@@ -36,7 +36,7 @@ def _one_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
 
 
 def _no_bool(value: Any) -> Any:  # noqa: ANN401 - before validation
-    """To Python, true is the number 1."""
+    """Reject booleans: in Python, true is the number 1."""
     if isinstance(value, bool):
         raise ValueError("a number is expected here")  # noqa: TRY004 - pydantic catches no TypeError
     return value
@@ -51,7 +51,7 @@ Choice = Annotated[
 
 
 def _names_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
-    """A list of names means: all required."""
+    """Turn a list of names into a mapping without defaults: all names are required."""
     return dict.fromkeys(value) if isinstance(value, list) and all(isinstance(name, str) for name in value) else value
 
 
@@ -65,7 +65,7 @@ Environment = Annotated[
 
 
 class ObjectKey(pydantic.BaseModel):
-    """A ConfigMap or Secret that variables come from."""
+    """Name a ConfigMap or Secret that variables are read from."""
 
     model_config = _STRICT
 
@@ -75,7 +75,7 @@ class ObjectKey(pydantic.BaseModel):
 
 
 class VarsSource(pydantic.BaseModel):
-    """One source of variables; exactly one of its kinds must be given."""
+    """Configure one source of variables; exactly one of its kinds must be given."""
 
     model_config = _STRICT
 
@@ -97,7 +97,7 @@ class VarsSource(pydantic.BaseModel):
 
 
 class LookupConfig(pydantic.BaseModel):
-    """What templates may look up beyond a resource's own objects and its namespace."""
+    """Configure what templates may look up beyond a resource's own objects and its namespace."""
 
     model_config = _STRICT
 
@@ -109,7 +109,7 @@ class LookupConfig(pydantic.BaseModel):
 
 
 class ControllerConfig(pydantic.BaseModel):
-    """One controller: what is watched, what is rendered for it, how that is applied."""
+    """Configure one controller: what is watched, what is rendered for it, and how the result is applied."""
 
     model_config = _STRICT
 
@@ -129,7 +129,7 @@ class ControllerConfig(pydantic.BaseModel):
 
 
 class Config(pydantic.BaseModel):
-    """The whole of lostromos.yaml."""
+    """Configure an operator: the whole of lostromos.yaml."""
 
     model_config = _STRICT
 
@@ -155,7 +155,7 @@ class Config(pydantic.BaseModel):
 
 
 class Document:
-    """A configuration file as it was read: its data, and the line of each field."""
+    """Hold a configuration file as it was read: its data, and the line of each field."""
 
     def __init__(self, path: pathlib.Path, data: Any, lines: Mapping[tuple[str | int, ...], int]) -> None:  # noqa: ANN401
         self.path = path
@@ -164,17 +164,17 @@ class Document:
 
     @property
     def base(self) -> pathlib.Path:
-        """The folder that paths in the file are relative to."""
+        """Return the folder that paths in the file are relative to."""
         return self.path.parent
 
     def error(self, field: Sequence[str | int], message: str) -> errors.ConfigError:
-        """The error about a field: ``lostromos.yaml:7: controllers[0].watch: ...``."""
+        """Return the error about a field: ``lostromos.yaml:7: controllers[0].watch: ...``."""
         where = f"{yamlfile.dotted(tuple(field))}: " if field else ""
         line = next((self._lines[known] for known in _prefixes(tuple(field)) if known in self._lines), 1)
         return errors.ConfigError(f"{self.path}:{line}: {where}{message}")
 
     def validate(self, model: type[Model], data: Any, field: Sequence[str | int] = ()) -> Model:  # noqa: ANN401
-        """The data below a field as a model; raises ConfigError about one thing that is wrong, misspelt keys first."""
+        """Return the data below a field as a model; raises ConfigError for one mistake, unknown keys first."""
         try:
             return model.model_validate(data, context={"base": self.base})
         except pydantic.ValidationError as error:
@@ -221,7 +221,7 @@ def _substitute(
     environ: Mapping[str, str],
     field: tuple[str | int, ...],
 ) -> Any:  # noqa: ANN401 - any JSON value
-    """The value with ``${NAME}`` replaced, ``$$`` being a plain ``$``."""
+    """Return the value with ``${NAME}`` replaced by the variable, and ``$$`` by ``$``."""
     if isinstance(value, dict):
         return {key: _substitute(document, item, declared, environ, (*field, key)) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Explain what is wrong with a configuration, in its own words."""
+"""Explain configuration errors in the terms of the configuration."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _TEXTS: Final = {
     "too_short": "must have at least {min_length} of them",
     "too_long": "must have at most {max_length} of them",
 }
-"""What pydantic's types of errors are called here."""
+"""Messages by pydantic's error type."""
 
 
 def explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    """One sentence for one of pydantic's errors."""
+    """Return one sentence that explains one of pydantic's errors."""
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
         known = _known_keys(model.model_json_schema(by_alias=True), error["loc"][:-1])
@@ -54,7 +54,7 @@ def explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN401
 
 
 def _known_keys(schema: Mapping[str, Any], location: Sequence[str | int]) -> list[str]:
-    """The keys that a JSON Schema knows at a location."""
+    """Return the keys that a JSON Schema defines at a location."""
     definitions = schema.get("$defs") or {}
     here = [schema]
     for step in location:

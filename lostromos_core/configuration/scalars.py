@@ -1,7 +1,7 @@
-"""What a scalar that stands in a template means: YAML 1.2 core schema, and an error where readers disagree.
+"""Resolve plain scalars by the YAML 1.2 core schema, and refuse those that readers disagree about.
 
-kubectl, Helm, PyYAML and YAML 1.2 read ``0400``, ``yes`` or ``12:30:45`` differently. A template that depends on
-the reader is a trap, so such a scalar is refused with a message that says what to write.
+kubectl, Helm, PyYAML and YAML 1.2 read ``0400``, ``yes`` or ``12:30:45`` differently. A template must not depend on the
+reader, so such a scalar is refused with a message that tells what to write.
 Source: https://yaml.org/spec/1.2.2/#103-core-schema, https://yaml.org/type/ (1.1).
 """
 
@@ -15,13 +15,13 @@ _CORE_HEX = re.compile(r"0x[0-9a-fA-F]+")
 _CORE_OCTAL = re.compile(r"0o[0-7]+")
 _CORE_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _DIGITS = 100
-"""Digits that no number of 64 bits has, however it is written."""
+"""More digits than any 64-bit number has, in any base."""
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 _OLD_BOOL = re.compile(r"y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
 _OLD_OCTAL = re.compile(r"[-+]?0[0-9_]+")
-# Values come here, too, so no pattern may try one text in more ways than it has characters.
+# Values are matched, too, so no pattern may try a text in more ways than it has characters.
 _OLD_NUMBER = re.compile(r"[-+]?(?:0b[01_]+|0x(?=[0-9a-fA-F]*_)[0-9a-fA-F_]*|[0-9](?=[0-9]*_)[0-9_]*(?:\.[0-9_]*)?)")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _TIMESTAMP = re.compile(
@@ -32,13 +32,13 @@ _NOT_A_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 class AmbiguousScalarError(ValueError):
-    """A plain scalar that different readers read differently, or that JSON has no word for."""
+    """Raised when readers disagree about a plain scalar, or when JSON cannot represent it."""
 
 
 def resolve(text: str) -> bool | int | float | str | None:
-    """The value of a plain scalar.
+    """Return the value of a plain scalar.
 
-    Raises AmbiguousScalarError, with a message that says what to write instead.
+    Raises AmbiguousScalarError, with a message that tells what to write instead.
     """
     if text in _NULL:
         return None
@@ -51,9 +51,9 @@ def resolve(text: str) -> bool | int | float | str | None:
 
 
 def resolve_key(text: str) -> str:
-    """The value of a plain scalar that is a key: always a string, as JSON wants it.
+    """Return the value of a plain scalar that is a key: always a string, as JSON requires.
 
-    Raises AmbiguousScalarError where readers disagree about the string.
+    Raises AmbiguousScalarError if readers disagree about the string.
     """
     if text in {"y", "Y", "n", "N"}:
         return text
@@ -66,7 +66,7 @@ def resolve_key(text: str) -> str:
 
 
 def is_plain_string(text: str) -> bool:
-    """Whether every reader takes this plain scalar for a string."""
+    """Return whether every reader takes this plain scalar for a string."""
     try:
         return isinstance(resolve(text), str)
     except AmbiguousScalarError:
@@ -86,7 +86,7 @@ def _number(text: str) -> int | float | str:
 
 
 def _whole(text: str, base: int) -> int:
-    """A whole number of at most 64 bits: JSON readers in other languages take no larger ones."""
+    """Return an integer of at most 64 bits: JSON readers in other languages do not accept larger ones."""
     digits = text.removeprefix("0x").removeprefix("0o") if base != 10 else text  # noqa: PLR2004 - a base
     value = int(digits, base) if len(digits) < _DIGITS else 1 << 64
     if not -(1 << 63) <= value < 1 << 64:

@@ -1,8 +1,8 @@
-"""YAML and JSON files that people write: the configuration, variables, resources. Plain data, and each field's line.
+"""Read YAML and JSON files that people write: the configuration, variables, resources.
 
-The same rules as in templates: YAML 1.2, and an error with the line where readers disagree (``yes``, ``0400``,
-``12:30:45``) or where a key comes twice. Anchors and aliases work, but nothing may contain itself, nor become larger
-than memory bears.
+Returns plain data, and the line of each field. The rules are those for templates: YAML 1.2, and an error with the line
+where readers disagree (``yes``, ``0400``, ``12:30:45``) or a key is repeated. Anchors and aliases work, but no value
+may contain itself, and the number of values is limited.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MOST: Final = 1_000_000
-"""Values that a document may have, with aliases replaced by what they stand for."""
+"""Maximum number of values in a document, with aliases expanded."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 Field: TypeAlias = tuple[str | int, ...]
@@ -31,26 +31,26 @@ Field: TypeAlias = tuple[str | int, ...]
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parsed:
-    """One document: its data, and the line (from 1) of each field; a mapping's field is the line of its key."""
+    """Hold one document: its data, and the line (from 1) of each field; in a mapping, the line of the key."""
 
     data: Any
     lines: Mapping[Field, int]
 
 
 class YamlError(ValueError):
-    """A text is no YAML that we take; ``line`` counts from 1, 0 if it is not known."""
+    """Raised when a text is not YAML that we accept; ``line`` counts from 1, 0 if it is not known."""
 
     def __init__(self, message: str, line: int = 0) -> None:
         super().__init__(message)
         self.line = line
 
     def at(self, path: pathlib.Path | str) -> str:
-        """``vars.yaml:7: ...``: the message with its place."""
+        """Return the message with its place: ``vars.yaml:7: ...``."""
         return f"{path}:{self.line}: {self}" if self.line else f"{path}: {self}"
 
 
 def read(path: pathlib.Path) -> str:
-    """The text of a file; raises YamlError."""
+    """Return the text of a file; raises YamlError."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -62,19 +62,19 @@ def read(path: pathlib.Path) -> str:
 
 
 def load(text: str) -> list[Any]:
-    """The documents of a text as plain data, without empty ones; JSON is read as such. Raises YamlError."""
+    """Return the documents of a text as plain data, without empty ones; JSON is read as JSON. Raises YamlError."""
     if _is_json(text):
         try:
             return [_json(text)]
         except ValueError:
-            pass  # read as YAML, it is refused with the line
+            pass  # parsed as YAML, it is refused with the line
     return [document.data for document in parse(text)]
 
 
 def parse(text: str) -> list[Parsed]:
-    """The documents of a text, without empty ones; raises YamlError."""
+    """Return the documents of a text, without empty ones; raises YamlError."""
     if "\t" in text and _is_json(text):
-        text = text.replace("\t", " ")  # JSON holds tabs between values only, where YAML takes none
+        text = text.replace("\t", " ")  # JSON has tabs only between values, where YAML allows none
     try:
         parsed = [_parsed(node) for node in _nodes(text)]
     except yaml.MarkedYAMLError as error:
@@ -88,7 +88,7 @@ def parse(text: str) -> list[Parsed]:
 
 
 def dotted(field: Field) -> str:
-    """``spec.ports[0].port``: a field as people write it."""
+    """Return a field as people write it: ``spec.ports[0].port``."""
     text = ""
     for step in field:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -96,7 +96,7 @@ def dotted(field: Field) -> str:
 
 
 def _is_json(text: str) -> bool:
-    """Whether a text is a list or a mapping in JSON."""
+    """Return whether a text is a list or a mapping in JSON."""
     if text.lstrip()[:1] not in {"{", "["}:
         return False
     try:
@@ -107,7 +107,7 @@ def _is_json(text: str) -> bool:
 
 
 def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """The data of a JSON text; raises ValueError for what we do not take."""
+    """Return the data of a JSON text; raises ValueError for what we do not accept."""
     data = json.loads(
         text,
         object_pairs_hook=_unique,
@@ -116,7 +116,7 @@ def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
         parse_constant=_refuse,
     )
     if "\\u" in text:
-        json.dumps(data, ensure_ascii=False).encode()  # fails for half a character
+        json.dumps(data, ensure_ascii=False).encode()  # fails for half of a surrogate pair
     return data
 
 
@@ -132,7 +132,7 @@ def _refuse(what: str) -> Any:  # noqa: ANN401 - never returns
 
 
 def _nodes(text: str) -> Iterator[Any]:
-    """The documents as PyYAML's nodes."""
+    """Yield the documents as PyYAML's nodes."""
     loader = yaml.SafeLoader(text)
     try:
         while loader.check_node():
@@ -181,7 +181,7 @@ def _mapping(node: Any, field: Field, lines: dict[Field, int], inside: frozenset
 
 
 def _text(node: Any, field: Field) -> str:  # noqa: ANN401 - as above
-    """A text in quotes; two escapes that make one character, as JSON writes it, become that."""
+    """Return a quoted text; two escapes that encode one character, as JSON writes it, become that character."""
     text: str = node.value
     if not _SURROGATE.search(text):
         return text

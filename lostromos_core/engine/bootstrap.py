@@ -1,4 +1,4 @@
-"""From a configuration to an Operator: finds the back ends, checks their options, puts the controllers together."""
+"""Build an Operator from a configuration: find the back ends, check their options, create the controllers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Setup:
-    """A configuration that has been read, and the plug-ins that it can use."""
+    """Hold a configuration that has been read, and the plug-ins that it can use."""
 
     settings: config.Config
     document: config.Document
     registry: plugins.Registry
 
     def part(self, index: int, field: str) -> Any:  # noqa: ANN401 - a watcher, renderer or applier
-        """The back end under ``watch``, ``render`` or ``apply`` of a controller; raises ConfigError with the line."""
+        """Return the back end of a controller's ``watch``, ``render`` or ``apply``; raises ConfigError with a line."""
         choice = getattr(self.settings.controllers[index], field) or self._default(index, field)
         ((name, given),) = choice.items()
         where = ("controllers", index, field)
@@ -46,7 +46,7 @@ class Setup:
             raise self.document.error((*where, name, *below), str(error)) from error
 
     def _default(self, index: int, field: str) -> dict[str, Any]:
-        """The renderer that goes with an applier, where none is named."""
+        """Return the default renderer of a controller's applier, for a controller that names no renderer."""
         (applier,) = self.settings.controllers[index].apply
         try:
             found = self.registry.backend("applier", applier).renderer
@@ -58,7 +58,7 @@ class Setup:
         return {found: None}
 
     def check(self) -> None:
-        """Raise ConfigError for whatever can be known to be wrong without a cluster."""
+        """Raise ConfigError for every mistake that can be found without a cluster."""
         for index in range(len(self.settings.controllers)):
             self._controller(index)
         self._refuse_twins()
@@ -95,7 +95,7 @@ class Setup:
         return controller.Controller(given.name, **parts, lookup=policy, resync=given.resync)
 
     def _try(self, index: int, field: str, check: Callable[[], None]) -> None:
-        """Check something; raises ConfigError with the line of a controller's field."""
+        """Run a check; if it raises ConfigError, raise that with the line of a controller's field."""
         try:
             check()
         except errors.ConfigError as error:
@@ -103,7 +103,7 @@ class Setup:
 
 
 def json_schema(registry: plugins.Registry) -> dict[str, Any]:
-    """The JSON Schema of lostromos.yaml, with the options of all installed back ends. For editors."""
+    """Return the JSON Schema of lostromos.yaml, with the options of all installed back ends, for editors."""
     schema = config.Config.model_json_schema(by_alias=True)
     definitions = schema.setdefault("$defs", {})
     for field, kind in (("watch", "watcher"), ("render", "renderer"), ("apply", "applier")):

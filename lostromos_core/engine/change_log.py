@@ -1,6 +1,6 @@
-"""What the log says of reconciles: changes for people, and every single one for those who look closely (``debug``).
+"""Log what changed in reconciles, and every single reconcile at level ``debug``.
 
-A resource that is tried again and again says the same each time; that is told once, until it says something else.
+A resource that is retried with the same result is logged once, until the result changes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _log = structlog.get_logger("lostromos.reconcile")
 
 @final
 class ChangeLog:
-    """The log of one controller's reconciles. It remembers the resources that are not ready, and no others."""
+    """Log the reconciles of one controller. Only resources that are not ready are remembered."""
 
     def __init__(self) -> None:
         self._said: dict[str, int] = {}
 
     def record(self, controller: str, key: str, report: interfaces.Report | None) -> None:
-        """Say how a resource is, if that is news; None: it is gone."""
+        """Log the state of a resource if it has changed; ``report`` is None if the resource is gone."""
         if report is None:
             self._said.pop(key, None)
             return
@@ -43,7 +43,7 @@ class ChangeLog:
 
 
 def record_all(controller: str, key: str, report: interfaces.Report | None, seconds: float) -> None:
-    """One line for one reconcile, whatever it did: for ``debug``."""
+    """Log one reconcile in one line at level ``debug``, whatever its result."""
     reason = report.reason if report else "Gone"
     actions = collections.Counter(result.action.value for result in report.objects) if report else {}
     _log.debug("reconciled", controller=controller, resource=key, reason=reason, seconds=round(seconds, 4), **actions)

@@ -1,4 +1,4 @@
-"""A Controller: one watched kind, what is rendered for it, and how that is applied."""
+"""Define the Controller: one watched kind, what is rendered for it, and how the result is applied."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
 def check_name(name: str) -> None:
-    """Raise ConfigError if a controller cannot have this name."""
+    """Raise ConfigError if the name is not valid for a controller."""
     if not _NAME.fullmatch(name):
         msg = f"the name {name!r} cannot be used: use lower-case letters, digits and '-', at most 40 characters"
         raise errors.ConfigError(msg)
 
 
 def check_fit(render: interfaces.Renderer, apply: interfaces.Applier) -> None:
-    """Raise ConfigError if an applier does not take what a renderer makes."""
+    """Raise ConfigError if the applier does not accept what the renderer produces."""
     if render.produces is not apply.accepts:
         msg = (
             f"the renderer makes {render.produces.__name__}, and the applier takes {apply.accepts.__name__}; choose a "
@@ -41,16 +41,16 @@ def check_fit(render: interfaces.Renderer, apply: interfaces.Applier) -> None:
 
 @final
 class Controller:
-    """A Watcher, a Renderer and an Applier under a name.
+    """Combine a Watcher, a Renderer and an Applier under a name.
 
     ``lookup``: what templates may look up beyond the resource's own namespace and objects. ``resync``: seconds after
-    which each resource is reconciled though nothing happened; 0: never.
+    which each resource is reconciled again even if nothing changed; 0: never.
 
-    The name becomes part of field managers and annotations on the cluster: lower-case letters, digits and ``-``,
-    at most 40 characters; changing it later makes another controller. Raises ConfigError if the parts do not fit.
+    The name becomes part of field managers and annotations on the cluster: lower-case letters, digits and ``-``, at
+    most 40 characters; changing it later creates a different controller. Raises ConfigError if the parts do not fit.
     """
 
-    def __init__(  # noqa: PLR0913 - what a controller consists of
+    def __init__(  # noqa: PLR0913 - the parts of a controller
         self,
         name: str,
         *,
@@ -75,16 +75,16 @@ class Controller:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that its watcher is limited to; empty if there is no such limit."""
+        """Return the namespaces that the watcher is limited to; empty if it is not limited."""
         return tuple(getattr(self._watcher, "namespaces", ()))
 
     def overlaps(self, other: Controller) -> bool:
-        """Whether both could select the same resource."""
+        """Return whether both controllers could select the same resource."""
         overlaps = getattr(self._watcher, "overlaps", None)
         return bool(overlaps and overlaps(other._watcher))
 
     async def start(self, runtime: interfaces.Runtime) -> None:
-        """Let all parts get ready; raises ConfigError, also for a part that cannot run dry in a dry run."""
+        """Start all parts; raises ConfigError, in a dry run also for a part that does not support dry runs."""
         if runtime.dry_run:
             self._refuse_what_would_write()
         for part in (self._watcher, self._renderer, self._applier):
@@ -93,7 +93,7 @@ class Controller:
         self._lookups = lookups.Lookups(runtime, self._policy)
 
     def _refuse_what_would_write(self) -> None:
-        """Raise ConfigError if the watcher or the applier has not said that it writes nothing in a dry run."""
+        """Raise ConfigError if the watcher or the applier does not declare that it supports dry runs."""
         for role, part in (("watcher", self._watcher), ("applier", self._applier)):
             if not (isinstance(part, interfaces.DryRunning) and part.can_dry_run):
                 msg = (
@@ -109,7 +109,7 @@ class Controller:
     def bind(
         self, context: interfaces.Context, registry: plugins.Registry, state: supervision.WatchState
     ) -> reconcile.ControllerContext:
-        """Return what a reconcile needs; ``state`` tells whether the watcher has read its source."""
+        """Return what a reconcile needs; ``state`` holds whether the watcher has read its source."""
         watcher = self._watcher
 
         def review(resource: interfaces.Resource, rendered: interfaces.Rendered) -> Any:  # noqa: ANN401 - a sequence

@@ -1,4 +1,4 @@
-"""Run a coroutine in an event loop of its own, and handle signals in it."""
+"""Run a coroutine in a new event loop, and handle signals in it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     Variables: TypeAlias = Mapping[str, Any] | Callable[[cluster.Cluster], Awaitable[Mapping[str, Any]]]
 
 
-def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what the coroutine returns
-    """Run a coroutine in an event loop of its own: uvloop's if it is installed, else asyncio's."""
+def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - the result of the coroutine
+    """Run a coroutine in a new event loop: uvloop's if it is installed, otherwise asyncio's."""
     try:
         import uvloop  # noqa: PLC0415 - an extra
     except ImportError:
@@ -36,7 +36,7 @@ def signals(stop: Callable[[], None]) -> Any:  # noqa: ANN401 - a generator
             loop.remove_signal_handler(number)
         stop()
 
-    # Outside of the main thread, and on Windows, no handler can be set: then signals do what they always do.
+    # Outside of the main thread, and on Windows, no handler can be set: signals keep their default behavior.
     with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
         for number in handled:
             loop.add_signal_handler(number, once)

@@ -1,4 +1,4 @@
-"""The Operator: a set of controllers in one process, a queue between their watchers and the workers, and signals."""
+"""Run a set of controllers in one process, with a queue between watchers and workers, and handle signals."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.operator")
 
 GRACE = 14.0
-"""Seconds that running reconciles get to finish after a signal; the whole shutdown stays under 20."""
+"""Seconds that running reconciles have to finish after a signal; the whole shutdown takes less than 20."""
 CANCEL = 4.0
-"""Seconds that what was cancelled gets to clean up."""
+"""Seconds that cancelled tasks have to clean up."""
 MOST_WORKERS = 256
-"""How many resources may be reconciled at the same time, at most."""
+"""Maximum number of resources of a controller that are reconciled at the same time."""
 
 Action = interfaces.Action
 Key: TypeAlias = tuple[str, str]
@@ -46,17 +46,17 @@ Key: TypeAlias = tuple[str, str]
 
 @final
 class Operator:
-    """Runs controllers until it is told to stop.
+    """Run controllers until stopped.
 
-    ``vars`` are the variables that templates see, or a function that gets them from the cluster at start. ``kube``
-    is the connection to use; the operator opens one of its own otherwise, and closes what it opened. ``workers``
-    is how many resources of each controller are reconciled at the same time, 1 to 256. ``identity`` is which operator
-    this is: what it looks after is left alone by others, and two of one identity do not work at the same time; by
-    default it is that of the Pod's Deployment, or of the user, the machine and the program. Raises ConfigError for
-    what cannot work. ``started`` is set when all controllers have been started.
+    ``vars`` are the variables that templates see, or a function that gets them from the cluster at start. ``kube`` is
+    the connection to use; without it, the operator opens its own connection, and closes it. ``workers`` is how many
+    resources of each controller are reconciled at the same time, 1 to 256. ``identity`` identifies this operator: other
+    operators leave its resources alone, and two operators with the same identity do not work at the same time; by
+    default it is derived from the Pod's Deployment, or from the user, the machine and the program. Raises ConfigError
+    for parameters that cannot work. ``started`` is set when all controllers have been started.
     """
 
-    def __init__(  # noqa: PLR0913 - what an operator consists of
+    def __init__(  # noqa: PLR0913 - the parts of an operator
         self,
         controllers: Sequence[controller.Controller],
         *,
@@ -94,11 +94,11 @@ class Operator:
         event_loop.run_async(self.serve())
 
     def stop(self) -> None:
-        """Take no new work, finish what runs, and return from ``serve``."""
+        """Take no new work, finish running reconciles, and return from ``serve``."""
         self._stop.set()
 
     async def serve(self) -> None:
-        """As ``run``, inside of a running event loop."""
+        """Run like ``run``, but inside a running event loop."""
         with event_loop.signals(self.stop):
             async with self._running():
                 await self._stop.wait()
@@ -108,7 +108,7 @@ class Operator:
             raise self._failure
 
     async def once(self) -> results.Summary:
-        """Reconcile everything that exists once, and return how it went. An Operator runs once: then make another."""
+        """Reconcile everything that exists once, and return the results. An Operator can only run once."""
         self._results = {}
         with event_loop.signals(self.stop):
             async with self._running() as queues:
@@ -124,7 +124,7 @@ class Operator:
         return results.Summary(self._results, troubles)
 
     async def _until_known(self) -> None:
-        """Wait until every watch has brought all there is, or has said why it cannot."""
+        """Wait until every watch has listed all resources, or has reported why it cannot."""
         while not self._stop.is_set():
             if all(state.synced or state.trouble for state in self._states.values()):
                 return
@@ -132,9 +132,10 @@ class Operator:
 
     @contextlib.asynccontextmanager
     async def _running(self) -> Any:  # noqa: ANN401 - an async generator of the queues
-        """Watchers and workers, from start to a bounded end.
+        """Run watchers and workers, from the start to a shutdown of limited duration.
 
-        Each controller has a queue and workers of its own: one that waits for a slow program delays no other.
+        Each controller has its own queue and workers, so that one that waits for a slow program does not delay the
+        others.
         """
         if self._ran:
             msg = "an Operator runs once; make another"
@@ -169,7 +170,7 @@ class Operator:
     async def _unless_stopped(
         self, start: Coroutine[Any, Any, dict[str, reconcile.ControllerContext]]
     ) -> dict[str, reconcile.ControllerContext]:
-        """What the start brings; nothing if it shall stop before that: the cluster may never answer."""
+        """Return the result of ``start``, or nothing if stopped before that: the cluster may never answer."""
         starting = asyncio.create_task(start, name="start")
         stopping = asyncio.create_task(self._stop.wait())
         try:
@@ -181,10 +182,10 @@ class Operator:
             _, stuck = await asyncio.wait({starting, stopping}, timeout=CANCEL)
             _complain(stuck)
             if starting.done() and not starting.cancelled():
-                starting.exception()  # has been raised above, or came too late to matter
+                starting.exception()  # already raised above, or too late to matter
 
     def _lose(self, why: str) -> None:
-        """Stop at once: another process does our work."""
+        """Stop at once: another process has taken over."""
         _log.error("stopping, since another operator has taken over", reason=why)
         self._failure = errors.RefusedError(why)
         for task in self._busy:
@@ -233,10 +234,10 @@ class Operator:
     ) -> None:
         """Take keys and reconcile them, one at a time, until cancelled.
 
-        Whatever one of them raises or lets out, the worker goes on: it would be missed for good, in silence.
+        The worker continues after any exception: otherwise it would be lost for good, without notice.
         """
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - we are in one
+        assert task is not None  # noqa: S101 - this code runs in a task
         while not self._stop.is_set():
             key = await queue.get()
             self._busy.add(task)
@@ -259,7 +260,7 @@ class Operator:
     ) -> reconcile.Result:
         started = time.monotonic()
         result = await reconcile.reconcile(context, key)
-        if result.report or result.resource or not result.outcome.retry:  # else it is not known yet, whether it exists
+        if result.report or result.resource or not result.outcome.retry:  # else it is not known yet whether it exists
             settled = result.report is None or result.report.ready
             self._states[context.name].first_look.reconciled(key, settled=settled)
         if result.resource is not None and result.report is not None and result.resource.unreadable:
@@ -269,12 +270,12 @@ class Operator:
         registry.tell_reconciled(context.name, key, result.report, seconds)
         if self._results is not None:
             before = self._results.get((context.name, key))
-            if before is None or before.report or result.resource:  # else it was seen going, and is gone now
+            if before is None or before.report or result.resource:  # else keep the result of its deletion
                 self._results[context.name, key] = results.merge(before, result)
         return result
 
     async def _shut_down(self, watches: Sequence[asyncio.Task[None]], workers: Sequence[asyncio.Task[None]]) -> None:
-        """Stop intake first, then let running reconciles finish, then cancel what takes too long."""
+        """Stop intake first, then let running reconciles finish, then cancel those that take too long."""
         self._stop.set()
         idle = [worker for worker in workers if worker not in self._busy]
         for task in (*watches, *idle):

@@ -1,9 +1,9 @@
-"""One reconcile: read the resource, render, ask the policies, apply, report. The one path for everything that happens.
+"""Reconcile one resource: read it, render, ask the policies, apply, and report.
 
-Create, update, drift, resync and retry are the same to it; that a resource is gone or going is discovered by
-reading. What goes wrong becomes a Report on the resource and an Outcome for the queue, never an exception: a key is
-either ready, or carries a condition that says why not. Everything that failed is tried again, soon or slowly; only
-what is a pure function of the resource and the templates waits for a change of them.
+Create, update, drift, resync and retry take the same path; reading shows whether a resource is gone or being deleted. A
+failure becomes a Report on the resource and an Outcome for the queue, never an exception: a key is either ready, or has
+a condition that explains why not. Every failure is retried, soon or slowly; only a failure that is a pure function of
+the resource and the templates waits until one of them changes.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.reconcile")
 
 TAKEN_OVER = "another operator has taken over"
-"""The message of a cancellation after which nothing may be written."""
+"""Message of a cancellation after which nothing may be written."""
 LAST_WORDS = 2.5
-"""Seconds to say on a resource that its reconcile was interrupted."""
+"""Seconds to report on a resource that its reconcile was interrupted."""
 PAUSE = "lostromos.dev/pause"
-"""Annotation of a resource: ``true`` lets everything be as it is, until it is gone. Deletion goes on."""
+"""Annotation of a resource: while it is ``true``, nothing is changed. Deletion still proceeds."""
 PAUSED = f"nothing is done until the annotation {PAUSE} is removed"
 DEADLINE = 600.0
-"""Seconds that a reconcile may take, if its applier needs no more; what hangs would hold its worker for ever."""
+"""Seconds that a reconcile may take, unless its applier needs more; one that hangs would block its worker forever."""
 
 
 class Lookups(Protocol):
-    """Renders with other objects of the cluster at hand."""
+    """Render with access to other objects of the cluster."""
 
     async def render(
         self,
@@ -48,16 +48,16 @@ class Lookups(Protocol):
         """Render until everything that is looked up is known."""
 
     def forget(self, key: str) -> None:
-        """The resource is gone."""
+        """Forget a resource that is gone."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class ControllerContext:
-    """What a controller consists of, to a reconcile. ``review`` returns why an apply is forbidden, for each policy.
+    """Hold the parts of a controller that a reconcile needs.
 
-    ``knows`` says whether the source of a key has been read: before that, a key that is not found is not gone.
-    ``deadline``: seconds that a reconcile may take.
+    ``review`` returns the objections of policies to an apply. ``knows`` returns whether the source of a key has been
+    read: before that, a missing key does not count as gone. ``deadline``: seconds that a reconcile may take.
     """
 
     name: str
@@ -76,7 +76,7 @@ class ControllerContext:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """How a reconcile went; ``report`` is None if the resource is gone, or nobody looks after it any more."""
+    """Hold the result of a reconcile; ``report`` is None if the resource is gone or has been released."""
 
     outcome: interfaces.Outcome
     report: interfaces.Report | None = None
@@ -102,10 +102,10 @@ async def reconcile(controller: ControllerContext, key: str) -> Result:
             result = _failed(resource, reports.unexpected(error))
     except asyncio.CancelledError as error:
         if is_cancelled():
-            if TAKEN_OVER not in error.args:  # else the status is another operator's
+            if TAKEN_OVER not in error.args:  # else the status belongs to another operator
                 await _report_interruption(controller, resource)
             raise
-        # A plug-in awaited something that was cancelled, and let that out: its failure, and not the end of our task.
+        # A plug-in awaited something that was cancelled, and let the error escape: a failure, not the end of our task.
         log.exception("unexpected error: a cancellation that did not concern the reconcile")
         result = _failed(resource, reports.unexpected(error))
     except errors.LostromosError as error:
@@ -117,13 +117,13 @@ async def reconcile(controller: ControllerContext, key: str) -> Result:
 
 
 def is_cancelled() -> bool:
-    """Return whether the cancellation on its way is meant for the current task, and was not let out by a plug-in."""
+    """Return whether the current task itself is being cancelled; False if a plug-in let a cancellation escape."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 
 
 async def _step(controller: ControllerContext, key: str, resource: interfaces.Resource | None) -> Result:
-    """Delete, apply, or leave alone, as the state of the resource says."""
+    """Delete, apply, or do nothing, depending on the state of the resource."""
     if resource is None or resource.deleting:
         return await _delete(controller, key, resource)
     if _is_paused(resource):
@@ -136,10 +136,10 @@ async def _step(controller: ControllerContext, key: str, resource: interfaces.Re
 
 
 def _resynced(controller: ControllerContext, result: Result) -> Result:
-    """Come again after the controller's period, some earlier and some later, though nothing happens."""
+    """Schedule the next reconcile within the resync period of the controller, plus or minus 20 percent."""
     if result.resource is None or result.report is None or not controller.resync:
         return result
-    period = controller.resync * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+    period = controller.resync * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, not used for security
     if result.outcome.retry:
         return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, at_most=period))
     return dataclasses.replace(result, outcome=interfaces.Outcome.again(period))
@@ -157,7 +157,7 @@ async def _apply(controller: ControllerContext, resource: interfaces.Resource) -
 
 
 def _status(rendered: interfaces.Rendered, applied: interfaces.Applied) -> Mapping[str, Any] | None:
-    """The fields of the template's author and of the applier; None as long as one of them cannot be told."""
+    """Return the status fields from the template and from the applier; None while either is unknown."""
     if rendered.status is None or applied.status is None:
         return None
     return {**rendered.status, **applied.status}
@@ -172,7 +172,7 @@ async def _render(controller: ControllerContext, resource: interfaces.Resource) 
         return interfaces.render(controller.renderer, resource, dataclasses.replace(controller.context, lookup=find))
 
     if controller.lookups is not None:
-        with budget.rendering():  # of all rounds together
+        with budget.rendering():  # one budget for all rounds
             return await controller.lookups.render(resource, render)
     rendered: Any = interfaces.render(controller.renderer, resource, controller.context)
     found: interfaces.Rendered = await rendered if inspect.isawaitable(rendered) else rendered
@@ -185,14 +185,14 @@ async def _delete(controller: ControllerContext, key: str, resource: interfaces.
     applied = await controller.applier.delete(key, resource)
     if applied.failed:
         report = reports.report_of(applied, None)
-        # Whatever forbids it may change without a sign: a policy, another one's webhook.
+        # The cause, such as a policy or a webhook, may change without an event.
         return Result(interfaces.Outcome.again(), dataclasses.replace(report, retrying=True), resource)
     if applied.remaining:
         message = f"{reports.count(applied.remaining)} still being deleted"
         report = interfaces.Report(
             ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
         )
-        # An applier that can rings when something has gone; this is for those that cannot, and for what goes wrong.
+        # Some appliers enqueue the key when an object is gone; this is for the others, and for failures.
         return Result(interfaces.Outcome.again(applied.after), report, resource)
     if resource is None:
         return Result(interfaces.Outcome.done())
@@ -202,16 +202,16 @@ async def _delete(controller: ControllerContext, key: str, resource: interfaces.
             resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
         )
         return Result(interfaces.Outcome.done(), resource=resource)
-    # It is let go, and the source will say that it is gone. Should the answers have been wrong, it is done once more.
+    # It is released, and the source will report that it is gone. In case the answers were wrong, retry.
     return Result(interfaces.Outcome.again(slow=True), resource=resource)
 
 
 _ON_CHANGE = frozenset({"Waiting", "Cycle"})
-"""Reasons that end when something changes that starts a reconcile by itself."""
+"""Reasons that end with a change that starts a reconcile by itself."""
 
 
 def _finished(resource: interfaces.Resource, report: interfaces.Report, after: float | None = None) -> Result:
-    """Come again to what is not ready, unless it waits for a change that we will hear of."""
+    """Retry a resource that is not ready, unless it waits for a change that starts a reconcile."""
     if after is not None:
         outcome = interfaces.Outcome.again(after)
     elif report.ready or report.reason in _ON_CHANGE:
@@ -229,7 +229,7 @@ def _failed(resource: interfaces.Resource | None, error: errors.LostromosError) 
 
 
 async def _report_interruption(controller: ControllerContext, resource: interfaces.Resource | None) -> None:
-    """The process ends before the work does: say so, if that can be said quickly; the next start goes on."""
+    """Report that the process ends before the work is done, if that is quick; the next start continues."""
     if resource is None:
         return
     message = "the operator ended before everything was applied; it goes on when it is started again"
@@ -240,7 +240,7 @@ async def _report_interruption(controller: ControllerContext, resource: interfac
 
 
 async def _report(controller: ControllerContext, key: str, result: Result) -> Result:
-    """Write the report; if that fails, come again, since otherwise the resource would not say how it went."""
+    """Write the report; if that fails, retry, since otherwise the resource would not show the result."""
     controller.change_log.record(controller.name, key, result.report)
     if result.report is None or result.resource is None:
         return result
@@ -263,8 +263,8 @@ async def _report(controller: ControllerContext, key: str, result: Result) -> Re
 
 
 def _unsaid(result: Result, error: errors.LostromosError) -> Result:
-    """The result when its report could not be written: it is tried again, whatever the error."""
-    assert result.report is not None  # noqa: S101 - it was to be written
+    """Return the result for a report that could not be written: a retry, whatever the error."""
+    assert result.report is not None  # noqa: S101 - there was a report to write
     report = interfaces.Report(ready=False, reason="StatusNotWritten", message=str(error), retrying=error.retryable)
     outcome = result.outcome
     if not outcome.retry or (outcome.slow and error.retryable):

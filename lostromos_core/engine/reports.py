@@ -1,11 +1,11 @@
-"""Decide what is reported of a reconcile, and when the resource is tried again."""
+"""Decide what to report after a reconcile, and when to retry the resource."""
 
 from __future__ import annotations
 
 from lostromos_core import errors, interfaces
 
 SAID = 3
-"""How many of the things that are waited for are named in one message."""
+"""Maximum number of items that are listed in one message."""
 
 
 def report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None) -> interfaces.Report:
@@ -50,12 +50,12 @@ def _waiting(applied: interfaces.Applied, rendered: interfaces.Rendered | None) 
 
 
 def count(number: int) -> str:
-    """Return a number of objects in words."""
+    """Return a number of objects in words, with its verb."""
     return "1 object is" if number == 1 else f"{number} objects are"
 
 
 def outcome_of(error: errors.LostromosError) -> interfaces.Outcome:
-    """Return when to come again after an error: the server's word first, then the back-off of its kind."""
+    """Return when to retry after an error: when the server asks for it, otherwise after the back-off of its kind."""
     if error.retry is errors.Retry.ON_CHANGE:
         return interfaces.Outcome.done()
     after = error.retry_after if isinstance(error, errors.ApiError | errors.ClaimedError) else None
@@ -63,7 +63,7 @@ def outcome_of(error: errors.LostromosError) -> interfaces.Outcome:
 
 
 def reason_of(error: errors.LostromosError) -> str:
-    """Return the reason of a condition for an error."""
+    """Return the condition reason for an error."""
     names = {
         errors.RenderError: "RenderFailed",
         errors.RefusedError: "Refused",
@@ -76,14 +76,14 @@ def reason_of(error: errors.LostromosError) -> str:
 
 
 def too_long(seconds: float) -> errors.LostromosError:
-    """Return the error of a reconcile that did not end within its deadline."""
+    """Return the error for a reconcile that did not end within its deadline."""
     failure = errors.LostromosError(f"it took longer than {seconds:.0f} seconds, and was ended; it is tried again")
     failure.retryable = True
     return failure
 
 
 def unexpected(error: BaseException) -> errors.LostromosError:
-    """Return the error that stands for an exception that nobody expected."""
+    """Return the error that stands for an unexpected exception."""
     failure = errors.LostromosError(f"unexpected error, see the log: {type(error).__name__}")
     failure.retryable = True
     return failure

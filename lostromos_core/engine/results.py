@@ -1,4 +1,4 @@
-"""Collect what one pass over all resources did."""
+"""Collect the results of one pass over all resources."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _DONE = frozenset(
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Summary:
-    """What ``once`` did: the report of every resource, and which controllers could not be watched, and why."""
+    """Hold the results of ``once``: one for every resource, and why controllers could not be watched."""
 
     results: Mapping[Key, reconcile.Result]
     troubles: Mapping[str, str]
 
     @property
     def ready(self) -> bool:
-        """Whether everything was watched, and every resource is as it should be."""
+        """Return whether every controller was watched, and every resource is ready or gone."""
         return not self.troubles and all(not result.report or result.report.ready for result in self.results.values())
 
 
 def merge(before: reconcile.Result | None, now: reconcile.Result) -> reconcile.Result:
-    """The result of a resource that was reconciled more than once, with what the earlier times did."""
+    """Return the result of a resource that was reconciled more than once, including its earlier changes."""
     if before is None or before.report is None or now.report is None:
         return now
     done = {one.ref: one for one in before.report.objects if one.action in _DONE}

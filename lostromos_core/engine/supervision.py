@@ -1,4 +1,4 @@
-"""Keep the watcher of a controller running, and know how it goes."""
+"""Keep the watcher of a controller running, and track its state."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.operator")
 
 RESTART_WATCH = 5.0
-"""Seconds before a watcher that failed is started again."""
+"""Seconds before a failed watcher is restarted."""
 
 
 async def keep_watching(name: str, watch: Watching, enqueue: Callable[[str], None], state: WatchState) -> None:
-    """Run the watcher of a controller until cancelled; one that fails or ends is started again."""
+    """Run the watcher of a controller until cancelled; restart it if it fails or ends."""
     while True:
         try:
             await watch(enqueue, state)
@@ -46,7 +46,7 @@ def _cause(error: Exception) -> str:
 
 @final
 class WatchState:
-    """How the watching of one controller goes."""
+    """Hold the state of one controller's watch."""
 
     def __init__(self) -> None:
         self.synced = False
@@ -58,7 +58,7 @@ class WatchState:
 
 @final
 class StateSink:
-    """Enqueue keys for one controller, and log when its watch is in trouble, once and again at long intervals."""
+    """Enqueue keys for one controller, and log trouble of its watch, once and again at long intervals."""
 
     def __init__(self, name: str, enqueue: Callable[[str], None], state: WatchState) -> None:
         self._log = structlog.get_logger("lostromos.controller").bind(controller=name)
@@ -66,21 +66,21 @@ class StateSink:
         self._state = state
 
     def enqueue(self, key: str) -> None:
-        """Enqueue a key; before the first list is complete, count it."""
+        """Enqueue a key, and count it until the first list is complete."""
         if not self._state.synced:
             self._state.keys.add(key)
         self._state.first_look.found(key)
         self._enqueue(key)
 
     def ring(self, key: str) -> None:
-        """The name of ``enqueue`` in version 0.1."""
+        """Enqueue a key; this is the name of ``enqueue`` in version 0.1."""
         warnings.warn(
             "EventSink.ring is now called enqueue; it will be removed in 0.3", DeprecationWarning, stacklevel=2
         )
         self.enqueue(key)
 
     def synced(self) -> None:
-        """Note that the first list is complete."""
+        """Record that the first list is complete."""
         if not self._state.synced:
             self._log.info("all resources are known", count=len(self._state.keys))
             self._state.keys.clear()
@@ -89,7 +89,7 @@ class StateSink:
         self._state.first_look.synced()
 
     def trouble(self, message: str) -> None:
-        """Note why the source cannot be watched, and log that once, and again at long intervals."""
+        """Record why the source cannot be watched, and log it once, and again at long intervals."""
         if message:
             if self._state.complaints.is_news(message):
                 self._log.warning(message)

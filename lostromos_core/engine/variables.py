@@ -1,4 +1,4 @@
-"""The operator's variables, gathered from where the configuration says: literals, environment, files, the cluster."""
+"""Gather the operator's variables from the configured sources: literals, environment, files, the cluster."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """Reads one object of the cluster, or what stands for it."""
+    """Read one object from the cluster, or from a substitute for it."""
 
     async def __call__(self, kind: str, key: config.ObjectKey) -> Mapping[str, Any]:
-        """The object; raises ApiError."""
+        """Return the object; raises ApiError."""
 
 
 async def gather(
     settings: config.Config, document: config.Document, read: Reader, environ: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """All variables; later sources override earlier ones, ``vars`` is the first. Raises ConfigError or ApiError."""
+    """Return all variables: ``vars``, then the sources, later ones override. Raises ConfigError or ApiError."""
     found = dict(settings.vars)
     for index, source in enumerate(settings.vars_from):
         more = await _read(source, document, ("varsFrom", index), read, os.environ if environ is None else environ)
@@ -44,7 +44,7 @@ async def gather(
 
 
 def from_cluster(kube: cluster.Cluster) -> Reader:
-    """Reads objects from the cluster."""
+    """Return a Reader of the cluster."""
 
     async def read(kind: str, key: config.ObjectKey) -> Mapping[str, Any]:
         path = paths.item("v1", f"{kind.lower()}s", key.namespace, key.name)
@@ -55,7 +55,7 @@ def from_cluster(kube: cluster.Cluster) -> Reader:
 
 
 def from_objects(objects: Sequence[Any]) -> Reader:
-    """Finds objects among some that are given as plain data."""
+    """Return a Reader that finds objects in a sequence of plain data."""
 
     async def read(kind: str, key: config.ObjectKey) -> Mapping[str, Any]:
         for item in objects:
@@ -92,7 +92,7 @@ async def _read(
 async def _read_data(
     read: Reader, kind: str, key: config.ObjectKey, document: config.Document, field: tuple[str | int, ...]
 ) -> Mapping[str, str]:
-    """The texts that a ConfigMap or a Secret holds; raises ConfigError that names it and the key."""
+    """Return the texts in a ConfigMap or a Secret; raises ConfigError that names it and the key."""
     item = await _read_object(read, kind, key, document, field)
     found = {}
     for part in ("data", "stringData") if kind == "Secret" else ("data",):
@@ -112,7 +112,7 @@ async def _read_data(
 
 def _text(text: object) -> str:
     if not isinstance(text, str):
-        raise ValueError("must be a text")  # noqa: TRY004 - the reader's mistake, not ours
+        raise ValueError("must be a text")  # noqa: TRY004 - an error in the data, not in the code
     return text
 
 

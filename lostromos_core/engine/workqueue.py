@@ -1,12 +1,12 @@
-"""The queue between everything that notices and everyone who works: keys, never events.
+"""Queue keys, never events, between watchers and workers.
 
-Guarantees: a key that was added is handed out at least once after that moment; it is held by at most one worker at
-a time, and adding it meanwhile makes it ready again when the worker lets go; a key that waits or is held blocks no
-other. Groups take turns, and groups within them, so that ten thousand keys of one tenant do not delay the one key of
-another, nor a thousand tenants of one controller the one of another.
+Guarantees: a key that was added is handed out at least once after that moment; at most one worker holds it at a time,
+and if it is added meanwhile, it becomes ready again when the worker releases it; a key that is delayed or held does not
+block others. Groups take turns, and so do groups within them, so that ten thousand keys of one tenant do not delay the
+one key of another, nor a thousand tenants of one controller the one of another.
 
-The schedule is a plain object that is told the time, so that it can be tested without waiting; ``WorkQueue`` is
-the thin asynchronous shell around it. Model: client-go's util/workqueue.
+The schedule is a plain object that is told the time, so that it can be tested without waiting; ``WorkQueue`` is a thin
+asynchronous wrapper around it. Model: client-go's util/workqueue.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound="Hashable")
 
 FIRST_RETRY, LAST_RETRY = 0.2, 300.0
-"""Seconds: the ceiling of the back-off before it doubles for the first time, and the one that it ends at."""
+"""Seconds: the ceiling of the back-off before it doubles for the first time, and its maximum."""
 FIRST_SLOW_RETRY, LAST_SLOW_RETRY = 2.0, 3600.0
-"""The same for what was refused: the answer is unlikely to be another one soon."""
+"""The same for refusals: the answer is unlikely to change soon."""
 MAX_DEAD_ENTRIES = 100
-"""How many delays that are over may be kept, beside as many as there are delays."""
+"""Dropped delays that may stay in the heap, in addition to one for each pending delay."""
 
 
 def full_jitter(failures: int, *, slow: bool = False) -> float:
-    """Return the seconds to wait after so many failures in a row (from 1): random up to a ceiling that doubles.
+    """Return the seconds to wait after a number of failures in a row (from 1): random up to a ceiling that doubles.
 
-    The ceiling grows from 0.4 seconds to 5 minutes or, when it is ``slow``, from 4 seconds to an hour.
+    The ceiling grows from 0.4 seconds to 5 minutes, or from 4 seconds to an hour if ``slow``.
     Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     first, last = (FIRST_SLOW_RETRY, LAST_SLOW_RETRY) if slow else (FIRST_RETRY, LAST_RETRY)
     ceiling = min(last, first * 2 ** min(failures, 16))
-    return random.uniform(ceiling / 4, ceiling)  # noqa: S311 - spreads load, guards nothing
+    return random.uniform(ceiling / 4, ceiling)  # noqa: S311 - spreads load, not used for security
 
 
 class Backoff(Protocol):
-    """How long a key waits after failures."""
+    """Decide how long a key waits after failures."""
 
     def __call__(self, failures: int, *, slow: bool) -> float:
-        """Return the seconds to wait after so many failures in a row of one kind."""
+        """Return the seconds to wait after a number of failures of one kind in a row."""
 
 
 @final
 class _FairQueue(Generic[K]):
-    """Keys in groups that take turns; a group is such keys again. Adding and taking costs the same for any number."""
+    """Hold keys in groups that take turns; groups can be nested. The cost is independent of the number of keys."""
 
     def __init__(self) -> None:
         self._groups: collections.OrderedDict[Hashable, _FairQueue[K]] = collections.OrderedDict()
@@ -64,14 +64,14 @@ class _FairQueue(Generic[K]):
         return bool(self._keys or self._groups)
 
     def add(self, key: K, groups: Sequence[Hashable]) -> None:
-        """Add a key as the last of its group; ``groups`` leads there from the outermost."""
+        """Append a key to its group; ``groups`` is the path to the group, the outermost first."""
         if not groups:
             self._keys.append(key)
         else:
             self._groups.setdefault(groups[0], _FairQueue()).add(key, groups[1:])
 
     def get(self) -> K:
-        """The first key of the group whose turn it is, which is the last to have one again."""
+        """Remove and return the first key of the next group, which then moves to the end of the line."""
         if self._keys:
             return self._keys.popleft()
         name, group = self._groups.popitem(last=False)
@@ -83,9 +83,10 @@ class _FairQueue(Generic[K]):
 
 @final
 class Schedule(Generic[K]):
-    """Which key is next, at a time that the caller tells (seconds, monotonic).
+    """Decide which key is next, at a time that the caller passes (seconds, monotonic).
 
-    ``group_of`` a key is a tuple for a group within groups, the outermost first; for all keys of the same length.
+    ``group_of`` returns the group of a key; a tuple means nested groups, the outermost first, and must have the same
+    length for all keys.
     """
 
     def __init__(self, group_of: Callable[[K], Hashable]) -> None:
@@ -99,7 +100,7 @@ class Schedule(Generic[K]):
         self._order = itertools.count()
 
     def add(self, key: K) -> None:
-        """Make a key ready now; a delay that it had is over."""
+        """Make a key ready now, and drop its delay."""
         if self._due.pop(key, None) is not None:
             self._forget_stale()
         if key in self._held:
@@ -110,7 +111,7 @@ class Schedule(Generic[K]):
             self._ready.add(key, group if isinstance(group, tuple) else (group,))
 
     def add_after(self, key: K, due: float) -> None:
-        """Make a key ready at a time, unless it is ready or due earlier."""
+        """Make a key ready at ``due``, unless it is ready or due earlier."""
         if key in self._queued or key in self._dirty or self._due.get(key, float("inf")) <= due:
             return
         self._due[key] = due
@@ -118,7 +119,7 @@ class Schedule(Generic[K]):
         self._forget_stale()
 
     def get(self, now: float) -> K | None:
-        """The next key, held by the caller from now on; None if none is ready."""
+        """Return the next key, held by the caller from now on; None if no key is ready."""
         self.promote_due(now)
         if not self._ready:
             return None
@@ -128,50 +129,50 @@ class Schedule(Generic[K]):
         return key
 
     def promote_due(self, now: float) -> None:
-        """Make the keys ready whose time has come."""
+        """Make the keys ready that are due."""
         while self._heap and self._heap[0][0] <= now:
             due, _, key = heapq.heappop(self._heap)
             if self._due.get(key) == due:
                 self.add(key)
 
     def done(self, key: K) -> None:
-        """The caller of ``get`` is done with a key."""
+        """Release a key that ``get`` returned; it is ready again if it was added meanwhile."""
         self._held.discard(key)
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
 
     def next_due(self) -> float | None:
-        """When the next delayed key becomes ready, None if there is none."""
+        """Return when the next delayed key becomes ready; None if no key is delayed."""
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def _forget_stale(self) -> None:
-        """Delays that were over before their time stay in the heap; now and then they are taken out."""
+        """Remove from the heap the delays that were dropped early, once there are many of them."""
         if len(self._heap) > 2 * len(self._due) + MAX_DEAD_ENTRIES:
             self._heap = [(due, next(self._order), key) for key, due in self._due.items()]
             heapq.heapify(self._heap)
 
     @property
     def queued(self) -> int:
-        """How many keys are ready, and held by nobody."""
+        """Return the number of keys that are ready and not held."""
         return len(self._queued)
 
     @property
     def ready(self) -> int:
-        """How many keys are ready or held."""
+        """Return the number of keys that are ready or held."""
         return len(self._queued) + len(self._held)
 
     @property
     def delayed(self) -> int:
-        """How many keys wait for their time."""
+        """Return the number of keys that are delayed."""
         return len(self._due)
 
 
 @final
 class WorkQueue(Generic[K]):
-    """A Schedule for asyncio: ``get`` waits until a key is ready."""
+    """Adapt a Schedule to asyncio: ``get`` waits until a key is ready."""
 
     def __init__(
         self,
@@ -201,19 +202,19 @@ class WorkQueue(Generic[K]):
         while True:
             key = self._schedule.get(self._clock())
             if key is not None:
-                self._idle.clear()  # its time may have come while nothing else was ready
+                self._idle.clear()  # the key may have become due while no other was ready
                 return key
             await self._wait()
 
     def done(self, key: K, outcome: interfaces.Outcome) -> None:
-        """Give a key back, with what shall become of it."""
+        """Release a key, and retry it as the outcome requires."""
         if not outcome.retry:
             self._failures.pop(key, None)
         elif outcome.after is not None:
             self._failures.pop(key, None)
             self._schedule.add_after(key, self._clock() + outcome.after)
         else:
-            failures = self._failures.setdefault(key, [0, 0])  # one count for each kind, so that two in turn grow both
+            failures = self._failures.setdefault(key, [0, 0])  # one per kind: alternating failures increase both
             failures[outcome.slow] += 1
             delay = self._backoff(failures[outcome.slow], slow=outcome.slow)
             self._schedule.add_after(key, self._clock() + min(delay, outcome.at_most))
@@ -223,7 +224,7 @@ class WorkQueue(Generic[K]):
             self._idle.set()
 
     async def _wait(self) -> None:
-        """Wait until it is worth another look."""
+        """Wait until a key may be ready."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         self._set_timer()
@@ -231,10 +232,10 @@ class WorkQueue(Generic[K]):
             await future
         finally:
             self._woken -= not future.cancelled()
-            self._wake()  # if this one was cancelled, the key that it was woken for is another one's
+            self._wake()  # if this waiter was cancelled, another one takes its key
 
     def _wake(self) -> None:
-        """Wake as many of those who wait as there are keys for them, and no more."""
+        """Wake as many waiters as there are ready keys, and no more."""
         if self._schedule.ready:
             self._idle.clear()
         while self._waiting and self._woken < self._schedule.queued:
@@ -245,7 +246,7 @@ class WorkQueue(Generic[K]):
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Look again when the next delayed key is due, if somebody waits for it."""
+        """Set the timer to when the next delayed key is due, if a worker waits."""
         due = self._schedule.next_due() if self._waiting else None
         if due == self._due:
             return
@@ -261,17 +262,17 @@ class WorkQueue(Generic[K]):
         self._wake()
 
     async def join(self) -> None:
-        """Wait until no key is ready or held; delayed ones do not count."""
+        """Wait until no key is ready or held; delayed keys do not count."""
         await self._idle.wait()
 
     @property
     def depth(self) -> int:
-        """How many keys are ready or held."""
+        """Return the number of keys that are ready or held."""
         return self._schedule.ready
 
 
 async def join_all(queues: Mapping[str, WorkQueue[str]]) -> None:
-    """Wait until no queue has anything to do; one may add to another while it is waited for."""
+    """Wait until no queue has work left; a queue may add keys to another one meanwhile."""
     while any(queue.depth for queue in queues.values()):
         await asyncio.sleep(0)
         for queue in queues.values():

@@ -1,12 +1,12 @@
-"""The three contracts of Lostrómos, Watcher, Renderer and Applier, and the values that cross them.
+"""Define the three contracts of Lostrómos, Watcher, Renderer and Applier, and the values that they exchange.
 
-A Watcher knows where resources come from; a Renderer turns one into what should exist; an Applier makes it so. They
-never see each other: ``reconcile`` carries the values. Every method may be written as ``async def``; the values are
-frozen, and the plain data inside of them (``Resource.data``, ``Manifest.data``) is read-only by agreement, since it
-is shared and not copied.
+A Watcher finds resources; a Renderer turns a resource into what should exist; an Applier creates it. They do not know
+each other: ``reconcile`` passes the values. Every method may be written as ``async def``; the values are frozen, and
+the plain data inside of them (``Resource.data``, ``Manifest.data``) must not be modified, since it is shared and not
+copied.
 
-``contracts`` has the protocols and what they are given, ``resources`` what a Watcher brings, ``rendered`` what a
-Renderer makes of it, and ``reports`` what an Applier did.
+``contracts`` has the protocols and their parameters, ``resources`` what a Watcher returns, ``rendered`` what a Renderer
+returns, and ``reports`` the results of an Applier.
 """
 
 from lostromos_core.interfaces.contracts import (

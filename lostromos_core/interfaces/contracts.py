@@ -1,4 +1,4 @@
-"""The contracts of Watcher, Renderer and Applier, and what they are given."""
+"""Define the contracts of Watcher, Renderer and Applier, and their parameters."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
-    """What a template sees beside the resource: the operator's own variables, and other objects.
+    """Hold what a template sees besides the resource: the operator's own variables, and other objects.
 
-    ``lookup`` finds an object on behalf of the resource that is rendered: its data, None if it does not exist. Raises
-    NotYetError if that is not known yet, RefusedError if the resource may not see it.
+    ``lookup`` finds an object on behalf of the resource that is rendered: it returns the data, or None if the object
+    does not exist. It raises NotYetError if that is not known yet, RefusedError if the resource may not see the object.
     """
 
     vars: Mapping[str, Json] = dataclasses.field(default_factory=dict)
@@ -32,13 +32,14 @@ class Context:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a part of a controller may use; given to its ``start``.
+    """Hold what a part of a controller may use; passed to its ``start``.
 
     ``kube`` is the operator's view of the cluster (``lostromos_core.kube.Cluster``), which connects when it is first
-    used. ``enqueue(key)`` asks for a reconcile of a resource. ``namespaces`` are those that the controller is limited
-    to (empty: all). With ``dry_run`` nothing may be written anywhere; only parts that say ``can_dry_run`` are started
-    then. ``operator`` is the identity of the operator, ``NAMESPACE/NAME``; empty if it has none. ``first_look`` knows
-    whether all resources have been reconciled once since the start. The others are what plug-ins bring for templates.
+    used. ``enqueue(key)`` requests a reconcile of a resource. ``namespaces`` are those that the controller is limited
+    to (empty: all). With ``dry_run`` nothing may be written anywhere; only parts that declare ``can_dry_run`` are
+    started then. ``operator`` is the identity of the operator, ``NAMESPACE/NAME``; empty if it has none. ``first_look``
+    tracks whether all resources have been reconciled once since the start. The other fields are what plug-ins provide
+    for templates.
     """
 
     controller: str
@@ -54,88 +55,88 @@ class Runtime:
 
     @property
     def ring(self) -> Callable[[str], None]:
-        """The name of ``enqueue`` in version 0.1."""
+        """Return ``enqueue``; this is its name in version 0.1."""
         warnings.warn("Runtime.ring is now called enqueue; it will be removed in 0.3", DeprecationWarning, stacklevel=2)
         return self.enqueue
 
 
 @runtime_checkable
 class Startable(Protocol):
-    """A Watcher, Renderer or Applier that wants to be told before the work begins."""
+    """Prepare before work begins; optional for a Watcher, Renderer or Applier."""
 
     async def start(self, runtime: Runtime) -> None:
-        """Get ready, or raise ConfigError that says what to change."""
+        """Get ready, or raise ConfigError that tells what to change."""
 
 
 @runtime_checkable
 class DryRunning(Protocol):
-    """A Watcher or Applier that writes nothing when ``Runtime.dry_run`` is set, and says what it would have done.
+    """Write nothing when ``Runtime.dry_run`` is set, and report what would have been done.
 
-    A part that does not declare ``can_dry_run = True`` is refused in a dry run.
+    A Watcher or Applier that does not declare ``can_dry_run = True`` is refused in a dry run.
     """
 
     can_dry_run: bool
 
 
 class EventSink(Protocol):
-    """Takes the keys of resources that need a reconcile; an event carries nothing but the key."""
+    """Accept the keys of resources that need a reconcile; an event contains only the key."""
 
     def enqueue(self, key: str) -> None:
-        """Something about this key may have changed. Cheap, never blocks, may be called too often."""
+        """Enqueue a key that may have changed. Cheap, never blocks, may be called too often."""
 
     def synced(self) -> None:
-        """All resources that existed at the start have been enqueued."""
+        """Report that all resources that existed at the start have been enqueued."""
 
     def trouble(self, message: str) -> None:
-        """The source cannot be watched now, and why; empty when it can be again."""
+        """Report why the source cannot be watched now; an empty message means that it can be again."""
 
 
 @runtime_checkable
 class Watcher(Protocol):
-    """Where resources come from, are read, and where their status is reported.
+    """Watch and read the resources of a source, and report their status.
 
-    ``get`` and ``report`` may raise any LostromosError: the key then comes again, as ``errors.Retry`` says.
+    ``get`` and ``report`` may raise any LostromosError: the key is then retried, as ``errors.Retry`` specifies.
     """
 
     async def watch(self, sink: EventSink) -> None:
-        """Ring for every resource that exists and for every change, until cancelled; recover from failures itself."""
+        """Enqueue every existing resource and every change, until cancelled; handle failures internally."""
 
     async def get(self, key: str) -> Resource | None:
-        """The newest known state of a resource, or None if it is gone or no longer selected.
+        """Return the newest known state of a resource, or None if it is gone or no longer selected.
 
-        None before the source has been read (``Doorbell.synced``) counts as "not known yet", not as gone: the key
-        comes again. See ``Knowing`` for a watcher that can tell earlier.
+        None before the source has been read (``EventSink.synced``) means "not known yet", not gone: the key is retried.
+        See ``Knowing`` for a watcher that can tell earlier.
         """
 
     async def report(self, resource: Resource, report: Report) -> None:
-        """Say on the resource how it went; writes only if that says something new."""
+        """Write a report to the resource; write only if that changes something."""
 
 
 @runtime_checkable
 class Knowing(Protocol):
-    """A Watcher of several sources, which can be known one after the other."""
+    """Extend a Watcher that has several sources, which become known one after the other."""
 
     def knows(self, key: str) -> bool:
-        """Whether the source of this key has been read, so that what ``get`` does not return is gone."""
+        """Return whether the source of this key has been read, so that a key that ``get`` does not find is gone."""
 
 
 @runtime_checkable
 class Renderer(Protocol):
-    """Turns a resource into what should exist. Pure: same resource and context, same result."""
+    """Turn a resource into what should exist. Pure: the same resource and context give the same result."""
 
     @property
     def produces(self) -> type[Manifests | Values]:
-        """Which kind of Rendered it makes; must be what the applier accepts."""
+        """Return the kind of Rendered that it makes; must be the one that the applier accepts."""
 
     def render(self, resource: Resource, context: Context) -> Rendered:
         """Render, or raise RenderError with the place."""
 
 
 def render(renderer: Renderer, resource: Resource, context: Context) -> Rendered | Awaitable[Rendered]:
-    """Render in an event loop, to be awaited if it is an awaitable.
+    """Render in an event loop; return the result, or an awaitable of it.
 
     A renderer that may take long has a coroutine ``render_in_turns``, with the parameters of ``render``, which does not
-    take the loop from others meanwhile.
+    block the loop.
     """
     begin: Callable[[Resource, Context], Rendered | Awaitable[Rendered]]
     begin = getattr(renderer, "render_in_turns", renderer.render)
@@ -144,17 +145,17 @@ def render(renderer: Renderer, resource: Resource, context: Context) -> Rendered
 
 @runtime_checkable
 class Applier(Protocol):
-    """Makes the target be what was rendered, on behalf of a resource, which owns what is applied."""
+    """Make the target match what was rendered, on behalf of a resource, which owns what is applied."""
 
     @property
     def accepts(self) -> type[Manifests | Values]:
-        """Which kind of Rendered it takes."""
+        """Return the kind of Rendered that it accepts."""
 
     async def apply(self, owner: Resource, rendered: Rendered) -> Applied:
         """Apply; idempotent. One object's failure is an ObjectResult, not an exception.
 
-        It is cancelled after 10 minutes, or after as many seconds as the attribute ``longest`` says, if that is more.
+        It is cancelled after 10 minutes, or after the seconds in the attribute ``longest``, if that is more.
         """
 
     async def delete(self, key: str, owner: Resource | None) -> Applied:
-        """The owner is going (or gone: None): remove what was applied for it; ``remaining`` is 0 when that is done."""
+        """Remove what was applied for an owner that is being deleted or gone (None); done at ``remaining`` 0."""

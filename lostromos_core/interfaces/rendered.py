@@ -1,4 +1,4 @@
-"""What a Renderer makes of a resource."""
+"""Define what a Renderer makes of a resource."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ if TYPE_CHECKING:
     from lostromos_core.interfaces.resources import Json, Path
 
 CONTROL_PREFIXES = ("applyset.kubernetes.io/", "lostromos.dev/")
-"""Begin the labels and annotations that tell the operator what to do, and those that it writes itself."""
+"""Prefixes of the labels and annotations that control the operator, and of those that it writes itself."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a template something comes from: the file, its line (from 1) and the expression that fed it."""
+    """Locate the origin of a value in a template: the file, the line (from 1) and the expression."""
 
     file: str
     line: int
     expression: str = ""
 
     def __str__(self) -> str:
-        """``templates/service.yaml:12``, what editors open; without the line if it is not known."""
+        """Return ``templates/service.yaml:12``, as editors accept it; without the line if it is not known."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class Source(Protocol):
-    """Knows which place of which template fed a field."""
+    """Find the place in a template that a field comes from."""
 
     def locate(self, path: Path) -> Place | None:
-        """The place of the deepest node on ``path`` that is known."""
+        """Return the place of the deepest known node on ``path``."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Manifest:
-    """One object that should exist: plain data with apiVersion, kind and metadata.name, and where it came from."""
+    """Hold one object that should exist: plain data with apiVersion, kind and metadata.name, and its origin."""
 
     data: Mapping[str, Json]
     source: Source | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def ref(self) -> ObjectRef:
-        """Its identity, as written: the namespace is empty if the template names none."""
+        """Return its identity as written: the namespace is empty if the template names none."""
         metadata = self.data["metadata"]
         return ObjectRef(self.data["apiVersion"], self.data["kind"], metadata.get("namespace") or "", metadata["name"])
 
     def locate(self, path: Path = ()) -> Place | None:
-        """Where the field at ``path`` comes from, as well as it is known."""
+        """Return where the field at ``path`` comes from, as precisely as it is known."""
         return self.source.locate(path) if self.source else None
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unit:
-    """What one template file made: its manifests, or the reason why they have to wait for something.
+    """Hold the manifests of one template file, or the reason why they have to wait.
 
-    A waiting unit has no manifests; what it applied earlier stays as it is until it no longer waits. A ``stuck`` one
-    waits for what can never come, since it waits for itself.
+    A waiting unit has no manifests; what it applied earlier is not changed until it no longer waits. A ``stuck`` unit
+    waits for itself, so it can never stop waiting.
     """
 
     name: str
@@ -74,10 +74,10 @@ class Unit:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Manifests:
-    """Rendered as Kubernetes objects, one unit a template file.
+    """Hold rendered Kubernetes objects, one unit per template file.
 
-    ``reads`` are the objects that were looked up. ``status`` are fields for the resource's own status; None if they
-    cannot be told now, and stay as they are.
+    ``reads`` are the objects that were looked up. ``status`` holds fields for the resource's own status; None if they
+    are not known now: the fields are then not changed.
     """
 
     units: tuple[Unit, ...]
@@ -86,16 +86,16 @@ class Manifests:
 
     @property
     def objects(self) -> tuple[Manifest, ...]:
-        """All manifests of all units, in order."""
+        """Return all manifests of all units, in order."""
         return tuple(manifest for unit in self.units for manifest in unit.manifests)
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Values:
-    """Rendered as one tree of values, what a Helm chart takes; ``waiting`` says why it cannot be used yet.
+    """Hold one rendered tree of values, as a Helm chart takes it; ``waiting`` tells why it cannot be used yet.
 
-    ``source`` knows where each value comes from. ``hidden`` are texts that the resource's author must not see: the
+    ``source`` finds where each value comes from. ``hidden`` are texts that the resource's author must not see: the
     operator's variables, and Secrets that were looked up. ``reads`` and ``status`` are as in Manifests.
     """
 
@@ -107,7 +107,7 @@ class Values:
     hidden: frozenset[str] = dataclasses.field(default=frozenset(), repr=False, compare=False)
 
     def locate(self, path: Path) -> Place | None:
-        """Where the value at ``path`` comes from, as well as it is known; its file may be empty: then it is a field."""
+        """Return where the value at ``path`` comes from, if known; without a file, ``expression`` is a field."""
         return self.source.locate(path) if self.source else None
 
 

@@ -1,4 +1,4 @@
-"""What an Applier did, and what is reported of it."""
+"""Define the results of an Applier, and what is reported of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Action(enum.Enum):
-    """What was done with one object; ``drifted``: somebody changed it, and it is left so."""
+    """Name what was done with one object; ``drifted``: another field manager changed it, and it is left so."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -28,9 +28,9 @@ class Action(enum.Enum):
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class ObjectResult:
-    """How one object fared. ``place`` (file:line) and ``retryable`` matter for failures only.
+    """Hold the result for one object; ``place`` (file:line) and ``retryable`` matter for failures only.
 
-    ``after``: how many seconds later it is worth another try, if that is known.
+    ``after``: seconds after which a retry makes sense, if known.
     """
 
     ref: ObjectRef
@@ -44,9 +44,9 @@ class ObjectResult:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Applied:
-    """How an apply or a delete fared, object by object; ``remaining`` counts what a delete still waits for.
+    """Hold the result of an apply or a delete for each object; ``remaining`` counts what a delete still waits for.
 
-    ``status`` are fields that the applier wants on the resource's status; None leaves them as they are.
+    ``status`` holds fields that the applier adds to the resource's status; None leaves them unchanged.
     """
 
     objects: tuple[ObjectResult, ...] = ()
@@ -55,37 +55,37 @@ class Applied:
 
     @property
     def failed(self) -> tuple[ObjectResult, ...]:
-        """The objects that could not be made as rendered."""
+        """Return the objects that could not be made as rendered."""
         return tuple(result for result in self.objects if result.action is Action.FAILED)
 
     @property
     def waiting(self) -> tuple[ObjectResult, ...]:
-        """The objects that have to wait for something."""
+        """Return the objects that have to wait for something."""
         return tuple(result for result in self.objects if result.action is Action.WAITING)
 
     @property
     def after(self) -> float | None:
-        """When to come again, in seconds, if an object says so."""
+        """Return the seconds after which to retry, the minimum of all objects; None if no object has one."""
         return min((result.after for result in self.objects if result.after is not None), default=None)
 
 
 PROGRESS = frozenset({"Waiting", "Deleting"})
-"""Reasons not to be ready that are no failures."""
+"""Reasons for not being ready that are not failures."""
 
 
 RELEASED = "Released"
-"""Reason of the last report on a resource that left the selection: nobody looks after it any more."""
+"""Reason of the last report on a resource that left the selection: no controller manages it any more."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """What the author of a resource should know. ``reason`` is one CamelCase word, ``message`` a sentence.
+    """Describe the state of a resource to its author; ``reason`` is one CamelCase word, ``message`` a sentence.
 
     Not ready and retrying is "reconciling": it is likely to become ready by itself. Not ready and not retrying is
-    "stalled": something has to be changed; it is tried again all the same, in longer and longer intervals.
-    ``paused``: nobody looks after it now, so whether it is ready is not known. ``status``: the template author's own
-    fields; None leaves them as they are.
+    "stalled": something has to be changed; it is still retried, at longer and longer intervals. ``paused``: it is not
+    reconciled now, so whether it is ready is not known. ``status``: the template author's own fields; None leaves them
+    unchanged.
     """
 
     ready: bool
@@ -98,17 +98,17 @@ class Report:
 
     @property
     def is_progress(self) -> bool:
-        """Whether nothing has failed, though it is not ready."""
+        """Return whether nothing has failed, although the resource is not ready."""
         return not self.ready and (self.paused or self.reason in PROGRESS)
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the queue does with a key after a reconcile: forget it, or come again.
+    """Tell the queue what to do with a key after a reconcile: forget it, or retry it.
 
-    ``after`` is in seconds; None with ``retry`` set means: after the key's own back-off, which has a ceiling of 5
-    minutes, or of an hour when it is ``slow``; ``at_most`` is the longest that the back-off may be, in seconds.
+    ``after`` is in seconds; None with ``retry`` set means the key's own back-off, which has a ceiling of 5 minutes, or
+    of an hour if ``slow``; ``at_most`` limits the back-off, in seconds.
     """
 
     retry: bool = False
@@ -118,10 +118,10 @@ class Outcome:
 
     @classmethod
     def done(cls) -> Outcome:
-        """Nothing to do until something changes."""
+        """Return an Outcome without a retry: nothing to do until something changes."""
         return cls()
 
     @classmethod
     def again(cls, after: float | None = None, *, slow: bool = False) -> Outcome:
-        """Come again in ``after`` seconds, or after the back-off if the time is not known."""
+        """Return an Outcome that retries after ``after`` seconds, or after the back-off if that is None."""
         return cls(retry=True, after=after, slow=slow)

@@ -1,4 +1,4 @@
-"""The resources that a Watcher brings, as plain data."""
+"""Define the resources that a Watcher returns, as plain data."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Json: TypeAlias = Any
 
 
 Path: TypeAlias = "Sequence[str | int]"
-"""A way into plain data: ``("spec", "ports", 0, "port")``."""
+"""A path into plain data: ``("spec", "ports", 0, "port")``."""
 
 
 def texts(value: Json) -> Iterator[str]:
-    """All texts in plain data, but for the keys."""
+    """Yield all strings in plain data, except keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -34,7 +34,7 @@ def texts(value: Json) -> Iterator[str]:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """The identity of a Kubernetes object; ``namespace`` is empty for cluster-scoped kinds."""
+    """Identify a Kubernetes object; ``namespace`` is empty for cluster-scoped kinds."""
 
     api_version: str
     kind: str
@@ -43,16 +43,16 @@ class ObjectRef:
 
     @property
     def group(self) -> str:
-        """The API group, empty for the core group."""
+        """Return the API group; empty for the core group."""
         return self.api_version.rpartition("/")[0]
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """Group, kind, namespace and name: the same, whatever version of the group is spoken."""
+        """Return group, kind, namespace and name: the same for every version of the group."""
         return self.group, self.kind, self.namespace, self.name
 
     def __str__(self) -> str:
-        """``Service team-a/shop``, as people say it; harmless in a log, whatever the name holds."""
+        """Return ``Service team-a/shop``, as people write it; safe in a log, whatever the name contains."""
         where = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return errors.shorten(f"{self.kind} {where}", 300)
 
@@ -60,12 +60,12 @@ class ObjectRef:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Resource:
-    """One watched thing: a custom resource, or an item of another source.
+    """Describe one watched resource: a custom resource, or an item of another source.
 
-    ``key`` is unique within its Watcher (``namespace/name`` for Kubernetes). ``data`` is the whole of it as plain
-    data. ``generation`` grows with every change that its author makes (0 if the source does not count). ``deleting``
-    is true when it shall be cleaned up: from the moment somebody asked to delete it, or when it left the selection.
-    ``unreadable`` says why its data cannot be read, if so; ``data`` then holds no more than metadata and status.
+    ``key`` is unique within its Watcher (``namespace/name`` for Kubernetes). ``data`` is the whole resource as plain
+    data. ``generation`` grows with every change that its author makes (0 if the source does not count). ``deleting`` is
+    true when its objects are to be cleaned up: its deletion was requested, or it left the selection. ``unreadable``
+    tells why its data cannot be read, if so; ``data`` then contains only metadata and status.
     """
 
     key: str
@@ -78,12 +78,12 @@ class Resource:
 
     @property
     def metadata(self) -> Mapping[str, Json]:
-        """The ``metadata`` of ``data``, empty if there is none."""
+        """Return the ``metadata`` of ``data``; empty if missing."""
         found: Mapping[str, Json] = self.data.get("metadata") or {}
         return found
 
     @property
     def status(self) -> Mapping[str, Json]:
-        """Return the ``status`` of ``data``; empty if there is none, or if it is no mapping: others may write it."""
+        """Return the ``status`` of ``data``; empty if missing or not a mapping, since other clients may write it."""
         found = self.data.get("status")
         return found if isinstance(found, dict) else {}

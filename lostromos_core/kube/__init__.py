@@ -1,21 +1,21 @@
-"""The Kubernetes API: the only package of the core that knows it.
+"""Talk to the Kubernetes API; no other package of the core does.
 
-In the order in which data passes:
+In the order of the data flow:
 
-- ``auth`` finds out where the cluster is and how to authenticate.
+- ``auth`` locates the cluster and authenticates to it.
 - ``transport`` sends requests.
-- ``kinds`` learns what the cluster serves.
-- ``cluster`` joins a client with what one operator has learnt of its cluster.
+- ``kinds`` discovers the kinds that the cluster serves.
+- ``cluster`` combines a client with the caches of one operator.
 - ``watching`` watches collections.
-- ``managed_fields`` compares what field managers own.
+- ``managed_fields`` compares the fields that field managers own.
 - ``tracking`` tracks the objects that belong to resources.
 - ``ownership`` decides which operator reconciles a resource, and which objects belong to it.
 - ``lookup`` looks up objects for templates.
 - ``reporting`` writes status and Events.
-- ``watcher`` is the KubernetesWatcher, which stands on all of these; ``resource_events`` is what its watches call.
+- ``watcher`` contains the KubernetesWatcher, which builds on all of these; ``resource_events`` handles its events.
 - ``labels`` defines the labels, annotations and the finalizer that we write.
 
-For applications: ``Client``, ``Cluster``, ``LookupPolicy`` and ``paths``. ``lookups`` is the old place of LookupPolicy.
+Applications use ``Client``, ``Cluster``, ``LookupPolicy`` and ``paths``. ``lookups`` is the old module of LookupPolicy.
 """
 
 import importlib
@@ -39,11 +39,11 @@ _MOVED: Final = {
     "schema": "kinds.schema",
     "watch": "watching.watch",
 }
-"""Modules that were public in version 0.1, and where they are now."""
+"""Modules that were public in version 0.1, and their new locations."""
 
 
 def __getattr__(name: str) -> types.ModuleType:
-    """Return a module under the name that it had in version 0.1."""
+    """Return a module by the name that it had in version 0.1."""
     if name in _MOVED:
         new = f"{__name__}.{_MOVED[name]}"
         warnings.warn(f"{__name__}.{name} is now {new}; the old name will be removed in 0.3", DeprecationWarning, 2)

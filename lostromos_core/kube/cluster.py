@@ -1,6 +1,6 @@
-"""One cluster, as one Operator knows it: a client of its API, and what has been learnt about it.
+"""Combine a client of a cluster's API with the caches of one Operator.
 
-Several Operators may share a Client. Each has a Cluster of its own, and all that it watches and remembers ends with it.
+Several Operators may share a Client. Each has its own Cluster, and all its watches and caches end with that Cluster.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @final
 class Cluster:
-    """A Client with caches on top. ``async with`` connects, and ends what was begun; it closes the Client, too.
+    """Add caches to a Client. ``async with`` connects, and stops background tasks and closes the Client on exit.
 
-    ``request``, ``request_bytes`` and ``stream`` are those of the Client, so that a Cluster can be given wherever
+    ``request``, ``request_bytes`` and ``stream`` are those of the Client, so that a Cluster can be passed wherever
     requests are sent.
     """
 
@@ -45,26 +45,26 @@ class Cluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End what runs in the background, and close all connections."""
+        """Stop all background tasks and close all connections."""
         await self.close()
         await self.client.close()
 
     async def connect(self) -> None:
-        """Connect, unless the Client has connected; raises ConfigError."""
+        """Connect, unless the Client is already connected; raises ConfigError."""
         await self.client.connect()
 
     async def close(self) -> None:
-        """End what runs in the background. The Client stays open."""
+        """Stop all background tasks. The Client stays open."""
         await self._background.close()
 
     def background(self, run: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
-        """Run something until the Cluster is closed, or until it ends; when it raises, it is called again."""
+        """Run a task in the background until it returns or the Cluster is closed; if it raises, start it again."""
         self._background.start(run, name=name)
 
     def shared(self, make: Callable[[Cluster], T]) -> T:
-        """Return the one object that ``make`` makes for this cluster; it is made when it is asked for first.
+        """Return the single object that ``make`` creates for this cluster; it is created on first use.
 
-        What several controllers need to know is kept so: ``cluster.shared(children.Children)``.
+        Use it for state that several controllers share: ``cluster.shared(children.Children)``.
         """
         if make not in self._shared:
             self._shared[make] = make(self)

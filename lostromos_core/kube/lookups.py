@@ -1,4 +1,4 @@
-"""The name of ``lookup.lookups`` in version 0.1."""
+"""Keep the module name that ``lookup.lookups`` had in version 0.1."""
 
 import warnings
 

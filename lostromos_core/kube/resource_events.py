@@ -1,4 +1,4 @@
-"""Pass what the watches of a watcher find to its cache, its reporter and the queue."""
+"""Pass the events of a watcher's watches to its cache, its reporter and the queue."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _log = structlog.get_logger("lostromos.watcher")
 
 @final
 class Events:
-    """Passes on what the watches of all namespaces find."""
+    """Pass on the events of the watches of all namespaces."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it stands between
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts it connects
         self,
         kube: cluster.Cluster,
         api_version: str,
@@ -40,7 +40,7 @@ class Events:
         self._troubles: dict[str, str] = {}
 
     def changed(self, item: dict[str, Any], unreadable: str = "") -> None:
-        """Keep a resource, and enqueue it if that is news."""
+        """Cache a resource, and enqueue it if it has changed."""
         metadata = item["metadata"]
         if not metadata.get("name"):
             _log.error("an object cannot be read, nor can its name", kind=self._kind, reason=unreadable)
@@ -52,14 +52,14 @@ class Events:
             self._sink.enqueue(key)
 
     def gone(self, namespace: str, name: str) -> None:
-        """Forget a resource, and enqueue it."""
+        """Forget a deleted resource, and enqueue it."""
         key = resource_cache.key_of({"namespace": namespace, "name": name})
         self._cache.drop(key)
         self._reporter.forget(key)
         self._sink.enqueue(key)
 
     def trouble(self, namespace: str, error: errors.ApiError | None) -> None:
-        """Tell why a namespace cannot be watched, with what is wrong with the others."""
+        """Report why a namespace cannot be watched, together with the errors of the other namespaces."""
         if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
             self._kube.discovery.forget(self._api_version, self._kind)
         self._troubles.pop(namespace, None)
@@ -68,7 +68,7 @@ class Events:
         self._sink.trouble("; ".join(self._troubles.values()))
 
     def _explain(self, error: errors.ApiError) -> str:
-        """The error, with the way out where we know one."""
+        """Return the error message, with what to do about it if known."""
         if error.status == http.HTTPStatus.FORBIDDEN:
             return f"{error}; give the operator the verbs get, list and watch on {self._kind} ({self._api_version})"
         return str(error)
@@ -76,9 +76,9 @@ class Events:
 
 @final
 class Handler:
-    """Handles the events of the watch of one namespace.
+    """Handle the events of the watch of one namespace.
 
-    When its first list is complete, the namespace is added to ``listed`` and taken out of ``waiting``.
+    When the first list is complete, the namespace is added to ``listed`` and removed from ``waiting``.
     """
 
     def __init__(self, events: Events, namespace: str, listed: set[str], waiting: set[str]) -> None:
@@ -88,22 +88,22 @@ class Handler:
         self._waiting = waiting
 
     def changed(self, item: dict[str, Any]) -> None:
-        """Take an object that was added or modified."""
+        """Handle an object that was added or modified."""
         self._events.changed(item)
 
     def broken(self, item: dict[str, Any], reason: str) -> None:
-        """Take what can be read of an object that cannot be decoded."""
+        """Handle the readable part of an object that cannot be decoded."""
         self._events.changed(item, reason)
 
     def gone(self, namespace: str, name: str) -> None:
-        """Take an object that was deleted."""
+        """Handle an object that was deleted."""
         self._events.gone(namespace, name)
 
     def synced(self) -> None:
-        """Note that the first list is complete."""
+        """Record that the first list is complete."""
         self._listed.add(self._namespace)
         self._waiting.discard(self._namespace)
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        """Take why the namespace cannot be watched, None if it can be again."""
+        """Report why the namespace cannot be watched; None if it can be watched again."""
         self._events.trouble(self._namespace, error)

@@ -1,4 +1,4 @@
-"""KubernetesWatcher: custom resources, or objects of any other kind, as the resources of a controller."""
+"""Watch custom resources, or objects of any other kind, as the resources of a controller."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.watcher")
 
 LOOK_AGAIN, LAST_LOOK = 0.5, 60.0
-"""Seconds until it is tried again to look for what left the selection: doubled each time, first to last."""
+"""Seconds until a failed check is retried: the first pause, doubled each time up to the last."""
 
 
 @final
 class KubernetesWatcher:
-    """Watches one kind.
+    """Watch one kind.
 
-    ``namespaces``: only these; none means all. ``labels``: a label selector, applied by the API server.
+    ``namespaces``: only these; empty means all. ``labels``: a label selector, applied by the API server.
     ``annotation``: only objects with this annotation (``key``, with any value but "false", or ``key=value``).
-    An object that begins to match counts as created, one that no longer does is released: what was applied for it
-    is removed, the object itself stays.
+    An object that starts to match counts as created. One that no longer matches is released: the objects that were
+    applied for it are removed, the object itself stays.
     """
 
     can_dry_run = True
 
-    def __init__(  # noqa: PLR0913 - a selection has this many parts
+    def __init__(  # noqa: PLR0913 - the parts of a selection
         self,
         *,
         version: str,
@@ -61,11 +61,11 @@ class KubernetesWatcher:
 
     @property
     def namespaces(self) -> Sequence[str]:
-        """The namespaces of the selection, empty for all."""
+        """Return the namespaces of the selection, empty for all."""
         return self.selection.namespaces
 
     def overlaps(self, other: object) -> bool:
-        """Whether another watcher could select an object that this one selects."""
+        """Return whether another watcher could select an object that this one selects."""
         if not isinstance(other, KubernetesWatcher):
             return False
         group, other_group = (one.api_version.rpartition("/")[0] for one in (self, other))
@@ -93,8 +93,8 @@ class KubernetesWatcher:
             group.create_task(self._look_around(waiting, sink))
 
     async def _look_around(self, waiting: set[str], sink: interfaces.EventSink) -> None:
-        """When all is known: say which status fields are missing, and find what left the selection unnoticed."""
-        while waiting:  # noqa: ASYNC110 - the watches empty it
+        """Check the kind's status and find resources that left the selection unnoticed, after the initial list."""
+        while waiting:  # noqa: ASYNC110 - the watches empty the set
             await asyncio.sleep(0.02)
         if self.namespaces or self.selection.labels:
             look = functools.partial(self._look_for_left, sink)
@@ -102,15 +102,15 @@ class KubernetesWatcher:
         sink.synced()
         if await self._until(self._reporter.check, "the status of the kind"):
             return
-        while not await self._until(self._reporter.check, "the status of the kind"):  # noqa: ASYNC110 - a definition
+        while not await self._until(self._reporter.check, "the status of the kind"):  # noqa: ASYNC110 - polling
             await asyncio.sleep(reporter.LOOK_AGAIN)
-        for key in self._cache:  # the status that could not be written before
+        for key in self._cache:  # to write the status that could not be written before
             sink.enqueue(key)
 
     async def _until(
         self, look: Callable[[], Awaitable[bool]], what: str, *, meanwhile: Callable[[], None] = lambda: None
     ) -> bool:
-        """Look until that works, in longer and longer intervals; return what was found. ``meanwhile``: if it fails."""
+        """Call ``look`` with exponential backoff until it succeeds; return its result. Failures call ``meanwhile``."""
         pause, said = LOOK_AGAIN, ""
         while True:
             try:
@@ -120,7 +120,7 @@ class KubernetesWatcher:
                     said = str(error)
                     _log.warning("cannot be looked for now, it will be tried again", what=what, reason=said)
                 meanwhile()
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load, guards nothing
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not security
             pause = min(LAST_LOOK, pause * 2)
 
     async def _look_for_left(self, sink: interfaces.EventSink) -> bool:
@@ -133,7 +133,7 @@ class KubernetesWatcher:
         return True
 
     async def _find_left(self, sink: interfaces.EventSink) -> None:
-        """Ring for resources that carry our marks, but are no longer selected."""
+        """Enqueue resources that carry our labels and annotations, but are no longer selected."""
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
         path = paths.collection(self.api_version, kind.plural)
         action = f"look for {self.kind} that left the selection"
@@ -155,15 +155,15 @@ class KubernetesWatcher:
             )  # fmt: skip
 
     def knows(self, key: str) -> bool:
-        """Whether the namespace of a key has been listed, so that what is not there is gone."""
+        """Return whether the namespace of a key has been listed, so that a missing resource is known to be gone."""
         return bool({"", key.rpartition("/")[0]} & self._listed) or self._cache.left(key) is not None
 
     async def get(self, key: str) -> interfaces.Resource | None:
-        """The newest known state; ``deleting`` also for what left the selection and still carries our marks."""
+        """Return the latest known state; ``deleting`` is also set if it left the selection and is still ours."""
         item = self._cache.get(key)
         if item is None and (uid := self._cache.left(key)) is not None:
             left = await self._read_left(key, uid)
-            item = self._cache.get(key) or left  # it may have come back meanwhile
+            item = self._cache.get(key) or left  # it may have been selected again meanwhile
         if item is None:
             return None
         metadata = item["metadata"]
@@ -178,25 +178,25 @@ class KubernetesWatcher:
         )
 
     async def report(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
-        """Write the status of a resource, if it says something new; raises ApiError. What was released has none."""
+        """Write the status of a resource if it has changed; clear it if the resource was released. Raises ApiError."""
         key = resource.key
         if report.reason == interfaces.RELEASED:
             if self._cache.came_back(key):
-                return  # again: that it came back has rung, and the next report is about that
+                return  # it is selected again and enqueued: the next report covers that
             await self._reporter.clear(resource)
             if not self._cache.came_back(key):
                 self._cache.forget(key)
                 self._reporter.forget(key)
         elif self._cache.is_selected(resource.metadata):
             exists = await self._reporter.write(resource, report)
-            if not exists and key in self._cache:  # the watch will tell; if it does not, the answer was wrong
+            if not exists and key in self._cache:  # the watch will report it; if not, the response was wrong
                 msg = (
                     f"report on {resource.ref}: the API server says that it does not exist, and the watch that it does"
                 )
                 raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)
 
-    def _is_held(self, metadata: Mapping[str, Any], known: bool) -> bool:  # noqa: FBT001 - as the cache calls it
-        """Whether a resource that is not selected is still ours to clean up after, whoever removed our marks."""
+    def _is_held(self, metadata: Mapping[str, Any], known: bool) -> bool:  # noqa: FBT001 - called by the cache
+        """Return whether we still have to clean up after an unselected resource, even if our labels are gone."""
         return self._claims.is_ours(metadata) or (known and self._claims.is_free(metadata))
 
     def _watch_one(self, namespace: str, handler: resource_events.Handler) -> watching.Watch:
@@ -222,7 +222,7 @@ class KubernetesWatcher:
         )
 
     async def _read_left(self, key: str, uid: str) -> dict[str, Any] | None:
-        """A resource that a label selector no longer selects, if it still exists and nobody else looks after it."""
+        """Return a resource that left the label selector, if it exists and no other controller has claimed it."""
         namespace, _, name = key.rpartition("/")
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
         path = paths.item(self.api_version, kind.plural, namespace, name)
@@ -234,5 +234,5 @@ class KubernetesWatcher:
             item = {}
         if item and item["metadata"].get("uid") == uid and self._claims.is_free(item["metadata"]):
             return item
-        self._cache.forget_left(key)  # it is gone, or is another's, or another one of that name
+        self._cache.forget_left(key)  # it is gone, claimed by another controller, or recreated
         return None

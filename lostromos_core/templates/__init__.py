@@ -1,10 +1,10 @@
-"""Templates: prepared statements for YAML, in which no data can become structure.
+"""Render templates: prepared statements for YAML, in which data can never become structure.
 
-The only package that knows Jinja2 and YAML text. In the order in which data passes:
+This is the only package that knows Jinja2 and YAML text. Its modules, in the order in which data passes through them:
 
-- ``template_folder`` finds the files of a folder of templates; ``library`` compiles them.
-- ``sandbox`` runs a template with its ``filters``; each expression writes a token instead of its value.
+- ``template_folder`` finds the files of a template folder; ``library`` compiles them.
+- ``sandbox`` runs a template with its ``filters``; each expression writes a token in place of its value.
 - ``slots`` turns text with tokens into plain data (``data``).
-- ``manifests`` makes Kubernetes objects of it; ``cycles`` finds files that wait for each other.
-- ``renderer`` is the JinjaRenderer, ``values_renderer`` the ValuesRenderer.
+- ``manifests`` builds Kubernetes objects from it; ``cycles`` finds files that wait for each other.
+- ``renderer`` contains JinjaRenderer, and ``values_renderer`` contains ValuesRenderer.
 """

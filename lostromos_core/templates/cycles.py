@@ -1,4 +1,4 @@
-"""Units that wait for each other: found by guessing what they would make if they did not have to wait."""
+"""Detect units that wait for each other, by guessing what they would make if they did not have to wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Identity: TypeAlias = tuple[str, str, str, str]
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Blocked:
-    """A unit that waits for an object, and the objects that it would make."""
+    """Describe a unit that waits for an object, and the objects that it would make."""
 
     name: str
     needs: interfaces.ObjectRef
@@ -24,12 +24,12 @@ class Blocked:
 
 
 def identity(ref: interfaces.ObjectRef, namespace: str) -> Identity:
-    """What is the same object, whatever version of its group is spoken; ``namespace`` if none is written."""
+    """Return the identity of an object, regardless of its API version; ``namespace`` applies if ``ref`` has none."""
     return ref.group, ref.kind, ref.namespace or namespace, ref.name
 
 
 def find(blocked: Sequence[Blocked], namespace: str) -> Mapping[str, str]:
-    """The units that wait for themselves, directly or through others, and the circle in words."""
+    """Return the units that wait for themselves, directly or through others, each with a description of the cycle."""
     makers = {made: unit for unit in blocked for made in unit.would_make}
     found: dict[str, str] = {}
     for start in blocked:

@@ -1,4 +1,4 @@
-"""A folder of templates, compiled: what is common to all that is rendered from files."""
+"""Compile a folder of templates, for all renderers that render from files."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.templates")
 OWN_STATUS = frozenset({"conditions", "observedGeneration", "resources"})
-"""Fields of the status that the operator writes itself."""
+"""Status fields that the operator writes itself."""
 _HIDDEN = frozenset({"resourceVersion", "managedFields", "generation", "selfLink", "finalizers"})
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @final
 class Library:
-    """The templates of a folder. Raises ConfigError if it cannot be read; templates are compiled when asked for."""
+    """Hold the templates of a folder.
+
+    Raises ConfigError if the folder cannot be read. Templates are compiled on demand.
+    """
 
     def __init__(self, folder: pathlib.Path, *extras: Extras) -> None:
         self._folder = folder
@@ -46,18 +49,18 @@ class Library:
             environment.extend_with(filters=filters, tests=tests, functions=functions)
         self._environment = environment
         self.words = written.Words(environment.parse, self._tree_of)
-        """What expressions can yield whose words stand in the templates."""
+        """Words written in the templates that expressions can yield."""
 
     @property
     def names(self) -> list[str]:
-        """All templates, in order; what is only there to be included has another ending."""
+        """Return the names of all templates, sorted; files that can only be included have other endings."""
         return [name for name in sorted(self._sources) if template_folder.is_template(name) or self._is_bare(name)]
 
     def _is_bare(self, name: str) -> bool:
         return template_folder.is_bare(name, self._sources[name])
 
     def name_file(self, name: str) -> str:
-        """The path of a template, for people."""
+        """Return the path of a template, for messages."""
         if name not in self._files:
             self._files[name] = str(self._folder / name)
         return self._files[name]
@@ -67,11 +70,14 @@ class Library:
         return None if name is None else self._environment.parse(self._sources[name], name)
 
     def _name_of(self, file: str) -> str | None:
-        """The template whose path for people this is."""
+        """Return the name of the template with this path, or None."""
         return next((one for one in self._sources if self.name_file(one) == file), None)
 
     def compile(self, name: str) -> jinja2.Template:
-        """A template; raises ConfigError with the line if its syntax is wrong, or a filter or test is not there."""
+        """Return a compiled template.
+
+        Raises ConfigError, with the line, if its syntax is wrong or if a filter or test does not exist.
+        """
         try:
             self._check(name)
             return self._environment.get_template(name)
@@ -79,23 +85,23 @@ class Library:
             line, message = checks.syntax(error, self._sources.get(error.name or name, ""))
             msg = f"{self.name_file(error.name or name)}:{line}: not a valid template: {message}"
             raise errors.ConfigError(msg) from error
-        except (SyntaxError, RecursionError, ValueError) as error:  # of the Python that Jinja2 makes of it
+        except (SyntaxError, RecursionError, ValueError) as error:  # from the Python code that Jinja2 generates
             msg = f"{self.name_file(name)}: not a valid template: {errors.shorten(str(error))}"
             raise errors.ConfigError(msg) from error
 
     def _check(self, name: str) -> None:
-        """Raise ConfigError for names that are not there; note which templates are used, and say what is of no use."""
+        """Raise ConfigError for unknown filters or tests; record the templates used, and warn of useless code."""
         if name in self._used or name not in self._sources:
             return
         tree = self._environment.parse(self._sources[name], name)
         checks.refuse(checks.names(tree, self._environment), self.name_file(name))
         self._used[name] = {one for one in jinja2.meta.find_referenced_templates(tree) if one in self._sources}
-        notes = {note: line for line, note in reversed(list(checks.notes(tree)))}  # each once, where it is first
+        notes = {note: line for line, note in reversed(list(checks.notes(tree)))}  # each note once, at its first line
         for note, line in notes.items():
             _log.warning(note, place=f"{self.name_file(name)}:{line}")
 
     def compile_used(self, name: str) -> None:
-        """A template, and all that it names, as far as the names are written in it; raises ConfigError."""
+        """Compile a template and all templates that it references by literal names; raises ConfigError."""
         pending, done = [name], {name}
         while pending:
             template = pending.pop()
@@ -105,7 +111,10 @@ class Library:
             done |= new
 
     def compile_all(self) -> dict[str, jinja2.Template]:
-        """All templates, partials too, by name; raises ConfigError, and says which files are of no use."""
+        """Compile all templates, including partials, and return them by name.
+
+        Raises ConfigError, and logs a warning for each file that is not used.
+        """
         compiled = {name: self.compile(name) for name in self.names}
         for name in self.names:
             self.compile_used(name)
@@ -117,11 +126,14 @@ class Library:
 
     @property
     def _included(self) -> set[str]:
-        """The templates that others include, as far as their names are written there."""
+        """Return the templates that others include, as far as their names are literals."""
         return {one for used in self._used.values() for one in used}
 
     def is_partial(self, name: str) -> bool:
-        """Whether a template makes no objects: it begins with ``_``, or is included and has the ending for both."""
+        """Decide whether a template makes no objects.
+
+        Its name begins with ``_``, or it is bare (see ``template_folder.is_bare``) and another template includes it.
+        """
         return pathlib.PurePath(name).name.startswith("_") or (self._is_bare(name) and name in self._included)
 
     def fill(
@@ -130,12 +142,12 @@ class Library:
         names: Mapping[str, Any],
         collect: Callable[[Callable[[], str]], tuple[str, budget.Slots]],
     ) -> list[slots.Document]:
-        """The documents that a template makes; raises whatever it raises: see ``explain``."""
+        """Return the documents that a template makes; raises whatever the template raises: see ``explain``."""
         text, found = collect(lambda: sandbox.joined(template.root_render_func(template.new_context(dict(names)))))
         return self._environment.programs.fill(text, found)
 
     def fill_mapping(self, template: jinja2.Template, names: Mapping[str, Any], what: str) -> slots.Document | None:
-        """The one mapping that a template makes, None if it makes nothing; raises RenderError."""
+        """Return the one mapping that a template makes, or None if it makes nothing; raises RenderError."""
         name = template.name or ""
         try:
             documents = self.fill(template, names, emission.collect)
@@ -151,9 +163,9 @@ class Library:
         return documents[0]
 
     def fill_status(self, name: str, names: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Fields of a resource's status that a template makes; none without a name, None if they wait for something.
+        """Return the status fields that a template makes, or None if they wait for an object.
 
-        Raises RenderError, also for fields that are the operator's own.
+        Returns an empty dict if ``name`` is empty. Raises RenderError, also for fields that the operator writes itself.
         """
         if not name:
             return {}
@@ -169,7 +181,7 @@ class Library:
         return found
 
     def explain(self, error: Exception, name: str) -> errors.RenderError:
-        """What went wrong in a template, with the place; without values, which may be secrets."""
+        """Return a RenderError that describes what failed and where, without values, which may be secrets."""
         if isinstance(error, errors.RenderError) and error.place:
             return error
         if isinstance(error, jinja2.TemplateNotFound):
@@ -183,7 +195,7 @@ class Library:
         return errors.RenderError(text, place=place, pure=isinstance(error, _OF_TEMPLATES))
 
     def _hyphen(self, error: Exception, place: str) -> str:
-        """A hint if what is not there is a part of a name with a hyphen."""
+        """Return a hint if a missing name is part of a name with a hyphen; empty otherwise."""
         missing = messages.NOT_THERE.match(str(error))
         file, _, line = place.rpartition(":")
         name = self._name_of(file)
@@ -200,7 +212,7 @@ _OF_TEMPLATES = (
     jinja2.TemplateError, errors.RenderError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
     ValueError,
 )  # fmt: skip
-"""What a template raises by itself; anything else comes from a plug-in's filter, and may be another thing next time."""
+"""Exceptions that a template raises itself. Any other comes from a plug-in's filter, and may differ next time."""
 
 
 if TYPE_CHECKING:
@@ -209,7 +221,7 @@ if TYPE_CHECKING:
 
 
 def author_view(resource: interfaces.Resource) -> dict[str, Any]:
-    """What the resource's author wrote: no status, no bookkeeping, none of our own marks."""
+    """Return what the resource's author wrote: no status, no bookkeeping, none of our labels and annotations."""
     view = {key: value for key, value in resource.data.items() if key not in {"status", "metadata"}}
     view["metadata"] = {key: value for key, value in resource.metadata.items() if key not in _HIDDEN}
     for marks in ("labels", "annotations"):
@@ -223,7 +235,7 @@ def author_view(resource: interfaces.Resource) -> dict[str, Any]:
 
 
 def _template_place(traceback: types.TracebackType | None, name_file: Callable[[str], str]) -> str:
-    """The deepest line of a template in a traceback, empty if there is none."""
+    """Return the innermost template line in a traceback, or an empty string."""
     place = ""
     for frame, line in _frames(traceback):
         template = frame.f_globals.get("__jinja_template__")

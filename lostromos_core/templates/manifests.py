@@ -1,4 +1,4 @@
-"""From documents to manifests: what makes a document a Kubernetes object, and what data may not decide."""
+"""Build manifests from documents: require Kubernetes objects whose kind and control keys do not come from data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def of(document: slots.Document, file: str, words: written.Words) -> Iterator[interfaces.Manifest]:
-    """The manifests of a document: one, or those of a list of objects; raises RenderError with the place."""
+    """Yield the manifests of a document: one, or one per object of a list; raises RenderError with the place."""
     items = _items(document, file)
     if items is None:
         yield _manifest(document, file, words)
@@ -27,7 +27,7 @@ def of(document: slots.Document, file: str, words: written.Words) -> Iterator[in
 
 
 def _items(document: slots.Document, file: str) -> Iterable[tuple[program.Node, Any]] | None:
-    """The objects of a list, each with its node; None if the document is none."""
+    """Return the objects of a list, each with its node; None if the document is not a list."""
     data, node = document.data, program.unfixed(document.node)
     if not isinstance(data, dict) or not isinstance(node, program.Fields) or not isinstance(data.get("kind"), str):
         return None
@@ -50,7 +50,7 @@ def _has_kind(value: object) -> bool:
 
 
 def _manifest(document: slots.Document, file: str, words: written.Words) -> interfaces.Manifest:
-    """A document as a manifest; raises RenderError if it is no Kubernetes object."""
+    """Return a document as a manifest; raises RenderError if it is not a Kubernetes object."""
     data, node = document.data, program.unfixed(document.node)
     if not isinstance(node, program.Fields):
         raise _no_object(
@@ -82,7 +82,7 @@ def _manifest(document: slots.Document, file: str, words: written.Words) -> inte
 
 
 def _check_kind(document: slots.Document, node: program.Fields, file: str, words: written.Words) -> None:
-    """Raise RenderError unless apiVersion and kind are written in the template, or chosen among what is."""
+    """Raise RenderError unless apiVersion and kind are written in the template, or chosen among words in it."""
     data = document.data
     for key in ("apiVersion", "kind"):
         value = node.child(key)
@@ -95,7 +95,7 @@ def _check_kind(document: slots.Document, node: program.Fields, file: str, words
 
 
 def _refuse_control(document: slots.Document, marks: str, file: str) -> None:
-    """Raise RenderError for control words that a value brings: they are the author's of the template."""
+    """Raise RenderError for control keys that come from a value: only the template's author may set them."""
     node: program.Node | None = document.node
     for name in ("metadata", marks):
         node = program.unfixed(node) if node is not None else None
@@ -136,7 +136,7 @@ def _no_object(document: slots.Document, path: interfaces.Path, message: str, fi
 
 
 def refuse_twins(units: tuple[interfaces.Unit, ...]) -> None:
-    """Two manifests for one object would fight for ever."""
+    """Raise RenderError if two manifests describe the same object: they would overwrite each other forever."""
     seen: dict[tuple[str, ...], interfaces.Manifest] = {}
     for manifest in (manifest for unit in units for manifest in unit.manifests):
         ref = manifest.ref

@@ -1,7 +1,7 @@
-"""JinjaRenderer: a folder of templates in, Kubernetes objects out.
+"""Render a folder of templates into Kubernetes objects.
 
 A file is a unit: one or more YAML documents that belong together. Files whose name begins with ``_`` are partials,
-to be included or imported. Templates see ``resource`` (what its author wrote), ``vars`` (the operator's own
+meant to be included or imported. Templates see ``resource`` (what its author wrote), ``vars`` (the operator's own
 variables) and nothing else.
 """
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @final
 class JinjaRenderer:
-    """Renders the templates of a folder, file by file in the order of their names.
+    """Render the templates of a folder, file by file in the order of their names.
 
-    ``status`` names a template of the folder that makes fields of the resource's status, beside the operator's own.
-    ``filters``, ``tests`` and ``functions`` are added to those of Jinja2, of Lostrómos and of plug-ins.
-    Raises ConfigError at ``load`` if the folder is missing or empty, or a template has a syntax error.
+    ``status`` names a template of the folder that makes fields of the resource's status, in addition to the operator's
+    own. ``filters``, ``tests`` and ``functions`` are added to those of Jinja2, Lostrómos and plug-ins. Raises
+    ConfigError at ``load`` if the folder is missing or empty, or if a template has a syntax error.
     """
 
     produces = interfaces.Manifests
@@ -60,7 +60,7 @@ class JinjaRenderer:
         tests: Mapping[str, Callable[..., Any]] | None = None,
         functions: Mapping[str, Any] | None = None,
     ) -> None:
-        """Read and compile all templates, with what plug-ins bring beside the renderer's own filters."""
+        """Read and compile all templates, with extensions from plug-ins in addition to the renderer's own filters."""
         self._library = library.Library(self._folder, (filters or {}, tests or {}, functions or {}), self._own)
         names = self._library.names
         compiled = self._library.compile_all()
@@ -73,7 +73,7 @@ class JinjaRenderer:
             raise errors.ConfigError(msg)
 
     def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
-        """All objects that the templates make of this resource; raises RenderError with the place."""
+        """Return all objects that the templates make for this resource; raises RenderError with the place."""
         if self._units is None:
             self.load()
         names = {"resource": library.author_view(resource), "vars": context.vars}
@@ -92,14 +92,14 @@ class JinjaRenderer:
         return interfaces.Manifests(units, frozenset(reading.reads), status)
 
     async def render_in_turns(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:
-        """As ``render``, without taking the event loop for long."""
+        """Render like ``render``, without blocking the event loop for long."""
         return await turns.render(self.render, resource, context)
 
     def _is_partial(self, name: str) -> bool:
         return self._library.is_partial(name) or name == self._status_name
 
     def _render_units(self, names: dict[str, Any], blocked: list[cycles.Blocked]) -> tuple[interfaces.Unit, ...]:
-        """All files; raises RenderError that names each that fails."""
+        """Render all files; raises a RenderError that names each file that fails."""
         units, failed = list[interfaces.Unit](), list[errors.RenderError]()
         for template in self._units or ():
             try:
@@ -112,7 +112,7 @@ class JinjaRenderer:
             try:
                 raise failed[0] if len(failed) == 1 else errors.RenderError.of_all(failed)
             finally:
-                failed.clear()  # an error that its own traceback knows would keep all that was rendered
+                failed.clear()  # a cycle through the traceback would keep all rendered data alive
         return tuple(units)
 
     def _render_unit(
@@ -134,11 +134,11 @@ class JinjaRenderer:
             yield from manifests.of(document, file, self._library.words)
 
     def _guess(self, template: jinja2.Template, names: dict[str, Any]) -> set[cycles.Identity]:
-        """Which objects a unit that has to wait would make, as far as that can be known."""
+        """Return the objects that a waiting unit would make, as far as they can be known."""
         namespace = names["resource"]["metadata"].get("namespace") or ""
         try:
             documents = self._library.fill(template, names, emission.guess)
             made = list(self._manifests(documents, ""))
-        except Exception:  # noqa: BLE001 - what cannot be guessed is not known
+        except Exception:  # noqa: BLE001 - a guess may fail in any way
             return set()
         return {cycles.identity(manifest.ref, namespace) for manifest in made}

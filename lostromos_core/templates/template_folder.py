@@ -1,4 +1,4 @@
-"""The files of a folder of templates: which of them make objects, which can be included, and which are neither."""
+"""Classify the files of a template folder: those that make objects, those that can be included, and all others."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _PART: Final = re.compile(rf".+\.{_JINJA}")
 _OBJECT: Final = re.compile(r"(?m)^[ \t]*(?:-[ \t]+)?[\"']?kind[\"']?[ \t]*:")
 _DOCUMENTATION: Final = re.compile(r".*\.(?:md|rst)|LICENSE.*|README.*", re.IGNORECASE)
 ENDINGS: Final = ".yaml, .yml or .json, each also with .j2, .jinja2, .jinja or .tpl behind it, or in these alone"
-"""What the names of templates end in, for messages."""
+"""Endings of template names, for messages."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Files:
-    """The text of each file that may be included, by its path in the folder, and the paths of all others."""
+    """Hold the text of each file that may be included, by its path in the folder, and the paths of all other files."""
 
     sources: dict[str, str]
     others: tuple[str, ...]
 
 
 def is_template(name: str) -> bool:
-    """Whether a file makes objects by its name, unless it begins with ``_``."""
+    """Decide whether the ending of a name is that of a file that makes objects, unless the name begins with ``_``."""
     return _TEMPLATE.fullmatch(_last(name)) is not None
 
 
 def is_bare(name: str, source: str) -> bool:
-    """Whether a file is a template that makes objects unless another one includes it: ``service.j2``, with a kind."""
+    """Decide whether a file makes objects unless another one includes it: ``service.j2``, with a kind."""
     return _BARE.fullmatch(_last(name)) is not None and _OBJECT.search(source) is not None
 
 
@@ -45,7 +45,7 @@ def _last(name: str) -> str:
 
 
 def read(folder: pathlib.Path) -> Files:
-    """The files of a folder and below it, in order; raises ConfigError if it cannot be read."""
+    """Return the files of a folder and its subfolders, sorted; raises ConfigError if the folder cannot be read."""
     if not folder.is_dir():
         what = "is a file, and must be a folder" if folder.exists() else "does not exist"
         way_out = "create it, or correct the path (relative to the configuration file)"
@@ -55,7 +55,7 @@ def read(folder: pathlib.Path) -> Files:
     others: list[str] = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        # Hidden: a volume made of a ConfigMap has every file twice, once in ..data.
+        # Skip hidden files: a ConfigMap volume contains every file twice, once in ..data.
         if any(part.startswith(".") for part in name.split("/")) or not path.is_file():
             continue
         if is_template(name) or _PART.fullmatch(_last(name)):
@@ -74,7 +74,7 @@ def _text(path: pathlib.Path) -> str:
 
 
 def absent(name: str, files: Files) -> str:
-    """What to say of a template that is not there."""
+    """Return the message for a template that does not exist."""
     same = [one for one in files.others if one == name or _last(one) == _last(name)]
     if same:
         return f"there is no template {name!r}: the file {same[0]} is none, since the name of one ends in {ENDINGS}"

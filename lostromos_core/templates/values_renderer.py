@@ -1,4 +1,4 @@
-"""ValuesRenderer: one tree of values for a chart, from a template or from the resource as it stands."""
+"""Render the values of a chart, from a template or directly from the resource."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Merge: TypeAlias = Literal["no", "below", "above"]
 
 @final
 class ValuesRenderer:
-    """Makes the values of a chart.
+    """Render the values of a chart.
 
-    ``template`` is a file that makes one mapping; the templates beside it may be included. Without one, ``layout``
-    says what the values are: ``resource`` (``resource.name``, ``resource.namespace`` and ``resource.spec``) or
-    ``spec`` (the resource's spec as it stands). ``vars`` merges the operator's variables ``below`` or ``above`` them.
-    ``defaults`` are merged below everything, ``overrides`` above everything. ``status`` names a template beside
-    ``template`` that makes fields of the resource's status. Raises ConfigError at start.
+    ``template`` is a file that makes one mapping; the templates beside it may be included. Without a template,
+    ``layout`` selects the values: ``resource`` (``resource.name``, ``resource.namespace`` and ``resource.spec``) or
+    ``spec`` (the resource's spec, unchanged). ``vars`` merges the operator's variables ``below`` or ``above`` them.
+    ``defaults`` are merged below everything else, ``overrides`` above everything else. ``status`` names a template
+    beside ``template`` that makes fields of the resource's status. Raises ConfigError at start.
     """
 
     produces = interfaces.Values
 
-    def __init__(  # noqa: PLR0913 - each is an option of its own
+    def __init__(  # noqa: PLR0913 - each is a separate option
         self,
         template: str | pathlib.Path = "",
         *,
@@ -67,7 +67,7 @@ class ValuesRenderer:
         tests: Mapping[str, Callable[..., Any]] | None = None,
         functions: Mapping[str, Any] | None = None,
     ) -> None:
-        """Read and compile the templates, with what plug-ins bring."""
+        """Read and compile the templates, with extensions from plug-ins."""
         if self._path is None:
             return
         if not self._path.is_file():
@@ -82,7 +82,7 @@ class ValuesRenderer:
             self._library.compile_used(name)
 
     def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Values:
-        """The values of this resource; raises RenderError with the place."""
+        """Return the values for this resource; raises RenderError with the place."""
         if self._path is not None and self._library is None:
             self.load()
         hidden = set(interfaces.texts(context.vars))
@@ -106,7 +106,7 @@ class ValuesRenderer:
         )
 
     async def render_in_turns(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Values:
-        """As ``render``, without taking the event loop for long."""
+        """Render like ``render``, without blocking the event loop for long."""
         return await turns.render(self.render, resource, context)
 
     @property
@@ -135,7 +135,7 @@ class ValuesRenderer:
 
 
 def _noting(find: Find | None, hidden: set[str]) -> Find | None:
-    """A lookup that notes the texts of the Secrets that it finds."""
+    """Return a lookup that also records the texts of the Secrets that it finds."""
     if find is None:
         return None
 
@@ -153,7 +153,7 @@ def _noting(find: Find | None, hidden: set[str]) -> Find | None:
 
 @final
 class _Fields:
-    """Values that are fields of the resource: each comes from the field of the same name below a prefix."""
+    """Locate values that are fields of the resource: each comes from the field of the same name below a prefix."""
 
     def __init__(self, prefix: tuple[str, ...]) -> None:
         self._prefix = prefix
@@ -163,7 +163,7 @@ class _Fields:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two trees as one, as Helm merges values: mappings are merged, everything else is replaced."""
+    """Merge two trees as Helm merges values: mappings are merged, everything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)

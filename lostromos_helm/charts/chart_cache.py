@@ -1,4 +1,4 @@
-"""Charts on disk: fetched once, checked, and kept by their digest, so that what Helm reads never changes under it."""
+"""Fetch and check charts once, and keep them on disk by digest, so that files never change while Helm reads them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.helm")
 
 LOOK: Final = 2.0
-"""Seconds between looks at charts that lie on this machine."""
+"""Seconds between checks of charts on this machine."""
 KEPT: Final = 1000
-"""Charts that are known without reading them again."""
+"""Charts that are remembered without reading them again."""
 _ARCHIVE: Final = "chart.tgz"
 _FOLDER: Final = "chart"
-"""A chart's folder in the cache. The one that was given need not have a name (``.``), and Helm does not look at it."""
+"""Name of a chart's folder in the cache; the original may have none (``.``), and Helm ignores the name."""
 _SCHEMA: Final = "values.schema.json"
 _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
 
@@ -42,7 +42,7 @@ _PULLED: Final = re.compile(r"Digest:\s*(sha256:[0-9a-f]{64})")
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart in one state. ``path`` is what Helm is given, and never changes."""
+    """Describe one state of a chart. Helm is given ``path``, whose content never changes."""
 
     path: pathlib.Path
     digest: str
@@ -51,7 +51,7 @@ class Chart:
     app_version: str
 
     def keys(self, path: Sequence[str | int]) -> Sequence[str]:
-        """Return the keys that the schema knows at a path into the values, as far as it says so there."""
+        """Return the keys that the schema defines at a path into the values; empty if they cannot be found."""
         try:
             schema = json.loads(dict(chart_files.texts(self.path, _SCHEMA.__eq__)).get(_SCHEMA, ""))
             for step in path:
@@ -64,21 +64,21 @@ class Chart:
 @final
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How repositories and registries are reached: files with credentials, a certificate authority, plain HTTP."""
+    """Hold access options for repositories and registries: credentials and CA files, and plain HTTP."""
 
     registry_config: str = ""
     ca_file: str = ""
     plain_http: bool = False
 
     def flags(self) -> Sequence[str]:
-        """As arguments of ``helm pull``."""
+        """Return the options as arguments of ``helm pull``."""
         named = {"registry-config": self.registry_config, "ca-file": self.ca_file}
         return binary.flags(named, ["plain-http"] if self.plain_http else [])
 
 
 @final
 class Charts:
-    """The charts of one controller, in a cache that outlives the process. ``changed`` is called when one is new."""
+    """Provide one controller's charts from a cache that outlives the process; call ``changed`` when a chart changes."""
 
     def __init__(self, helm: binary.Helm, cache: pathlib.Path, access: Access, changed: Callable[[], None]) -> None:
         self._helm = helm
@@ -90,7 +90,7 @@ class Charts:
         self._locks: weakref.WeakValueDictionary[references.Reference, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def get(self, reference: references.Reference) -> Chart:
-        """A chart, fetched or read if it is not known; raises ConfigError, or ProcessError if it cannot be fetched."""
+        """Return a chart, fetched or read if not known; raises ConfigError, or ProcessError if it cannot be fetched."""
         if chart := self._at_hand(reference):
             return chart
         lock = self._locks.setdefault(reference, asyncio.Lock())
@@ -105,7 +105,7 @@ class Charts:
             return chart
 
     def _at_hand(self, reference: references.Reference) -> Chart | None:
-        """A chart that is known and still in the cache: somebody may have cleaned that up."""
+        """Return a known chart that is still in the cache, which may have been cleaned up; otherwise None."""
         known = self._known.get(reference)
         if known is None or not known[1].path.exists():
             return None
@@ -114,7 +114,7 @@ class Charts:
         return known[1]
 
     async def look(self) -> None:
-        """Look for changes of charts that lie on this machine, until cancelled."""
+        """Check the charts on this machine for changes until cancelled."""
         while True:
             await asyncio.sleep(LOOK)
             for reference, (signature, chart) in list(self._known.items()):
@@ -134,7 +134,7 @@ class Charts:
         return read.digest != chart.digest
 
     def _signature(self, path: pathlib.Path) -> object:
-        """What changes when a chart does, without reading it. The cache may lie in the chart's own folder (``.``)."""
+        """Return a value that changes with the chart, without reading it; ignore a cache in the chart's own folder."""
         files = chart_files.of(path, self._home) if path.is_dir() else [path]
         try:
             return sorted((str(file), (at := file.stat()).st_mtime_ns, at.st_size, at.st_ino) for file in files)
@@ -142,7 +142,7 @@ class Charts:
             return time.monotonic()
 
     def _take(self, path: pathlib.Path) -> Chart:
-        """A chart of this machine, copied by its digest: what is kept is what the digest was made of."""
+        """Copy a chart from this machine into the cache, with exactly the content that its digest was computed from."""
         if path.is_dir():
             files = chart_files.read_all(path, self._home)
             if "Chart.yaml" not in files:
@@ -160,7 +160,7 @@ class Charts:
         return self._keep_archive(chart_files.read(path))
 
     async def _fetch(self, reference: references.Reference) -> Chart:
-        """A chart of a repository or registry, out of the cache if it was fetched before."""
+        """Return a chart from a repository or registry, or from the cache if it was fetched before."""
         name = hashlib.sha256(f"{reference}@{reference.digest}".encode()).hexdigest()
         digest = self._store.noted(name)
         if digest and (folder := self._store.find(digest)):
@@ -197,7 +197,7 @@ class Charts:
 
 
 def _only_archive(folder: str, reference: references.Reference) -> pathlib.Path:
-    """What Helm has fetched; raises ProcessError if that is not one archive."""
+    """Return the archive that Helm fetched; raises ProcessError if there is not exactly one."""
     found = list(pathlib.Path(folder).glob("*.tgz"))
     if len(found) != 1:
         raise errors.ProcessError(f"fetch the chart {reference}: helm brought {len(found)} archives, and not one")
@@ -205,7 +205,7 @@ def _only_archive(folder: str, reference: references.Reference) -> pathlib.Path:
 
 
 def _check(reference: references.Reference, digest: str, said: str) -> None:
-    """Raise ConfigError if an archive is not the one that was asked for."""
+    """Raise ConfigError if an archive does not have the requested digest."""
     manifest = _PULLED.search(said)
     found = {f"sha256:{digest}", *((manifest.group(1),) if manifest else ())}
     if reference.digest and reference.digest not in found:
@@ -217,7 +217,7 @@ def _check(reference: references.Reference, digest: str, said: str) -> None:
 
 
 def _describe(folder: pathlib.Path, digest: str) -> Chart:
-    """What a chart in the cache says of itself; raises ConfigError."""
+    """Read the description of a cached chart from its Chart.yaml; raises ConfigError."""
     archive = folder / _ARCHIVE
     path = archive if archive.is_file() else next(one for one in folder.iterdir() if one.is_dir())
     text = dict(chart_files.texts(path, "Chart.yaml".__eq__)).get("Chart.yaml")
@@ -230,7 +230,7 @@ def _describe(folder: pathlib.Path, digest: str) -> Chart:
 
 
 def _mapping(text: str, where: str) -> Mapping[str, Any]:
-    """A mapping as Helm reads it; raises ConfigError."""
+    """Read a mapping as Helm does; raises ConfigError."""
     try:
         data = goyaml.read(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The files of a chart: a folder, or an archive, with the archives of subcharts in it."""
+"""Read the files of a chart from a folder or an archive, including the archives of its subcharts."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LARGEST: Final = 50_000_000
-"""Bytes of one chart."""
+"""Maximum size of one chart in bytes."""
 _VERSION_CONTROL: Final = frozenset({".git", ".hg", ".svn", ".bzr"})
 _DEEPEST: Final = 5
-"""Archives in archives."""
+"""Maximum depth of nested archives."""
 
 
 def of(folder: pathlib.Path, without: pathlib.Path | None = None) -> Iterator[pathlib.Path]:
-    """Yield all files below a folder, hidden ones too, as Helm takes them, but for one folder in it.
+    """Yield all files below a folder, including hidden files, as Helm does; skip the folder ``without``.
 
-    Left out are what version control keeps, and the doubles of a mounted ConfigMap (``..data``).
+    Version control folders and the duplicates in a mounted ConfigMap (``..data``) are skipped too.
     """
     skipped = without.resolve() if without else None
     for root, folders, files in os.walk(folder, followlinks=True):
@@ -44,7 +44,7 @@ def read(path: pathlib.Path) -> bytes:
 
 
 def read_all(folder: pathlib.Path, without: pathlib.Path | None = None) -> dict[str, bytes]:
-    """Read all files of a folder, by their names below it, but for one folder in it; raises ConfigError."""
+    """Return all files of a folder by their relative names; skip the folder ``without``. Raises ConfigError."""
     found: dict[str, bytes] = {}
     size = 0
     for file in of(folder, without):
@@ -56,9 +56,9 @@ def read_all(folder: pathlib.Path, without: pathlib.Path | None = None) -> dict[
 
 
 def texts(path: pathlib.Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
-    """Yield the files of a chart with a wanted name, also those of subcharts, and what is in them; raises ConfigError.
+    """Yield the name and text of each wanted file of a chart, including its subcharts; raises ConfigError.
 
-    What lies in the archive of a subchart is named ``charts/sub-1.0.0.tgz/templates/a.yaml``.
+    A file in the archive of a subchart is named ``charts/sub-1.0.0.tgz/templates/a.yaml``.
     """
     if path.is_dir():
         for file in of(path):
@@ -74,7 +74,7 @@ def texts(path: pathlib.Path, wanted: Callable[[str], bool]) -> Iterator[tuple[s
 def _packed(
     archive: bytes, prefix: str, wanted: Callable[[str], bool], path: pathlib.Path, depth: int = 0
 ) -> Iterator[tuple[str, str]]:
-    """The files in an archive, whose names begin with the chart's folder there."""
+    """Yield the files in an archive, without the chart's folder that begins their names."""
     left = LARGEST
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as opened:

@@ -1,4 +1,4 @@
-"""What a chart does with its values that whoever chooses them could make use of, as far as its text shows it."""
+"""Find risky uses of values in the text of a chart, which the author of the values could exploit."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _SAFE: Final = re.compile(
     r"\b(?:quote|squote|toYaml|toYamlPretty|toJson|toRawJson|toPrettyJson|toToml|int|int64|float64|len|include|"
     r"b64enc|b32enc|sha1sum|sha256sum|sha512sum|adler32sum|htpasswd|empty|not|eq|ne|lt|le|gt|ge|hasKey|has|fail)\b"
 )
-"""Functions whose result is no structure, or that another place is to blame for."""
+"""Functions whose result is not structure, or is the responsibility of another place."""
 _TPL: Final = re.compile(r"(?<![\w.$])tpl\s+(?![\"`]|\(?\s*\$?\.Files\b)|\|\s*tpl\b")
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Places:
-    """Places in a chart (file:line). ``unquoted``: a value can become structure. ``rendered``: it can be a template."""
+    """List places (file:line) where a value can add structure (``unquoted``) or be a template (``rendered``)."""
 
     unquoted: tuple[str, ...] = ()
     rendered: tuple[str, ...] = ()
 
 
 def look(path: pathlib.Path) -> Places:
-    """Find where a chart writes values without quotes, or renders them as templates; raises ConfigError."""
+    """Find the places where a chart writes values without quotes or renders them as templates; raises ConfigError."""
     unquoted, rendered = [], []
     for name, text in sorted(chart_files.texts(path, lambda name: _FILE.fullmatch(name) is not None)):
         for number, line in enumerate(text.splitlines(), 1):
@@ -47,7 +47,7 @@ def look(path: pathlib.Path) -> Places:
 
 
 def _is_unquoted(line: str) -> bool:
-    """Whether a line writes a value where a line break in it would end the field."""
+    """Return whether a line writes a value where a line break in the value would end the field."""
     for found in _ACTION.finditer(line):
         action = found[1]
         if not _VALUE.search(action) or _CONTROL.match(action) or _SAFE.search(action) or _TPL.search(action):

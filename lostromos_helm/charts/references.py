@@ -1,4 +1,4 @@
-"""How charts are named: a folder, an archive, or a chart of a repository or registry; and which a resource may name."""
+"""Parse chart references (folders, archives, repositories, registries) and check those that resources name."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _REMOTE: Final = re.compile(
 )
 _REPOSITORY: Final = re.compile(r"(?:oci|https?)://[^\s@]+")
 _USER: Final = re.compile(r"//[^/\s]*@")
-"""A user, and perhaps a password, in a URL."""
+"""A user in a URL, with or without a password."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-"""A chart's name: nothing that Helm could take for an option."""
+"""A chart's name, which Helm cannot mistake for an option."""
 _EXACT: Final = re.compile(r"v?\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:[+_][0-9A-Za-z.-]+)?")
 _WAY_OUT: Final = (
     "write a folder, a .tgz file, oci://REGISTRY/PATH/NAME:VERSION or https://REPOSITORY/NAME:VERSION, with "
@@ -33,9 +33,9 @@ _WAY_OUT: Final = (
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reference:
-    """A chart by name. ``path`` is a folder or an archive; otherwise ``repository`` has ``name`` in ``version``.
+    """Identify a chart: either ``path``, a folder or an archive, or ``name`` and ``version`` in ``repository``.
 
-    ``digest`` is what the archive, or its OCI manifest, must have.
+    ``digest``: the required digest of the archive or of its OCI manifest.
     """
 
     path: pathlib.Path | None = None
@@ -46,16 +46,16 @@ class Reference:
 
     @property
     def oci(self) -> bool:
-        """Whether it lies in an OCI registry."""
+        """Return whether the chart is in an OCI registry."""
         return self.repository.startswith("oci://")
 
     def __str__(self) -> str:
-        """As it is written, without the digest."""
+        """Return the reference as it is written, without the digest."""
         return str(self.path) if self.path else f"{self.repository}/{self.name}:{self.version}"
 
 
 def parse(text: str, base: pathlib.Path) -> Reference:
-    """A written reference; paths are relative to ``base``. Raises ConfigError."""
+    """Parse a written reference; paths are relative to ``base``. Raises ConfigError."""
     if "://" not in text:
         return Reference(path=base / text)
     found = _REMOTE.fullmatch(text)
@@ -68,12 +68,12 @@ def parse(text: str, base: pathlib.Path) -> Reference:
 
 
 def remote(repository: str, name: str, version: str, digest: str = "") -> Reference:
-    """A chart of a repository or registry; raises ConfigError if that cannot be one, or the version is not exact."""
+    """Return a reference to a remote chart; raises ConfigError if a part is invalid or the version is not exact."""
     if not _NAME.fullmatch(name):
         msg = f"no chart can be named {errors.shorten(name, 120)!r}: use letters, digits, '-', '_' and '.'"
         raise errors.ConfigError(msg)
     if not _REPOSITORY.fullmatch(repository):
-        # Not repeated: there may be a password in it.
+        # Not repeated: it may contain a password.
         msg = (
             f"the repository of the chart {name} must be oci://HOST/PATH or https://HOST/PATH, without a user and a "
             "password: for registries, these go into the file that `registryConfig` names"
@@ -89,12 +89,12 @@ def remote(repository: str, name: str, version: str, digest: str = "") -> Refere
 
 
 def chosen(text: str, allowed: Sequence[str], base: pathlib.Path) -> Reference:
-    """The chart that a resource asks for; raises RefusedError unless a pattern allows it.
+    """Return the chart that a resource requests; raises RefusedError unless a pattern allows it.
 
-    Patterns are compared part by part: ``*`` stands for anything but a slash, and in front of the last colon it says
-    nothing about versions.
+    Patterns are compared part by part: ``*`` matches anything except a slash, and before the last colon it does not
+    restrict versions.
     """
-    # Only what is fetched has a digest behind an @; in a path, it is a character as all others.
+    # Only remote charts have a digest after an @; in a path, @ is an ordinary character.
     plain = text.partition("@")[0] if "://" in text else text
     leads_out = not plain or plain.startswith("/") or ".." in re.split(r"[/\\]", text)
     if leads_out or not any(_fits(plain, one) for one in allowed):

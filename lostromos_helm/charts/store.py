@@ -1,4 +1,4 @@
-"""Charts on disk by their digest: each is written once, as it was read, and those that nobody uses any more go."""
+"""Store charts on disk by digest: write each chart once, unmodified, and remove charts that are no longer used."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MOST: Final = 1_000_000_000
-"""Bytes of all charts together."""
+"""Maximum size of all charts together in bytes."""
 IN_USE: Final = 3600.0
-"""Seconds for which a chart stays in any case: a Helm may be reading it."""
+"""Seconds since its last use for which a chart is always kept, because Helm may be reading it."""
 _NOTES: Final = "references"
 
 
 @final
 class Store:
-    """A folder with one folder for each digest. ``most``: bytes; what was not used for longest goes first."""
+    """Store each chart in a folder named by its digest; remove the least recently used beyond ``most`` bytes."""
 
     def __init__(self, folder: pathlib.Path, *, most: int = MOST, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
@@ -34,18 +34,18 @@ class Store:
         self._clock = clock
 
     def find(self, digest: str) -> pathlib.Path | None:
-        """Return the folder of a digest, and note that it is used; None if it is not there."""
+        """Return the folder of a digest and record its use; None if it does not exist."""
         folder = self._folder / digest
         if not _is_full(folder):
             return None
         now = self._clock()
         if abs(now - _used(folder)) > IN_USE / 10:
-            with contextlib.suppress(OSError):  # a folder that cannot be written to is as good as one that can
+            with contextlib.suppress(OSError):  # a read-only folder is fine
                 os.utime(folder, (now, now))
         return folder
 
     def keep(self, digest: str, files: Mapping[str, bytes]) -> pathlib.Path:
-        """Return the folder of a digest with these files, made complete or not at all; raises ConfigError."""
+        """Return the folder of a digest with these files, created atomically if needed; raises ConfigError."""
         if found := self.find(digest):
             return found
         self._make_room(sum(map(len, files.values())))
@@ -64,19 +64,19 @@ class Store:
         return self.find(digest) or folder
 
     def scratch(self, prefix: str) -> pathlib.Path:
-        """Return a new folder beside the charts."""
+        """Create a new folder next to the charts."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return pathlib.Path(tempfile.mkdtemp(dir=self._folder, prefix=prefix))
 
     def noted(self, name: str) -> str:
-        """Return the digest that was noted for a name; empty if there is none that can be read."""
+        """Return the digest recorded for a name; empty if no readable record exists."""
         try:
             return str(json.loads(self._note(name).read_bytes())["digest"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
     def note(self, name: str, chart: str, digest: str) -> None:
-        """Note the digest of a name, so that a crash leaves the old note, or the new."""
+        """Record the digest of a name atomically: a crash leaves either the old record or the new one."""
         path = self._note(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}-{os.getpid()}")
@@ -92,7 +92,7 @@ class Store:
         )
 
     def _make_room(self, size: int) -> None:
-        """Remove what was not used for longest, and what crashes left; raises ProcessError if all is in use."""
+        """Remove least recently used charts and leftovers of crashes; raises ProcessError if the rest is in use."""
         if not self._folder.is_dir():
             return
         old = self._clock() - IN_USE
@@ -112,7 +112,7 @@ class Store:
         self._forget_notes()
 
     def _forget_notes(self) -> None:
-        """Remove notes of charts that are gone."""
+        """Remove records of charts that no longer exist."""
         for path in (self._folder / _NOTES).glob("*.json"):
             if not (self._folder / (self.noted(path.stem) or ".")).is_dir():
                 path.unlink(missing_ok=True)
@@ -127,7 +127,7 @@ def copy(files: Mapping[str, bytes], target: pathlib.Path) -> None:
 
 
 def _is_full(folder: pathlib.Path) -> bool:
-    """Whether a chart's folder in the cache is there, with the chart."""
+    """Return whether a chart's folder exists in the cache and is not empty."""
     return folder.is_dir() and any(folder.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What the text of a chart shows that decides how Helm is called for it."""
+"""Find features in the text of a chart that affect how Helm is called for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KNOWN: Final = 256
-"""Charts whose traits are remembered; a chart's path never has other content."""
+"""Charts whose traits are cached; the content of a chart's path never changes."""
 _FILE: Final = re.compile(r"(?:.*/)?(?:templates|crds)/.+")
 _DEFINITION: Final = re.compile(r"(?:charts/[^/]+/)*crds/.+\.(?:yaml|yml|json)")
 _ACTION: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
@@ -23,7 +23,7 @@ _CHANGING: Final = re.compile(
     r"(?<![\w.$-])(?:rand(?:Alpha|AlphaNum|Numeric|Ascii|Bytes|Int)|shuffle|uuidv4|htpasswd|bcrypt|encryptAES"
     r"|gen(?:PrivateKey|CA|SelfSignedCert|SignedCert)(?:WithKey)?|now|ago)(?![\w:-])"
 )
-"""Functions whose result is another one each time. Source: https://helm.sh/docs/chart_template_guide/function_list/"""
+"""Functions whose result differs with each call. Source: https://helm.sh/docs/chart_template_guide/function_list/"""
 _TIMED: Final = re.compile(r"(?<![\w.$-])(?:now|ago|gen\w+Cert(?:WithKey)?|genCA(?:WithKey)?)(?![\w:-])")
 _LOOKUP: Final = re.compile(r"(?<![\w.$-])lookup(?![\w:-])")
 _GROUP: Final = re.compile(r"([a-z0-9-]+(?:\.[a-z0-9-]+)+)/v\d")
@@ -33,11 +33,11 @@ _TPL: Final = re.compile(r"(?<![\w.$-])tpl(?![\w:-])")
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Traits:
-    """``hooks``: it has some. ``expires``: it has Jobs that remove themselves.
+    """Describe a chart. ``hooks``: it has hooks. ``expires``: it has Jobs that delete themselves.
 
-    ``asks``: for what the cluster serves, ``groups`` among it. ``looks``: it looks up what is there, so as to keep it.
-    ``definitions``: it has a folder ``crds/``. ``changing`` are the places (file:line) of functions whose result is
-    another one each time; ``timed``: some depend on the time. ``tpl``: values may call them.
+    ``asks``: it reads which APIs the cluster serves, among them ``groups``. ``looks``: it looks up existing objects in
+    order to keep values. ``definitions``: it has a folder ``crds/``. ``changing``: places (file:line) of functions
+    whose result differs with each call; ``timed``: some depend on the time. ``tpl``: values may call such functions.
     """
 
     hooks: bool = False
@@ -51,13 +51,13 @@ class Traits:
     tpl: bool = False
 
     def changes(self, values: bytes) -> bool:
-        """Return whether two renderings with these values may differ."""
+        """Return whether two renderings with the same values may differ."""
         return bool(self.changing) or (self.tpl and b"{{" in values)
 
 
 @functools.lru_cache(maxsize=KNOWN)
 def of(path: pathlib.Path) -> Traits:
-    """Return the traits of a chart in the cache, its subcharts included; raises ConfigError."""
+    """Return the traits of a cached chart, including its subcharts; raises ConfigError."""
     texts = dict(chart_files.texts(path, lambda name: _FILE.fullmatch(name) is not None))
     templates = {name: text for name, text in sorted(texts.items()) if not _DEFINITION.fullmatch(name)}
     whole = "\n".join(templates.values())
@@ -75,7 +75,7 @@ def of(path: pathlib.Path) -> Traits:
 
 
 def _changing(text: str) -> Iterator[int]:
-    """The lines with a function whose result is another one each time."""
+    """Yield the numbers of lines with a function whose result differs with each call."""
     for action in _ACTION.finditer(text):
         for found in _CHANGING.finditer(action[0]):
             yield text.count("\n", 0, action.start() + found.start()) + 1

@@ -1,7 +1,7 @@
-"""The real ``helm``: found, asked for its version, and run with values on stdin, a bounded number at a time.
+"""Find the real ``helm``, check its version, and run it with values on stdin, a bounded number at a time.
 
-It gets folders of its own for its cache and configuration, so that no plug-in or repository of whoever started the
-operator has a say, and it is killed when the operator dies.
+Helm gets its own cache and configuration folders, so plug-ins and repositories of the user who started the operator
+have no effect. It is killed when the operator dies.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
 
 OLDEST: Final = (3, 17)
-"""The first version of Helm with all flags that we use."""
+"""Oldest supported version of Helm: the first with all flags that we use."""
 NEWEST_MAJOR: Final = 4
 GRACE: Final = 30.0
-"""Seconds that a process gets beyond the time limit that Helm itself keeps."""
+"""Seconds that a process may run beyond the time limit that Helm itself enforces."""
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _GO: Final = {"GOMAXPROCS": "1", "GOGC": "off", "GOMEMLIMIT": "256MiB"}
-"""It ends soon and mostly waits: no garbage collection below some memory, and one thread, save a third of its CPU."""
+"""Go settings for a short process that mostly waits: one thread and no garbage collection save a third of its CPU."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """Helm's version."""
+    """Describe a version of Helm."""
 
     major: int
     minor: int
     patch: int
 
     def __str__(self) -> str:
-        """As Helm writes it, without the v."""
+        """Return the version as Helm writes it, without the leading v."""
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
 class Wait(enum.Enum):
-    """How long a command may last."""
+    """List what a command may wait for."""
 
     NONE = "it waits for nothing on the cluster"
     COMING = "an install or an upgrade that may wait: for hooks, definitions, or objects to be ready"
@@ -57,13 +57,13 @@ class Wait(enum.Enum):
 
 @final
 class Helm:
-    """Runs Helm. ``processes`` at the same time; ``timeout``: seconds that one operation may take.
+    """Run Helm, with at most ``processes`` at the same time; ``timeout``: seconds that one operation may take.
 
-    Installs and upgrades that may wait leave one place to uninstalls that may, and both leave another one to what does
-    not wait; of two places, uninstalls have the second one too.
+    Installs and upgrades that may wait leave one slot to uninstalls that may wait, and both leave another slot to
+    commands that do not wait. With only two slots, uninstalls may take the second one too.
     """
 
-    def __init__(  # noqa: PLR0913 - what a process needs
+    def __init__(  # noqa: PLR0913 - a process needs all of these
         self,
         kube: cluster.Cluster | None,
         *,
@@ -85,7 +85,7 @@ class Helm:
         self.version = Version(0, 0, 0)
 
     async def start(self) -> None:
-        """Find it and ask for its version; raises ConfigError."""
+        """Find Helm and check its version; raises ConfigError."""
         self._binary = _find(self._wanted)
         environment = self._environment()
         try:
@@ -113,9 +113,9 @@ class Helm:
     async def run(
         self, *arguments: str, stdin: bytes = b"", offline: bool = False, wait: Wait = Wait.NONE, zone: str = ""
     ) -> process.Completed:
-        """Run one command to its end; raises ProcessError if it cannot be started, or takes too long.
+        """Run one command to completion; raises ProcessError if it cannot be started or takes too long.
 
-        ``offline``: it needs no cluster. ``zone``: the time zone that charts see, if not this machine's.
+        ``offline``: the command needs no cluster. ``zone``: the time zone that charts see, if not this machine's.
         """
         environment = {**self._environment(), **({"TZ": zone} if zone else {})}
         command = [self._binary, *arguments, *([] if offline else self._access())]
@@ -128,7 +128,7 @@ class Helm:
             return await self._run(command, stdin=stdin, environment=environment, timeout=self._timeout + GRACE)
 
     def limits(self) -> list[str]:
-        """The flag for the time that one operation may take."""
+        """Return the flag that limits the time of one operation."""
         return [f"--timeout={self._timeout:g}s"]
 
     def _access(self) -> list[str]:
@@ -166,5 +166,5 @@ def _find(binary: str) -> str:
 
 
 def flags(values: Mapping[str, str], names: Collection[str] = ()) -> Sequence[str]:
-    """Options as arguments: ``--name=value``, and switches."""
+    """Return options as arguments: ``--name=value``, and switches."""
     return [*(f"--{name}={value}" for name, value in values.items() if value), *(f"--{name}" for name in names)]

@@ -1,7 +1,7 @@
-"""What Helm says when it fails, as one of our errors: what is wrong, where in the chart, and whether to try again.
+"""Turn Helm's error message into one of our errors: the cause, the place in the chart, and whether to retry.
 
-Helm has no errors that a program can read, so its one line is looked at. It is repeated only after what is secret has
-been taken out: the operator's variables and the Secrets that went into the values.
+Helm has no machine-readable errors, so its one-line message is parsed. It is repeated only after secrets have been
+removed: the operator's variables and the Secrets used in the values.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lostromos_core import interfaces, process
 
 _LONGEST: Final = 256 * 1024
+"""Bytes of Helm's output that are examined."""
 _BEGIN: Final = re.compile(rb"^Error: ", re.MULTILINE)
-"""Bytes of what Helm says that are looked at."""
 _PREFIX: Final = re.compile(r"^Error:\s*", re.MULTILINE)
 _STAGE: Final = re.compile(r"^Error:\s*(?:INSTALLATION|UPGRADE|UNINSTALL|ROLLBACK) FAILED:?\s*", re.MULTILINE)
 _CRD: Final = re.compile(r"^failed to (?:install|upgrade) CRD.*?:\s*")
@@ -32,9 +32,9 @@ _PLACE: Final = re.compile(
     r"|^(?P<trace>[^\s:][^\n:]*):(?P<trace_line>\d+)(?::\d+)?\n\s+",
     re.MULTILINE,
 )
-"""A place in a chart: Helm 3 and 4 say it on one line, and Helm 4 on several as well. What follows is why."""
+"""A place in a chart, followed by the cause. Helm 3 and 4 write it on one line, and Helm 4 also on several."""
 _TPL: Final = "gotpl"
-"""What Helm calls the text that the function ``tpl`` is given: no file."""
+"""Helm's name for the text passed to the function ``tpl``, which is not a file."""
 _INNERMOST: Final = re.compile(r"executing \"[^\"]*\" at (<.*?>):\s+(.*)", re.DOTALL)
 _TOO_LARGE: Final = re.compile(
     r"sh\.helm\.release\.v1\S*\".*(?:Too long|too large)"
@@ -47,18 +47,18 @@ _FOREIGN: Final = re.compile(
 
 
 class NameTakenError(errors.LostromosError):
-    """There is a release of this name, that we did not know of."""
+    """Raised when an unknown release already has this name."""
 
     retryable = True
 
 
 class KilledError(errors.LostromosError):
-    """Helm was killed, by whoever: nothing is wrong with the release itself."""
+    """Raised when the Helm process was killed; the release itself is not at fault."""
 
     retryable = True
 
 
-def explain(  # noqa: PLR0913, PLR0917 - what an explanation is made of
+def explain(  # noqa: PLR0913, PLR0917 - an explanation needs all of these
     done: process.Completed,
     action: str,
     secrets: hiding.Hidden | Mapping[str, str],
@@ -66,10 +66,10 @@ def explain(  # noqa: PLR0913, PLR0917 - what an explanation is made of
     chart: str = "",
     keys: misfits.Keys | None = None,
 ) -> errors.LostromosError:
-    """Return the error of a call that failed.
+    """Return the error for a call that failed.
 
-    ``secrets`` must not be repeated. ``rendered`` are the values that Helm was given, for a chart of this name, whose
-    schema knows these ``keys``.
+    ``secrets`` must not be repeated. ``rendered``: the values passed to Helm, for a chart with this name, whose schema
+    defines these ``keys``.
     """
     hidden = hiding.of(secrets)
     said = _error(_cut(done.errors))
@@ -96,7 +96,7 @@ def _explained(  # noqa: PLR0913, PLR0917 - as above
 
 
 def _withheld(error: errors.LostromosError, action: str) -> errors.LostromosError:
-    """The same kind of error, without a word of Helm's."""
+    """Return the same kind of error, without any of Helm's own text."""
     error.args = (f"{action}: {hiding.WITHHELD}",)
     if isinstance(error, errors.RenderError | errors.ApiError):
         error.message = error.args[0]
@@ -104,22 +104,22 @@ def _withheld(error: errors.LostromosError, action: str) -> errors.LostromosErro
 
 
 def is_misfit(done: process.Completed) -> bool:
-    """Return whether Helm refused values that do not fit the chart's schema."""
+    """Return whether Helm refused the values because they do not match the chart's schema."""
     return misfits.are_meant(_error(_cut(done.errors)))
 
 
 def hide(text: str, secrets: hiding.Hidden | Mapping[str, str]) -> str:
-    """Return a text without the secrets in it; see ``hiding``."""
+    """Return the text without the secrets in it; see ``hiding``."""
     return hiding.of(secrets).hide(text)
 
 
 def secrets_of(hidden: Iterable[str], written: Any) -> hiding.Hidden:  # noqa: ANN401 - any JSON value
-    """Return the hidden texts that the resource's author has not written."""
+    """Return the texts to hide, except those that the resource's author wrote."""
     return hiding.Hidden(hidden, written)
 
 
 def _cut(printed: bytes) -> str:
-    """As much of what Helm has printed as is looked at: the error itself, or else the end."""
+    """Return the part of Helm's output to examine: the error itself, or else the end."""
     at = max(0, len(printed) - _LONGEST)
     found = _BEGIN.search(printed)
     if found is not None:
@@ -128,13 +128,13 @@ def _cut(printed: bytes) -> str:
 
 
 def _error(text: str) -> str:
-    """What stands behind Helm's ``Error:``; warnings and the logs of hooks before it are left out."""
+    """Return the text after Helm's ``Error:``, without the warnings and hook logs before it."""
     found = _STAGE.search(text) or _PREFIX.search(text)
     return _ADVICE.sub("", _CRD.sub("", text[found.end() :].strip())) if found else ""
 
 
 def _template(said: str, action: str) -> errors.LostromosError | None:
-    """An error in one of the chart's files: the deepest one that is named."""
+    """Return an error in one of the chart's files: the innermost file that is named."""
     place, rest = "", None
     for found in _PLACE.finditer(said):
         file = found["file"] or found["yaml_file"] or found["frame"] or found["trace"]
@@ -143,7 +143,7 @@ def _template(said: str, action: str) -> errors.LostromosError | None:
             place = f"{file}:{line}" if line else file
         rest = said[found.end() :]
         if found["end"] or found["yaml"]:
-            break  # what follows are the chart's author's own words, or the YAML library's
+            break  # the rest is the text of the chart's author or of the YAML library
     if rest is None:
         return None
     inner = _INNERMOST.match(rest)

@@ -1,7 +1,7 @@
-"""YAML as Helm itself reads it, which is not as YAML 1.2 has it.
+"""Read YAML as Helm does, which differs from YAML 1.2.
 
 Helm reads YAML 1.1 with the exceptions of Go's library: ``yes`` is a boolean and ``0644`` an octal number, but
-``12:30:45`` is a text. Whether both read the same is tested against the real Helm.
+``12:30:45`` is a string. A test compares the results with the real Helm.
 Source: https://pkg.go.dev/sigs.k8s.io/yaml/goyaml.v2, resolve.go
 """
 
@@ -38,20 +38,20 @@ _TYPES: Final[Mapping[str, frozenset[type]]] = {
 
 
 def read(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """One document; raises ValueError or yaml.YAMLError."""
+    """Read one document; raises ValueError or yaml.YAMLError."""
     node = yaml.compose(text, Loader=_Loader)
     return None if node is None else _Builder().build(node)
 
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C, if it is there."""
+"""The loader in C, if it is available."""
 _UNFINISHED: Final = object()
 _PLAIN: Final = "plain"
-"""What stands for the tag of a scalar that has neither quotes nor a tag."""
+"""Tag of a scalar that has neither quotes nor a tag."""
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """Leaves it to us what a plain scalar is."""
+    """Load YAML, leaving plain scalars to this module's ``resolve``."""
 
     def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> str:  # noqa: ANN401, ARG002
         return _PLAIN if kind is yaml.ScalarNode and implicit[0] else f"{_TAG}str"
@@ -59,7 +59,7 @@ class _Loader(_Base):  # type: ignore[misc]
 
 @final
 class _Builder:
-    """Builds plain data. What an anchor names is built once."""
+    """Build plain data from nodes; the value of an anchor is built once."""
 
     def __init__(self) -> None:
         self._built: dict[yaml.Node, Any] = {}
@@ -76,7 +76,7 @@ class _Builder:
         return self._built[node]
 
     def _mapping(self, node: Any) -> dict[str, Any]:  # noqa: ANN401 - a MappingNode
-        """The last of equal keys counts, and so do merged ones: Go's library simply goes from top to bottom."""
+        """Build a mapping from top to bottom, as Go's library does: the last of equal keys wins, even a merged one."""
         found: dict[str, Any] = {}
         for key, value in node.value:
             if key.tag == f"{_TAG}merge" or (key.tag == _PLAIN and key.value == "<<"):
@@ -87,11 +87,11 @@ class _Builder:
         return found
 
     def _merged(self, node: yaml.Node) -> Iterator[dict[str, Any]]:
-        """The mappings behind ``<<``, the first of a sequence last."""
+        """Yield the mappings merged by ``<<``, the first of a sequence last."""
         found = self.build(node)
         for one in reversed(found) if isinstance(found, list) else [found]:
             if not isinstance(one, dict):
-                raise ValueError("<< takes a mapping, or a sequence of them")  # noqa: TRY004 - foreign text is wrong
+                raise ValueError("<< takes a mapping, or a sequence of them")  # noqa: TRY004 - the input is invalid
             yield one
 
 
@@ -110,7 +110,7 @@ def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - a scalar
 
 
 def resolve(text: str) -> Any:  # noqa: ANN401 - a scalar
-    """What a plain scalar is to Go's library; raises ValueError for numbers that JSON does not know."""
+    """Resolve a plain scalar as Go's library does; raises ValueError for numbers that JSON cannot represent."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in "+-.0123456789":
@@ -130,7 +130,7 @@ def resolve(text: str) -> Any:  # noqa: ANN401 - a scalar
 
 
 def _key(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A mapping's key as JSON has it. Source: https://pkg.go.dev/sigs.k8s.io/yaml, convertToJSONableObject."""
+    """Return a mapping's key as a JSON key. Source: https://pkg.go.dev/sigs.k8s.io/yaml, convertToJSONableObject."""
     match value:
         case str():
             return value
@@ -145,7 +145,7 @@ def _key(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def _short(value: float) -> str:
-    """A number with as few digits as a float of 32 bits needs, as Go writes it (``strconv.FormatFloat``, ``'g'``)."""
+    """Format a number with the fewest digits of a 32-bit float, as Go does (``strconv.FormatFloat``, ``'g'``)."""
     single = ctypes.c_float(value).value
     if math.isinf(single):
         return ".inf" if single > 0 else "-.inf"

@@ -1,7 +1,7 @@
-"""Takes secret texts out of messages: the operator's variables, and Secrets that went into a chart's values.
+"""Remove secrets from messages: the operator's variables, and Secrets used in a chart's values.
 
-A tenant may choose both the secret and the message, so the work is bounded: what is compared has its white space
-collapsed and its escapes undone beforehand, and the comparison is a search for plain texts, without patterns.
+A tenant may choose both the secret and the message, so the work is bounded: white space is collapsed and escapes are
+undone before texts are compared, and the comparison is a plain substring search, without patterns.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 SHORTEST: Final = 4
-"""Texts that are shorter are not hidden: they would be found everywhere."""
+"""Characters of the shortest text that is hidden; shorter ones would match everywhere."""
 SHORTEST_LINE: Final = 8
-"""Lines of a hidden text that are shorter are not hidden alone."""
+"""Characters of the shortest line of a hidden text that is hidden on its own."""
 LONGEST_MESSAGE: Final = 16 * 1024
-"""Characters of a message that are looked at; the rest is cut off."""
+"""Characters of a message that are examined; the rest is cut off."""
 MOST: Final = 256 * 1024
-"""Characters of hidden texts."""
+"""Most characters of hidden texts."""
 MOST_LINES: Final = 4096
-"""Lines of hidden texts. If there are more of either, a message is withheld as a whole."""
+"""Most lines of hidden texts. If either limit is exceeded, the whole message is withheld."""
 WITHHELD: Final = "(withheld: there is too much that must not be shown; `helm template` with the same values shows it)"
 _WORK: Final = 20_000_000
-"""What may be spent on one message, in comparisons of characters; if that is not enough, it is withheld too."""
+"""Most character comparisons for one message; if that is not enough, the message is withheld too."""
 _WRITTEN: Final = 256 * 1024
-"""Characters that the author wrote, of those that are looked at."""
+"""Characters of the author's own data that are examined."""
 _ASKED: Final = 32
-"""Texts found in one message of which it is asked whether the author wrote them; others are hidden in any case."""
+"""Texts found in one message that are checked against the author's own data; any others are always hidden."""
 _LONG, _SHORT = 8, SHORTEST
-"""Characters of the beginnings that are looked up at once for all forms."""
+"""Characters of the prefixes that are looked up for all forms at once."""
 _STARS: Final = "***"
 _LEVELS: Final = 3
-"""How a message may show a text: as it is, escaped as Go and JSON do it, or escaped twice."""
+"""Levels of escaping in a message: none, escaped once as Go and JSON do, or escaped twice."""
 _ESCAPE: Final = re.compile(
     r"\\(?:(?P<bytes>x[0-9a-fA-F]{2}(?:\\x[0-9a-fA-F]{2})*)"
     r"|u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -54,14 +54,14 @@ _AS_THEY_ARE: Final = frozenset("\\\"'/")
 _BLANKS: Final = re.compile(r"\s+")
 
 _Piece = tuple[str, int, int]
-"""A text, and where it stands in the message."""
+"""A text, and its start and end in the message."""
 
 
 @final
 class Hidden:
-    """The texts that must not be shown, in all forms in which a chart may show them.
+    """Hold the texts that must not be shown, in all forms in which a chart may show them.
 
-    ``texts`` are hidden unless they stand in ``written``, plain data that the reader wrote. Nothing is done before
+    ``texts`` are hidden unless they occur in ``written``, plain data that the reader wrote. No work is done until
     there is a message.
     """
 
@@ -71,20 +71,20 @@ class Hidden:
 
     @property
     def hides(self) -> bool:
-        """Whether there is anything to hide."""
+        """Return whether there is anything to hide."""
         return bool(self._texts)
 
     def from_all(self) -> Hidden:
-        """Return the same texts, hidden from their author too: what he wrote need not be kept in memory for that."""
+        """Return the same texts, hidden from their author too, so that the author's data is not kept in memory."""
         return Hidden(self._texts) if self._texts else NOTHING
 
     @property
     def withholds(self) -> bool:
-        """Whether there is so much to hide that no message can be shown."""
+        """Return whether there is too much to hide to show any message."""
         return sum(map(len, self._texts)) > MOST or sum(text.count("\n") for text in self._texts) > MOST_LINES
 
     def hide(self, text: str) -> str:
-        """Return a message without the hidden texts; a long one is cut."""
+        """Return a message without the hidden texts; a long message is cut."""
         if not text or not self._texts:
             return text
         if self.withholds:
@@ -96,7 +96,7 @@ class Hidden:
             return WITHHELD
 
     def _spans(self, text: str, *, cut: bool) -> Iterator[tuple[int, int]]:
-        """The places of what must not be shown."""
+        """Yield the start and end of each part that must not be shown."""
         search = _Search(self._by_start, cut=cut)
         asked: dict[str, bool] = {}
         shown, places = text, list(range(len(text) + 1))
@@ -114,12 +114,12 @@ class Hidden:
 
     @functools.cached_property
     def _written(self) -> str:
-        """What the reader wrote himself, and need not be hidden from him."""
+        """Return the text that the reader wrote, which need not be hidden from the reader."""
         return _collapse("\n".join(_up_to(interfaces.texts(self._data), _WRITTEN)))
 
     @functools.cached_property
     def _forms(self) -> Mapping[str, str]:
-        """Each form, and the text that it is a form of."""
+        """Map each form to the text that it is a form of."""
         found: dict[str, str] = {}
         for text in self._texts:
             for form in _forms(text):
@@ -131,7 +131,7 @@ class Hidden:
 
     @functools.cached_property
     def _by_start(self) -> Mapping[str, Sequence[str]]:
-        """The forms by their beginnings, so that those that may be in a message are found at once."""
+        """Index the forms by prefix, so that those that a message may contain are found at once."""
         found: dict[str, list[str]] = {}
         for form in self._forms:
             found.setdefault(form[: _LONG if len(form) >= _LONG else _SHORT], []).append(form)
@@ -140,9 +140,9 @@ class Hidden:
 
 @final
 class _Search:
-    """Finds forms in a message and its unescaped versions; raises _TooMuchError when that takes too long.
+    """Find forms in a message and its unescaped versions; raises _TooMuchError when that takes too long.
 
-    ``cut``: the message goes on, so what its end is the beginning of is found too.
+    ``cut``: the message was cut, so a form whose beginning is at the end of the message is found too.
     """
 
     def __init__(self, by_start: Mapping[str, Sequence[str]], *, cut: bool) -> None:
@@ -151,7 +151,7 @@ class _Search:
         self._left = _WORK
 
     def found(self, text: str) -> Iterator[tuple[str, int]]:
-        """The forms in a text, with their places."""
+        """Yield the forms in a text, with their positions."""
         starts = {text[at : at + size] for size in (_LONG, _SHORT) for at in range(len(text))}
         for start in starts & self._by_start.keys():
             for form in self._by_start[start]:
@@ -169,7 +169,7 @@ class _Search:
             at = text.find(form, at + len(form))
 
     def _begun(self, form: str, start: str, text: str) -> Iterator[tuple[str, int]]:
-        """A form of which the end of a text is the beginning."""
+        """Yield a form whose beginning is the end of the text."""
         at = text.find(start, max(0, len(text) - len(form)))
         while at >= 0:
             self._left -= len(text) - at
@@ -182,19 +182,19 @@ class _Search:
 
 
 class _TooMuchError(Exception):
-    """The comparison takes too long."""
+    """Raised when the comparison takes too long."""
 
 
 NOTHING: Final = Hidden(())
 
 
 def of(secrets: Hidden | Mapping[str, str]) -> Hidden:
-    """Return what is hidden, also of a plain mapping of texts."""
+    """Return the texts to hide; a plain mapping of texts is wrapped."""
     return Hidden(secrets) if isinstance(secrets, Mapping) else secrets
 
 
 def _forms(text: str) -> Iterator[str]:
-    """What a chart makes of a text, mostly: the whole, and its lines; without the blanks around them."""
+    """Yield the usual forms of a text in a chart: the whole and its lines, without surrounding white space."""
     whole = _collapse(text)
     if len(whole) >= SHORTEST:
         yield whole
@@ -203,20 +203,25 @@ def _forms(text: str) -> Iterator[str]:
 
 
 def _encoded(text: str) -> Iterator[str]:
-    """A text in base64, as the data of a Secret; without the end, that another text behind it would change."""
-    plain = base64.b64encode(text.encode(errors="surrogatepass")).decode().rstrip("=")
-    yield plain
-    if "+" in plain or "/" in plain:
-        yield plain.translate(_FOR_URLS)
+    """Yield a text in base64, as in a Secret's data, without the padding; also without the bits that more text changes.
+
+    Three bytes make four characters, so the last character of an incomplete group depends on the text after it.
+    """
+    data = text.encode(errors="surrogatepass")
+    plain = base64.b64encode(data).decode().rstrip("=")
+    for form in (plain, plain[:-1]) if len(data) % 3 else (plain,):
+        yield form
+        if "+" in form or "/" in form:
+            yield form.translate(_FOR_URLS)
 
 
 def _collapse(text: str) -> str:
-    """A text with one blank for all white space, and none around it."""
+    """Return a text with white space collapsed to single spaces, and none around it."""
     return " ".join(text.split())
 
 
 def _up_to(texts: Iterable[str], most: int) -> Iterator[str]:
-    """As many texts as have so many characters together."""
+    """Yield texts until they have this many characters together."""
     for text in texts:
         if most <= 0:
             return
@@ -225,7 +230,7 @@ def _up_to(texts: Iterable[str], most: int) -> Iterator[str]:
 
 
 def _blanks(text: str) -> Iterator[_Piece]:
-    """Pieces of a text in which all white space is one blank."""
+    """Yield pieces of a text with each run of white space replaced by one space."""
     end = 0
     for found in _BLANKS.finditer(text):
         yield text[end : found.start()], end, found.start()
@@ -235,7 +240,7 @@ def _blanks(text: str) -> Iterator[_Piece]:
 
 
 def _unescaped(text: str) -> Iterator[_Piece]:
-    """Pieces of a text with one layer of escapes undone."""
+    """Yield pieces of a text with one layer of escapes undone."""
     end = 0
     for found in _ESCAPE.finditer(text):
         yield text[end : found.start()], end, found.start()
@@ -252,7 +257,7 @@ def _unescaped(text: str) -> Iterator[_Piece]:
 
 
 def _meant(found: re.Match[str]) -> str:
-    """What an escape stands for; itself, if it is none."""
+    """Return the character that an escape stands for, or the text itself if it is not an escape."""
     if found["high"]:
         pair = bytes.fromhex(found["high"] + found["low"])
         return pair.decode("utf-16-be")
@@ -263,7 +268,7 @@ def _meant(found: re.Match[str]) -> str:
 
 
 def _with_places(pieces: Iterable[_Piece], places: list[int]) -> tuple[str, list[int]]:
-    """The text that pieces make, and the place in the message of each of its characters, and of its end."""
+    """Join pieces into a text; return it with the position in the message of each character and of its end."""
     texts: list[str] = []
     found: list[int] = []
     for text, start, end in pieces:
@@ -277,7 +282,7 @@ def _with_places(pieces: Iterable[_Piece], places: list[int]) -> tuple[str, list
 
 
 def _starred(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """A text with stars instead of some parts of it."""
+    """Return a text with some parts replaced by stars."""
     parts: list[str] = []
     end = 0
     for start, stop in sorted(spans):

@@ -1,7 +1,7 @@
-"""What Helm says of values that do not fit a chart's schema, in our words: with the field of the resource.
+"""Explain values that do not match a chart's schema in our own words, with the field of the resource.
 
-Helm up to 3.17 and later versions use different libraries. Both name the path of a value; some texts repeat the value
-itself, which may be a secret, so only texts of a known form are used, without it.
+Helm up to 3.17 and later versions use different libraries. Both name the path of a value. Some messages repeat the
+value itself, which may be a secret, so only messages of a known form are used, without the value.
 Sources: https://github.com/xeipuuv/gojsonschema/blob/master/locales.go,
 https://github.com/santhosh-tekuri/jsonschema/blob/boon/kind/kind.go
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Keys = Callable[[Sequence[str | int]], Sequence[str]]
-"""Tells the keys that a schema knows at a path."""
+"""Function that returns the keys that a schema defines at a path."""
 _HEAD: Final = re.compile(r"values don't meet the specifications of the schema", re.IGNORECASE)
 _SECTION: Final = re.compile(r"(\S.*):")
 _POINTED: Final = re.compile(r"- at '((?:[^'\\]|\\.)*)': (.*)")
@@ -33,7 +33,7 @@ _SEE: Final = "see the chart's values.schema.json"
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Violation:
-    """A value that does not fit: the chart that says so, the way to the value, and why.
+    """Describe a value that does not match: the chart whose schema it violates, the value's path, and the cause.
 
     ``missing`` and ``unknown`` are keys.
     """
@@ -46,7 +46,7 @@ class _Violation:
 
 
 class MisfitError(errors.LostromosError):
-    """The values do not fit the chart's schema, and never will."""
+    """Raised when the values do not match the chart's schema; retrying cannot help."""
 
 
 def are_meant(said: str) -> bool:
@@ -57,16 +57,16 @@ def are_meant(said: str) -> bool:
 def explain(
     said: str, rendered: interfaces.Values | None, chart: str, keys: Keys | None = None
 ) -> errors.RenderError | None:
-    """The error that names the first value, from the top; None if it is about something else.
+    """Return an error that names the first such value in path order; None if the message is about something else.
 
-    ``chart``: the name of the release's own chart; what others say is about their part of the values. ``keys`` tells
-    those that its schema knows.
+    ``chart``: the name of the release's own chart; messages of other charts are about their part of the values.
+    ``keys`` returns the keys that its schema defines.
     """
     found = _HEAD.search(said)
     if found is None:
         return None
     values = rendered.values if rendered else {}
-    # Helm's own order is a random one, and a message that changes would be written again and again.
+    # Helm's own order is random, and a message that changes would be written again and again.
     violations = sorted(
         _violations(said[found.end() :], values, chart),
         key=lambda one: ([str(step) for step in one.path], not one.missing, one.missing, one.why),
@@ -88,7 +88,7 @@ def explain(
 
 
 def _violations(text: str, values: Mapping[str, Any], chart: str) -> Iterator[_Violation]:
-    """What the lines below the heading say; what a line says in more detail below itself is left out."""
+    """Yield the violations listed below the heading, without the nested lines that give more detail."""
     part: tuple[str, ...] = ()
     name = chart
     for line in text.splitlines():
@@ -116,7 +116,7 @@ def _violation(chart: str, path: tuple[str | int, ...], text: str) -> _Violation
 
 
 def _within(values: Any, path: Sequence[str | int]) -> Any:  # noqa: ANN401 - any JSON value
-    """The value at a path, None if there is none."""
+    """Return the value at a path, or None if the path does not exist."""
     for step in path:
         try:
             values = values[step]
@@ -126,7 +126,7 @@ def _within(values: Any, path: Sequence[str | int]) -> Any:  # noqa: ANN401 - an
 
 
 def _steps(pointer: str, values: Any) -> Iterator[str | int]:  # noqa: ANN401 - any JSON value
-    """A JSON pointer as a way into values. Source: RFC 6901."""
+    """Yield the steps of a JSON pointer into values. Source: RFC 6901."""
     for part in _bare(pointer).split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         step = int(name) if isinstance(values, list) and name.isdecimal() else name
@@ -135,7 +135,7 @@ def _steps(pointer: str, values: Any) -> Iterator[str | int]:  # noqa: ANN401 - 
 
 
 def _split(field: str, values: Any) -> Iterator[str | int]:  # noqa: ANN401 - any JSON value
-    """A path with dots as a way into values: a key may hold dots as well."""
+    """Yield the steps of a dotted path into values; a key may contain dots as well."""
     while field and field != _ROOT:
         keys = values if isinstance(values, Mapping) else ()
         fitting = [key for key in keys if field == key or field.startswith(f"{key}.")]
@@ -146,13 +146,13 @@ def _split(field: str, values: Any) -> Iterator[str | int]:  # noqa: ANN401 - an
 
 
 def _names(text: str) -> Iterator[str]:
-    """The names in a list, which may be quoted."""
+    """Yield the names in a list; they may be quoted."""
     for quoted, bare in _QUOTED.findall(text):
         yield _bare(quoted) or bare
 
 
 def _bare(text: str) -> str:
-    """A quoted text without the backslashes."""
+    """Return a quoted text without the backslashes."""
     return _BACKSLASH.sub(r"\1", text)
 
 

@@ -1,4 +1,4 @@
-"""What a release consists of: its objects and what is said of it, from Helm's answer, its Secret, or the status."""
+"""Read the objects and the status of a release from Helm's answer, its Secret, or the resource's status."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 RELEASE: Final = ("helm.sh/v1", "Release")
-"""What stands for a release as a whole where its objects are listed."""
+"""API version and kind that represent a whole release in a list of its objects."""
 NOTES = 1000
 """Characters of a chart's notes that the status repeats."""
 LONG: Final = 64 * 1024
-"""Characters of a manifest that are read at once; a longer one is read in a thread, so that others go on."""
+"""Characters of a manifest that are parsed at once; a longer one is parsed in a thread, so as not to block others."""
 UNPROVEN: Final = 4 * 1024 * 1024
-"""Characters of a manifest that are read though it is not proven who wrote them."""
+"""Characters of a manifest that are read without proof of who wrote them."""
 _OF_CHART: Final = ("chart", "version", "appVersion", "notes")
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checked:
-    """An object when it was compared: who else had written on it, what Helm owned, and what differed and was left.
+    """Describe an object when it was compared: other writers, what Helm owned, and differences that were left.
 
     ``end``: how it had ended before it removed itself.
     """
@@ -52,12 +52,12 @@ class Checked:
 @final
 @dataclasses.dataclass(slots=True)
 class ReleaseContents:
-    """One revision of a release. ``items`` is None as long as only the identities of its objects are known.
+    """Hold one revision of a release. ``items`` is None while only the identities of its objects are known.
 
-    ``actions`` is what the last operation did with each, told once. ``checked``: how each object was when it was
-    last compared, and what differed and was left so. ``proven``: that is what Helm made for us; otherwise whoever may
-    write the release's Secret may have written it. ``digest`` is of what Helm would act on, and ``version`` that of the
-    Secret that is known to hold it, 0 if it is not known. ``suspect``: something differs from what is not proven.
+    ``actions``: what the last operation did with each object, reported once. ``checked``: each object when it was last
+    compared, and differences that were left. ``proven``: Helm made these contents for us; otherwise any client that can
+    write the release's Secret may have. ``digest`` is of what Helm would act on, and ``version`` is that of the Secret
+    known to hold it, 0 if unknown. ``suspect``: an object differs from unproven contents.
     """
 
     revision: int
@@ -73,7 +73,7 @@ class ReleaseContents:
     suspect: bool = False
 
     def planned(self) -> Iterator[interfaces.ObjectResult]:
-        """What an operation would do with each object."""
+        """Yield what an operation would do with each object."""
         for ref in self.refs:
             yield interfaces.ObjectResult(ref, self.actions.get(ref.key, Action.UNCHANGED))
         for ref in self.pruned:
@@ -83,9 +83,9 @@ class ReleaseContents:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Before:
-    """What was there before an operation: the revision that served, and those that failed after it.
+    """Hold the objects before an operation: those of the serving revision, and of revisions that failed after it.
 
-    ``doubtful`` are the objects that Helm would take for the release's, and that are not proven to be.
+    ``doubtful``: objects that Helm would treat as the release's, without proof that they are.
     """
 
     serving: Mapping[tracked_objects.Key, manifest.Item]
@@ -96,7 +96,7 @@ class Before:
 async def of(
     release: Mapping[str, Any], place: releases.Place, before: Before, secrets: hiding.Hidden
 ) -> ReleaseContents:
-    """What an operation has made, compared with what was there before. ``secrets``: see ``hiding``."""
+    """Return what an operation has made, compared with the objects before it. ``secrets``: see ``hiding``."""
     made = await _read(release, place, secrets)
     made.proven = True
     assert made.items is not None  # noqa: S101 - just read
@@ -120,9 +120,10 @@ async def of(
 
 
 def told(owner: interfaces.Resource, revision: storage.Revision) -> ReleaseContents | None:
-    """What the resource's own status says, if it is about this revision: a hint that saves reading the Secret.
+    """Return the contents listed in the resource's own status, if it is about this revision, else None.
 
-    A status that tells of a failure, or of so many objects that some may be left out, does not list what is there.
+    This is a hint that saves reading the Secret. A status that reports a failure, or so many objects that some may be
+    omitted, does not list what exists.
     """
     said, listed = _said(owner), (owner.data.get("status") or {}).get("resources")
     if not said.get("chart") or not isinstance(listed, list) or len(listed) >= statuses.MAX_OBJECTS:
@@ -141,13 +142,13 @@ def told(owner: interfaces.Resource, revision: storage.Revision) -> ReleaseConte
 
 
 def place_told(owner: interfaces.Resource) -> releases.Place:
-    """Where a resource's status says that its release is; empty texts if it does not say."""
+    """Return the place of a resource's release according to its status; empty texts if it specifies none."""
     said = _said(owner)
     return str(said.get("namespace") or ""), str(said.get("name") or "")
 
 
 def _said(owner: interfaces.Resource) -> Mapping[str, Any]:
-    """What a resource's status says of its release."""
+    """Return what a resource's status contains about its release."""
     said = (owner.data.get("status") or {}).get("release")
     return said if isinstance(said, dict) else {}
 
@@ -158,10 +159,10 @@ async def read(
     secrets: hiding.Hidden = hiding.NOTHING,
     seal: seals.Seals | None = None,
 ) -> ReleaseContents:
-    """What Helm keeps of a revision; raises ApiError, RefusedError, RenderError. ``secrets``: see ``hiding``.
+    """Return what Helm stores of a revision; raises ApiError, RefusedError, RenderError. ``secrets``: see ``hiding``.
 
-    Without a ``seal`` nothing is proven. What is not must be easy to read: Helm may read it in another way, and we for
-    long.
+    Without a ``seal`` nothing is proven. An unproven manifest must be easy to parse: Helm may parse it differently, and
+    parsing may take long.
     """
     stored = await storage.load(kube, revision)
     if stored is None:
@@ -170,7 +171,7 @@ async def read(
     proven = seal is not None and await seal.proves(revision, stored.release)
     try:
         if not proven and len(str(stored.release.get("manifest") or "")) > UNPROVEN:
-            raise errors.RenderError("it is too long")  # noqa: TRY301 - one of the ways to be unreadable
+            raise errors.RenderError("it is too long")  # noqa: TRY301 - one of several read errors
         found = await _read(stored.release, (revision.namespace, revision.name), secrets)
     except errors.RenderError as error:
         if proven:
@@ -187,9 +188,9 @@ async def read(
 async def before(
     kube: cluster.Cluster, history: Sequence[storage.Revision], known: ReleaseContents | None, seal: seals.Seals
 ) -> Before:
-    """The objects of the revision that serves, and of those that failed after it; raises ApiError, RefusedError.
+    """Return the objects of the serving revision and of those that failed after it; raises ApiError, RefusedError.
 
-    ``known`` is a revision that need not be read, if its Secret has not changed.
+    ``known`` is a revision that need not be read unless its Secret has changed.
     """
     serving: dict[tracked_objects.Key, manifest.Item] = {}
     failed: dict[tracked_objects.Key, manifest.Item] = {}
@@ -203,10 +204,10 @@ async def before(
                 here = known if held.digest == known.digest else held
             found = here.items or {}
         except errors.RenderError:
-            continue  # it is proven, so Helm does with it what it should
+            continue  # it is proven, so Helm handles it correctly
         if revision.status == storage.DEPLOYED:
             serving.update(found)
-            doubtful = {} if here.proven else dict(found)  # failed ones do not count if one serves
+            doubtful = {} if here.proven else dict(found)  # failed revisions do not count if one serves
             break
         failed = {**found, **failed}
         doubtful = doubtful if here.proven else {**found, **doubtful}
@@ -214,7 +215,7 @@ async def before(
 
 
 def failed_status(plan: commands.ReleasePlan, history: Sequence[storage.Revision]) -> Mapping[str, Any]:
-    """What is said of a release that could not be made as it shall be, and still of the revision that serves."""
+    """Return the status of a release that could not be brought up to date, and of the revision that still serves."""
     found: dict[str, Any] = {"name": plan.place[1], "namespace": plan.place[0]}
     if history:
         found |= {"revision": history[-1].number, "status": history[-1].status}
@@ -234,7 +235,7 @@ async def _read(release: Mapping[str, Any], place: releases.Place, secrets: hidi
     refs = tuple(item.ref for item in items.values())
     found = ReleaseContents(number, refs, items, status, digest=seals.digest_of(release))
     for item, _ in manifest.doubles(parsed):
-        # Helm 4 writes both at the same time, so that either may be there: the last is put back, as with Helm 3.
+        # Helm 4 applies both concurrently, so either may be live: the last one is restored, as with Helm 3.
         found.checked[item.ref.key] = Checked(writers="the chart itself")
     return found
 
@@ -248,7 +249,7 @@ async def parse(text: str, namespace: str) -> Sequence[manifest.Item]:
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever stands there
+def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any JSON value
     return value if isinstance(value, dict) else {}
 
 

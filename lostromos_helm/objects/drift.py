@@ -1,7 +1,7 @@
-"""Drift: what of a release's objects differs from what Helm applied, found by a dry run, and put back.
+"""Find by dry runs where a release's objects differ from what Helm applied, and repair them.
 
-The API server itself says what applying an object again would change. That knows its defaults, its lists with keys and
-its admission, where a comparison of texts would find differences that are none.
+The API server itself reports what applying an object again would change. It takes defaults, keyed lists and admission
+into account, where comparing texts would report false differences.
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 DELETED: Final = "it was deleted"
 SHOWN: Final = 3
-"""How many fields of one object are named."""
+"""Fields of one object that are listed in a message."""
 _TRIES: Final = 3
 _ABSENT: Final = "1"
-"""A version that no object has: what is applied with it is created, or refused with a conflict."""
+"""A resourceVersion that no object has: an apply with it creates the object, or fails with a conflict."""
 _BOOKKEEPING: Final = frozenset(
     {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"}
 )
@@ -39,18 +39,18 @@ _BOOKKEEPING: Final = frozenset(
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs: some fields, or the whole object, which is not there. ``held``: see ``live.Seen``."""
+    """Describe a difference: some fields, or the whole object if missing. ``held``: see ``watched_objects.Seen``."""
 
     fields: tuple[str, ...] = ()
     missing: bool = False
     held: str = ""
 
     def __bool__(self) -> bool:
-        """Whether anything differs."""
+        """Return whether anything differs."""
         return self.missing or bool(self.fields)
 
     def __str__(self) -> str:
-        """For people; values are not shown."""
+        """Return a readable summary, without values."""
         if self.missing:
             return DELETED
         more = f" and {len(self.fields) - SHOWN} more" if len(self.fields) > SHOWN else ""
@@ -59,7 +59,7 @@ class Difference:
 
 @final
 class Drift:
-    """Finds and repairs. ``ignore``: JSON pointers by kind, to fields that are left to whoever changes them."""
+    """Find and repair drift. ``ignore``: JSON pointers by kind, to fields that others may change."""
 
     def __init__(self, kube: cluster.Cluster, ignore: Mapping[str, Sequence[str]], *, adopt: bool = False) -> None:
         self._kube = kube
@@ -67,9 +67,9 @@ class Drift:
         self._adopt = adopt
 
     async def find(self, item: manifest.Item, place: releases.Place) -> Difference:
-        """What applying an object again would change; raises ApiError, RefusedError if it is not the release's.
+        """Return what applying an object again would change; raises ApiError, RefusedError if it is not the release's.
 
-        Nothing of one that is being deleted: when it is gone, it is missing.
+        Nothing differs in an object that is being deleted: once it is gone, it is missing.
         """
         path = await self._path(item)
         there = await self._read(item, path)
@@ -82,10 +82,10 @@ class Drift:
         return Difference(tuple(_differences(_view(there), _view(made), "")), held=watched_objects.held_of(there))
 
     async def try_out(self, item: manifest.Item, place: releases.Place) -> None:
-        """Apply an object without any effect; raises what the API server has against it.
+        """Apply an object in a dry run; raises the API server's objections.
 
-        Managed fields of the release's own that name versions which are gone are rewritten, so that Helm can apply it
-        the next time.
+        Managed fields of the release's own object that name versions no longer served are rewritten, so that Helm can
+        apply it next time.
         """
         path = await self._path(item)
         there = await self._read(item, path)
@@ -94,10 +94,10 @@ class Drift:
         await self._apply(item, place, path, there, dry_run=True)
 
     async def repair(self, item: manifest.Item, place: releases.Place) -> str:
-        """Apply an object again, over whoever changed it, and return what Helm holds of it then; see ``live.Seen``.
+        """Apply an object again, over changes by others, and return what Helm then owns; see ``watched_objects.Seen``.
 
         Raises ApiError, RefusedError if it is not the release's.
-        What is ignored stays as it is: nobody else's change to that is undone meanwhile.
+        Ignored fields stay as they are: changes that others make to them meanwhile are not undone.
         """
         path = await self._path(item)
         attempt = 0
@@ -113,9 +113,9 @@ class Drift:
                     raise
 
     async def refuse_foreign(self, item: manifest.Item, place: releases.Place, *, proven: bool) -> None:
-        """Raise RefusedError if an object is there and not the release's; raises ApiError.
+        """Raise RefusedError if an object exists and is not the release's; raises ApiError.
 
-        Of what is not ``proven``, nothing outside of the release's namespace is adopted.
+        Unless ``proven``, nothing outside of the release's namespace is adopted.
         """
         ref = item.ref
         try:
@@ -132,7 +132,7 @@ class Drift:
             raise _foreign(item, there["metadata"])
 
     async def _read(self, item: manifest.Item, path: str) -> Mapping[str, Any] | None:
-        """The live object, None if it is gone."""
+        """Return the live object, None if it is gone."""
         try:
             found: Mapping[str, Any] = await self._kube.request("GET", path, action=f"read {item.ref}")
         except errors.ApiError as error:
@@ -162,20 +162,20 @@ class Drift:
         kind = await self._kube.discovery.in_any_version(item.ref.api_version, item.ref.kind)
         body = {**self._body(item, place, there), "apiVersion": kind.api_version}
         if not dry_run:
-            # What somebody makes, deletes or makes anew meanwhile is not touched.
+            # An object created, deleted or recreated meanwhile is not touched.
             body["metadata"] |= _as_seen(there, ignoring=item.ref.kind in self._ignore)
         action = f"{'compare' if dry_run else 'repair'} {item.ref}"
         query |= {"dryRun": "All"} if dry_run else {}
-        if there is None:  # or somebody else's, whose managed fields are none of our business
+        if there is None:  # or not the release's: its managed fields are left alone
             return await self._kube.request(
                 "PATCH", path, action=action, query=query, body=body, content_type=media_types.APPLY
             )
         return await outdated.apply(self._kube, path, action=action, query=query, body=body, accept=media_types.JSON)
 
     def _body(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any] | None) -> dict[str, Any]:
-        """An object as Helm applies it: with its own label and annotations, and what is ignored as it is ``there``.
+        """Return an object as Helm applies it: with Helm's label and annotations, and ignored fields as in ``there``.
 
-        An ignored field that was left out would be removed, if nobody but Helm owns it.
+        Omitting an ignored field would remove it if only Helm owns it.
         """
         metadata = item.data["metadata"]
         marked = {
@@ -202,12 +202,12 @@ def _foreign(item: manifest.Item, metadata: Mapping[str, Any]) -> errors.Refused
 
 
 def _is_another(error: errors.ApiError) -> bool:
-    """Whether the object of a write is another by now."""
+    """Return whether a write failed because the object is no longer the one that was read."""
     return error.status == http.HTTPStatus.CONFLICT or any(cause.field == "metadata.uid" for cause in error.causes)
 
 
 def _as_seen(there: Mapping[str, Any] | None, *, ignoring: bool) -> Mapping[str, str]:
-    """What makes a write fail if the object is another by now: not there, this one, or this one in this state."""
+    """Return metadata that limits a write to what was read: no object, this one, or this one in this state."""
     if there is None:
         return {"resourceVersion": _ABSENT}
     metadata = there["metadata"]
@@ -216,7 +216,7 @@ def _as_seen(there: Mapping[str, Any] | None, *, ignoring: bool) -> Mapping[str,
 
 
 def _as_there(body: Any, there: Any, path: Sequence[str | int] | None) -> Any:  # noqa: ANN401 - any JSON values
-    """A body with the field at a path as it is in another one; without it, if there is none."""
+    """Return a body with the field at a path as in another object, or without it if it is absent there."""
     if not path:
         return body
     step, *rest = path
@@ -231,13 +231,13 @@ def _as_there(body: Any, there: Any, path: Sequence[str | int] | None) -> Any:  
 
 
 def _view(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What counts of an object."""
+    """Return the parts of an object that are compared."""
     metadata = {key: value for key, value in item["metadata"].items() if key not in _BOOKKEEPING}
     return {**{key: value for key, value in item.items() if key != "status"}, "metadata": metadata}
 
 
 def _differences(before: Any, after: Any, where: str) -> Iterator[str]:  # noqa: ANN401 - any JSON values
-    """The paths at which two values differ."""
+    """Yield the paths at which two values differ."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}):
             name = f"{where}.{key}" if where else str(key)

@@ -1,7 +1,7 @@
-"""What a release made and left when its Secrets went before it: with their namespace, or by somebody's hand.
+"""Delete objects of releases whose Secrets were deleted first: with their namespace, or by hand.
 
-The resource remembers kinds, and each object names its release. Whoever may edit the resource can add kinds, so they
-say where to look, and never what is the release's.
+The resource records kinds, and each object names its release. Anyone who can edit the resource can add kinds, so they
+tell where to look, never what belongs to the release.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 LOOK_AGAIN: Final = 5.0
-"""Seconds after which is looked whether objects that were deleted are gone."""
+"""Seconds until deleted objects are checked again."""
 
 
 def kinds_beyond(results: Iterable[interfaces.ObjectResult], namespace: str) -> set[inventory_hints.GroupKind]:
-    """Return the kinds of a release's objects that its namespace does not take along."""
+    """Return the kinds of a release's objects that are not deleted with its namespace."""
     whole = ("helm.sh", "Release")
     found = {(one.ref.group, one.ref.kind) for one in results if one.ref.namespace != namespace}
     return found - {whole}
@@ -41,7 +41,7 @@ def kinds_beyond(results: Iterable[interfaces.ObjectResult], namespace: str) -> 
 
 @final
 class Leftovers:
-    """Finds and deletes what releases of one controller have left. ``namespaces``: those it is limited to, if any."""
+    """Find and delete leftovers of one controller's releases. ``namespaces``: those it is limited to, if any."""
 
     def __init__(
         self,
@@ -58,10 +58,9 @@ class Leftovers:
     async def remove(
         self, owner: interfaces.Resource, places: Collection[releases.Place], known: contents.ReleaseContents | None
     ) -> list[interfaces.ObjectResult]:
-        """Delete the objects of an owner's releases that have no Secret any more; return what is in the way.
+        """Delete the objects of an owner's releases that no longer have a Secret; return those that remain.
 
-        ``places`` are where the releases were, ``known`` is what they consisted of as far as we remember.
-        Raises ApiError.
+        ``places``: where the releases were. ``known``: what they contained, as far as remembered. Raises ApiError.
         """
         if self._options.on_delete == "orphan":
             return []
@@ -85,13 +84,13 @@ class Leftovers:
         return found
 
     async def _is_there(self, place: releases.Place) -> bool:
-        """Whether there is a release, whosever it is."""
+        """Return whether a release exists, whatever its owner."""
         async for _ in storage.secrets_of(self._kube, *place):
             return True
         return False
 
     async def _served(self, owner: interfaces.Resource, group_kind: inventory_hints.GroupKind) -> discovery.Kind | None:
-        """How a kind is served; None if it is gone with all its objects, or was never one of ours. Raises ApiError."""
+        """Return how a kind is served; None if it is gone with all its objects, or was never ours. Raises ApiError."""
         found = await self._kube.discovery.by_group_kind(*group_kind)
         if found is not None:
             return found if {"list", "delete"} <= found.verbs else None
@@ -104,7 +103,7 @@ class Leftovers:
     async def _carrying(
         self, owner: interfaces.Resource, kind: discovery.Kind, spaces: Sequence[str]
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """The metadata of objects of a kind that carry Helm's label, where they can be; raises ApiError."""
+        """Yield the metadata of a kind's objects with Helm's label, wherever they may be; raises ApiError."""
         labels = ",".join(f"{key}={value}" for key, value in watched_objects.LABELS.items())
         for space in spaces if kind.namespaced and self._namespaces else [""]:
             try:
@@ -121,7 +120,7 @@ class Leftovers:
                 _log.warning("an inventory hint cannot be followed", resource=owner.key, kind=kind.name)
 
     async def _delete(self, kind: discovery.Kind, metadata: Mapping[str, Any]) -> list[interfaces.ObjectResult]:
-        """Delete one object; what is in the way, if somebody waits for it to be gone."""
+        """Delete one object; return its result if that fails, or if it must be waited for."""
         namespace, name = metadata.get("namespace") or "", metadata["name"]
         ref = interfaces.ObjectRef(kind.api_version, kind.name, namespace, name)
         path = paths.item(kind.api_version, kind.plural, namespace, name)

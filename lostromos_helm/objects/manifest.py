@@ -1,4 +1,4 @@
-"""The objects in what Helm renders, and which of the chart's files made each."""
+"""Parse the objects that Helm renders, and find the chart file that made each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SEPARATOR: Final = re.compile(r"^---\s*$", re.MULTILINE)
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:
-    """One object of a manifest: its data, the chart's file that made it, and a digest of its text."""
+    """Hold one object of a manifest: its data, the chart file that made it, and a digest of its text."""
 
     ref: interfaces.ObjectRef
     data: Mapping[str, Any]
@@ -33,20 +33,20 @@ class Item:
 
     @property
     def kept(self) -> bool:
-        """Whether it stays when the release does not have it any more, or is uninstalled."""
+        """Return whether the object stays when the release drops it, or is uninstalled."""
         annotations = self.data["metadata"].get("annotations")
         return isinstance(annotations, dict) and is_kept(annotations)
 
 
 def is_kept(annotations: Mapping[str, Any]) -> bool:
-    """Whether an object's annotations keep it. Source: https://helm.sh/docs/howto/charts_tips_and_tricks."""
+    """Return whether annotations keep an object. Source: https://helm.sh/docs/howto/charts_tips_and_tricks."""
     return str(annotations.get("helm.sh/resource-policy", "")).strip().lower() == "keep"
 
 
 def parse(text: str, namespace: str) -> list[Item]:
-    """The objects of a manifest, without a namespace in the release's: only the cluster knows which are in none.
+    """Return the objects of a manifest, by default in the release's namespace: only the cluster knows their scope.
 
-    Raises RenderError that names the chart's file.
+    Raises RenderError that names the chart file.
     """
     found = []
     for part in _SEPARATOR.split(text):
@@ -65,7 +65,7 @@ def parse(text: str, namespace: str) -> list[Item]:
 
 
 def doubles(items: Iterable[Item]) -> Iterator[tuple[Item, Item]]:
-    """Each object that comes again, with where it came first."""
+    """Yield each object that occurs again, with its first occurrence."""
     first: dict[tracked_objects.Key, Item] = {}
     for item in items:
         other = first.setdefault(item.ref.key, item)
@@ -73,10 +73,10 @@ def doubles(items: Iterable[Item]) -> Iterator[tuple[Item, Item]]:
             yield item, other
 
 
-def _flat(data: Any, file: str) -> list[Any]:  # noqa: ANN401 - whatever the chart made
-    """A document, or the items of a list, which is whatever has ``items``, as for Helm's own library.
+def _flat(data: Any, file: str) -> list[Any]:  # noqa: ANN401 - any YAML value
+    """Return a document, or the items of a list: anything with ``items``, as in Helm's own library.
 
-    Items of a typed list need not say what they are.
+    Items of a typed list may omit apiVersion and kind.
     Source: https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1/unstructured, unstructuredJSONScheme.decodeToList
     """
     if not isinstance(data, dict) or not isinstance(data.get("items", ""), list | None):
@@ -89,7 +89,7 @@ def _flat(data: Any, file: str) -> list[Any]:  # noqa: ANN401 - whatever the cha
     return found
 
 
-def _item(data: Any, namespace: str, file: str, text: str) -> Item:  # noqa: ANN401 - whatever the chart made
+def _item(data: Any, namespace: str, file: str, text: str) -> Item:  # noqa: ANN401 - any YAML value
     metadata = data.get("metadata") if isinstance(data, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if (

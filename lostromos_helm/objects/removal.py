@@ -1,8 +1,8 @@
-"""Removes releases: with Helm if it is proven what they hold, and by hand if it is not.
+"""Remove releases: with Helm if their contents are proven, otherwise by hand.
 
-Helm runs the hooks that stand in a release's Secret, and deletes what its manifest names, without asking whose it is.
-So whoever can change the Secret could do anything with the operator's rights. By hand, no hook is run, and only objects
-go that name the release themselves.
+Helm runs the hooks in a release's Secret, and deletes the objects in its manifest, without checking ownership. So
+anyone who can change the Secret could do anything with the operator's permissions. By hand, no hooks run, and only
+objects that name the release themselves are deleted.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 Action = interfaces.Action
 _JUDGED: Final = 1000
-"""Releases of which it is remembered whether they are proven."""
+"""Releases for which it is remembered whether they are proven."""
 _BLAMED: Final = 50
-"""Objects that are asked why they cannot be deleted."""
+"""Objects that are checked, at most, for why they cannot be deleted."""
 _MOST: Final = 10_000
-"""Objects of a release that is removed by hand: whoever changed it may have named any number."""
+"""Objects deleted by hand per release, at most: a forged release may name any number."""
 _log = structlog.get_logger("lostromos.helm")
 
 
 class RemovalError(errors.LostromosError):
-    """A release could not be removed; ``objects`` are those that are to blame, if that is known."""
+    """Raised when a release could not be removed; ``objects`` are those that prevented it, if known."""
 
     def __init__(
         self, error: errors.LostromosError, objects: Sequence[interfaces.ObjectResult], hidden: hiding.Hidden
@@ -51,9 +51,9 @@ class RemovalError(errors.LostromosError):
 
 @final
 class Removal:
-    """Removes the releases of one controller."""
+    """Remove the releases of one controller."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it takes to remove a release
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that removal needs
         self,
         kube: cluster.Cluster,
         known: releases.Releases,
@@ -71,9 +71,9 @@ class Removal:
         self._judged: collections.OrderedDict[releases.Place, tuple[int, bool]] = collections.OrderedDict()
 
     async def is_expected(self, revision: storage.Revision, places: Collection[releases.Place]) -> bool:
-        """Return whether a release that says it is an owner's may be removed: we know of it, or it is proven.
+        """Return whether a release that claims an owner may be removed: it is known to us, or proven.
 
-        ``places`` are where the owner's releases are, or were, as we ourselves have written down. Raises ApiError.
+        ``places``: where the owner's releases are or were, according to our own records. Raises ApiError.
         """
         place = revision.namespace, revision.name
         if place in places:
@@ -96,9 +96,9 @@ class Removal:
     async def remove(
         self, place: releases.Place, known: contents.ReleaseContents | None, hidden: hiding.Hidden
     ) -> None:
-        """Uninstall a release, or release it, as the options say; raises RemovalError, ApiError.
+        """Uninstall a release, or orphan it, as the options specify; raises RemovalError, ApiError.
 
-        ``known``: what it holds, as we remember it. ``hidden`` is not repeated in messages.
+        ``known``: its contents, as remembered. ``hidden`` is not repeated in messages.
         """
         if self._options.on_delete == "orphan":
             for one in self._releases.of(place):
@@ -110,7 +110,7 @@ class Removal:
     async def uninstall(
         self, place: releases.Place, known: contents.ReleaseContents | None, hidden: hiding.Hidden
     ) -> None:
-        """Remove a release with its objects; nothing is left to do if it is gone. Raises RemovalError, ApiError."""
+        """Remove a release with its objects; do nothing if it is gone. Raises RemovalError, ApiError."""
         history, forged = await self._history(place)
         if not history and not forged:
             return
@@ -121,7 +121,7 @@ class Removal:
             await self._by_hand(place, await _items([*others, held], place), history)
             return
         items = await _items([held], place)
-        # What its author wrote is not known here, so no value is repeated if it is not known what is secret.
+        # The author's own texts are unknown here, so without known secrets no value is repeated.
         hidden = hidden if hidden.hides else hiding.Hidden(interfaces.texts(held.release.get("config")))
         try:
             await self._operations.uninstall(place, hidden, hooks=_has_delete_hooks(held))
@@ -129,12 +129,12 @@ class Removal:
             if not await self._lacks_a_kind(items):
                 raise RemovalError(error, await self._blame(items, hidden), hidden) from error
             if await versions.renew(self._kube, self._seals, history):
-                await self.uninstall(place, None, hidden)  # once more: none is renewed twice
+                await self.uninstall(place, None, hidden)  # once more: no revision is renewed twice
             else:
                 await self._by_hand(place, items, history)
 
     async def _history(self, place: releases.Place) -> tuple[list[storage.Revision], bool]:
-        """The revisions of a release, oldest first, and whether Helm would read what it has not written."""
+        """Return the revisions of a release, oldest first, and whether Helm would read a Secret it did not write."""
         found: list[storage.Revision] = []
         forged = False
         async for metadata in storage.secrets_of(self._kube, *place):
@@ -151,7 +151,7 @@ class Removal:
         return found, forged
 
     async def _load(self, revision: storage.Revision) -> storage.Stored | None:
-        """A revision with all that it holds; None if it cannot be read, or is forged. Raises ApiError."""
+        """Return a revision with its contents; None if it is gone, unreadable or forged. Raises ApiError."""
         try:
             return await storage.load(self._kube, revision)
         except errors.RefusedError:
@@ -165,7 +165,7 @@ class Removal:
         return await self._seals.proves(revision, stored.release)
 
     def _warn(self, place: releases.Place, held: storage.Stored | None) -> None:
-        """Say that delete hooks are not run."""
+        """Warn that delete hooks are not run."""
         if self._options.hooks and held is not None and _has_delete_hooks(held):
             _log.warning(
                 "the delete hooks of a release are not run: it is not proven that they are the chart's (an operation "
@@ -174,7 +174,7 @@ class Removal:
             )
 
     async def _lacks_a_kind(self, items: Collection[manifest.Item]) -> bool:
-        """Whether the cluster does not serve a kind of a release any more, so that Helm cannot remove it."""
+        """Return whether the cluster no longer serves a kind of a release, so that Helm cannot remove it."""
         await self._kube.discovery.everything(seconds=0)
         try:
             for kind in {(item.ref.api_version, item.ref.kind) for item in items}:
@@ -186,10 +186,10 @@ class Removal:
     async def _by_hand(
         self, place: releases.Place, items: Sequence[manifest.Item], history: Sequence[storage.Revision]
     ) -> None:
-        """Delete the objects that name the release, the last first, and then the Secrets; raises ApiError."""
+        """Delete the objects that name the release, last first, and then the Secrets; raises ApiError."""
         if self._kube.dry_run:
             return
-        await self._kube.discovery.everything(seconds=0)  # a version that is gone would look like objects that are
+        await self._kube.discovery.everything(seconds=0)  # otherwise, objects of a removed version would look deleted
         for item in reversed(items[:_MOST]):
             await delete(self._kube, item, place)
         for item in items[:_MOST] if self._options.wait else ():
@@ -199,7 +199,7 @@ class Removal:
         await forget(self._kube, history)
 
     async def _blame(self, items: Sequence[manifest.Item], hidden: hiding.Hidden) -> list[interfaces.ObjectResult]:
-        """The objects that the API server does not delete, and why, found by dry runs: Helm does not tell."""
+        """Return the objects that the API server refuses to delete, and why, from dry runs: Helm does not report it."""
         found = []
         for item in items[:_BLAMED]:
             try:
@@ -234,19 +234,19 @@ async def forget(kube: cluster.Cluster, history: Sequence[storage.Revision]) -> 
 
 
 def _has_delete_hooks(held: storage.Stored) -> bool:
-    """Whether Helm runs hooks before or after it deletes a release."""
+    """Return whether a release has hooks that Helm runs before or after deleting it."""
     return any("delete" in str(event) for hook in seals.hooks_of(held.release) for event in hook.get("events") or ())
 
 
 async def delete(kube: cluster.Cluster, item: manifest.Item, place: releases.Place) -> None:
-    """Delete an object, if it is a release's and need not be kept; raises ApiError."""
+    """Delete an object if it belongs to a release and need not be kept; raises ApiError."""
     there = await find(kube, item, place)
     if there is not None:
         await operations.delete(kube, await _path(kube, item), there["uid"], action=f"delete {item.ref}")
 
 
 async def find(kube: cluster.Cluster, item: manifest.Item, place: releases.Place) -> Mapping[str, Any] | None:
-    """Return the metadata of an object that is a release's and need not be kept, if it is there; raises ApiError."""
+    """Return the metadata of an object if it exists, is a release's and need not be kept; raises ApiError."""
     path = "" if item.kept else await _path(kube, item)
     there = await operations.find(kube, path, str(item.ref)) if path else None
     annotations = (there or {}).get("annotations") or {}
@@ -259,7 +259,7 @@ async def find(kube: cluster.Cluster, item: manifest.Item, place: releases.Place
 
 
 async def _path(kube: cluster.Cluster, item: manifest.Item) -> str:
-    """Where an object is at the API server; empty if its kind is not served."""
+    """Return an object's path at the API server; empty if its kind is not served."""
     try:
         kind = await kube.discovery.in_any_version(item.ref.api_version, item.ref.kind)
     except discovery.NoSuchKindError:
@@ -269,7 +269,7 @@ async def _path(kube: cluster.Cluster, item: manifest.Item) -> str:
 
 
 async def _items(stored: Sequence[storage.Stored | None], place: releases.Place) -> list[manifest.Item]:
-    """The objects of some revisions, each once, as far as they can be read."""
+    """Return the objects of some revisions, each once, as far as they can be read."""
     found = {}
     for one in stored:
         text = str(one.release.get("manifest") or "") if one else ""

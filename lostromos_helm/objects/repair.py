@@ -1,4 +1,4 @@
-"""Looking after the objects of releases: whether they are there and ready, and whether they are as Helm made them."""
+"""Check whether the objects of releases exist, are ready, and are as Helm made them, and repair them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 _log = structlog.get_logger("lostromos.helm")
 REFUSED_AGAIN: Final = 60.0
-"""Seconds until an object in the place of ours that we do not see is looked at again: others' are not watched."""
+"""Seconds until an unseen object in place of ours is checked again: only a release's objects are watched."""
 LOOK_AGAIN: Final = 1.0
-"""Seconds until a Job that has just gone is looked at again."""
+"""Seconds until a Job that was just deleted is checked again."""
 _CHANGED: Final = "Leave the field out of the chart, or `ignore` it"
 _NOT_THERE: Final = "Find out who deletes it, or leave it out of the chart"
 _NEEDED: Final = frozenset({"list", "watch"})
@@ -40,7 +40,7 @@ _NEEDED: Final = frozenset({"list", "watch"})
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Case:
-    """One object to look at. ``ref`` is where it is, ``key`` what the release's content knows it by."""
+    """Describe one object to check. ``ref`` is where it is, ``key`` its key in the release's contents."""
 
     found: contents.ReleaseContents
     revision: storage.Revision
@@ -50,12 +50,12 @@ class _Case:
 
     @property
     def place(self) -> releases.Place:
-        """Its release."""
+        """Return the place of its release."""
         return self.plan.place
 
     @property
     def item(self) -> manifest.Item | None:
-        """What Helm made of it; its manifest has cluster-scoped objects as if they were in the release's namespace."""
+        """Return what Helm made of it; manifests list cluster-scoped objects in the release's namespace."""
         items = self.found.items or {}
         as_written = dataclasses.replace(self.ref, namespace=self.ref.namespace or self.place[0])
         return items.get(self.key) or items.get(as_written.key)
@@ -63,13 +63,13 @@ class _Case:
     def result(
         self, action: interfaces.Action, message: str = "", *, retryable: bool = False, after: float | None = None
     ) -> interfaces.ObjectResult:
-        """How it fares."""
+        """Return a result for the object."""
         return interfaces.ObjectResult(self.ref, action, message, retryable=retryable, after=after)
 
 
 @final
 class Repairer:
-    """Looks after the objects of one controller's releases. ``everywhere``: kinds are watched in all namespaces."""
+    """Look after the objects of one controller's releases. ``everywhere``: watch kinds in all namespaces."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Repairer:
     async def look(
         self, found: contents.ReleaseContents, revision: storage.Revision, plan: commands.ReleasePlan
     ) -> list[interfaces.ObjectResult]:
-        """How each object of a release fares; what differs is repaired, if it shall be."""
+        """Return the state of each object of a release; repair drift if the options specify it."""
         actions, found.actions = found.actions, {}
         pruned, found.pruned = found.pruned, ()
         watched = [await self._watched(ref) for ref in found.refs]
@@ -103,20 +103,20 @@ class Repairer:
         return results + [interfaces.ObjectResult(ref, Action.PRUNED) for ref in pruned]
 
     async def expect(self, plan: commands.ReleasePlan) -> None:
-        """Watch Jobs before the first is made, if some remove themselves: so it is seen whether they had ended."""
+        """Watch Jobs before the first is created, if some remove themselves, to see whether they had ended."""
         if traits.of(plan.chart.path).expires or expiry.TTL.encode() in plan.input:
-            with contextlib.suppress(errors.LostromosError):  # it will be said when the objects are looked at
+            with contextlib.suppress(errors.LostromosError):  # reported when the objects are checked
                 await self._watched(interfaces.ObjectRef("batch/v1", "Job", plan.place[0], ""))
 
     async def settle(self, found: contents.ReleaseContents) -> None:
-        """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
+        """Wait briefly until what Helm has just applied is seen, and is ready if that is soon."""
         watched = [await self._watched(ref) for ref in found.refs]
         await self._live.settle([ref.key for ref, is_watched in watched if is_watched])
 
     async def try_out(
         self, found: contents.ReleaseContents, plan: commands.ReleasePlan
     ) -> list[interfaces.ObjectResult]:
-        """What an operation would do with each object, or what the API server has against it: Helm does not ask."""
+        """Return what an operation would do with each object, or why the API server refuses it: Helm never asks."""
         results = list(found.planned())
         for index, result in enumerate(results):
             item = (found.items or {}).get(result.ref.key)
@@ -127,7 +127,7 @@ class Repairer:
     async def blame(
         self, newest: Sequence[storage.Revision], plan: commands.ReleasePlan
     ) -> tuple[interfaces.ObjectResult, ...]:
-        """The objects of a revision that failed which the API server refuses, with the chart's file and the field."""
+        """Return the objects of a failed revision that the API server refuses, with the chart file and the field."""
         if not newest or newest[0].status != storage.FAILED or newest[0].digest != plan.digest:
             return ()
         try:
@@ -138,7 +138,7 @@ class Repairer:
         return tuple(one for one in refused if one is not None)
 
     async def _refused(self, item: manifest.Item, plan: commands.ReleasePlan) -> interfaces.ObjectResult | None:
-        """What the API server has against an object, found by a dry run; it may repeat values that are secret."""
+        """Return why the API server refuses an object in a dry run; secret values that it may repeat are hidden."""
         try:
             await self._drift.try_out(item, plan.place)
         except errors.LostromosError as error:
@@ -149,10 +149,10 @@ class Repairer:
         return None
 
     async def refuse_foreign(self, before: contents.Before, plan: commands.ReleasePlan) -> None:
-        """Raise RefusedError if Helm would take objects for the release's that are not; raises ApiError.
+        """Raise RefusedError if Helm would treat objects as the release's that are not; raises ApiError.
 
-        Helm believes what stands in the release's Secret: it deletes what a chart does not make any more, and changes
-        what it makes, without asking whose it is.
+        Helm trusts the release's Secret: it deletes what a chart no longer makes, and changes what it makes, without
+        checking ownership.
         """
         doubtful = {item.ref.key for item in before.doubtful}
         items = {**before.serving, **{item.ref.key: item for item in before.doubtful}}
@@ -161,7 +161,7 @@ class Repairer:
                 await self._drift.refuse_foreign(item, plan.place, proven=key not in doubtful)
 
     def _is_seen(self, item: manifest.Item, place: releases.Place) -> bool:
-        """Whether the watch has an object, as the release's."""
+        """Return whether the watch has seen an object as the release's."""
         everywhere = dataclasses.replace(item.ref, namespace="")
         found = (self._live.get(ref.key) for ref in (item.ref, everywhere))
         return any(seen is not None and seen.place == place for seen in found)
@@ -169,14 +169,14 @@ class Repairer:
     async def remove_leftovers(
         self, before: contents.Before, made: contents.ReleaseContents, place: releases.Place
     ) -> None:
-        """Delete what revisions that failed have left behind: Helm looks at the last good one only."""
+        """Delete what failed revisions have left behind: Helm only looks at the last good one."""
         kept = made.items or {}
         for key, item in before.failed.items():
             if key not in kept and key not in before.serving:
                 await removal.delete(self._kube, item, place)
 
     async def _watched(self, ref: interfaces.ObjectRef) -> tuple[interfaces.ObjectRef, bool]:
-        """An object with the namespace that it really is in, and whether we see it."""
+        """Watch an object's kind; return the object with its actual namespace, and whether it is watched."""
         try:
             kind = await self._kube.discovery.in_any_version(ref.api_version, ref.kind)
         except discovery.NoSuchKindError:
@@ -197,7 +197,7 @@ class Repairer:
             result, held = await self._compare(case)
             left = result.message if result and result.action is Action.DRIFTED else ""
             if result is None or result.action is not Action.FAILED:
-                # As it was when it was compared: the watch may be behind, and never show a state in between.
+                # The state at the comparison: the watch may lag behind, and skip states in between.
                 now = contents.Checked(seen.writers if seen else "", held or (seen.held if seen else ""), left)
                 before = checked[case.key] = now
             if result is not None:
@@ -214,9 +214,9 @@ class Repairer:
         return case.result(action)
 
     async def _ended(self, case: _Case, before: contents.Checked) -> expiry.End:
-        """How a Job had ended before it removed itself, so that it is not run again for the same revision.
+        """Return how a Job had ended before it removed itself, so that it is not run again for the same revision.
 
-        Helm has made it. So if it went while nobody looked, it went because it had ended.
+        Helm has made it. So if it disappeared unobserved, it did so because it had ended.
         """
         if before.end:
             return before.end
@@ -228,21 +228,21 @@ class Repairer:
             if case.item is None or not expiry.goes_by_itself(case.item.data):
                 return expiry.End.NONE
             if not (await self._drift.find(case.item, case.place)).missing:
-                return expiry.End.NONE  # the watch has not brought it yet
+                return expiry.End.NONE  # the watch has not seen it yet
         except errors.LostromosError:
-            return expiry.End.NONE  # the comparison says why
+            return expiry.End.NONE  # the comparison reports why
         end = seen or expiry.End.COMPLETE
         case.found.checked[case.key] = contents.Checked(end=end)
         return end
 
     async def _load(self, case: _Case) -> None:
-        """Know what Helm made of the release's objects; raises ApiError, RefusedError, RenderError."""
+        """Load what Helm made of the release's objects; raises ApiError, RefusedError, RenderError."""
         if case.found.items is None:
             read = await contents.read(self._kube, case.revision, seal=self._seals)
             case.found.items, case.found.proven = read.items, read.proven
 
     async def _compare(self, case: _Case) -> tuple[interfaces.ObjectResult | None, str]:
-        """What an object that somebody touched differs in, what is done about it, and what Helm holds of it then."""
+        """Compare a touched object and handle drift; return the result, if any, and what Helm then owns of it."""
         try:
             await self._load(case)
             item = case.item
@@ -263,13 +263,13 @@ class Repairer:
             return case.result(Action.FAILED, said, retryable=error.retryable, after=after), ""
 
     def _is_ending(self, case: _Case) -> bool:
-        """Whether a Job has ended and removes itself: the watch has just brought that it is gone, or is about to."""
+        """Return whether a Job has ended and removes itself: the watch has seen it deleted, or is about to."""
         seen = self._live.get(case.ref.key)
         end = seen.end if seen else self._live.end(case.ref.key)
         return bool(end and case.item and expiry.goes_by_itself(case.item.data))
 
     async def _difference(self, item: manifest.Item, case: _Case) -> drift.Difference:
-        """What differs; nothing, if the API server cannot tell, as with fields that it does not know and Helm drops."""
+        """Return what differs; nothing if the API server cannot tell, as with unknown fields that Helm drops."""
         try:
             return await self._drift.find(item, case.place)
         except errors.ApiError as error:
@@ -295,5 +295,5 @@ class Repairer:
 
 
 def _is_touched(seen: watched_objects.Seen, before: contents.Checked) -> bool:
-    """Whether somebody else wrote on an object, or took a field off it, since it was looked at."""
+    """Return whether another manager wrote to an object, or removed a field, since it was last checked."""
     return seen.writers != before.writers or before.held not in {"", seen.held}

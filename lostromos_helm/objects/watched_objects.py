@@ -1,6 +1,6 @@
-"""The objects of releases as they are on the cluster: whether they are ready, and whether somebody else wrote on them.
+"""Watch the objects of releases: whether they are ready, and whether another field manager wrote to them.
 
-One watch a kind, of what carries Helm's label. Only metadata is asked for where readiness needs no more.
+There is one watch per kind, for objects with Helm's label. Only metadata is requested where readiness needs no more.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     from lostromos_helm.release import releases
 
 LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
-"""What Helm writes on each object of a release. Source: https://helm.sh/docs/chart_best_practices/labels/"""
+"""Labels that Helm sets on each object of a release. Source: https://helm.sh/docs/chart_best_practices/labels/"""
 RELEASE: Final = "meta.helm.sh/release-name"
 NAMESPACE: Final = "meta.helm.sh/release-namespace"
 MANAGER: Final = "helm"
 """Helm's name as a field manager."""
 _MOMENT: Final = 2.0
-"""Seconds for the watch to bring what Helm has just applied."""
+"""Seconds to wait until the watch sees what Helm has just applied."""
 REMEMBERED: Final = 10_000
-"""Jobs that are gone of which is remembered how they ended."""
+"""Deleted Jobs for which it is remembered how they ended."""
 _SOON: Final = 0.7
-"""Seconds for it to become ready, before anybody is told that it is not."""
+"""Seconds to wait for objects to become ready before they are reported as not ready."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
-    """One object. ``why_not``: why it is not ready. ``writers``: who else wrote what, empty if nobody.
+    """Describe one object. ``why_not``: why it is not ready. ``writers``: who else wrote what, empty if none.
 
-    ``held`` is a digest of what Helm owns of it: who only removes a field of Helm's owns nothing himself. ``end``: how
-    it has ended, if it is a Job. ``api_version``: the one in which it was seen last.
+    ``held`` is a digest of what Helm owns: a client that only removes a field of Helm's owns nothing itself. ``end``:
+    how it has ended, if it is a Job. ``api_version``: the version in which it was last seen.
     """
 
     uid: str
@@ -63,7 +63,7 @@ class Seen:
 
 @final
 class WatchedObjects:
-    """The watched objects of releases. ``changed`` is called with the release of an object that has news."""
+    """Hold the watched objects of releases. ``changed`` is called with the release of an object that changes."""
 
     def __init__(self, kube: cluster.Cluster, changed: Callable[[releases.Place], None]) -> None:
         self._kube = kube
@@ -74,7 +74,7 @@ class WatchedObjects:
         self._news = asyncio.Event()
 
     async def ensure(self, kind: discovery.Kind, namespace: str) -> None:
-        """Watch a kind, in one namespace or (empty) everywhere, and wait until all is known; raises ApiError."""
+        """Watch a kind, in one namespace or (empty) everywhere, and wait for the first list; raises ApiError."""
         key = kind.api_version, kind.plural, namespace
         handler = self._handlers.get(key)
         if handler is None:
@@ -83,15 +83,15 @@ class WatchedObjects:
         await handler.cache_sync.wait()
 
     def get(self, key: tracked_objects.Key) -> Seen | None:
-        """An object, if it is there and carries Helm's label."""
+        """Return an object if it exists and carries Helm's label, else None."""
         return self._seen.get(key)
 
     def end(self, key: tracked_objects.Key) -> expiry.End | None:
-        """Return how a Job that is gone had ended; None if it went before anybody looked."""
+        """Return how a deleted Job had ended; None if its deletion was not seen."""
         return self._went.get(key)
 
     async def settle(self, keys: Sequence[tracked_objects.Key]) -> None:
-        """Wait a moment for what Helm has just applied to be seen, and to be ready if that is soon."""
+        """Wait briefly until what Helm has just applied is seen, and is ready if that is soon."""
         deadline = time.monotonic() + _SOON
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT):
@@ -120,16 +120,16 @@ class WatchedObjects:
         )
 
     def _put(self, key: tracked_objects.Key, seen: Seen, *, known: bool) -> None:
-        """Keep the newest state of an object, and tell, if all that there was at the start is ``known``."""
+        """Store the newest state of an object, and report changes if the first list is complete (``known``)."""
         before = self._seen.get(key)
         self._seen[key] = seen
         self._went.pop(key, None)
         self._news.set()
         if not known:
-            return  # who needs it waits for the whole list
+            return  # callers wait for the whole list
         if before is None or _says(before) != _says(seen):
             self._changed(seen.place)
-        if before is not None and before.place != seen.place:  # somebody says that it is another release's
+        if before is not None and before.place != seen.place:  # its annotations now name another release
             self._changed(before.place)
 
     def _drop(self, key: tracked_objects.Key) -> None:
@@ -142,33 +142,34 @@ class WatchedObjects:
             self._changed(seen.place)
 
     def _lose(self, kind: discovery.Kind) -> None:
-        """Have the objects of a kind looked at again: they may be served in another version, and must be watched so."""
+        """Report the releases of a kind's objects: the kind may be served, and must be watched, in another version."""
         self._kube.discovery.forget(kind.api_version, kind.name)
         for place in {seen.place for key, seen in self._of(kind) if seen.api_version == kind.api_version}:
             self._changed(place)
 
     def _arrived(self, kind: discovery.Kind, namespace: str) -> None:
-        """Drop what was seen in versions that are gone and was not given in this one."""
-        lost = {version for (version, _, _), handler in self._handlers.items() if handler.lost} - {kind.api_version}
+        """Drop objects that were seen in versions no longer served and are not in this one."""
+        group_kind = _group_kind(kind)
+        handlers = [one for one in self._handlers.values() if _group_kind(one.kind) == group_kind]
+        lost = {one.kind.api_version for one in handlers if one.lost} - {kind.api_version}
         for key, seen in self._of(kind) if lost else ():
             if seen.api_version in lost and namespace in {"", key[2]}:
                 self._drop(key)
 
     def _of(self, kind: discovery.Kind) -> list[tuple[tracked_objects.Key, Seen]]:
-        identity = kind.api_version.rpartition("/")[0], kind.name
-        return [(key, seen) for key, seen in self._seen.items() if key[:2] == identity]
+        return [(key, seen) for key, seen in self._seen.items() if key[:2] == _group_kind(kind)]
 
 
 @final
 class _Handler:
-    """What the watch of one kind brings; ``lost`` while the version is not served."""
+    """Handle the watch events of one kind; ``lost`` while the version is not served."""
 
     def __init__(self, live: WatchedObjects, kind: discovery.Kind, namespace: str) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
         self.cache_sync = cache_sync.CacheSync(kind, why="watch", needs=needs)
         self.lost = False
         self._live = live
-        self._kind = kind
+        self.kind = kind
         self._namespace = namespace
 
     def changed(self, item: dict[str, Any]) -> None:
@@ -176,10 +177,9 @@ class _Handler:
         annotations = metadata.get("annotations") or {}
         key = self._key(metadata.get("namespace") or "", metadata["name"])
         if RELEASE not in annotations:
-            self._live._drop(key)  # noqa: SLF001 - its other half
+            self._live._drop(key)  # noqa: SLF001 - same module
             return
-        group = self._kind.api_version.rpartition("/")[0]
-        item = {**item, "apiVersion": self._kind.api_version, "kind": self._kind.name}
+        item = {**item, "apiVersion": self.kind.api_version, "kind": self.kind.name}
         seen = Seen(
             uid=metadata.get("uid", ""),
             version=tracked_objects.number(metadata.get("resourceVersion", "")),
@@ -187,36 +187,40 @@ class _Handler:
             why_not=readiness.why_not(item),
             writers=_writers(item),
             held=held_of(item),
-            end=expiry.by_status(item) if (group, self._kind.name) == expiry.JOB else expiry.End.NONE,
-            api_version=self._kind.api_version,
+            end=expiry.by_status(item) if _group_kind(self.kind) == expiry.JOB else expiry.End.NONE,
+            api_version=self.kind.api_version,
         )
-        self._live._put(key, seen, known=self.cache_sync.complete)  # noqa: SLF001 - as above
+        self._live._put(key, seen, known=self.cache_sync.complete)  # noqa: SLF001 - same module
 
     def gone(self, namespace: str, name: str) -> None:
-        self._live._drop(self._key(namespace, name))  # noqa: SLF001 - as above
+        self._live._drop(self._key(namespace, name))  # noqa: SLF001 - same module
 
-    def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - the protocol's
-        """Take what can be read: its metadata and its status say enough."""
+    def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - required by the protocol
+        """Handle what can be read: the metadata and the status suffice."""
         if item["metadata"].get("name"):
             self.changed(item)
 
     def synced(self) -> None:
         self.lost = False
-        self._live._arrived(self._kind, self._namespace)  # noqa: SLF001 - as above
+        self._live._arrived(self.kind, self._namespace)  # noqa: SLF001 - same module
         self.cache_sync.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
         if error is not None and error.status == http.HTTPStatus.NOT_FOUND and not self.lost:
             self.lost = True
-            self._live._lose(self._kind)  # noqa: SLF001 - as above
+            self._live._lose(self.kind)  # noqa: SLF001 - same module
         self.cache_sync.trouble(error)
 
     def _key(self, namespace: str, name: str) -> tracked_objects.Key:
-        return self._kind.api_version.rpartition("/")[0], self._kind.name, namespace, name
+        return (*_group_kind(self.kind), namespace, name)
+
+
+def _group_kind(kind: discovery.Kind) -> tuple[str, str]:
+    return kind.api_version.rpartition("/")[0], kind.name
 
 
 def belongs(metadata: Mapping[str, Any], place: releases.Place) -> bool:
-    """Return whether an object is a release's: it says so as Helm does, or says nothing, and Helm has written it."""
+    """Return whether an object is a release's: annotations name it, or do not contradict it and Helm wrote it."""
     annotations = metadata.get("annotations") or {}
     said = annotations.get(NAMESPACE), annotations.get(RELEASE)
     if said == place:
@@ -227,14 +231,14 @@ def belongs(metadata: Mapping[str, Any], place: releases.Place) -> bool:
 
 
 def _says(seen: Seen) -> tuple[str, ...]:
-    """What is news if it changes."""
+    """Return the fields whose change is reported."""
     return seen.uid, seen.why_not, seen.writers, seen.held
 
 
 def held_of(item: Mapping[str, Any]) -> str:
-    """Return a digest of the fields that Helm owns; their values are not in it.
+    """Return a digest of the fields that Helm owns, without their values.
 
-    The generation is: managed fields that name a version which is gone tell of no change.
+    It includes the generation: managed fields in a version no longer served do not reflect changes.
     """
     metadata = item["metadata"]
     owned = [entry.get("fieldsV1") for entry in metadata.get("managedFields") or () if _is_helms(entry)]
@@ -250,9 +254,9 @@ def _digest(content: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def _writers(item: Mapping[str, Any]) -> str:
-    """Who else wrote on an object, and when, and a digest: as long as that is the same, nobody changed anything again.
+    """Return the other writers, their times, and a digest; while these are equal, nothing has changed again.
 
-    Times are whole seconds, so they do not tell a second change from the first.
+    Times are whole seconds, so they do not distinguish a second change from the first.
     """
     metadata = item["metadata"]
     others = [

@@ -1,4 +1,4 @@
-"""One operation of Helm on one release: install, upgrade or uninstall, and what it says it has done."""
+"""Run one operation of Helm on one release (install, upgrade or uninstall), and return its answer."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from lostromos_helm.release import releases
 
 _Shape: TypeAlias = tuple[str, str]
-"""The digests of a chart, and of which values are there and of what type."""
+"""The digests of a chart, and of the keys and types of its values."""
 MOST_SHAPES: Final = 10_000
 """Shapes that are remembered."""
 PATIENCE: Final = 3.0
-"""Seconds to wait for another run of Helm which validates the same: that reads all of the API's schemas."""
+"""Seconds to wait for another run of Helm that validates the same shape: it reads all of the API's schemas."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReleasePlan:
-    """A release as it shall be. ``input`` are the values as Helm gets them, ``digest`` is of all that it is made of."""
+    """Describe a desired release. ``input``: the values as Helm gets them. ``digest``: that of all its inputs."""
 
     owner: interfaces.Resource
     owner_id: str
@@ -49,18 +49,18 @@ class ReleasePlan:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The values, without the chart's defaults."""
+        """Return the values, without the chart's defaults."""
         return self.rendered.values
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Return a readable name."""
         return f"release {self.place[0]}/{self.place[1]}"
 
 
 @final
 class Operations:
-    """Runs Helm for the releases of one controller."""
+    """Run Helm for the releases of one controller."""
 
     def __init__(self, helm: binary.Helm, controller: str, options: settings.Settings, *, dry_run: bool) -> None:
         self._helm = helm
@@ -71,21 +71,22 @@ class Operations:
         self._validating: dict[_Shape, asyncio.Event] = {}
 
     async def install(self, plan: ReleasePlan, revision: int = 1) -> Mapping[str, Any]:
-        """Make a release that does not exist; what Helm says of it. Raises the error that explains a failure.
+        """Install a release that does not exist; return Helm's answer. Raises the error that explains a failure.
 
-        A later ``revision`` replaces installs that failed: their objects are taken up, and install hooks run again.
+        A later ``revision`` replaces failed installs: their objects are taken over, and install hooks run again.
         """
         switches = [*(["create-namespace"] if self._options.create_namespace else []), *self._rollback(proven=True)]
         switches += [*self._way_of_writing(plan), *(["replace"] if revision > 1 else [])]
         return await self._run("install", plan, revision, switches)
 
     async def upgrade(self, plan: ReleasePlan, revision: int, *, proven: bool = True) -> Mapping[str, Any]:
-        """Make ``revision`` of a release; as ``install``.
+        """Upgrade a release to ``revision``; as ``install``.
 
-        ``proven``: what the revisions before hold is. Helm does not go back to one otherwise, and to its hooks.
+        ``proven``: the contents of earlier revisions are proven. Otherwise Helm does not roll back to one, and to its
+        hooks.
         """
-        # A release that Helm 3 made stays with its way of writing, in which no conflict can be forced, unless told.
-        # And Helm takes the values of the revision before if there are none now, unless told.
+        # A release made by Helm 3 keeps client-side apply, which cannot force conflicts, unless told otherwise.
+        # And Helm reuses the values of the previous revision if there are none now, unless told otherwise.
         writing = self._way_of_writing(plan) or (["server-side=true"] if self._forces else [])
         switches = ["reset-values", *writing, *self._rollback(proven=proven)]
         return await self._run("upgrade", plan, revision, switches, **{"history-max": str(self._options.history)})
@@ -93,9 +94,9 @@ class Operations:
     async def uninstall(
         self, place: releases.Place, secrets: hiding.Hidden = hiding.NOTHING, *, hooks: bool = True
     ) -> None:
-        """Remove a release and its objects; nothing is left to do if it is gone. Raises the error of a failure.
+        """Uninstall a release with its objects; do nothing if it is gone. Raises the error that explains a failure.
 
-        ``hooks``: it may have hooks that run then.
+        ``hooks``: it may have hooks that run on uninstall.
         """
         namespace, name = place
         chosen = {"no-hooks": not self._options.hooks, "wait": self._options.wait, "dry-run": self._dry_run}
@@ -138,7 +139,7 @@ class Operations:
         return found
 
     def _wait(self, plan: ReleasePlan) -> binary.Wait:
-        """Whether an install or upgrade may wait: as the options say, or for what the chart has."""
+        """Return whether an install or upgrade may wait: as the options specify, or because of the chart."""
         chart = traits.of(plan.chart.path)
         waits = self._options.waits or chart.definitions or (chart.hooks and self._options.hooks)
         return binary.Wait.COMING if waits else binary.Wait.NONE
@@ -149,7 +150,7 @@ class Operations:
 
     @contextlib.asynccontextmanager
     async def _known(self, shape: _Shape) -> AsyncIterator[bool]:
-        """Whether the API's schemas have nothing against a shape; if that is being found out, wait for it a moment."""
+        """Yield whether a shape has passed the API's schemas; wait briefly while another run validates it."""
         if shape not in self._validated and shape in self._validating:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE):
@@ -165,23 +166,23 @@ class Operations:
             self._validating.pop(shape, None)
 
     def _way_of_writing(self, plan: ReleasePlan) -> list[str]:
-        """The switch for values with characters that YAML forbids: the API server reads what Helm 4 applies as YAML."""
+        """Return the switch for values with characters that YAML forbids: Helm 4's applies are read as YAML."""
         plain = encoding.is_safe_in_yaml(encoding.encode(plan.values, f"the values of the {plan.name}"))
-        return [] if plain or self._helm.version.major <= 3 else ["server-side=false"]  # noqa: PLR2004 - as below
+        return [] if plain or self._helm.version.major <= 3 else ["server-side=false"]  # noqa: PLR2004 - major version
 
     @property
     def _forces(self) -> bool:
-        """Whether fields of other managers are taken: only Helm 4 knows of them."""
-        return self._helm.version.major > 3 and self._options.conflicts == "force"  # noqa: PLR2004 - the major version
+        """Return whether to take over fields of other managers: only Helm 4 supports it."""
+        return self._helm.version.major > 3 and self._options.conflicts == "force"  # noqa: PLR2004 - major version
 
     def _rollback(self, *, proven: bool) -> list[str]:
-        """The switch with which Helm takes back what fails; Helm 4 has another name for it."""
+        """Return the switch that makes Helm roll back a failure; Helm 4 has another name for it."""
         if not self._options.atomic or not proven:
             return []
-        return ["rollback-on-failure" if self._helm.version.major > 3 else "atomic"]  # noqa: PLR2004 - as above
+        return ["rollback-on-failure" if self._helm.version.major > 3 else "atomic"]  # noqa: PLR2004 - major version
 
     def _switches(self, *, known: bool, forces: bool) -> list[str]:
-        """The switches of install and upgrade."""
+        """Return the switches of install and upgrade."""
         options = self._options
         chosen = {
             "disable-openapi-validation": known,

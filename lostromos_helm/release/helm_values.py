@@ -1,4 +1,4 @@
-"""Values as Helm gets them, their digest, and their shape."""
+"""Encode values for Helm, and compute their digest and their shape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def encode(values: Mapping[str, Any]) -> bytes:
-    """Values as JSON that is YAML too: no text of theirs can become structure. Raises RenderError."""
+    """Return values as JSON that is also safe YAML: no text in them can become structure. Raises RenderError."""
     try:
         text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, TypeError) as error:
@@ -24,7 +24,7 @@ def encode(values: Mapping[str, Any]) -> bytes:
 
 
 def digest(*parts: bytes) -> str:
-    """One digest of all that a release is made of; fits into a label."""
+    """Return one digest of all inputs of a release; it fits into a label."""
     summed = hashlib.sha256()
     for part in parts:
         summed.update(len(part).to_bytes(8, "big") + part)
@@ -32,9 +32,9 @@ def digest(*parts: bytes) -> str:
 
 
 def shape(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Keys and types without the texts and numbers: what decides whether a chart makes valid objects, mostly.
+    """Return keys and types without texts and numbers, which mostly decide whether a chart makes valid objects.
 
-    Of items of a list that are alike, one counts.
+    List items of the same shape count once.
     """
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}

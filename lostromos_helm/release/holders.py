@@ -1,7 +1,7 @@
-"""Which process began an operation on a release, and whether that process is gone: then its Helm is gone too.
+"""Identify the process that began an operation on a release, and tell whether it is gone, and its Helm with it.
 
-The name of a process is a label of the revisions that it makes. Only of a process of the same Pod, or of the same
-machine, can it be told whether it still runs.
+The name of a process is a label of the revisions that it makes. Whether a process still runs can only be told within
+the same Pod, or on the same machine.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Final
 
 _PROC: Final = pathlib.Path("/proc")
 _POD: Final = re.compile(r"/pods/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
-"""The uid of a Pod, in the places on the node from which files of its containers are mounted."""
+"""The UID of a Pod, in the paths on the node from which files of its containers are mounted."""
 _STARTED: Final = 19
-"""When a process began, among what ``/proc/PID/stat`` says behind its name. Source: proc(5), field 22."""
+"""Index of the start time among the fields after the name in ``/proc/PID/stat``. Source: proc(5), field 22."""
 
 
 @functools.cache
 def this_process() -> str:
-    """Return the name of this process, which can be a label: ``MACHINE.PID.START``."""
+    """Return the name of this process, valid as a label: ``MACHINE.PID.START``."""
     pid = os.getpid()
     return f"{_machine()}.{pid}.{_started(pid) or 0}"
 
 
 def is_gone(name: str) -> bool:
-    """Return whether a process certainly does not run any more."""
+    """Return whether a process is certainly no longer running."""
     machine, _, rest = name.partition(".")
     pid, _, start = rest.partition(".")
     if machine != _machine() or not pid.isdecimal() or sys.platform != "linux":
@@ -40,7 +40,7 @@ def is_gone(name: str) -> bool:
 
 @functools.cache
 def _machine() -> str:
-    """What processes have in common of which one can see whether another runs: the Pod, or the machine."""
+    """Return an id shared by the processes that can see each other: those of the Pod, or of the machine."""
     pod = _POD.search(_text(_PROC / "self/mountinfo"))
     if pod is not None:
         parts = [pod[1]]
@@ -54,7 +54,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in the kernel's units since the machine's start; empty if there is none."""
+    """Return when a process began, in the kernel's units since boot; empty if it does not run."""
     fields = _text(_PROC / str(pid) / "stat").rpartition(")")[2].split()
     return fields[_STARTED] if len(fields) > _STARTED and fields[0] not in {"Z", "X"} else ""
 

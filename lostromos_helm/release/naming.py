@@ -1,4 +1,4 @@
-"""The names of releases: short enough for Helm, and never the same for two resources."""
+"""Name releases: short enough for Helm, and never the same for two resources."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final
 from lostromos_core import interfaces
 
 LONGEST: Final = 53
-"""Characters in a release's name. Source: https://helm.sh/docs/chart_template_guide/getting_started"""
+"""Characters in a release's name, at most. Source: https://helm.sh/docs/chart_template_guide/getting_started"""
 _HASH: Final = 8
 _ALLOWED: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _HASHED: Final = re.compile(rf".*-[0-9a-f]{{{_HASH}}}")
-"""What could be the name of a resource that got a hash."""
+"""Pattern of names that could have received a hash."""
 _FORBIDDEN: Final = re.compile(r"[^a-z0-9]+")
 
 
 def release_name(prefix: str, owner: interfaces.ObjectRef | interfaces.Resource, namespace: str) -> str:
-    """``prefix-name``; with a hash if it would be too long, has other characters, or could be another's as well.
+    """Return ``prefix-name``; with a hash if it would be too long, has other characters, or could be ambiguous.
 
     ``namespace`` is the release's own: owners in other namespaces may have the same name.
     """

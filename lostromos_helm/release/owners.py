@@ -1,7 +1,7 @@
-"""Whose releases are: what is left of owners that vanished is found by the releases' own labels, and proven.
+"""Find, by the releases' own labels, those whose owners no longer exist, and prove it.
 
-Several controllers may write the same name on their releases, for other kinds or for other namespaces. So a release is
-an owner's only if the owner's id says so, and an owner is gone only if the cluster says so.
+Several controllers may write the same name on their releases, for other kinds or for other namespaces. So a release
+belongs to an owner only if the owner's id matches, and an owner is gone only if the cluster confirms it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @final
 class Owners:
-    """The owners of one controller's releases. Their kinds are learned from those that are seen."""
+    """Find the owners of one controller's releases. Their kinds are learned from the owners seen."""
 
     def __init__(self, known: releases.Releases, inventory_: inventory_hints.Inventory) -> None:
         self._releases = known
@@ -28,19 +28,19 @@ class Owners:
         self._kinds: set[inventory_hints.GroupKind] = set()
 
     def learn(self, owner: interfaces.ObjectRef) -> None:
-        """The controller looks after this kind."""
+        """Remember the owner's kind as one that the controller looks after."""
         self._kinds.add((owner.group, owner.kind))
 
     def unseen(self, seen: Collection[str]) -> Iterator[str]:
-        """The keys of owners of releases whose ids are not among the seen ones."""
+        """Yield the keys of owners of releases whose ids are not in ``seen``."""
         for revision in self._releases.newest():
             if revision.owner not in seen and self.of(revision) is not None:
                 yield revision.key
 
     async def left_by(self, key: str, owner: interfaces.ObjectRef | None) -> list[storage.Revision]:
-        """The releases of an owner that is not there any more; none if the cluster still has it. Raises ApiError.
+        """Return the releases of an owner that no longer exists; empty if the cluster still has it. Raises ApiError.
 
-        ``owner`` is who it was, if that is known.
+        ``owner`` identifies it, if known.
         """
         self._inventory.forget(key)
         ours = (self.of(revision) for revision in self._releases.newest() if revision.key == key)
@@ -52,19 +52,19 @@ class Owners:
         return found
 
     async def is_abandoned(self, revision: storage.Revision) -> bool:
-        """Whether a release has no owner, or one that does not exist any more; raises ApiError."""
+        """Return whether a release has no owner, or one that no longer exists; raises ApiError."""
         if not revision.owner:
             return True
         ref = _owner(revision, {revision.kind, *self._kinds})
         return ref is not None and await self._inventory.is_gone(ref.group, ref.kind, revision.key)
 
     def of(self, revision: storage.Revision) -> interfaces.ObjectRef | None:
-        """The owner of a release if it is of our kind, as far as that is known."""
+        """Return the owner of a release if it is of our kind, as far as known."""
         return _owner(revision, self._kinds or {revision.kind})
 
 
 def _owner(revision: storage.Revision, kinds: Collection[inventory_hints.GroupKind]) -> interfaces.ObjectRef | None:
-    """The owner of a release, if its name and one of these kinds make its id."""
+    """Return the owner of a release, if its name and one of these kinds yield its id."""
     namespace, _, name = revision.key.rpartition("/")
     refs = (interfaces.ObjectRef(f"{group}/", kind, namespace, name) for group, kind in kinds if kind and name)
     return next((ref for ref in refs if labels.set_id(ref) == revision.owner), None)

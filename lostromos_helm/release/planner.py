@@ -1,4 +1,4 @@
-"""What a release shall be, for a resource and its values: which chart, under which name, with which digest."""
+"""Plan the release for a resource and its values: which chart, under which name, with which digest."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.helm")
 SHOWN: Final = 5
-"""How many places of a chart are named."""
+"""Places of a chart that are listed in a message."""
 MOST_SEEN: Final = 1000
-"""Charts that are remembered, so that nothing is said of them twice."""
+"""Charts that are remembered, so that warnings about them are not repeated."""
 CHART: Final = "lostromos.dev/chart"
 """Annotation of a resource: the chart that it wants, if the controller allows that."""
 
 
 def chart(given: str | references.Reference, options: settings.Settings) -> references.Reference | None:
-    """The controller's own chart, None if resources have to name theirs; raises ConfigError."""
+    """Return the controller's own chart, None if resources must name theirs; raises ConfigError."""
     found = references.parse(given, options.base) if isinstance(given, str) and given else given
     if not found and not options.allow:
         msg = "applier helm: name a `chart`, or the charts that resources may choose with `allow`"
@@ -44,7 +44,7 @@ async def open_charts(
     *,
     changed: Callable[[], None],
 ) -> tuple[binary.Helm, chart_cache.Charts]:
-    """Helm, ready to run, and the charts that it is given; the controller's own is read if it lies on this machine.
+    """Start Helm, and return it with its charts; the controller's own is read if it is on this machine.
 
     Raises ConfigError.
     """
@@ -77,7 +77,7 @@ class Planner:
         self._looked_at: set[str] = set()
 
     async def make(self, owner: interfaces.Resource, rendered: interfaces.Values) -> commands.ReleasePlan:
-        """What the release shall be; raises RefusedError, ConfigError, RenderError."""
+        """Return the desired release; raises RefusedError, ConfigError, RenderError."""
         chart = await self._charts.get(self._reference(owner))
         self._warn(chart)
         encoded = helm_values.encode(rendered.values)
@@ -99,7 +99,7 @@ class Planner:
         )
 
     def _warn(self, chart: chart_cache.Chart) -> None:
-        """Say once of a chart that values may become structure in it."""
+        """Warn once per chart if values can become structure or templates in it."""
         if chart.digest in self._looked_at:
             return
         if len(self._looked_at) > MOST_SEEN:

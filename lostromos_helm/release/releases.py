@@ -1,4 +1,4 @@
-"""The releases of one controller, watched by the metadata of their Secrets: what is as it shall be costs no process."""
+"""Watch the releases of one controller by their Secrets' metadata: up-to-date releases cost no process."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _SECRET: Final = "Secret"  # noqa: S105 - a kind
 
 @final
 class Releases:
-    """What the watch knows. ``changed`` is called with the newest revision of a release that differs from the known.
+    """Hold the watched releases. ``changed`` is called with the newest revision of a release when it changes.
 
-    ``namespaces``: those to watch; none means all.
+    ``namespaces``: those to watch; empty means all.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Releases:
         self._places: dict[str, set[Place]] = {}
 
     async def ready(self, namespace: str = "") -> None:
-        """Begin to watch, in one more namespace if it is named, and wait until all is known; raises ApiError."""
+        """Start watching, also in ``namespace`` if given, and wait for the first lists; raises ApiError."""
         more = {namespace} if namespace and self._namespaces != ("",) else set()
         for place in {*more, *self._namespaces}:
             if place not in self._arrivals:
@@ -62,7 +62,7 @@ class Releases:
             await self._arrivals[place].wait()
 
     async def look(self, namespace: str, owner: str) -> None:
-        """Ask once for an owner's releases in a namespace, unless that is watched; raises ApiError."""
+        """List an owner's releases in a namespace once, unless it is watched; raises ApiError."""
         if self._namespaces == ("",) or namespace in self._arrivals or (namespace, owner) in self._asked:
             return
         action = f"look for earlier releases in {errors.shorten(namespace, 80)}"
@@ -76,34 +76,34 @@ class Releases:
                     place = found.namespace, found.name
                     self._revisions.setdefault(place, {})[found.number] = found
                     self._note(place, found)
-        except (errors.ApiError, errors.RefusedError) as error:  # the hint may be anybody's
+        except (errors.ApiError, errors.RefusedError) as error:  # anyone may have written the hint
             if isinstance(error, errors.ApiError) and error.status != http.HTTPStatus.FORBIDDEN:
                 raise
             _log.warning("releases that may be there are not removed", error=str(error))
         self._asked.add((namespace, owner))
 
     def of(self, place: Place) -> list[storage.Revision]:
-        """The revisions of a release that carry our labels, oldest first."""
+        """Return the revisions of a release that carry our labels, oldest first."""
         found = self._revisions.get(place, {})
         return [found[number] for number in sorted(found)]
 
     def owned_by(self, owner: str) -> list[storage.Revision]:
-        """The newest revision of each release of an owner."""
+        """Return the newest revision of each release of an owner."""
         places = [place for place in self._places.get(owner, ()) if place in self._revisions]
         newest = (self._revisions[place][max(self._revisions[place])] for place in places)
         return [revision for revision in newest if revision.owner == owner]
 
     def forget(self, owner: str) -> None:
-        """The owner is gone, and its releases are."""
+        """Forget an owner that is gone with its releases."""
         self._places.pop(owner, None)
         self._asked = {asked for asked in self._asked if asked[1] != owner}
 
     def newest(self) -> list[storage.Revision]:
-        """The newest revision of each release."""
+        """Return the newest revision of each release."""
         return [found[max(found)] for found in self._revisions.values()]
 
     async def arrive(self, place: Place, number: int) -> None:
-        """Wait for the watch to bring a revision that Helm has just made; ask for it if that takes long."""
+        """Wait until the watch sees a revision that Helm has just made; read it if that takes long."""
         try:
             async with asyncio.timeout(_MOMENT):
                 while not any(one.number >= number and not one.pending for one in self.of(place)[-1:]):
@@ -113,7 +113,7 @@ class Releases:
             await self.refresh(place)
 
     async def refresh(self, place: Place) -> list[storage.Revision]:
-        """The revisions of a release as they are now, whoever made them; ours are remembered.
+        """Return the current revisions of a release, including those that are not ours; remember ours.
 
         Raises ApiError, ForgedError.
         """
@@ -157,7 +157,7 @@ class Releases:
             self._changed(revision)
 
     def _note(self, place: Place, revision: storage.Revision) -> None:
-        """Where a revision is found by its Secret, and a release by its owner."""
+        """Index a revision by its Secret, and its release by its owner."""
         self._secrets[revision.namespace, revision.secret] = place, revision.number
         self._places.setdefault(revision.owner, set()).add(place)
 
@@ -175,7 +175,7 @@ class Releases:
 
 @final
 class _Handler:
-    """What the watch of one namespace brings."""
+    """Handle the watch events of one namespace."""
 
     def __init__(self, releases: Releases, arrived: cache_sync.CacheSync) -> None:
         self._releases = releases
@@ -184,10 +184,10 @@ class _Handler:
     def changed(self, item: dict[str, Any]) -> None:
         found = storage.read(item["metadata"])
         if found is not None:
-            self._releases._put(found)  # noqa: SLF001 - its other half
+            self._releases._put(found)  # noqa: SLF001 - same module
 
     def gone(self, namespace: str, name: str) -> None:
-        self._releases._drop(namespace, name)  # noqa: SLF001 - its other half
+        self._releases._drop(namespace, name)  # noqa: SLF001 - same module
 
     def broken(self, item: dict[str, Any], reason: str) -> None:
         """Skip metadata that cannot be decoded: Helm did not write it."""

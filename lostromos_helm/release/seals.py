@@ -1,7 +1,7 @@
-"""Seals of releases: a label that proves that what a release's Secret holds is what Helm made for us.
+"""Seal releases: a label proves that the contents of a release's Secret are what Helm made for us.
 
-Whoever may write Secrets in a namespace can write, or change, what looks like a release there: labels say where to
-look, and never what is true. The seal is an HMAC, with a key that lies where only the operator's own people can read.
+Anyone who can write Secrets in a namespace can write or change what looks like a release there: labels tell where to
+look, never what is true. The seal is an HMAC, with a key that only those who run the operator can read.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ NAME: Final = "lostromos-helm"
 _FIELD: Final = "key"
 _SIZE: Final = 32
 AGAIN: Final = 600.0
-"""Seconds until sealing is tried again that was forbidden, and the key is looked for again that could not be had."""
+"""Seconds until forbidden sealing is retried, and a key that was not available is looked for again."""
 _HOOK: Final = ("name", "kind", "path", "manifest", "events", "weight", "delete_policies")
-"""What Helm keeps of a hook, but for how it went."""
+"""What Helm stores of a hook, except for its last run."""
 _IN_CLUSTER: Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _GIVEN_UP: Final = api_errors.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.UNPROCESSABLE_ENTITY}
-"""Answers that say that there can be no key: no right, or no such namespace."""
+"""Status codes that mean that there can be no key: no permission, or no such namespace."""
 _log = structlog.get_logger("lostromos.helm")
 
 
 def own_namespace(kube: cluster.Cluster) -> str:
-    """Return where the operator itself runs; empty outside of a cluster."""
+    """Return the namespace in which the operator itself runs; empty outside of a cluster."""
     if kube.client.kubeconfig or os.environ.get("KUBECONFIG"):
         return ""
     with contextlib.suppress(OSError):
@@ -55,7 +55,7 @@ def own_namespace(kube: cluster.Cluster) -> str:
 
 
 def digest_of(release: Mapping[str, Any]) -> str:
-    """Return the digest of what Helm acts on: the manifest, and the hooks."""
+    """Return the digest of what Helm acts on: the manifest and the hooks."""
     kept = [{key: hook.get(key) for key in _HOOK} for hook in hooks_of(release)]
     manifest = str(release.get("manifest") or "")
     text = orjson.dumps([manifest, sorted(kept, key=lambda hook: (str(hook["path"]), str(hook["name"])))])
@@ -63,16 +63,16 @@ def digest_of(release: Mapping[str, Any]) -> str:
 
 
 def hooks_of(release: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the hooks of a release, as Helm keeps them."""
+    """Return the hooks of a release, as Helm stores them."""
     found = release.get("hooks")
     return [hook for hook in found if isinstance(hook, dict)] if isinstance(found, list) else []
 
 
 @final
 class Seals:
-    """Seals and proves releases.
+    """Seal and prove releases.
 
-    ``namespace`` is the operator's own, where the key lies; if it runs outside of a cluster, that is in ``folder``.
+    ``namespace`` is the operator's own, and holds the key; outside of a cluster, ``folder`` holds it.
     """
 
     def __init__(self, kube: cluster.Cluster, folder: pathlib.Path, namespace: str = "") -> None:
@@ -86,14 +86,14 @@ class Seals:
         self._lock = asyncio.Lock()
 
     async def proves(self, revision: storage.Revision, release: Mapping[str, Any]) -> bool:
-        """Return whether a release holds what it held when it was sealed; raises ApiError."""
+        """Return whether a release still has the contents that were sealed; raises ApiError."""
         if not revision.seal:
             return False
         expected = await self.of(revision, digest_of(release))
         return bool(expected) and hmac.compare_digest(expected, revision.seal)
 
     async def of(self, revision: storage.Revision, digest: str) -> str:
-        """Return the seal of a revision that holds what has this digest; empty without a key. Raises ApiError."""
+        """Return the seal of a revision whose contents have this digest; empty without a key. Raises ApiError."""
         key = await self._find_key()
         if key is None:
             return ""
@@ -101,7 +101,7 @@ class Seals:
         return hmac.new(key, orjson.dumps(parts), hashlib.sha256).hexdigest()[:40]
 
     async def seal(self, revision: storage.Revision, digest: str) -> int:
-        """Seal a revision, and return its version if it holds what has this digest, else 0; raises ApiError."""
+        """Seal a revision; return its version if its contents have this digest, else 0. Raises ApiError."""
         seal = await self.of(revision, digest)
         if not seal or self._kube.dry_run or time.monotonic() < self._denied:
             return 0
@@ -129,7 +129,7 @@ class Seals:
             return self._key
 
     async def _in_secret(self, namespace: str) -> bytes | None:
-        """The key in the operator's namespace, made if there is none; None if that is not allowed."""
+        """Return the key in the operator's namespace, created if missing; None if that is not allowed."""
         path = paths.item("v1", "secrets", namespace, NAME)
         try:
             for _ in range(2):
@@ -154,7 +154,7 @@ class Seals:
         return None
 
     async def _make(self, namespace: str) -> None:
-        """Make the Secret with a new key, unless somebody else just did."""
+        """Create the Secret with a new key, unless it has just been created."""
         body = {
             "apiVersion": "v1",
             "kind": "Secret",

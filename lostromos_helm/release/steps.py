@@ -1,4 +1,4 @@
-"""What to do with a release, from what is known of it: pure, so that every case can be told apart in a test."""
+"""Decide what to do with a release from what is known of it: pure, so that tests can cover every case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Step(enum.Enum):
-    """What to do next."""
+    """Name the next step."""
 
     NOTHING = "it is as it shall be"
     INSTALL = "install"
@@ -28,7 +28,7 @@ class Step(enum.Enum):
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, and why, for people."""
+    """Hold the next step, and a readable reason."""
 
     step: Step
     why: str = ""
@@ -40,11 +40,11 @@ _ENDED: Final = frozenset({storage.UNINSTALLING, storage.UNINSTALLED})
 
 
 def goes_on(history: Sequence[storage.Revision]) -> Step:
-    """Return how to go on after a revision that failed; ``helm upgrade`` would skip what only an install does."""
+    """Return the step after a failed revision; ``helm upgrade`` would skip what only an install does."""
     return Step.UPGRADE if any(one.status in _SERVED for one in history) else Step.INSTALL_AGAIN
 
 
-def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it can be
+def decide(  # noqa: PLR0913, PLR0911 - many inputs and outcomes
     history: Sequence[storage.Revision],
     *,
     owner: str,
@@ -56,12 +56,12 @@ def decide(  # noqa: PLR0913, PLR0911 - what a decision depends on, and what it 
     waited: float,
     patience: float,
 ) -> Decision:
-    """What to do with a release of this history, oldest first.
+    """Decide what to do with a release of this history, oldest first.
 
-    ``adopt``: take it over if it is not the owner's. ``again``: upgrade though it is as it shall be. ``abandoned``: the
-    process is gone that began the newest operation. ``patience``: seconds that an operation of another process may
-    take, and ``waited`` how many of them have gone by our own clock: those of others may be wrong. ``now``: seconds
-    since 1970.
+    ``adopt``: take it over if it is not the owner's. ``again``: upgrade even if it is up to date. ``abandoned``: the
+    process that began the newest operation is gone. ``patience``: seconds that another process's operation may take;
+    ``waited``: how many of them have passed by our own clock, since other clocks may be wrong. ``now``: seconds since
+    1970.
     """
     if not history:
         return Decision(Step.INSTALL)

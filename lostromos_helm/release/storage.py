@@ -1,6 +1,6 @@
-"""Releases as Helm keeps them: a Secret a revision, whose labels say its state, and whose data say all the rest.
+"""Read releases as Helm stores them: one Secret per revision, its state in labels, everything else in data.
 
-Read directly, since a process to read them would cost more than everything else.
+Secrets are read directly, since a process to read them would cost more than everything else.
 Source: https://helm.sh/docs/topics/advanced/#storage-backends
 """
 
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
 CONTROLLER: Final = "lostromos.dev/controller"
 """Label of a release: the controller that made it."""
 OWNER: Final = "lostromos.dev/owner"
-"""Label: whose it is, as the id that its ApplySet would have."""
+"""Label: the owner, as the id that its ApplySet would have."""
 INPUT: Final = "lostromos.dev/input"
-"""Label: the digest of all that it was made of."""
+"""Label: the digest of all inputs."""
 REVISION: Final = "lostromos.dev/revision"
-"""Label: the revision that these labels were written for. Helm copies labels when somebody upgrades or rolls back."""
+"""Label: the revision that these labels were written for. Helm copies labels on later upgrades and rollbacks."""
 NAMESPACE: Final = "lostromos.dev/resource-namespace"
 NAME: Final = "lostromos.dev/resource"
-"""Labels: the resource's namespace and name, if they can be labels."""
+"""Labels: the resource's namespace and name, if they are valid label values."""
 KIND: Final = "lostromos.dev/resource-kind"
-"""Label: the resource's kind and group, if that can be one: ``Shop.example.com``."""
+"""Label: the resource's kind and group, if that is a valid label value: ``Shop.example.com``."""
 HOLDER: Final = "lostromos.dev/holder"
 """Label: the process that made the revision; see ``holders``."""
 SEAL: Final = "lostromos.dev/seal"
-"""Label: proof that Helm made for us what the Secret holds; see ``seals``."""
+"""Label: proof that Helm made the contents of the Secret for us; see ``seals``."""
 OWN: Final = (CONTROLLER, OWNER, INPUT, REVISION, NAMESPACE, NAME, KIND, HOLDER, SEAL)
 REMEMBERED: Final = 20_000
-"""Secrets that need not be looked at again."""
+"""Secrets that need not be checked again."""
 TYPE: Final = "helm.sh/release.v1"
 """The type of the Secrets that Helm makes."""
 LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of a release that was unpacked."""
+"""Bytes of an unpacked release, at most."""
 MOST: Final = 1_000_000
-"""Lists and mappings in it."""
+"""Lists and mappings in a release, at most."""
 
 DEPLOYED: Final = "deployed"
 SUPERSEDED: Final = "superseded"
@@ -63,17 +63,17 @@ _LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 
 def is_label(text: str) -> bool:
-    """Whether a text can be a label's value."""
+    """Return whether a text is a valid label value."""
     return _LABEL.fullmatch(text) is not None
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision of a release, as the metadata of its Secret say it. ``written`` is what we made it as, 0 if not.
+    """Describe one revision of a release from its Secret's metadata. ``written``: our number for it, 0 if not ours.
 
-    ``key`` and ``kind`` (group and kind) are of the owner; empty if they are not known. Whoever may write the Secret
-    can write all of it: nothing here is proof, but for a ``seal`` that ``seals`` has looked at.
+    ``key`` and ``kind`` (group and kind) are those of the owner; empty if not known. Anyone who can write the Secret
+    can write all of it: nothing here is proof, except a ``seal`` that ``seals`` has checked.
     """
 
     namespace: str
@@ -94,17 +94,17 @@ class Revision:
 
     @property
     def ours(self) -> bool:
-        """Whether we made this very revision: others carry our labels too, since Helm copies them."""
+        """Return whether we made this very revision: others carry our labels too, since Helm copies them."""
         return 0 < self.written == self.number
 
     @property
     def pending(self) -> bool:
-        """Whether an operation is going on, or was broken off."""
+        """Return whether an operation is in progress, or was interrupted."""
         return self.status.startswith("pending-")
 
 
 def read(metadata: Mapping[str, Any]) -> Revision | None:
-    """The revision that a Secret's metadata tell of; None if it is no release, or not named as Helm names it."""
+    """Return the revision that a Secret's metadata describes; None if it is no release, or not named as Helm does."""
     labels = metadata.get("labels") or {}
     if not is_releases(metadata) or metadata["name"] != f"sh.helm.release.v1.{labels['name']}.v{labels.get('version')}":
         return None
@@ -131,13 +131,13 @@ def read(metadata: Mapping[str, Any]) -> Revision | None:
 
 
 def is_releases(metadata: Mapping[str, Any]) -> bool:
-    """Whether Helm takes a Secret for a revision: it looks at these labels only."""
+    """Return whether Helm treats a Secret as a revision: it looks at these labels only."""
     labels = metadata.get("labels") or {}
     return labels.get("owner") == "helm" and bool(labels.get("name"))
 
 
 async def history(kube: cluster.Cluster, namespace: str, name: str) -> AsyncIterator[Revision]:
-    """All revisions of a release, whoever made it.
+    """Yield all revisions of a release, regardless of its owner.
 
     Raises ApiError, and ForgedError if Helm would read a Secret that it has not made.
     """
@@ -153,7 +153,7 @@ async def history(kube: cluster.Cluster, namespace: str, name: str) -> AsyncIter
 
 
 async def secrets_of(kube: cluster.Cluster, namespace: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
-    """The metadata of all Secrets that Helm takes for a release's; raises ApiError."""
+    """Yield the metadata of all Secrets that Helm treats as a release's; raises ApiError."""
     path = paths.collection("v1", "secrets", namespace)
     action = f"read the release {namespace}/{name}"
     async for metadata in operations.pages(kube, path, action=action, labels=f"owner=helm,name={name}"):
@@ -161,20 +161,20 @@ async def secrets_of(kube: cluster.Cluster, namespace: str, name: str) -> AsyncI
 
 
 class ForgedError(errors.RefusedError):
-    """A Secret says that it is a release's, and is not."""
+    """Raised when a Secret claims to be a release's, and is not."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stored:
-    """A revision with all that Helm keeps of it, and the Secret that it came from."""
+    """Hold a revision with all that Helm stores of it, and the Secret that it came from."""
 
     release: Mapping[str, Any]
     secret: Mapping[str, Any]
 
 
 async def load(kube: cluster.Cluster, revision: Revision) -> Stored | None:
-    """The whole of a revision; None if it is gone. Raises ApiError, RefusedError if it is damaged or forged."""
+    """Load all of a revision; None if it is gone. Raises ApiError, RefusedError if it is damaged or forged."""
     path = paths.item("v1", "secrets", revision.namespace, revision.secret)
     try:
         secret = await kube.request("GET", path, action=f"read the release {revision.namespace}/{revision.name}")
@@ -195,9 +195,9 @@ async def load(kube: cluster.Cluster, revision: Revision) -> Stored | None:
 
 @final
 class Fitting:
-    """Knows which Secrets hold the revisions that they are named after: Helm goes by what they hold.
+    """Check that Secrets hold the revisions that they are named after: Helm relies on what they hold.
 
-    What was looked at once is remembered by its version.
+    Checked Secrets are remembered by their version.
     """
 
     def __init__(self, kube: cluster.Cluster) -> None:
@@ -205,7 +205,7 @@ class Fitting:
         self._seen: collections.OrderedDict[tuple[str, str], int] = collections.OrderedDict()
 
     async def check(self, history: Sequence[Revision]) -> None:
-        """Raise RefusedError for one that holds something else, or cannot be read; raises ApiError."""
+        """Raise RefusedError if a Secret holds another revision, or cannot be read; raises ApiError."""
         for revision in history:
             if self._seen.get((revision.namespace, revision.secret)) != revision.version:
                 await load(self._kube, revision)
@@ -221,12 +221,12 @@ class Fitting:
 
 
 def decode(text: str) -> Mapping[str, Any]:
-    """What Helm wrote: JSON, compressed, in base64, and in base64 again for the Secret. Raises RefusedError."""
+    """Decode what Helm wrote: JSON, compressed, in base64, and in base64 again for the Secret. Raises RefusedError."""
     try:
         inner = base64.b64decode(base64.b64decode(text))
         plain = _unpacked(inner) if inner[:2] == b"\x1f\x8b" else inner
         if plain.count(b"[") + plain.count(b"{") > MOST:
-            raise ValueError("too much")  # noqa: TRY301 - as below
+            raise ValueError("too much")  # noqa: TRY301 - one of many ways to be damaged
         found = orjson.loads(plain)
         if not isinstance(found, dict):
             raise ValueError("no mapping")  # noqa: TRY004, TRY301 - one of many ways to be damaged
@@ -237,7 +237,7 @@ def decode(text: str) -> Mapping[str, Any]:
 
 
 def _unpacked(packed: bytes) -> bytes:
-    """What gzip made small, if it is not larger than a release can be; raises ValueError, zlib.error."""
+    """Decompress gzip data, unless it is larger than a release can be; raises ValueError, zlib.error."""
     unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     plain = unpack.decompress(packed, LARGEST)
     if not unpack.eof or unpack.unused_data:
@@ -246,14 +246,14 @@ def _unpacked(packed: bytes) -> bytes:
 
 
 def encode(release: Mapping[str, Any]) -> str:
-    """The opposite of ``decode``."""
+    """Encode a release, as the opposite of ``decode``."""
     return base64.b64encode(base64.b64encode(gzip.compress(orjson.dumps(release), mtime=0))).decode()
 
 
 async def mark_failed(kube: cluster.Cluster, revision: Revision, description: str) -> None:
-    """End an operation that was broken off, so that Helm goes on with the next; raises ApiError.
+    """Mark an interrupted operation as failed, so that Helm continues with the next; raises ApiError.
 
-    Nothing is rolled back and nothing forgotten: the next upgrade begins at what is there.
+    Nothing is rolled back or forgotten: the next upgrade starts from the current state.
     """
     stored = await load(kube, revision)
     if stored is None:
@@ -280,7 +280,7 @@ async def mark_failed(kube: cluster.Cluster, revision: Revision, description: st
 
 
 async def let_go(kube: cluster.Cluster, revision: Revision) -> None:
-    """Take our labels off a revision; raises ApiError."""
+    """Remove our labels from a revision; raises ApiError."""
     try:
         await kube.request_bytes(
             "PATCH",

@@ -1,7 +1,7 @@
-"""Versions of kinds that the cluster does not serve any more: the same objects are found in one that it does.
+"""Replace API versions that the cluster no longer serves: the same objects exist in one that it does serve.
 
-Helm looks for what a release holds in the versions that its manifest names, so it can neither upgrade nor uninstall
-such a release. What it keeps is rewritten then, as ``helm mapkubeapis`` does it: nothing but the version.
+Helm looks for a release's objects in the versions that its manifest names, so it can neither upgrade nor uninstall such
+a release. The stored release is then rewritten, as by ``helm mapkubeapis``: only the versions change.
 Source: https://helm.sh/docs/topics/kubernetes_apis/
 """
 
@@ -32,9 +32,9 @@ _Kind = tuple[str, str]
 
 
 async def renew(kube: cluster.Cluster, seal: seals.Seals, history: Sequence[storage.Revision]) -> bool:
-    """Rewrite the revisions that Helm goes on from, and return whether any named versions that are gone.
+    """Rewrite the revisions that Helm continues from; return whether any named versions that are not served.
 
-    A seal is made anew if there was a right one. Raises ApiError, RefusedError.
+    A valid seal is renewed. Raises ApiError, RefusedError.
     """
     await kube.discovery.everything(seconds=0)
     renewed = False
@@ -86,7 +86,7 @@ async def _renew(kube: cluster.Cluster, seal: seals.Seals, revision: storage.Rev
 
 
 async def _instead(kube: cluster.Cluster, name: _Kind) -> str:
-    """The version to use instead of one that is gone; empty if it is served, or no other is."""
+    """Return the version to use instead of one that is gone; empty if it is served, or no other is."""
     try:
         found = await kube.discovery.in_any_version(*name)
     except discovery.NoSuchKindError:
@@ -118,7 +118,7 @@ def _read(text: str) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _changed(data: Any, instead: Mapping[_Kind, str]) -> Any:  # noqa: ANN401 - any JSON value
-    """An object, or a list of some, in other versions."""
+    """Return an object, or a list of objects, in other versions."""
     if not isinstance(data, dict):
         return data
     found = data

@@ -1,6 +1,6 @@
-"""Three texts into one: what differs between two renderings is taken from a third text, and all else is not.
+"""Blend three texts: take the parts that differ between two renderings from a third text, and nothing else.
 
-Plain searches and one comparison of lines, so that no text can make it expensive.
+Only plain searches and one comparison of lines are used, so that no text can make it expensive.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LONGEST: Final = 2_000
-"""Lines of a text that is looked at line by line."""
+"""Maximum number of lines of a text that is compared line by line."""
 
 
 def blend(one: str, other: str, there: str) -> str | None:
-    """Return ``one`` with what differs between it and ``other`` as it is in ``there``; None if it is not there."""
+    """Return ``one`` with its differences from ``other`` taken from ``there``; None if ``there`` lacks them."""
     lines, others, left = _lines(one), _lines(other), _lines(there)
     if len(lines) == 1:
         return _line(one, other, there) if len(left) == 1 else None
@@ -38,7 +38,7 @@ def blend(one: str, other: str, there: str) -> str | None:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a text; keys and certificates are one each, since some of their lines may be alike."""
+    """Split a text into lines; a key or certificate counts as one, since some of its lines may be equal."""
     found: list[str] = []
     block: list[str] = []
     for line in text.split("\n"):
@@ -55,7 +55,7 @@ def _lines(text: str) -> list[str]:
 def _run(
     lines: Sequence[str], others: Sequence[str], start: int, end: int, rest: Sequence[str]
 ) -> tuple[list[str], Sequence[str]] | None:
-    """Some lines that differ, as they are in the rest of a text, and what follows them there."""
+    """Return lines that differ as they are in the rest of a text, and the lines after them."""
     pairs = list(zip(lines[start:end], others, strict=False))
     if end - start != len(others) or not all(_frame(*pair)[0].strip() for pair in pairs):
         return _between(lines[start - 1] if start else None, lines[end] if end < len(lines) else None, rest)
@@ -70,7 +70,7 @@ def _run(
 
 
 def _next(one: str, other: str, rest: Sequence[str]) -> tuple[int, str] | None:
-    """The first line of a text that has the same frame, blended."""
+    """Return the index of the first line with the same frame, and the blended line."""
     for index, there in enumerate(rest):
         if (found := _line(one, other, there)) is not None:
             return index, found
@@ -78,7 +78,7 @@ def _next(one: str, other: str, rest: Sequence[str]) -> tuple[int, str] | None:
 
 
 def _between(before: str | None, after: str | None, rest: Sequence[str]) -> tuple[list[str], Sequence[str]] | None:
-    """The lines between two others, or from the beginning, or to the end, and what follows them."""
+    """Return the lines between two others, or from the beginning, or to the end, and the lines after them."""
     begin = 0
     if before is not None:
         if before not in rest:
@@ -91,7 +91,7 @@ def _between(before: str | None, after: str | None, rest: Sequence[str]) -> tupl
 
 
 def _line(one: str, other: str, there: str) -> str | None:
-    """One line with what differs as it is in a third line that begins alike."""
+    """Return a line with its differing part taken from a third line with the same beginning."""
     head, tail = _frame(one, other)
     if not there.startswith(head):
         return None
@@ -103,13 +103,13 @@ def _line(one: str, other: str, there: str) -> str | None:
 
 
 def _frame(one: str, other: str) -> tuple[str, str]:
-    """What two lines have in common at their beginning and their end, up to a character that is no letter or digit."""
+    """Return the common beginning and end of two lines, cut at characters that are not letters or digits."""
     size = min(len(one), len(other))
     head = next((index for index in range(size) if one[index] != other[index]), size)
     while head and one[head - 1].isalnum():
         head -= 1
     left = size - head
     tail = next((index for index in range(left) if one[-1 - index] != other[-1 - index]), left)
-    while tail and (one[-tail].isalnum() or one[-tail] == "="):  # base64 ends with none to two of these
+    while tail and (one[-tail].isalnum() or one[-tail] == "="):  # base64 ends with up to two of these
         tail -= 1
     return one[:head], one[len(one) - tail :]

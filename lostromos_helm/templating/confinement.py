@@ -1,8 +1,8 @@
-"""What ``helm-template`` takes of a chart: no more than what the chart makes of its own defaults.
+"""Limit the objects that ``helm-template`` accepts from a chart to those that the chart makes from its defaults.
 
-A chart that writes a value without quotes lets the value add fields and objects. Within the resource's namespace, kinds
-are compared; what lies outside of it must be an object that the chart makes of its defaults for a release of the same
-name, and must not give anybody other rights.
+A chart that writes a value without quotes lets the value add fields and objects. Inside the resource's namespace, kinds
+are compared. An object outside it must be one that the chart makes from its defaults for a release of the same name,
+and must not grant other permissions.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 GroupKind = tuple[str, str]
 _RBAC: Final = "rbac.authorization.k8s.io"
 _POWER: Final = ("roleRef", "subjects", "rules", "aggregationRule")
-"""Fields that give rights."""
+"""Fields that grant permissions."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
-    """What a chart may make: groups and kinds, and control annotations with their values.
+    """Hold the groups and kinds that a chart may make, and its control annotations with their values.
 
-    ``listed`` are kinds that the configuration allows; such objects are compared with no defaults.
+    ``listed``: kinds that the configuration allows; their objects are not compared with the defaults.
     """
 
     kinds: frozenset[GroupKind]
@@ -37,14 +37,14 @@ class Limits:
 
 
 def limits_of(defaults: Sequence[manifest.Item], listed: Collection[GroupKind]) -> Limits:
-    """Return what a chart may make that makes these objects of its defaults."""
+    """Return the limits for a chart that makes these objects from its defaults."""
     kinds = {(item.ref.group, item.ref.kind) for item in defaults}
     seen = {pair for item in defaults for pair in _control(item)}
     return Limits(frozenset({*kinds, *listed}), frozenset(seen), frozenset(listed))
 
 
 def refuse(items: Sequence[manifest.Item], limits: Limits) -> None:
-    """Raise RefusedError for kinds and control annotations that the chart does not make of its defaults."""
+    """Raise RefusedError for kinds and control annotations that the chart does not make from its defaults."""
     for item in items:
         ref = item.ref
         if (ref.group, ref.kind) not in limits.kinds:
@@ -60,7 +60,7 @@ def refuse(items: Sequence[manifest.Item], limits: Limits) -> None:
 
 
 def is_far(item: manifest.Item, namespace: str, cluster_scoped: Collection[GroupKind]) -> bool:
-    """Return whether an object lies outside of the resource's namespace, or gives rights in it."""
+    """Return whether an object is outside the resource's namespace, or grants permissions in it."""
     if item.ref.namespace != namespace or (item.ref.group, item.ref.kind) in cluster_scoped:
         return True
     return item.ref.group == _RBAC and "roleRef" in item.data
@@ -73,9 +73,9 @@ def refuse_far(
     namespace: str,
     cluster_scoped: Collection[GroupKind],
 ) -> None:
-    """Raise RefusedError for objects outside of the resource's namespace that the defaults do not make.
+    """Raise RefusedError for objects outside the resource's namespace that the defaults do not make.
 
-    ``defaults``: what the chart makes of its defaults for this very release.
+    ``defaults``: the objects that the chart makes from its defaults for this same release.
     """
     known = {_identity(item, cluster_scoped): item for item in defaults}
     for item in items:
@@ -99,9 +99,9 @@ def refuse_far(
 def _refuse_power(
     item: manifest.Item, same: manifest.Item | None, alike: Sequence[manifest.Item], *, inside: bool
 ) -> None:
-    """Raise RefusedError if an object gives other rights than what the defaults make.
+    """Raise RefusedError if an object grants other permissions than the defaults do.
 
-    ``inside`` the resource's namespace, only the role that is bound counts.
+    ``inside`` the resource's namespace, only the bound role is compared.
     """
     if inside:
         if item.data.get("roleRef") in [one.data.get("roleRef") for one in alike]:
@@ -129,7 +129,7 @@ def _kind(item: manifest.Item) -> str:
 
 
 def _control(item: manifest.Item) -> list[tuple[str, str]]:
-    """The labels and annotations of an object that tell us what to do with it."""
+    """Return the labels and annotations that control how we handle an object."""
     metadata = item.data["metadata"]
     both = [metadata.get(field) for field in ("labels", "annotations")]
     pairs = [pair for one in both if isinstance(one, dict) for pair in one.items()]

@@ -1,6 +1,6 @@
-"""The definitions in a chart's folder ``crds/``: created if the cluster lacks them, and left alone ever after.
+"""Create the definitions in a chart's folder ``crds/`` if the cluster lacks them, and never change them afterwards.
 
-That is what Helm does with them at an install: they are nobody's, for several releases need the same ones.
+Helm does the same at an install: they belong to no release, since several releases may need the same definitions.
 Source: https://helm.sh/docs/chart_best_practices/custom_resource_definitions/
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.helm")
 KIND: Final = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
 PATIENCE: Final = 60.0
-"""Seconds for a definition to be established, as long as Helm waits."""
+"""Seconds to wait until a definition is established, the same as Helm."""
 _PAUSE: Final = 0.2
 _SEPARATOR: Final = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _SOURCE: Final = re.compile(r"# Source: [^/\n]+(?:/charts/[^/\n]+)*/crds/")
@@ -38,7 +38,7 @@ ALLOWED: Final = ("apiextensions.k8s.io", "CustomResourceDefinition")
 
 
 def take_out(text: str) -> tuple[str, str]:
-    """Split what ``helm template --include-crds`` makes: the files of ``crds/``, which come first, and the rest."""
+    """Split the output of ``helm template --include-crds``: the files of ``crds/``, which come first, and the rest."""
     end = 0
     for part in _parts(text):
         begins = text[part[0] : part[1]].lstrip()
@@ -49,19 +49,19 @@ def take_out(text: str) -> tuple[str, str]:
 
 
 def files(text: str) -> frozenset[str]:
-    """Return the chart's files that definitions come from."""
+    """Return the chart's files that contain the definitions."""
     return frozenset(found[1] for found in _FILE.finditer(text))
 
 
 def _parts(text: str) -> Sequence[tuple[int, int]]:
-    """Where the documents of a text begin and end."""
+    """Return the start and end of each document in a text."""
     cuts = [(found.start(), found.end()) for found in _SEPARATOR.finditer(text)]
     starts = [0, *(end for _, end in cuts)]
     return list(zip(starts, [*(start for start, _ in cuts), len(text)], strict=True))
 
 
 def refuse_more(text: str, defaults: str) -> None:
-    """Raise RefusedError for definitions that the chart's defaults do not bring: values may choose subcharts."""
+    """Raise RefusedError for definitions that the chart's defaults do not include: values may enable subcharts."""
     more = files(text) - files(defaults)
     if more:
         msg = (
@@ -73,7 +73,7 @@ def refuse_more(text: str, defaults: str) -> None:
 
 @final
 class Definitions:
-    """Creates definitions on one cluster."""
+    """Create definitions on one cluster."""
 
     def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
@@ -81,9 +81,9 @@ class Definitions:
         self._lock = asyncio.Lock()
 
     async def provide(self, text: str) -> None:
-        """Create what the cluster lacks of some definitions; then it has all of them, and says so.
+        """Create the definitions that the cluster lacks, and wait until they are established.
 
-        Raises RenderError for what cannot be read, ApiError.
+        Raises RenderError if the text cannot be read, ApiError.
         """
         async with self._lock:
             lacking = [item for item in await self._items(text) if await self._is_lacking(item.data)]
@@ -137,7 +137,7 @@ class Definitions:
 
 
 def _serves(definition: Mapping[str, Any]) -> tuple[str, str]:
-    """The group and the kind that a definition is about."""
+    """Return the group and kind that a definition defines."""
     spec = definition.get("spec")
     spec = spec if isinstance(spec, dict) else {}
     names = spec.get("names")

@@ -1,8 +1,8 @@
-"""Values that a chart makes anew at each rendering, such as passwords: those that are on the cluster are kept.
+"""Keep the live values that a chart generates anew at each rendering, such as passwords.
 
-Helm renders once a revision; we render whenever the operator starts. So a rendering is compared with a second one, and
-where they differ, the object that is there decides: until the chart or the values change, as with a revision, and
-longer for Secrets of a chart that looks up what is there, since that is what its author wants.
+Helm renders once per revision; we render whenever the operator starts. So a rendering is compared with a second one,
+and where they differ, the values of the live object are kept until the chart or the values change, as with a revision.
+They are kept longer in Secrets of a chart that looks up existing objects, since that is its author's intention.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 Path: TypeAlias = tuple[str | int, ...]
 INPUT: Final = "lostromos.dev/input"
-"""Annotation of an object with such values: the digest of the chart and the values that they were made with."""
+"""Annotation of an object with such values: the digest of the chart and values that they were made from."""
 _SALTED: Final = ("$2a$", "$2b$", "$2y$")
-"""Begins a bcrypt hash, which is another one each time for the same password."""
+"""Prefixes of bcrypt hashes, which differ each time for the same password."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Changing:
-    """What differs between two renderings of the same: leaves of objects, and objects that have another name."""
+    """List differences between two renderings of the same input: leaves of objects, and objects with another name."""
 
     leaves: Mapping[tracked_objects.Key, Sequence[Path]]
     nameless: tuple[manifest.Item, ...] = ()
 
 
 def compare(one: Sequence[manifest.Item], other: Sequence[manifest.Item]) -> Changing:
-    """Return what differs between two renderings."""
+    """Return the differences between two renderings."""
     known = {item.ref.key: item for item in other}
     leaves = {}
     for item in one:
@@ -56,7 +56,7 @@ def compare(one: Sequence[manifest.Item], other: Sequence[manifest.Item]) -> Cha
 
 
 def _leaves(one: Any, other: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401 - any JSON values
-    """The paths of texts and numbers that differ, where both renderings have the same structure."""
+    """Yield the paths of strings and numbers that differ, where both renderings have the same structure."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in one.keys() & other.keys():
             yield from _leaves(one[key], other[key], (*path, key))
@@ -69,7 +69,7 @@ def _leaves(one: Any, other: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401
 
 @final
 class Keeper:
-    """Keeps such values of one controller's objects."""
+    """Keep such values of one controller's objects."""
 
     def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
@@ -83,10 +83,10 @@ class Keeper:
         made_of: str,
         looks: bool,
     ) -> Sequence[manifest.Item]:
-        """Return a rendering with the values that the owner's objects have; raises ApiError.
+        """Return a rendering with the live values of the owner's objects; raises ApiError.
 
-        ``other`` is a second rendering of the same. ``made_of`` is the digest of the chart and the values, ``looks``:
-        the chart looks up what is there.
+        ``other``: a second rendering of the same input. ``made_of``: the digest of the chart and the values.
+        ``looks``: the chart looks up existing objects.
         """
         leaves = compare(one, other).leaves
         twins = {item.ref.key: item for item in other}
@@ -102,7 +102,7 @@ class Keeper:
         return found
 
     async def _read(self, item: manifest.Item, owner: interfaces.ObjectRef) -> Mapping[str, Any] | None:
-        """The live object, if it is there and the owner's."""
+        """Return the live object, or None if it does not exist or does not belong to the owner."""
         ref = item.ref
         try:
             kind = await self._kube.discovery.kind(ref.api_version, ref.kind)
@@ -117,7 +117,7 @@ class Keeper:
         return live if inventory.belongs_to(live["metadata"], owner) else None
 
 
-def _kept(  # noqa: PLR0913 - what decides
+def _kept(  # noqa: PLR0913 - the decision needs all of these
     item: manifest.Item,
     twin: manifest.Item,
     live: Mapping[str, Any] | None,
@@ -126,7 +126,7 @@ def _kept(  # noqa: PLR0913 - what decides
     made_of: str,
     looks: bool,
 ) -> Any:  # noqa: ANN401 - an object
-    """An object with the live values at some paths, as far as they are still good."""
+    """Return an object with the live values at some paths, if they are still valid."""
     data: Any = item.data
     if live is None:
         return data
@@ -148,7 +148,7 @@ def _is_salted(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 
 def _values(objects: Sequence[Mapping[str, Any]], path: Path) -> tuple[Sequence[Any], bool]:
-    """The values of objects at a path, None where there is none, and whether all are texts that Secrets encode."""
+    """Return the objects' values at a path, None where missing, and whether they are strings decoded from Secrets."""
     found = [_at(one, path) for one in objects]
     if not _is_secret(objects[0]) or path[0] not in {"data", "stringData"}:
         return found, False
@@ -175,7 +175,7 @@ def _is_secret(data: Mapping[str, Any]) -> bool:
 
 
 def _with(data: Any, path: Path, value: Any) -> Any:  # noqa: ANN401 - any JSON values
-    """A copy with another value at a path."""
+    """Return a copy with another value at a path."""
     if not path:
         return value
     step, *rest = path

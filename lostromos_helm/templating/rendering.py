@@ -1,4 +1,4 @@
-"""Runs ``helm template``, and remembers what it made, so that a resource that did not change costs no process."""
+"""Run ``helm template`` and cache its results, so that an unchanged resource needs no process."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 KEPT: Final = 8 * 1024 * 1024
 """Bytes of renderings that are kept in memory."""
 _LATER: Final = 1.0
-"""Seconds after which whatever shows the time shows another one."""
+"""Seconds after which a rendered time differs."""
 _ZONES: Final = {"Etc/GMT-14": 14, "Etc/GMT+12": -12}
-"""Time zones, and how many hours they are before UTC; the names say the opposite. In one of them it is another day."""
+"""Time zones and their hours ahead of UTC (names have the opposite sign); one of them always has another date."""
 _HOOK: Final = "helm.sh/hook"
 _EVENTS: Final = frozenset({"pre-install", "post-install", "pre-upgrade", "post-upgrade"})
-"""Events of hooks that come. Source: https://helm.sh/docs/topics/charts_hooks/"""
+"""Hook events that occur here. Source: https://helm.sh/docs/topics/charts_hooks/"""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task:
-    """What is rendered: a chart for a release, with values.
+    """Describe a rendering to make: a chart for a release, with values.
 
-    ``flags`` say what the cluster serves.
+    ``flags`` specify the version and kinds that the cluster serves.
     """
 
     chart: chart_cache.Chart
@@ -50,26 +50,26 @@ class Task:
 
     @property
     def encoded(self) -> bytes:
-        """The values as Helm gets them; raises RenderError."""
+        """Return the values as they are passed to Helm; raises RenderError."""
         return helm_values.encode(self.rendered.values)
 
     @property
     def made_of(self) -> str:
-        """The digest of the chart, the release and the values."""
+        """Return the digest of the chart, the release and the values."""
         return helm_values.digest(self.chart.digest.encode(), self.name.encode(), self.namespace.encode(), self.encoded)
 
     @property
     def key(self) -> str:
-        """The digest of all that the rendering is made of."""
+        """Return the digest of all inputs of the rendering."""
         return helm_values.digest(self.made_of.encode(), *map(str.encode, self.flags))
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rendering:
-    """The objects of a chart, and the text of the definitions in its folder ``crds/``.
+    """Hold the objects of a chart, and the text of the definitions in its folder ``crds/``.
 
-    ``kept`` are the objects with the values that they have on the cluster, if that was asked for.
+    ``kept``: the objects with their values from the cluster, if these were requested.
     """
 
     items: Sequence[manifest.Item]
@@ -79,7 +79,7 @@ class Rendering:
 
 @final
 class Templates:
-    """Renders charts. ``hooks``: whether hooks become objects, as far as their event comes."""
+    """Render charts. ``hooks``: whether hooks become objects, if one of their events occurs."""
 
     def __init__(self, helm: binary.Helm, *, hooks: bool, most: int = KEPT) -> None:
         self._helm = helm
@@ -87,11 +87,11 @@ class Templates:
         self._kept = Renderings(most)
 
     def replace(self, key: str, made: Rendering) -> None:
-        """Remember another rendering instead of the one that was made."""
+        """Replace a cached rendering with another one."""
         self._kept.replace(key, made)
 
     async def make(self, task: Task) -> Rendering:
-        """Render, or remember; raises the error that explains a failure."""
+        """Return the rendering, from the cache if possible; raises the error that explains a failure."""
         if (known := self._kept.get(task.key)) is not None:
             return known
         made, size = await self._run(task)
@@ -99,7 +99,7 @@ class Templates:
         return made
 
     async def make_again(self, task: Task) -> Rendering:
-        """Render the same at another time, and on another day; raises as above."""
+        """Render the same task at another time and on another date; raises the same errors as ``make``."""
         if not traits.of(task.chart.path).timed:
             return (await self._run(task))[0]
         await asyncio.sleep(_LATER)
@@ -108,7 +108,7 @@ class Templates:
         return (await self._run(task, zone=next(others)))[0]
 
     async def _run(self, task: Task, zone: str = "") -> tuple[Rendering, int]:
-        """A rendering, and how large it is."""
+        """Run Helm; return the rendering and its size."""
         chart = task.chart
         command = ["template", task.name, str(chart.path), f"--namespace={task.namespace}", "--values=-"]
         command += ["--skip-tests", *([] if self._hooks else ["--no-hooks"]), *task.flags]
@@ -127,28 +127,29 @@ class Templates:
 
 
 def _today(now: dt.datetime) -> dt.date:
-    """The date on this machine."""
+    """Return the date in this machine's time zone."""
     return now.astimezone().date()
 
 
 def _refuse_doubles(items: Sequence[manifest.Item]) -> None:
-    """Raise RenderError if an object comes twice: Helm 3 refuses it at an install, and later it is what comes last."""
+    """Raise RenderError for a duplicate object: Helm 3 refuses it at an install, and later uses the last one."""
     for item, other in manifest.doubles(items):
         msg = f"{item.ref} is made twice, here and in {other.file}; take it out of one of them"
         raise errors.RenderError(msg, place=item.file)
 
 
 def _comes(data: Mapping[str, Any]) -> bool:
-    """Whether an object is no hook, or one whose event comes: nobody uninstalls or rolls back what is rendered."""
+    """Return whether an object is no hook, or its event occurs: rendered charts are not uninstalled or rolled back."""
     annotations = data["metadata"].get("annotations")
     hook = annotations.get(_HOOK) if isinstance(annotations, dict) else None
     return hook is None or any(event.strip() in _EVENTS for event in str(hook).split(","))
 
 
 def as_applied(item: manifest.Item, cluster_scoped: frozenset[tuple[str, str]]) -> Mapping[str, Any]:
-    """Return an object as the appliers take it.
+    """Return an object as the appliers expect it.
 
-    What Helm keeps stays when it is no longer wanted, and what is in no namespace names none, which Helm ignores.
+    An object with Helm's policy "keep" is orphaned when it is no longer desired. A cluster-scoped object loses its
+    namespace, which Helm ignores.
     """
     metadata = dict(item.data["metadata"])
     annotations = metadata.get("annotations")
@@ -161,7 +162,7 @@ def as_applied(item: manifest.Item, cluster_scoped: frozenset[tuple[str, str]]) 
 
 @final
 class Renderings:
-    """What was rendered, as much as the bytes of its text allow; what was not used for longest goes first."""
+    """Cache renderings up to a number of bytes of text; evict the least recently used first."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -169,7 +170,7 @@ class Renderings:
         self._kept: collections.OrderedDict[str, tuple[Rendering, int]] = collections.OrderedDict()
 
     def get(self, key: str) -> Rendering | None:
-        """Return a rendering; None if it is not kept."""
+        """Return a rendering, or None if it is not cached."""
         found = self._kept.get(key)
         if found is None:
             return None
@@ -177,7 +178,7 @@ class Renderings:
         return found[0]
 
     def put(self, key: str, made: Rendering, size: int) -> None:
-        """Keep a rendering whose text has so many bytes."""
+        """Cache a rendering whose text has this many bytes."""
         _, before = self._kept.pop(key, (None, 0))
         self._kept[key] = made, size
         self._size += size - before
@@ -186,6 +187,6 @@ class Renderings:
             self._size -= gone
 
     def replace(self, key: str, made: Rendering) -> None:
-        """Keep another rendering of the same size, if there is one."""
+        """Replace a rendering with another of the same size, if it is cached."""
         if key in self._kept:
             self._kept[key] = made, self._kept[key][1]

@@ -1,4 +1,4 @@
-"""What the cluster serves, as arguments of ``helm template``, which looks at no cluster: charts ask for it."""
+"""Tell ``helm template``, which contacts no cluster, the version and kinds that the cluster serves."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from lostromos_helm.charts import traits
 
 LOOK: Final = 300.0
-"""Seconds after which it is read again, when something is rendered."""
+"""Seconds after which the served kinds are read again at the next rendering."""
 _Name = tuple[str, str]
 """An apiVersion and a kind."""
 
 
 @final
 class Served:
-    """The version of a cluster and its kinds.
+    """Read the version of a cluster and its kinds.
 
-    Guarantees: what the cluster has is never told to be missing because an API server does not answer, or has just
-    started and does not list it yet. A chart would make less then, and that would be deleted.
+    Guarantees: a kind that the cluster has is never reported missing because an API server does not answer, or has just
+    started and does not list it yet. The chart would then make fewer objects, and the others would be deleted.
     """
 
     def __init__(self, kube: cluster.Cluster, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,7 +36,7 @@ class Served:
         self._absent: dict[str, float] = {}
 
     async def flags(self, chart: traits.Traits) -> Sequence[str]:
-        """Return the arguments for a chart; the kinds only if it asks for them. Raises ApiError."""
+        """Return the arguments for a chart, with kinds only if the chart reads them. Raises ApiError."""
         if not self._version:
             about = await self._kube.request("GET", "/version", action="read the cluster's version")
             self._version = str(about["gitVersion"])
@@ -46,7 +46,7 @@ class Served:
         return found
 
     async def _names(self, chart: traits.Traits) -> Sequence[str]:
-        """Groups with versions, and with kinds, as Helm names them.
+        """Return API versions, and API versions with kinds, in Helm's notation.
 
         Source: https://github.com/helm/helm/blob/main/pkg/action/action.go, GetVersionSet
         """
@@ -62,17 +62,17 @@ class Served:
         return sorted({name for api_version, kind in kinds for name in (api_version, f"{api_version}/{kind}")})
 
     async def _unlisted(self, listed: Collection[_Name], away: Collection[str]) -> Collection[_Name]:
-        """The kinds that were listed before and are not now, unless all of them were removed; raises ApiError."""
+        """Return the kinds that are no longer listed, unless all of them were removed; raises ApiError."""
         present = {(_group(api_version), kind) for api_version, kind in listed}
         missing = {one for one in self._kinds if (_group(one[0]), one[1]) not in present}
         for api_version, kind in missing:
             group = _group(api_version)
             if group in away or not await self._kube.removals.is_removed(group, kind):
-                return missing  # what holds for one may hold for all of them, until the next look
+                return missing  # the others may be unavailable too, until the next look
         return ()
 
     async def _is_registered(self, group: str) -> bool:
-        """Whether the API server knows a group, listed or not; asked once in a while. Raises ApiError."""
+        """Return whether an APIService exists for a group, listed or not; absence is cached. Raises ApiError."""
         if self._clock() - self._absent.get(group, float("-inf")) < LOOK:
             return False
         try:

@@ -1,6 +1,6 @@
-"""From a rendered manifest to the object that is sent: its namespace, our marks, its digest, its place in the order.
+"""Build the object to send from a rendered manifest: its namespace, our labels and annotations, digest, and order.
 
-Pure, but for looking up how the cluster serves the kind.
+Pure, except for looking up how the cluster serves the kind.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from lostromos_core.kube.tracking import tracked_objects
 
 MAX_BYTES: Final = 1_500_000
-"""What etcd takes in one request by default; larger objects are refused before they are sent."""
+"""Maximum size of a request to etcd by default; larger objects are refused before they are sent."""
 
 LONGEST_NAME: Final = 253
-"""Characters of a name. Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"""
+"""Maximum characters of a name. Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"""
 
 RANKS: Final = {
     kind: rank
@@ -45,7 +45,7 @@ RANKS: Final = {
     )
     for kind in kinds
 }
-"""Kinds that others need come first; all other kinds last. Model: Helm's InstallOrder."""
+"""Ranks of kinds: those that others need come first; all other kinds last. Model: Helm's InstallOrder."""
 LAST_RANK: Final = max(RANKS.values()) + 1
 
 _SERVER_FIELDS: Final = frozenset(
@@ -58,7 +58,10 @@ Conflicts: TypeAlias = Literal["fail", "force", "yield"]
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Directives:
-    """What an object's annotations say; see ``lostromos_core.kube.labels``. ``conflicts`` is empty for the default."""
+    """Hold the directives in an object's annotations; see ``lostromos_core.kube.labels``.
+
+    An empty ``conflicts`` means the default.
+    """
 
     wave: int = 0
     adopt: bool = False
@@ -71,10 +74,10 @@ class Directives:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Desired:
-    """One object as it shall be. ``body`` is what is sent, without the conditions of one request (uid, version).
+    """Hold one desired object. ``body`` is what is sent, without the conditions of one request (uid, version).
 
-    ``path`` is where it lives at the API server, ``unit`` the template file that made it, ``directives`` what its
-    annotations say about how it is to be treated, ``list_keys`` the defaults of the keys of its list items.
+    ``path`` is its path at the API server, ``unit`` the template file that made it, ``directives`` its annotations that
+    control how it is treated, ``list_keys`` the defaults of the keys of its list items.
     """
 
     ref: interfaces.ObjectRef
@@ -89,25 +92,25 @@ class Desired:
 
     @property
     def key(self) -> tracked_objects.Key:
-        """Its identity."""
+        """Return its identity."""
         return self.ref.key
 
     @property
     def rank(self) -> int:
-        """When it is applied within its wave: lower first."""
+        """Return its rank within its wave: lower is applied first."""
         return rank(self.ref.kind)
 
     def under(self, **conditions: str) -> dict[str, Any]:
-        """The body with conditions in its metadata: ``uid``, or ``resourceVersion`` "1" for create-only."""
+        """Return the body with conditions in its metadata: ``uid``, or ``resourceVersion`` "1" for create-only."""
         return {**self.body, "metadata": {**self.body["metadata"], **conditions}}
 
 
 def rank(kind: str) -> int:
-    """When objects of a kind are applied: lower first."""
+    """Return the rank of a kind: lower is applied first."""
     return RANKS.get(kind, LAST_RANK)
 
 
-def prepare(  # noqa: PLR0913 - what an object is made from
+def prepare(  # noqa: PLR0913 - the inputs of an object
     manifest: interfaces.Manifest,
     unit: str,
     owner: interfaces.Resource,
@@ -116,12 +119,12 @@ def prepare(  # noqa: PLR0913 - what an object is made from
     reference: Reference = "blocking",
     keys: list_keys.Defaults = list_keys.BUILT_IN,
 ) -> Desired:
-    """The object that a manifest stands for; raises RefusedError if it cannot be applied for this owner.
+    """Return the object that a manifest describes; raises RefusedError if it cannot be applied for this owner.
 
     Raises RenderError for a name that is too long: it would not even fit into the report.
 
-    ``reference``: whether it refers to its owner, and holds it back in a foreground deletion. An owner that stays until
-    its objects are deleted in order is not held back: garbage collection knows no order.
+    ``reference``: whether the object refers to its owner, and blocks a foreground deletion of it. An owner that stays
+    until its objects are deleted in order is not blocked: garbage collection follows no order.
     """
     written = manifest.ref
     if len(written.name) > LONGEST_NAME:
@@ -143,13 +146,13 @@ def prepare(  # noqa: PLR0913 - what an object is made from
     digest = hashlib.blake2b(encoded, digest_size=12).hexdigest()
     body["metadata"]["annotations"][labels.HASH] = digest
     if reference == "blocking":
-        _hold_back(body["metadata"], owner)  # not in the digest: whether it may is the cluster's to say
+        _hold_back(body["metadata"], owner)  # not in the digest: the cluster decides whether it is allowed
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
     return Desired(ref, kind, body, path, digest, manifest, unit, directives, keys)
 
 
 def _directives(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Directives:
-    """The control annotations of an object; raises RefusedError for what has no meaning."""
+    """Return the directives in an object's annotations; raises RefusedError for invalid values."""
     written = _mapping(manifest.data["metadata"], "annotations", ref)
 
     def one_of(key: str, *choices: str) -> Any:  # noqa: ANN401 - one of the choices
@@ -161,7 +164,7 @@ def _directives(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Dir
         return value
 
     wave = str(written.get(labels.WAVE, "0"))
-    if not wave.lstrip("-").isdecimal() or len(wave) > 6:  # noqa: PLR2004 - more waves than anybody has
+    if not wave.lstrip("-").isdecimal() or len(wave) > 6:  # noqa: PLR2004 - far more waves than needed
         place = str(manifest.locate(("metadata", "annotations", labels.WAVE)) or "")
         raise errors.RenderError(f"{labels.WAVE}: must be a whole number in quotes", place=place)
     return Directives(
@@ -175,7 +178,7 @@ def _directives(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Dir
 
 
 def explain(desired: Desired, error: errors.LostromosError) -> interfaces.ObjectResult:
-    """A failed request as a result: which field, which line of which template, which expression."""
+    """Return a failed request as a result that names the field, the line of the template, and the expression."""
     message, place, field = str(error), desired.manifest.locate(), ""
     if isinstance(error, errors.ApiError) and error.causes:
         cause = error.causes[0]
@@ -224,7 +227,7 @@ def _metadata(
 
 
 def _hold_back(metadata: Mapping[str, Any], owner: interfaces.Resource) -> None:
-    """Let a foreground deletion of the owner wait for the object."""
+    """Make a foreground deletion of the owner wait for the object."""
     for reference in metadata.get("ownerReferences") or ():
         if reference.get("uid") == owner.uid and reference.get("controller"):
             reference[references.BLOCKS] = True
@@ -239,7 +242,7 @@ def _mapping(written: Mapping[str, Any], field: str, ref: interfaces.ObjectRef) 
 
 
 def _fold_string_data(body: dict[str, Any]) -> None:
-    """``stringData`` hides edits and leaves renamed keys behind, so it becomes ``data``, as the server would do it."""
+    """Move ``stringData`` into ``data``, as the server does: it hides edits and leaves renamed keys behind."""
     texts = body.pop("stringData", None)
     if isinstance(texts, dict):
         encoded = {

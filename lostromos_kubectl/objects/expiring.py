@@ -1,7 +1,7 @@
-"""Jobs that removed themselves after they had ended: they were made once, and are not run again for the same template.
+"""Track Jobs that removed themselves after they ended: they are not run again for the same template.
 
-That a Job was made is written on its owner, since nothing is left of it. If it is gone, and nobody saw that it had not
-ended, it has done its work.
+Since nothing is left of such a Job, its owner records that it was made. If it is gone, and was not seen unfinished, it
+has done its work.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 Results = dict["tracked_objects.Key", interfaces.ObjectResult]
 MOST: Final = 100
-"""Jobs of one owner that are remembered."""
+"""Maximum number of remembered Jobs per owner."""
 
 
 @final
 class Expiring:
-    """Knows which Jobs of an owner have gone by themselves."""
+    """Track which Jobs of an owner removed themselves."""
 
     def __init__(self, inventory_: inventory_hints.Inventory) -> None:
         self._inventory = inventory_
 
     def recall(self, owner: interfaces.Resource, owned: memory.Owned) -> None:
-        """Know what an earlier process made, once the inventory has been read."""
+        """Load what an earlier process made, once the inventory has been read."""
         if owned.ran is None:
             owned.ran = set(self._inventory.ran(owner))
 
     @staticmethod
     def forget(owned: memory.Owned) -> None:
-        """Everything is to be applied again: Jobs run once more."""
+        """Forget which Jobs ran, since everything is to be applied again: they run once more."""
         owned.ran = set()
         for entry in owned.entries.values():
             entry.ended = "", expiry.End.NONE
@@ -49,9 +49,9 @@ class Expiring:
     def split(
         self, objects: Sequence[desired_objects.Desired], owned: memory.Owned
     ) -> tuple[Sequence[desired_objects.Desired], Results]:
-        """Return the objects to look after, and a result for those that keep later waves from beginning.
+        """Return the objects to manage, and a result for each object that keeps later waves from beginning.
 
-        What has gone by itself, complete, is left out of both: it is as rendered.
+        Jobs that completed and removed themselves are left out of both: they are up to date.
         """
         ends = {item.key: end for item in objects if (end := _end(item, owned))}
         if not ends:
@@ -74,7 +74,7 @@ class Expiring:
         owned: memory.Owned,
         results: Mapping[tracked_objects.Key, interfaces.ObjectResult],
     ) -> None:
-        """Write on the owner which Jobs were made; raises ApiError."""
+        """Record on the owner which Jobs were made; raises ApiError."""
         going = {_name(item): item for item in objects if expiry.goes_by_itself(item.body)}
         made = {name for name, item in going.items() if _was_made(results.get(item.key))}
         before = owned.ran or set()
@@ -85,7 +85,7 @@ class Expiring:
 
 
 def _end(item: desired_objects.Desired, owned: memory.Owned) -> expiry.End:
-    """How a Job has ended that is gone, or about to go."""
+    """Return how a Job that is gone, or is being deleted, has ended."""
     if not expiry.goes_by_itself(item.body):
         return expiry.End.NONE
     entry = owned.entries.get(item.key)
@@ -102,7 +102,7 @@ def _was_made(result: interfaces.ObjectResult | None) -> bool:
 
 
 def _name(item: desired_objects.Desired) -> str:
-    """What stands for a Job as it is rendered."""
+    """Return a hash that identifies a Job as rendered."""
     return hashlib.blake2b(orjson.dumps([*item.key, item.digest]), digest_size=6).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What we know of the objects of each owner: what we made of them, and whether somebody touched them since."""
+"""Remember the objects of each owner: what was applied, and whether it was changed since."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(slots=True)
 class Entry:
-    """What we know of one object.
+    """Hold what is known of one object.
 
-    ``digest`` is what we made of it, empty if that has to be found out. ``touched``: somebody changed or removed
-    something of ours since. ``due``: somebody asked for a write. ``adopted``: it is somebody else's until our first
-    write. ``sending``: an answer is due, and news are ``held`` until it has come. ``held_fields`` are those that were
-    ours after our last write: whoever has one of them now has taken it from us. ``others`` are the items of lists that
-    other managers had then (None: not known).
-    ``ready_at`` is the version in which it was seen to be ready last. ``ended``: the digest of a Job that is gone, and
-    how it had ended.
+    ``digest`` is the digest of what we applied, empty if unknown. ``touched``: something of ours was changed or removed
+    since. ``due``: a write was requested. ``adopted``: it is a foreign object until our first write. ``sending``: an
+    answer is pending, and watch events are ``held`` until it arrives. ``held_fields`` are the fields that were ours
+    after our last write: a manager that owns one of them now took it from us. ``others`` are the list items that other
+    managers owned then (None: unknown). ``ready_at`` is the version in which it was last seen ready. ``ended``: the
+    digest of a Job that is gone, and how it ended.
     """
 
     uid: str = ""
@@ -48,13 +47,13 @@ class Entry:
 @final
 @dataclasses.dataclass(slots=True)
 class Owned:
-    """What we know of one owner's objects.
+    """Hold what is known of one owner's objects.
 
     ``asked`` is the last request to apply everything again, ``pruned`` are the uids that the watch may still list.
-    ``leaving``: the owner is going, so each object that goes is worth a look. ``watches_status``: so is each change.
-    ``unseen`` are kinds that could not be looked at when the owner was first: objects of an earlier process may be
-    there. ``granted`` are the uids that may be pruned, ``going`` those that were deleted and that something holds.
-    ``ran``: Jobs that were made once, see ``expiring``; None until that was recalled.
+    ``leaving``: the owner is being deleted, so each object that is gone enqueues it. ``watches_status``: each change of
+    an object does, too. ``unseen`` are kinds that could not be inspected yet: objects of an earlier process may exist.
+    ``granted`` are the uids that may be pruned, ``going`` the deleted objects that are still held. ``ran``: Jobs that
+    were made once, see ``expiring``; None until that was recalled.
     """
 
     uid: str
@@ -69,7 +68,7 @@ class Owned:
     going: dict[str, interfaces.ObjectRef] = dataclasses.field(default_factory=dict)
 
     def is_ready(self, key: tracked_objects.Key) -> bool:
-        """Return whether an object is ready for certain: as it always is, or it has not changed since it was."""
+        """Return whether an object is certainly ready: its kind always is, or it has not changed since it was."""
         if readiness.at_once(*key[:2]):
             return True
         entry = self.entries.get(key)
@@ -78,48 +77,48 @@ class Owned:
 
 @final
 class Memory:
-    """What one controller knows of the objects of all its owners; rings for an owner when something is touched."""
+    """Track the objects of all owners of one controller; enqueue an owner when one of its objects is touched."""
 
     def __init__(self, enqueue: Callable[[str], None]) -> None:
         self._enqueue = enqueue
         self._owned: dict[str, Owned] = {}
 
     def of(self, owner: interfaces.Resource) -> Owned | None:
-        """What is known of an owner; nothing if another one had its name."""
+        """Return what is known of an owner; None if nothing is known, or if the uid differs."""
         found = self._owned.get(owner.key)
         return found if found is not None and found.uid == owner.uid else None
 
     def begin(self, owner: interfaces.Resource) -> Owned:
-        """Know nothing of an owner, from now on."""
+        """Start to track an owner from scratch."""
         found = self._owned[owner.key] = Owned(owner.uid)
         return found
 
     def leave(self, owner: interfaces.Resource) -> Owned | None:
-        """As ``of``; from now on, ring whenever one of the owner's objects is gone."""
+        """Return the same as ``of``; from now on, enqueue the owner whenever one of its objects is gone."""
         found = self.of(owner)
         if found is not None:
             found.leaving = True
         return found
 
     def forget(self, key: str) -> None:
-        """The owner is going, or gone."""
+        """Forget an owner that is being deleted, or gone."""
         self._owned.pop(key, None)
 
     def __contains__(self, key: str) -> bool:
-        """Whether anything is known of an owner."""
+        """Return whether anything is known of an owner."""
         return key in self._owned
 
     def notice(
         self, key: str, before: tracked_objects.TrackedObject | None, now: tracked_objects.TrackedObject | None
     ) -> None:
-        """The watch has brought something about an owner's object."""
+        """Handle a watch event for an owner's object."""
         owned = self._owned.get(key)
         if owned is None:
             if now is None:
                 self._enqueue(key)
             return
         child = now or before
-        assert child is not None  # noqa: S101 - one of them is there
+        assert child is not None  # noqa: S101 - one of them is set
         if owned.leaving and now is None:
             self._enqueue(key)
             return
@@ -139,19 +138,19 @@ class Memory:
             self._enqueue(key)
 
     def moved(self, key: str) -> None:
-        """The version in which an owner's objects were seen is not served any more."""
+        """Enqueue an owner if the version in which its objects were seen is no longer served."""
         if key in self._owned:
             self._enqueue(key)
 
     def answered(self, key: str, entry: Entry) -> None:
-        """The answer to a write has come: look at what the watch brought meanwhile."""
+        """Process the watch events that were held until a write was answered."""
         entry.sending = False
         held, entry.held = entry.held, ()
         for before, now in held:
             self.notice(key, before, now)
 
     def _gone(self, key: str, entry: Entry | None, child: tracked_objects.TrackedObject) -> None:
-        """An object is gone, or carries our label no longer: which of them, the next write will show."""
+        """Handle an object that is gone, or that no longer has our label; the next write shows which."""
         if entry is None:
             self._enqueue(key)
         elif entry.uid == child.uid:
@@ -160,7 +159,7 @@ class Memory:
             self._enqueue(key)
 
     def _is_touched(self, entry: Entry, now: tracked_objects.TrackedObject) -> bool:
-        """Whether an object differs from what we left; news that are older than our last write are none."""
+        """Return whether an object differs from our last write; states older than that write do not count."""
         known = entry.child
         if known is None:
             return entry.uid != now.uid

@@ -1,6 +1,6 @@
-"""What an object needs to become ready, as far as its own text names it: Pods do not start without their volumes.
+"""Find what an object needs to become ready, as far as its body names it: Pods do not start without their volumes.
 
-Pure. Used to say that a wave waits for something that only a later wave brings, and so for ever.
+Pure. Used to report that a wave waits for something that only a later wave creates, and so would wait forever.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lostromos_kubectl.objects import desired_objects
 
 Needed: TypeAlias = tuple[str, str]
-"""Kind and name; in the namespace of the object, if the kind has one."""
+"""Kind and name; in the namespace of the object, if the kind is namespaced."""
 _PODS: Final = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job"})
 _VOLUMES: Final = (
     ("configMap", "ConfigMap", "name"),
@@ -26,7 +26,7 @@ _ENVIRONMENTS: Final = (("configMapRef", "ConfigMap", "name"), ("secretRef", "Se
 
 
 def from_later(item: desired_objects.Desired, objects: Iterable[desired_objects.Desired]) -> str:
-    """Return what an object needs that only a later wave brings, as the end of a message; empty if nothing does."""
+    """Return what an object needs that only a later wave creates, as the end of a message; empty if nothing."""
     wanted = set(_needed(item))
     for other in objects:
         near = other.ref.namespace in {"", item.ref.namespace or _service(item).get("namespace")}
@@ -50,7 +50,7 @@ def _needed(item: desired_objects.Desired) -> Iterator[Needed]:
 
 
 def _service(item: desired_objects.Desired) -> Mapping[str, Any]:
-    """Return the Service that an APIService names, which lives in a namespace of its own."""
+    """Return the reference of an APIService to its Service, which names a namespace of its own."""
     return _mapping(_mapping(item.body.get("spec")).get("service"))
 
 

@@ -1,4 +1,4 @@
-"""Which of an owner's objects are not ready, and why; only those are read that have changed since they were."""
+"""Find the objects of an owner that are not ready, and why; read only those that changed since they were ready."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 NOT_THERE: Final = "it is not there yet"
 NOT_THERE_AGAIN: Final = 10.0
-"""Seconds after which an object that was not found is looked for again: the answer may have been wrong."""
+"""Seconds until an object that was not found is read again: the answer may have been wrong."""
 
 
 @final
 class Readiness:
-    """Asks the cluster whether objects are ready."""
+    """Ask the cluster whether objects are ready."""
 
     def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
@@ -32,7 +32,7 @@ class Readiness:
     async def unready(
         self, objects: Iterable[desired_objects.Desired], owned: memory.Owned
     ) -> dict[tracked_objects.Key, interfaces.ObjectResult]:
-        """Return the objects that are not ready; from now on their status is listened to. Raises ApiError."""
+        """Return the objects that are not ready, and watch their status from now on. Raises ApiError."""
         owned.watches_status = True
         asked = [item for item in objects if not owned.is_ready(item.key)]
         answers = await asyncio.gather(*(self._why_not(item, owned) for item in asked))

@@ -1,7 +1,7 @@
-"""Owner references that hold their owner back: what deletes it in the foreground waits for its objects.
+"""Handle owner references that block deletion: a foreground deletion of the owner waits for its objects.
 
-With the admission plug-in OwnerReferencesPermissionEnforcement (OpenShift has it on), setting ``blockOwnerDeletion``
-takes the right to set finalizers on the owner. Without it, the reference goes without that field.
+With the admission plug-in OwnerReferencesPermissionEnforcement (enabled on OpenShift), setting ``blockOwnerDeletion``
+requires permission to set finalizers on the owner. Without it, the reference is sent without that field.
 Source: https://kubernetes.io/docs/concepts/architecture/garbage-collection/#foreground-deletion
 """
 
@@ -25,7 +25,7 @@ _log = structlog.get_logger("lostromos.applier")
 
 
 def without_blocking(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata whose controlling owner reference does not hold the owner back."""
+    """Return metadata whose controlling owner reference does not block deletion of the owner."""
     kept = [
         {key: value for key, value in one.items() if key != BLOCKS} if one.get("controller") else one
         for one in metadata["ownerReferences"]
@@ -34,7 +34,7 @@ def without_blocking(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def are_refused(answer: object, ref: interfaces.ObjectRef) -> bool:
-    """Return whether an object would have been accepted without holding its owner back; tell it in the log."""
+    """Return whether an object was refused only because it blocks deletion of its owner, and log a warning."""
     if not isinstance(answer, errors.ApiError) or not _REFUSED.search(answer.message):
         return False
     _log.warning(

@@ -1,5 +1,5 @@
-"""Delete objects: those that templates no longer make, and those of deleted resources.
+"""Delete objects that templates no longer make, and objects of deleted resources.
 
-``finding`` finds all objects of a resource. ``prune`` decides which are no longer wanted, within the limits for which
-``census`` counts. ``pruning`` deletes them wave by wave, and ``deletion`` deletes one object.
+``finding`` finds all objects of a resource. ``prune`` decides which are no longer wanted, within limits that depend on
+the counts of ``census``. ``pruning`` deletes them wave by wave, and ``deletion`` deletes one object.
 """

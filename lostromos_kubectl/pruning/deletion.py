@@ -1,4 +1,4 @@
-"""Deletes objects, each by its uid, so that another one of the same name stays; or lets go of them."""
+"""Delete objects, each by its uid, so that another object of the same name stays; or release them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ NOT_FOUND: Final = "the API server does not find it, and the watch still lists i
 
 @final
 class Deleter:
-    """Deletes what was applied for an owner."""
+    """Delete what was applied for an owner."""
 
     def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
         self._children = kube.shared(children.Children)
 
     async def delete_all(self, found: Iterable[tracked_objects.TrackedObject]) -> list[interfaces.ObjectResult]:
-        """Delete the last wave, in reverse order; earlier ones when nothing of it is left."""
+        """Delete the last wave, in reverse order; delete earlier waves once nothing of it is left."""
         ours = [child for child in found if child.ours]
         for _, wave in itertools.groupby(last_first(ours), key=lambda child: child.wave):
             results = [result for child in wave if (result := await self.delete(child)) is not None]
@@ -45,7 +45,7 @@ class Deleter:
         return []
 
     async def delete(self, child: tracked_objects.TrackedObject) -> interfaces.ObjectResult | None:
-        """Delete one object, and only this one, or let go of it; None when that is done."""
+        """Delete one object, and only this one, or release it; return None when that is done."""
         try:
             if child.orphan and not child.deleting:
                 await self.let_go(child)
@@ -59,7 +59,7 @@ class Deleter:
     async def _wherever(
         self, child: tracked_objects.TrackedObject, act: Callable[[tracked_objects.TrackedObject], Awaitable[Answer]]
     ) -> Answer | None:
-        """Act on an object in the version in which it is served; None if its kind was removed. Raises ApiError."""
+        """Act on an object in the version that is served; return None if its kind was removed. Raises ApiError."""
         try:
             return await act(child)
         except errors.ApiError as error:
@@ -69,11 +69,11 @@ class Deleter:
         return await act(dataclasses.replace(child, kind=kind)) if kind else None
 
     async def _delete(self, child: tracked_objects.TrackedObject) -> interfaces.ObjectResult | None:
-        """Delete an object; None if it is gone already. Raises ApiError."""
+        """Delete an object; return None if it is gone already. Raises ApiError."""
         try:
             answer = await operations.delete(self._kube, child.path, child.uid, action=f"delete {child.ref}")
         except errors.ApiError as error:
-            if error.status == http.HTTPStatus.CONFLICT:  # a namespace says so when it is being deleted already
+            if error.status == http.HTTPStatus.CONFLICT:  # as for a namespace that is being deleted already
                 there = await operations.find(self._kube, child.path, str(child.ref))
                 if there is None or "deletionTimestamp" in there or there.get("uid") != child.uid:
                     return self._waits(child, there)
@@ -82,10 +82,10 @@ class Deleter:
         return interfaces.ObjectResult(child.ref, Action.WAITING, why) if why else None
 
     def _why_not_gone(self, child: tracked_objects.TrackedObject, answer: Mapping[str, Any] | None) -> str:
-        """Return why an object whose deletion was answered may still be there; nothing if it is gone."""
+        """Return why an object may still exist after its deletion was answered; empty if it is gone."""
         if self._kube.dry_run:
             return ""
-        if answer is None:  # a server that is starting says 404 of what it has
+        if answer is None:  # a starting server answers 404 for existing objects
             return NOT_FOUND if self._children.is_live(child) else ""
         metadata = answer.get("metadata") or {}
         if "deletionTimestamp" not in metadata:
@@ -93,7 +93,7 @@ class Deleter:
         return HELD if metadata.get("finalizers") else GOING
 
     async def _leaving(self, child: tracked_objects.TrackedObject) -> interfaces.ObjectResult | None:
-        """Return a result for an object that is being deleted; ask only if no watch would tell that it is gone."""
+        """Return a result for an object that is being deleted; ask the API only if no watch would report the end."""
         if self._children.is_live(child):
             return interfaces.ObjectResult(child.ref, Action.WAITING, HELD)
         return self._waits(child, await operations.find(self._kube, child.path, str(child.ref)))
@@ -105,7 +105,7 @@ class Deleter:
         return interfaces.ObjectResult(child.ref, Action.WAITING, HELD) if held else None
 
     async def let_go(self, child: tracked_objects.TrackedObject) -> None:
-        """Take our marks off an object, and leave it where it is; raises ApiError."""
+        """Remove our labels and annotations from an object, and leave it in place; raises ApiError."""
         await self._wherever(child, self._let_go)
 
     async def _let_go(self, child: tracked_objects.TrackedObject) -> None:
@@ -126,5 +126,5 @@ class Deleter:
 
 
 def last_first(found: Iterable[tracked_objects.TrackedObject]) -> list[tracked_objects.TrackedObject]:
-    """In the order of deletion: the last wave first, and within it, what was applied last."""
+    """Return objects in the order of deletion: the last wave first, and within it, the last applied first."""
     return sorted(found, key=lambda child: (child.wave, desired_objects.rank(child.kind.name)), reverse=True)

@@ -1,7 +1,7 @@
-"""Finds all objects of an owner: those that are watched, and those where its inventory's hints lead to.
+"""Find all objects of an owner: those that are watched, and those that the hints of its inventory point to.
 
-Whoever may edit the owner can write any hints, and any number of them. So those that lead nowhere must not stop us,
-nor cost much; unless it was us who wrote them: then something may be there, and what cannot be looked at is told.
+Anyone who can edit the owner can write any hints, and any number of them. So hints that point to nothing must not block
+us, nor cost much. If we wrote them ourselves, objects may exist, and what cannot be inspected is reported.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.applier")
 
 Unseen: TypeAlias = dict[inventory_hints.GroupKind, str]
-"""Kinds of which objects may exist that cannot be looked at, and why."""
+"""Kinds that may have objects and cannot be inspected, and why."""
 _NO_ACCESS: Final = api_errors.NO_ACCESS | {http.HTTPStatus.BAD_REQUEST}
-"""What does not pass by itself: applying goes on, and deletion waits."""
+"""Statuses of errors that do not pass by themselves: applying continues, and deletion waits."""
 
 
 @final
 class Finder:
-    """Finds objects for one controller. ``namespaces`` are those that it is limited to."""
+    """Find objects for one controller. ``namespaces`` are those that it is limited to."""
 
     def __init__(self, kube: cluster.Cluster, owners: inventory_hints.Inventory, namespaces: Sequence[str]) -> None:
         self._kube = kube
@@ -43,7 +43,7 @@ class Finder:
         self._limited = bool(namespaces)
 
     async def find(self, owner: interfaces.Resource) -> tuple[list[tracked_objects.TrackedObject], Unseen]:
-        """Return the objects, and the kinds that we wrote down and that cannot be looked at now. Raises ApiError."""
+        """Return the objects, and the kinds that we recorded and cannot inspect now. Raises ApiError."""
         hints, written = self._inventory.hints(owner), _Written(self._inventory, owner)
         if hints.are_many:
             hints = hints.bounded(await written.hints())
@@ -67,7 +67,7 @@ class Finder:
         namespaces: Iterable[str],
         written: _Written,
     ) -> tuple[list[tracked_objects.TrackedObject], str]:
-        """Return an owner's objects of a kind that a hint names, or why that cannot be known. Raises ApiError."""
+        """Return an owner's objects of a hinted kind, or why they are unknown. Raises ApiError."""
         try:
             kind = await self._kube.discovery.by_group_kind(*hinted)
         except errors.ApiError as error:
@@ -92,9 +92,9 @@ class Finder:
     async def _see(
         self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str, written: _Written
     ) -> tuple[list[tracked_objects.TrackedObject], str]:
-        """Watch a place that a hint names, for all owners at once; what is there is listed only if that cannot be."""
+        """Watch a hinted namespace, for all owners at once; list its objects only if it cannot be watched."""
         try:
-            paths.collection(kind.api_version, kind.plural, namespace)  # a hint may say anything
+            paths.collection(kind.api_version, kind.plural, namespace)  # a hint may contain anything
             if "watch" in kind.verbs and await self._children.borrow(kind, namespace):
                 return [], ""
         except errors.RefusedError:
@@ -107,7 +107,7 @@ class Finder:
     async def _list(
         self, owner: interfaces.Resource, kind: discovery.Kind, namespace: str, written: _Written
     ) -> tuple[list[tracked_objects.TrackedObject], str]:
-        """An owner's objects of a kind at one place, or why that cannot be known. Raises ApiError if it may be soon."""
+        """Return an owner's objects of a kind in a namespace, or why not. Raises ApiError for errors that may pass."""
         try:
             return await tracked_objects.of(self._kube, owner.ref, kind, namespace), ""
         except (errors.RefusedError, errors.ApiError) as error:
@@ -121,7 +121,7 @@ class Finder:
 
 @final
 class _Written:
-    """The hints that we wrote ourselves, asked for once, and only if that matters."""
+    """Hold the hints that we wrote ourselves, read once, and only if needed."""
 
     def __init__(self, owners: inventory_hints.Inventory, owner: interfaces.Resource) -> None:
         self._inventory = owners
@@ -130,7 +130,7 @@ class _Written:
         self._hints: inventory_hints.Hints | None = None
 
     async def hints(self) -> inventory_hints.Hints:
-        """Return them; raises ApiError."""
+        """Return the hints; raises ApiError."""
         async with self._asking:
             if self._hints is None:
                 self._hints = await self._inventory.written(self._owner)

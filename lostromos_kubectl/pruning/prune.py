@@ -1,7 +1,7 @@
-"""Which objects are no longer wanted, and whether they may go at once.
+"""Decide which objects are no longer wanted, and whether they may be pruned at once.
 
-A template that loses a line can make thousands of objects vanish. So pruning has a budget for each resource, and one
-for each controller; beyond them it waits for consent, which is an annotation on the resource.
+A template that loses a line can make thousands of objects unwanted. So pruning has a budget per resource, and one per
+controller; beyond them it waits for consent, which is an annotation on the resource.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OBJECTS: Final = 10
 SHARE: Final = 0.5
 CONTROLLER_SHARE: Final = 0.1
 SMALL: Final = 4
-"""Of so few objects, all may go."""
+"""Number of objects of a resource up to which all may be pruned."""
 ADDED_UP: Final = 3600.0
 """Seconds for which a prune counts, as long as not all resources have been ready once since the start."""
 STAY: Final = "objects that are no longer wanted stay until all resources have been looked at"
@@ -32,7 +32,7 @@ STAY: Final = "objects that are no longer wanted stay until all resources have b
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is pruned without consent: objects of one resource, its share, the share of a controller's objects."""
+    """Limit pruning without consent: objects of one resource, its share, and the share of a controller's objects."""
 
     objects: int = OBJECTS
     share: float = SHARE
@@ -42,10 +42,10 @@ class Limits:
 def unwanted(
     known: Iterable[tracked_objects.TrackedObject], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
 ) -> list[tracked_objects.TrackedObject]:
-    """The objects that no template makes any more. ``units`` are all template files, and whether they wait.
+    """Return the objects that no template makes any more. ``units`` are all template files, and whether they wait.
 
-    What a waiting one applied earlier stays, and what a vanished one did, since it may have moved to one that waits;
-    so do copies.
+    Objects that a waiting file applied earlier are kept. So are those of a vanished file while any file waits, since
+    they may have moved to it, and copies of objects.
     """
     return [child for child in _unwanted(known, wanted, units) if not child.deleting]
 
@@ -53,7 +53,7 @@ def unwanted(
 def leaving(
     known: Iterable[tracked_objects.TrackedObject], wanted: Collection[tracked_objects.Key], units: Mapping[str, bool]
 ) -> list[tracked_objects.TrackedObject]:
-    """Return the objects that no template makes any more, and that are on their way out; see ``unwanted``."""
+    """Return the objects that no template makes any more, and that are being deleted; see ``unwanted``."""
     return [child for child in _unwanted(known, wanted, units) if child.deleting]
 
 
@@ -69,7 +69,7 @@ def _unwanted(
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Denial:
-    """Why objects are not pruned now; ``after`` so many seconds it is worth another question (None: after a change)."""
+    """Explain why objects are not pruned now. ``after``: seconds until asking again helps (None: after a change)."""
 
     why: str
     after: float | None = None
@@ -77,11 +77,11 @@ class Denial:
 
 @final
 class Budget:
-    """Decides for one controller; prunes that the author of a resource caused count for that resource only.
+    """Decide for one controller; prunes that the author of a resource caused count for that resource only.
 
-    Guarantees: before all resources that existed at the start have been looked at, nothing is pruned that no author
-    asked for, however long that takes; and as long as some of them have not been ready yet, what is pruned adds up. A
-    question costs the same for any number of resources.
+    Guarantees: until all resources that existed at the start have been reconciled, nothing is pruned that no author
+    asked for, however long that takes; and while some of them have not been ready yet, prunes add up. A decision costs
+    the same for any number of resources.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Budget:
         self._spent_total = 0
 
     def settled(self, key: str, pruned: int = 0) -> None:
-        """Nothing of this resource is to be pruned (any more), since so many objects were."""
+        """Record that a resource has nothing (more) to prune, after ``pruned`` of its objects were pruned."""
         self._stay.discard(key)
         counted = self._to_prune.pop(key, 0)
         self._total -= counted
@@ -108,10 +108,10 @@ class Budget:
     def denial(
         self, owner: interfaces.Resource, to_prune: int, there: int, *, everything: int, look: firstlook.FirstLook
     ) -> Denial | None:
-        """Why so many of an owner's objects may not be pruned now; None if they may.
+        """Return why ``to_prune`` objects of an owner may not be pruned now; None if they may.
 
-        ``there``: objects that the owner has; ``everything``: objects that the controller has; ``look``: how far the
-        first look at all resources has come.
+        ``there``: objects that the owner has; ``everything``: objects that the controller has; ``look``: progress of
+        the first look at all resources.
         """
         if to_prune <= _consent(owner):
             self.settled(owner.key)
@@ -126,7 +126,7 @@ class Budget:
     def _denial_of_controller(
         self, owner: interfaces.Resource, to_prune: int, everything: int, look: firstlook.FirstLook
     ) -> Denial | None:
-        """The author changed nothing, so a template or a variable did, and others may be concerned as well."""
+        """Check the controller's budget: a template or variable changed, not the resource; others may be affected."""
         self._total += to_prune - self._to_prune.get(owner.key, 0)
         self._to_prune[owner.key] = to_prune
         spent, forgotten = self._added_up(look)
@@ -143,14 +143,14 @@ class Budget:
         return None
 
     def _added_up(self, look: firstlook.FirstLook) -> tuple[int, float | None]:
-        """How many objects were pruned that still count, and in how many seconds the oldest will not."""
+        """Return how many pruned objects still count, and the seconds until the oldest no longer does."""
         now = self._clock()
         while self._spent and (look.complete or now - self._spent[0][0] >= ADDED_UP):
             self._spent_total -= self._spent.popleft()[1]
         return self._spent_total, self._spent[0][0] + ADDED_UP - now if self._spent else None
 
     def _look_again(self) -> None:
-        """All resources have been looked at: ring for those that wait for that."""
+        """Enqueue the resources that waited until all resources had been reconciled."""
         waiting, self._stay = self._stay, set()
         for key in waiting:
             self._enqueue(key)
@@ -165,6 +165,6 @@ def _consent(owner: interfaces.Resource) -> int:
 
 
 def _is_news(owner: interfaces.Resource) -> bool:
-    """Whether the author changed the resource since it was reconciled last."""
+    """Return whether the author changed the resource since it was last reconciled."""
     seen = owner.status.get("observedGeneration")
     return bool(owner.generation) and seen != owner.generation

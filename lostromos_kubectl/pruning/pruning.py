@@ -1,6 +1,6 @@
-"""Deletes what is no longer rendered: within the budget, and wave by wave from the last, as a deletion does.
+"""Delete what is no longer rendered: within the budget, and wave by wave from the last, as a deletion does.
 
-A wave is pruned when nothing of the later ones is left: what a finalizer holds may still need what comes before it.
+A wave is pruned when nothing of the later ones is left: an object held by a finalizer may still need earlier waves.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 Action = interfaces.Action
 Results = dict["tracked_objects.Key", interfaces.ObjectResult]
 CONFIRM: Final = 10.0
-"""Seconds after which an object is deleted again that was not found, and that its watch still lists."""
+"""Seconds until an object is deleted again that was not found, and that its watch still lists."""
 
 
 @final
 class Pruner:
-    """Prunes the objects of one controller's owners."""
+    """Prune the objects of one controller's owners."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Pruner:
         wanted: Collection[tracked_objects.Key],
         units: Mapping[str, bool],
     ) -> Results:
-        """Delete what is neither wanted nor kept by a unit that waits; see ``prune.unwanted``."""
+        """Delete what is neither wanted nor kept by a waiting unit; see ``prune.unwanted``."""
         results = _gone(owned, wanted)
         there = [entry.child for entry in owned.entries.values() if entry.child is not None]
         to_prune, leaving = prune.unwanted(there, wanted, units), prune.leaving(there, wanted, units)
@@ -69,7 +69,7 @@ class Pruner:
         to_prune: Sequence[tracked_objects.TrackedObject],
         there: int,
     ) -> prune.Denial | None:
-        """Return why not so many objects may be pruned; what was allowed once is allowed until the last is gone."""
+        """Return why these objects may not be pruned; once granted, they may be until the last is gone."""
         uids = {child.uid for child in to_prune}
         if uids <= owned.granted:
             self._budget.settled(owner.key)
@@ -86,7 +86,7 @@ class Pruner:
     async def _in_order(
         self, unwanted: Sequence[tracked_objects.TrackedObject], owned: memory.Owned, owner: interfaces.Resource
     ) -> Results:
-        """Delete the last wave, and the one before it when nothing is left of that."""
+        """Delete the last wave, and each earlier one when nothing of the later ones is left."""
         results: Results = {}
         held: interfaces.ObjectResult | None = None
         for _, group in itertools.groupby(deletion.last_first(unwanted), key=lambda child: child.wave):
@@ -104,8 +104,8 @@ class Pruner:
         return results
 
     async def _prune(self, child: tracked_objects.TrackedObject, owned: memory.Owned) -> interfaces.ObjectResult:
-        """Delete one object; it is pruned when it is gone, and waited for until then."""
-        owned.pruned.add(child.uid)  # before the request: the watch may be quicker than the answer
+        """Delete one object; it counts as pruned when it is gone, and is waited for until then."""
+        owned.pruned.add(child.uid)  # before the request: the watch may be faster than the answer
         result = await self._deleter.delete(child)
         seen_to_go = child.uid not in owned.pruned
         if result is None or (seen_to_go and result.action is Action.WAITING):

@@ -1,7 +1,7 @@
-"""Moves fields from one field manager to another, by writing ``managedFields``, so that the next apply removes them.
+"""Move fields from one field manager to another, by writing ``managedFields``, so that the next apply removes them.
 
-An apply removes what its manager owned and does not send any more, unless somebody else owns it as well. What nobody
-owns (a default), or somebody else (an item put in the place of ours), it cannot remove. No value is changed here.
+An apply removes fields that its manager owned and no longer sends, unless another manager owns them as well. It cannot
+remove unowned fields (defaults), or fields of another manager (an item that replaced ours). No value is changed here.
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields, and client-go's
 ``csaupgrade``, which moves fields in this way.
 """
@@ -32,7 +32,7 @@ _CONTENTS: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 @final
 class Ownership:
-    """Who owns what of the objects of one controller."""
+    """Manage who owns the fields of one controller's objects."""
 
     def __init__(self, kube: cluster.Cluster, manager: str) -> None:
         self._kube = kube
@@ -51,7 +51,7 @@ class Ownership:
         known: frozenset[places.Path] | None,
         was_ours: Callable[[Sequence[str | int], Collection[str]], bool],
     ) -> Mapping[str, Any] | None:
-        """Own the items of lists that somebody put in the place of ours; the metadata after that, None without any.
+        """Own the list items that replaced ours; return the metadata after that, None if nothing was replaced.
 
         ``known`` and ``was_ours``: see ``places.replaced``. Raises ApiError.
         """
@@ -76,7 +76,7 @@ class Ownership:
     async def take_defaults(
         self, item: desired_objects.Desired, live: Mapping[str, Any], refused: Iterable[str]
     ) -> tuple[Mapping[str, Any], list[places.Path]]:
-        """Own what nobody owns beside and below refused fields; the metadata after that, and these fields.
+        """Own unowned fields beside and below refused fields; return the metadata after that, and these fields.
 
         Those are defaults, which may contradict what is set now. When they are removed, the server sets them anew.
         Raises ApiError.
@@ -94,7 +94,7 @@ class Ownership:
     async def give_back(
         self, item: desired_objects.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]
     ) -> Mapping[str, Any]:
-        """Own no longer what nobody owned before; the metadata after that. Raises ApiError."""
+        """Disown fields that were unowned before; return the metadata after that. Raises ApiError."""
         entries = [
             _changed(entry, _without_all(entry["fieldsV1"], paths)) if self._own([entry]) is not None else entry
             for entry in _entries(live)
@@ -102,7 +102,7 @@ class Ownership:
         return await self._write(item, live, entries)
 
     async def take_shared(self, item: desired_objects.Desired, live: Mapping[str, Any]) -> None:
-        """Of an object that is adopted, own alone what we set; else it would stay when we set it no longer.
+        """Become the only owner of what we set on an adopted object; else it would stay when we no longer set it.
 
         Raises ApiError.
         """
@@ -120,13 +120,13 @@ class Ownership:
             _changed(entry, field_sets.minus(entry["fieldsV1"], ours)) if self._is_foreign(entry) else entry
             for entry in entries
         ]
-        if kept != entries:  # with ours: the server takes an empty list for a reset
+        if kept != entries:  # with ours: the server treats an empty list as a reset
             await self._write(item, live, self._with_own(kept, field_sets.walk(ours), item))
 
     async def leave(self, item: desired_objects.Desired, live: Mapping[str, Any], paths: Sequence[places.Path]) -> None:
-        """Give fields that are set no longer to a manager that keeps their values; raises ApiError.
+        """Give fields that are no longer set to a manager that keeps their values; raises ApiError.
 
-        Without that, an apply would bring the server's defaults: one replica, for one.
+        Without that, an apply would set the server's defaults, such as one replica.
         """
         entries = _entries(live)
         before: Mapping[str, Any] = next(
@@ -151,11 +151,11 @@ class Ownership:
         )
 
     def has_left(self, who: str) -> bool:
-        """Return whether a manager, as a conflict names it, is ours for what was left."""
+        """Return whether a manager, as named by a conflict, is ours for fields that were left."""
         return who.strip('"') == self._left
 
     def items_of_others(self, metadata: Mapping[str, Any]) -> frozenset[places.Path]:
-        """Return the items of lists with keys that other managers have."""
+        """Return the items of keyed lists that other managers own."""
         return frozenset(
             path
             for entry in metadata.get("managedFields") or ()
@@ -169,13 +169,13 @@ class Ownership:
         return not ours and entry.get("manager") != self._left and not entry.get("subresource")
 
     def _own(self, entries: Iterable[Entry]) -> Mapping[str, Any] | None:
-        """What we own, None if nothing."""
+        """Return what we own; None if nothing."""
         return owned_fields.of(entries, self._manager) or None
 
     def _with_own(
         self, entries: Sequence[Entry | None], taken: Iterable[places.Path], item: desired_objects.Desired
     ) -> list[Entry]:
-        """The entries, with what we own, and some fields more."""
+        """Return the entries, with ``taken`` added to what we own."""
         there = [entry for entry in entries if entry]
         ours: Mapping[str, Any] = self._own(there) or {}
         for path in taken:
@@ -193,7 +193,7 @@ class Ownership:
     async def _write(
         self, item: desired_objects.Desired, live: Mapping[str, Any], entries: Sequence[Entry | None]
     ) -> Mapping[str, Any]:
-        """Write the entries, if the object is still the one that was read; the metadata after that. Raises ApiError."""
+        """Write the entries if the object is still the one that was read; return its new metadata. Raises ApiError."""
         metadata = live["metadata"]
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
@@ -232,7 +232,7 @@ def _without_all(found: Mapping[str, Any], paths: Iterable[places.Path]) -> Mapp
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Spot:
-    """One place of a live object: what is there, what we set, and who owns what (None: nobody owns anything)."""
+    """Describe one place in a live object: its value, what we set, and who owns what (None: unowned)."""
 
     live: Any
     body: Any
@@ -247,7 +247,7 @@ class _Spot:
         return _Spot(self.live[field], body, owned, self.defaults.at(field), (*self.path, step))
 
     def items(self) -> Iterator[_Spot]:
-        """The items of a list that somebody owns something of."""
+        """Yield the items of a list of which a manager owns something."""
         wanted = self.body if isinstance(self.body, list) else ()
         for item in self.live:
             step = fields.find_step(self.owned or {}, item, {})
@@ -261,12 +261,12 @@ class _Spot:
 
     @property
     def is_whole(self) -> bool:
-        """Whether somebody owns it as a whole."""
+        """Return whether it is owned as a whole."""
         return self.owned is not None and not self.owned
 
 
 def _unowned(spot: _Spot, way: Sequence[str | int]) -> Iterator[places.Path]:
-    """Ways to what nobody owns and we do not set: beside the field that a way leads to, in its mapping, and below."""
+    """Yield paths to unowned fields that we do not set: siblings of the field that ``way`` leads to, and below it."""
     if spot.is_whole or (not spot.path and way and way[0] in _CONTENTS):
         return
     if isinstance(spot.live, list):
@@ -284,7 +284,7 @@ def _unowned(spot: _Spot, way: Sequence[str | int]) -> Iterator[places.Path]:
 
 
 def _put(wanted: dict[str, Any], live: Any, path: places.Path) -> None:  # noqa: ANN401 - any JSON value
-    """Put the live value of a field into a body; one that is in a list, or is not there any more, is left out."""
+    """Copy the live value of a field into a body; skip a field that is in a list, or that no longer exists."""
     at = wanted
     for step in path[:-1]:
         if not step.startswith("f:") or not isinstance(live, dict):

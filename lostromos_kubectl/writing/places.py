@@ -1,7 +1,7 @@
-"""Where items of lists were put in the place of ours: somebody changed the key of an item, as with ``kubectl edit``.
+"""Find list items that replaced ours: another manager changed the key of an item, as with ``kubectl edit``.
 
-To the API server that is one item removed and another one added: an apply that puts ours back leaves the other one
-beside it. Here is decided which items are such others, and which are somebody's own (a sidecar, an injected variable).
+To the API server, one item was removed and another added: an apply that restores ours leaves the other one beside it.
+Decide which items replaced ours, and which belong to another manager (a sidecar, an injected variable).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Path: TypeAlias = tuple[str, ...]
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class View:
-    """One place of an object: as we want it, who owns what of it, and as it is.
+    """Describe one place in an object: the desired value, who owns what of it, and the live value.
 
-    ``ours`` is None where our manager owns nothing; ``others`` are the sets of the other managers; ``way`` leads
-    there in our body, ``path`` in the sets.
+    ``ours`` is None where our manager owns nothing; ``others`` are the field sets of the other managers; ``way`` is the
+    path in our body, ``path`` the path in the field sets.
     """
 
     body: Any
@@ -53,7 +53,7 @@ class View:
         )
 
     def item(self, index: int, step: str) -> View:
-        """Return the view of an item of a list that a set names by a step."""
+        """Return the view of the list item that a step of a field set names."""
         return View(
             self.body[index],
             (self.ours or {}).get(step),
@@ -66,7 +66,7 @@ class View:
 
 
 def lost(view: View) -> Iterator[tuple[View, list[int]]]:
-    """Yield the lists with keys of which our manager has lost items, and the indexes of these in our body."""
+    """Yield the keyed lists of which our manager has lost items, and the indexes of these items in our body."""
     if isinstance(view.body, dict):
         if view.ours is not None or view.others:
             for field in view.body:
@@ -89,12 +89,12 @@ def replaced(
     known: frozenset[Path] | None,
     was_ours: Callable[[Sequence[str | int], Collection[str]], bool],
 ) -> list[Path]:
-    """Return the items of a list that somebody put in the place of missing ones of ours.
+    """Return the list items that another manager put in the place of missing ones of ours.
 
     Such an item has at least half of what ours has; ``others`` of the view hold only what was written after ours.
-    ``known`` are the items of others that were there after our last write (None: not known), and stay. ``was_ours``
-    says whether an item, known by some keys, was applied before. Where the template itself has given up items, none
-    of its new ones is missing.
+    ``known`` are the items of others that existed after our last write (None: unknown); they stay. ``was_ours`` returns
+    whether an item, identified by some keys, was applied before. If the template itself dropped items, none of its new
+    ones is missing.
     """
     unwanted = [step for step in view.ours or {} if step.startswith("k:") and not _is_wanted(view, step)]
     theirs = [step for step in _steps(view) if step.startswith("k:") and step not in (view.ours or {})]
@@ -119,9 +119,9 @@ def may_be_replaced(
     held: Mapping[str, Any] | None,
     defaults: list_keys.Defaults,
 ) -> bool:
-    """Return whether items of lists are not ours that were, or may have been.
+    """Return whether list items are no longer ours that were, or may have been.
 
-    ``held`` is what was ours after our last write (None: not known).
+    ``held`` is what was ours after our last write (None: unknown).
     """
     if ours is not None and not ours:  # owned as a whole
         return False
@@ -144,7 +144,7 @@ def may_be_replaced(
 def _is_lost(
     item: Mapping[str, Any], ours: Mapping[str, Any], held: Mapping[str, Any] | None, defaults: list_keys.Defaults
 ) -> bool:
-    """Whether an item, or one below it, is not ours that was, or may have been."""
+    """Return whether an item, or one below it, is no longer ours but was, or may have been."""
     step = fields.find_step(ours, item, defaults.keys)
     before = None if held is None else fields.find_step(held, item, defaults.keys)
     if held is not None and before is None:
@@ -155,14 +155,14 @@ def _is_lost(
 
 
 def find(live: Any, step: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the item of a list that a set names by its keys; None if it is not there."""
+    """Return the list item that a field set names by its keys; None if it does not exist."""
     keys = _keys(step)
     items = live if isinstance(live, list) else ()
     return next((item for item in items if isinstance(item, dict) and fields.fits(item, keys, {})), None)
 
 
 def _steps(view: View) -> list[str]:
-    """The steps that any manager has at a place, each once."""
+    """Return the steps that any manager has at a place, without duplicates."""
     return list(dict.fromkeys(step for one in ([view.ours] if view.ours else []) + [*view.others] for step in one))
 
 
@@ -177,7 +177,7 @@ def _keys(step: str) -> Mapping[str, Any]:
 
 
 def _likeness(wanted: Mapping[str, Any], there: Any, keys: Mapping[str, Any]) -> float:  # noqa: ANN401 - any JSON value
-    """How much of an item, apart from its keys, another one has; 0 if there is nothing but keys."""
+    """Return the share of an item, apart from its keys, that another one has; 0 if it has only keys."""
     rest = [name for name in wanted if name not in keys]
     if not rest or not isinstance(there, dict):
         return 0.0
@@ -185,7 +185,7 @@ def _likeness(wanted: Mapping[str, Any], there: Any, keys: Mapping[str, Any]) ->
 
 
 def _is_like(wanted: Any, there: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a value is there, but for what the server has added."""
+    """Return whether a value is present, apart from what the server has added."""
     if isinstance(wanted, dict):
         return isinstance(there, dict) and all(_is_like(value, there.get(name)) for name, value in wanted.items())
     if isinstance(wanted, list):

@@ -1,8 +1,8 @@
-"""Whether an object that cannot be changed could be had as rendered by creating it again.
+"""Decide whether recreating an object that cannot be changed would make it match its rendering.
 
-Which fields cannot be changed is known to the API server only: to its own validation, to the rules of a custom kind, to
-policies and webhooks. So it is asked: what is refused as a change, and accepted as a new object (in a dry run, under
-another name), can be had by recreation, and nothing else is ever deleted for it.
+Only the API server knows which fields are immutable: by its own validation, the rules of a custom kind, policies and
+webhooks. So ask it: what is refused as a change, and accepted as a new object (in a dry run, under another name), can
+be achieved by recreation. Nothing else is ever deleted for it.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _FOR_NOW: Final = re.compile(
     r"freeze|frozen|until|during|window|currently|for now|right now|maintenance|lock|temporar|approv|weekend|day\b",
     re.IGNORECASE,
 )
-"""What a policy says that forbids changes at this time: nothing is deleted for that."""
+"""Messages of policies that forbid changes only for some time: nothing is deleted for them."""
 _ITSELF: Final = re.compile(r"already allocated|exceeded quota|already in use|already marked as default|already exists")
-"""What stands in the way of a second object, and not of the same one created again."""
+"""Errors that prevent a second object, but not recreating the same one."""
 _NO_DRY_RUN: Final = re.compile(r"dry ?run", re.IGNORECASE)
 
 
 @final
 class Recreation:
-    """Asks for one controller's objects."""
+    """Ask the API server whether recreation would help, for one controller's objects."""
 
     def __init__(self, kube: cluster.Cluster, manager: str) -> None:
         self._kube = kube
@@ -73,7 +73,7 @@ class Recreation:
 
 
 def _may_be_immutable(error: errors.ApiError) -> bool:
-    """Return whether an answer may be about a change, and not about what was to become of the object."""
+    """Return whether an answer may be about the change, rather than about the desired object."""
     if error.status not in {
         http.HTTPStatus.UNPROCESSABLE_ENTITY,
         http.HTTPStatus.FORBIDDEN,
@@ -87,25 +87,25 @@ def _may_be_immutable(error: errors.ApiError) -> bool:
 
 
 def _is_in_its_own_way(error: errors.ApiError) -> bool:
-    """Return whether a second object was refused only because it has another name, or because of the first one."""
+    """Return whether a second object was refused only because of its other name, or because of the first one."""
     if not error.causes:
         return bool(_ITSELF.search(error.message))
     return all(cause.field == "metadata.name" or _ITSELF.search(cause.message) for cause in error.causes)
 
 
 def _is_unsure(error: errors.ApiError) -> bool:
-    """Return whether a trial says nothing: it could not be made."""
+    """Return whether a trial is inconclusive because it could not be made."""
     return error.status == http.HTTPStatus.BAD_REQUEST and bool(_NO_DRY_RUN.search(error.message))
 
 
 def is_known(error: errors.ApiError) -> bool:
-    """Return whether the API server's own words say that a field cannot be changed."""
+    """Return whether the API server's own message states that a field cannot be changed."""
     said = [cause.message for cause in error.causes] or [error.message]
     return all(map(_IMMUTABLE.search, said))
 
 
 def _another_name(name: str) -> str:
-    """Return a name that is free, and that begins as the given one: there may be rules for names, and their length."""
+    """Return a free name that begins like the given one: there may be rules for names, and their length."""
     tail = secrets.token_hex(4)
     return f"{name[: -len(tail)]}{tail}" if len(name) > 2 * len(tail) else f"{name}{tail}"
 

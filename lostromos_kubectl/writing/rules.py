@@ -1,6 +1,6 @@
-"""The rules of a write: what is left alone, what is forced, and whether there is anything to write.
+"""Define the rules of a write: what to leave alone, what to force, and whether there is anything to write.
 
-Pure: everything is decided from the desired object, from what is remembered of it, and from the options.
+Pure: decisions depend only on the desired object, what is remembered of it, and the options.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Policy:
-    """What the applier's options say about all objects. ``ignore`` are JSON pointers by kind."""
+    """Hold the options of the applier that apply to all objects. ``ignore`` are JSON pointers by kind."""
 
     conflicts: desired_objects.Conflicts = "fail"
     ignore: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
@@ -31,7 +31,7 @@ class Policy:
 @final
 @dataclasses.dataclass(slots=True)
 class Attempt:
-    """One object on its way: what the answers so far have taught us."""
+    """Hold the state of one object that is being written: what the answers so far have revealed."""
 
     item: desired_objects.Desired
     entry: memory.Entry
@@ -42,14 +42,14 @@ class Attempt:
 
 @final
 class Rules:
-    """The rules for the objects of one controller, whose field manager is ``manager``."""
+    """Apply the rules to the objects of one controller, whose field manager is ``manager``."""
 
     def __init__(self, manager: str, policy: Policy) -> None:
         self._manager = manager
         self._policy = policy
 
     def is_settled(self, item: desired_objects.Desired, entry: memory.Entry | None) -> bool:
-        """Whether an object is as it shall be, as far as its metadata tells; then there is nothing to write."""
+        """Return whether an object is up to date, judging by its metadata; then there is nothing to write."""
         if entry is None:
             return False
         if entry.digest == item.digest:
@@ -66,7 +66,7 @@ class Rules:
         return settled
 
     def next_write(self, one: Attempt, *, blocks: bool) -> sending.Write:
-        """The next write of an object."""
+        """Return the next write of an object."""
         entry, item = one.entry, one.item
         if not entry.uid or (item.directives.create_only and not entry.adopted):
             return sending.Write(item, force=self.conflicts(item) == "force", blocks=blocks)
@@ -79,7 +79,7 @@ class Rules:
         return item.directives.conflicts or self._policy.conflicts
 
     def ignored(self, item: desired_objects.Desired, child: tracked_objects.TrackedObject | None) -> list[sending.Path]:
-        """The ignored fields that are somebody else's by now: those we still own would vanish if we left them out."""
+        """Return the ignored fields that we no longer own: those we still own would be removed if we left them out."""
         shape = child.shape(self._manager) if child else None
         if shape is None:
             return []

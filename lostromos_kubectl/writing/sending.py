@@ -1,4 +1,4 @@
-"""What is sent, and what comes back: the interface between the shared work and the two ways of sending."""
+"""Define what is sent, and what is answered: the interface between the shared work and the two ways of sending."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from lostromos_kubectl.objects import desired_objects
 
 CREATE_ONLY: Final = "1"
-"""As ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
+"""Value of ``metadata.resourceVersion`` of an apply: created if absent, 409 if present, even with force."""
 
 YIELDED: Final = "/yielded"
-"""Ends the digest of an object of which some fields were left to others."""
+"""Suffix of the digest of an object of which some fields were left to other managers."""
 
 _CONDITIONS: Final = frozenset({"uid", "resourceVersion"})
-"""What a write asks of the object that it meets, and does not set."""
+"""Fields that a write requires of the existing object, and does not set."""
 
 Path: TypeAlias = "Sequence[str | int]"
 
@@ -32,10 +32,10 @@ Path: TypeAlias = "Sequence[str | int]"
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Write:
-    """One object to send, with the uid it must have; without one, it is only created.
+    """Describe one object to send, with the uid it must have; without one, it is only created.
 
-    ``force`` takes fields over that other managers own; ``without`` are fields that are left to them, ``yielded``
-    those that were never ours. ``blocks``: the owner is held back by it in a foreground deletion.
+    ``force`` takes over fields that other managers own; ``without`` are fields that are left to them, ``yielded`` those
+    that were never ours. ``blocks``: the object blocks a foreground deletion of its owner.
     """
 
     desired: desired_objects.Desired
@@ -47,12 +47,12 @@ class Write:
 
     @property
     def digest(self) -> str:
-        """What the object says of itself: when fields were yielded, that not all of it was ours."""
+        """Return the digest to store on the object; if fields were yielded, it records that not all of it was ours."""
         return f"{self.desired.digest}{YIELDED}" if self.yielded else self.desired.digest
 
     @property
     def body(self) -> dict[str, Any]:
-        """What is sent."""
+        """Return the body to send."""
         body = self.desired.under(uid=self.uid) if self.uid else self.desired.under(resourceVersion=CREATE_ONLY)
         if not self.blocks and "ownerReferences" in body["metadata"]:
             body["metadata"] = references.without_blocking(body["metadata"])
@@ -60,7 +60,7 @@ class Write:
         metadata = found["metadata"]
         annotations = {**metadata["annotations"], labels.HASH: self.digest}
         lasting = {name: value for name, value in metadata.items() if name not in _CONDITIONS}
-        applied = last_applied.of({**found, "metadata": lasting})  # else the next write would not be the same
+        applied = last_applied.of({**found, "metadata": lasting})  # otherwise the next write would differ
         if applied:
             annotations[labels.FIELDS] = applied
         return {**found, "metadata": {**metadata, "annotations": annotations}}
@@ -69,9 +69,9 @@ class Write:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sent:
-    """The object is there as desired; its metadata as the server answered it.
+    """Hold the metadata that the server answered for an object that was applied as desired.
 
-    ``whole`` is all of the object: in a dry run, since nothing else says whether the write would change it.
+    ``whole`` is the complete object: in a dry run, since nothing else shows whether the write would change it.
     """
 
     metadata: Mapping[str, Any]
@@ -79,12 +79,12 @@ class Sent:
 
 
 def accepted(kube: cluster.Cluster) -> str:
-    """Return the media type to ask writes to be answered with: metadata is enough, but for a dry run."""
+    """Return the media type to request for answers to writes: only metadata, except in a dry run."""
     return media_types.JSON if kube.dry_run else media_types.METADATA_ONLY
 
 
 def sent(answer: Mapping[str, Any]) -> Sent:
-    """Return what an answer means; a whole object has more than its metadata."""
+    """Convert an answer to ``Sent``; a whole object has more than its metadata."""
     whole = None if answer.get("kind") == "PartialObjectMetadata" else answer
     return Sent(answer["metadata"], whole)
 
@@ -93,12 +93,12 @@ Answer: TypeAlias = Sent | errors.LostromosError
 
 
 def query(manager: str, *, force: bool) -> dict[str, str]:
-    """The query of a server-side apply."""
+    """Return the query parameters of a server-side apply."""
     return {"fieldManager": manager, "force": "true" if force else "false"}
 
 
 class Sender(Protocol):
-    """How objects get to the cluster."""
+    """Send objects to the cluster."""
 
     async def send(self, writes: Sequence[Write]) -> Sequence[Answer]:
-        """Apply all; one answer for each, in order: the errors are returned, not raised."""
+        """Apply all; return one answer for each, in order. Errors are returned, not raised."""

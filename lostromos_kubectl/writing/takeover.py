@@ -1,7 +1,7 @@
-"""What an apply alone would leave, or take along, on an object of ours: put right by moving fields between managers.
+"""Correct what an apply alone would leave or remove on our objects, by moving fields between managers.
 
-Three cases: somebody changed the key of a list's item, so that an apply would add ours beside it; what nobody owns
-contradicts what we set; a field is set no longer, and has to keep its value.
+Three cases: another manager changed the key of a list item, so that an apply would add ours beside it; unowned fields
+contradict what we set; a field is no longer set, and has to keep its value.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 TRIES: Final = 5
-"""How often an object that changes meanwhile is looked at again."""
+"""Maximum number of retries for an object that changes in the meantime."""
 SCALE: Final = ("f:spec", "f:replicas")
-"""What the subresource ``scale`` of nearly all kinds that have one sets: dropping it must not bring its default."""
+"""Field that the subresource ``scale`` of nearly all kinds sets: dropping it must not set its default."""
 
 
 @final
 class TakeOver:
-    """Takes fields over, and leaves them, for one controller."""
+    """Take over fields, and leave them, for one controller."""
 
     def __init__(self, kube: cluster.Cluster, manager: str, ownership_: ownership.Ownership) -> None:
         self._kube = kube
@@ -43,9 +43,9 @@ class TakeOver:
     async def before(
         self, item: desired_objects.Desired, entry: memory.Entry, *, yields: bool
     ) -> interfaces.ObjectResult | None:
-        """Before an object is written again, see that the write will remove what it should, and nothing else.
+        """Ensure that the next write of an existing object removes what it should, and nothing else.
 
-        ``yields``: what others put in the place of ours is theirs.
+        ``yields``: items that other managers put in the place of ours are theirs.
         Returns a result if that was not possible, or is all that a dry run can do.
         """
         shape = entry.child.shape(self._manager) if entry.child and entry.uid else None
@@ -70,7 +70,7 @@ class TakeOver:
     async def _again(
         self, item: desired_objects.Desired, change: Callable[[Mapping[str, Any]], Awaitable[_Result]]
     ) -> _Result:
-        """Change who owns what of a live object; once more, if it changes meanwhile, as by its controller.
+        """Change who owns what of a live object; retry if it changes in the meantime, for example by its controller.
 
         Raises ApiError.
         """
@@ -83,17 +83,17 @@ class TakeOver:
         return await change(await self._ownership.read(item))
 
     def _leaves(self, item: desired_objects.Desired, ours: Mapping[str, Any]) -> list[places.Path]:
-        """Fields of ours that the template sets no longer, and that keep their values."""
+        """Return the fields of ours that the template no longer sets, and that keep their values."""
         dropped = "scale" in item.kind.subresources and field_sets.at(ours, SCALE) is not None
         return [SCALE] if dropped and not _sets(item.body, SCALE) else []
 
     def _may_be_replaced(self, item: desired_objects.Desired, entry: memory.Entry, ours: Mapping[str, Any]) -> bool:
-        """Whether we have lost items of lists with keys, so that it is worth to look what is there instead of them."""
+        """Return whether we have lost items of keyed lists, so that other items may have replaced them."""
         held = entry.held_fields.fields if entry.held_fields else None
         return places.may_be_replaced(item.body, ours, held, item.list_keys)
 
     async def _take_replaced(self, item: desired_objects.Desired, entry: memory.Entry, live: Mapping[str, Any]) -> bool:
-        """Take over what was put in the place of items of ours; whether there was any. Raises ApiError."""
+        """Take over the items that replaced ours; return whether there were any. Raises ApiError."""
         held = entry.held_fields.fields if entry.held_fields else None
         applied = (live["metadata"].get("annotations") or {}).get(labels.FIELDS, "")
         same = entry.child is not None and entry.child.digest == item.digest
@@ -108,7 +108,7 @@ class TakeOver:
         return metadata is not None
 
     def _look(self, item: desired_objects.Desired, entry: memory.Entry, metadata: Mapping[str, Any]) -> None:
-        """Remember what an object is like after who owns what was changed."""
+        """Remember the state of an object after its field ownership was changed."""
         found = tracked_objects.read(item.kind, metadata)
         if found and not self._kube.dry_run:
             entry.child = found[0]
@@ -116,10 +116,10 @@ class TakeOver:
     async def after_refusal(
         self, item: desired_objects.Desired, entry: memory.Entry, answer: errors.ApiError
     ) -> list[places.Path]:
-        """Take over what nobody owns and contradicts what we set: of an object that would be accepted as a new one.
+        """Take over unowned fields that contradict what we set, on an object that would be accepted as a new one.
 
-        Returns what was taken; if there is any, it is worth to write the object again, and to ``give_back`` what was
-        taken if that is refused, too. Raises ApiError.
+        Returns what was taken. If there is any, write the object again, and if that is refused, too, ``give_back`` what
+        was taken. Raises ApiError.
         """
         refused = [cause.field for cause in answer.causes if cause.field]
         if answer.status != http.HTTPStatus.UNPROCESSABLE_ENTITY or recreation.is_known(answer):
@@ -143,7 +143,7 @@ class TakeOver:
 
 
 def _sets(body: Any, path: places.Path) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a body sets a field; what is in a list counts as set."""
+    """Return whether a body sets a field; a field in a list counts as set."""
     for step in path:
         if not step.startswith("f:"):
             return True

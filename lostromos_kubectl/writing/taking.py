@@ -1,4 +1,4 @@
-"""Takes up objects that exist already: ours of an earlier time, and those of others that a template adopts."""
+"""Pick up objects that exist already: our own from earlier, and foreign ones that a template adopts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @final
 class TakeUp:
-    """Takes up objects for one controller."""
+    """Pick up existing objects for one controller."""
 
     def __init__(self, kube: cluster.Cluster, manager: str, ownership_: ownership.Ownership) -> None:
         self._kube = kube
@@ -30,7 +30,7 @@ class TakeUp:
         self._ownership = ownership_
 
     async def take_up(self, item: desired_objects.Desired, entry: memory.Entry, owner: interfaces.Resource) -> None:
-        """Know an object that exists already, if it is ours, or the template adopts it.
+        """Pick up an object that exists already, if it is ours, or if the template adopts it.
 
         Raises RefusedError, and ApiError, also if it is being deleted.
         """
@@ -50,19 +50,19 @@ class TakeUp:
         entry.adopted = found is None or not found[0].ours
 
     async def _take_shared(self, item: desired_objects.Desired, metadata: Mapping[str, Any]) -> None:
-        """Own alone what we set of an object that is adopted; if that cannot be applied, the apply will say why."""
+        """Become the only owner of what we set on an adopted object; if that fails, the apply will report why."""
         if self._kube.dry_run or item.directives.create_only:
             return
         try:
             await self._ownership.take_shared(item, {"metadata": metadata})
         except errors.ApiError as error:
             if error.retryable or error.status == http.HTTPStatus.CONFLICT:
-                raise  # it changes all the time: the next try may find it at rest
+                raise  # it keeps changing: the next try may succeed
 
     async def _refuse_foreign(
         self, item: desired_objects.Desired, metadata: Mapping[str, Any], owner: interfaces.Resource
     ) -> None:
-        """An object is not the owner's: raise RefusedError, unless the template adopts it, and nobody else has it."""
+        """Raise RefusedError for a foreign object, unless the template adopts it, and no other owner has it."""
         if not item.directives.adopt:
             msg = (
                 f"{item.ref} exists and does not belong to {owner.ref}; rename one of them, delete the existing "
@@ -79,7 +79,7 @@ class TakeUp:
                 raise errors.RefusedError(msg)
 
     async def _mark(self, item: desired_objects.Desired, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Put our marks back on an object that is ours and is never written again; its metadata after that."""
+        """Restore our ownership label on an object of ours that is never written again; return its new metadata."""
         if tracked_objects.read(item.kind, metadata) is not None:
             return metadata
         own = item.body["metadata"]

@@ -1,9 +1,9 @@
-"""Sends objects until each has an answer that means something: created, updated, failed, or to be waited for.
+"""Send objects until each has a definite answer: created, updated, failed, or waiting.
 
-Each object goes through the same steps, whatever sends it: create only, if we do not know it; take it up again, if it
-is there and carries our marks; refuse, if it is somebody else's. Once known, each write names its uid, so that it
-cannot touch, or create anew, another object of the same name. Writes are unforced first: what another manager
-has taken from us is taken back, for the rest the policy for conflicts decides.
+Each object goes through the same steps, however it is sent: create only, if it is unknown; pick it up, if it exists and
+has our ownership labels; refuse, if it belongs to another owner. Once known, each write names its uid, so that it
+cannot change, or recreate, another object of the same name. Writes are not forced at first: what another manager has
+taken from us is taken back, for the rest the policy for conflicts decides.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
 
 ROUNDS: Final = 4
-"""How often an object is tried in one reconcile when each answer teaches us something."""
+"""Maximum attempts for an object in one reconcile, as long as each answer reveals something new."""
 _MOVING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
 _log = structlog.get_logger("lostromos.applier")
 
 
 @final
 class Writer:
-    """Writes objects of one controller."""
+    """Write the objects of one controller."""
 
-    def __init__(  # noqa: PLR0913 - what writing needs
+    def __init__(  # noqa: PLR0913 - the collaborators of a writer
         self,
         kube: cluster.Cluster,
         manager: str,
@@ -64,7 +64,7 @@ class Writer:
     async def write(
         self, items: Iterable[desired_objects.Desired], owned: memory.Owned, owner: interfaces.Resource
     ) -> dict[tracked_objects.Key, interfaces.ObjectResult]:
-        """Write objects that do not need each other; several rounds, if they turn out to exist or to be gone."""
+        """Write objects that do not need each other; in several rounds, if they turn out to exist or to be gone."""
         results: dict[tracked_objects.Key, interfaces.ObjectResult] = {}
         tries = []
         for item in items:
@@ -93,7 +93,7 @@ class Writer:
         results: dict[tracked_objects.Key, interfaces.ObjectResult],
         owner: interfaces.Resource,
     ) -> list[rules.Attempt]:
-        """Send all, and judge the answers; those to send again."""
+        """Send all, and evaluate the answers; return those to send again."""
         for one in tries:
             one.entry.sending = True
         again: list[rules.Attempt] = []
@@ -115,14 +115,14 @@ class Writer:
         return again
 
     async def _before(self, one: rules.Attempt) -> interfaces.ObjectResult | None:
-        """What has to be done before an object is written; a result if it is not written then."""
+        """Prepare the write of an object; return a result if it must not be written then."""
         item, ignored = one.item, self.rules.ignored(one.item, one.entry.child)
         if ignored:
             item = dataclasses.replace(item, body=fields.without(item.body, ignored))
         return await self._takeover.before(item, one.entry, yields=self.rules.conflicts(item) == "yield")
 
     def _why_not_now(self, item: desired_objects.Desired, entry: memory.Entry) -> interfaces.ObjectResult | None:
-        """What keeps us from writing an object now: it is being deleted, or somebody fights us for it."""
+        """Return why an object is not written now: it is being deleted, or another manager keeps changing it."""
         if entry.child is not None and entry.child.deleting:
             message = "it is being deleted, and will be created again when it is gone"
             return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message)
@@ -142,7 +142,7 @@ class Writer:
     async def _judge(
         self, one: rules.Attempt, write: sending.Write, answer: sending.Answer, owner: interfaces.Resource
     ) -> interfaces.ObjectResult | None:
-        """What an answer means; None means: try again at once, knowing more."""
+        """Evaluate an answer; return None to try again at once, knowing more."""
         if isinstance(answer, sending.Sent):
             return await self._arrived(one, write, answer, owner)
         if isinstance(answer, errors.ApiError) and answer.status == http.HTTPStatus.CONFLICT:
@@ -154,7 +154,7 @@ class Writer:
     async def _refused(
         self, one: rules.Attempt, write: sending.Write, answer: errors.LostromosError
     ) -> interfaces.ObjectResult | None:
-        """What can be done about a refusal; None means: try again at once."""
+        """Handle a refusal; return None to try again at once."""
         if write.blocks and references.are_refused(answer, write.desired.ref):
             self._blocks = False
             return None
@@ -165,7 +165,7 @@ class Writer:
         return desired_objects.explain(one.item, answer)
 
     async def _contradicted(self, one: rules.Attempt, answer: errors.ApiError) -> interfaces.ObjectResult | None:
-        """An object would be accepted as a new one: what is there contradicts it, or cannot be changed."""
+        """Handle an object that is accepted only as new: the live object contradicts it, or is immutable."""
         try:
             if one.taken is None:
                 one.taken = await self._takeover.after_refusal(one.item, one.entry, answer)
@@ -184,7 +184,7 @@ class Writer:
     async def _arrived(
         self, one: rules.Attempt, write: sending.Write, answer: sending.Sent, owner: interfaces.Resource
     ) -> interfaces.ObjectResult:
-        """The object is there: remember what it looks like."""
+        """Remember the state of an object that was written."""
         entry, item = one.entry, one.item
         found = tracked_objects.read(item.kind, answer.metadata)
         before, repaired = entry.child, entry.touched
@@ -216,7 +216,7 @@ class Writer:
         return _contents(live, self._manager) != _contents(answered, self._manager)
 
     async def _contested(self, one: rules.Attempt, answer: errors.ApiError) -> interfaces.ObjectResult | None:
-        """Other managers own fields that we set: drift is repaired, for the rest the policy decides."""
+        """Handle fields of ours that other managers own: repair drift; for the rest, the policy decides."""
         entry, item = one.entry, one.item
         if entry.fight and answer.causes:
             entry.fight.opponent = answer.causes[0].who or entry.fight.opponent
@@ -232,9 +232,9 @@ class Writer:
         return desired_objects.explain(item, answer)
 
     async def _were_ours(self, item: desired_objects.Desired, entry: memory.Entry, answer: errors.ApiError) -> bool:
-        """Whether all contested fields were ours after our last write: then somebody took them, and that is drift.
+        """Return whether all contested fields were ours after our last write: then their loss is drift.
 
-        After a restart, with another template, only the object itself remembers that. Raises ApiError.
+        After a restart, with another template, only the object itself records that. Raises ApiError.
         """
         held = entry.held_fields.fields if entry.held_fields else None
         open_: list[list[str | int]] = []
@@ -252,7 +252,7 @@ class Writer:
     async def _another_object(
         self, one: rules.Attempt, write: sending.Write, owner: interfaces.Resource
     ) -> interfaces.ObjectResult | None:
-        """The object is not the one that we meant: it is gone, or it existed already."""
+        """Handle an object that is not the expected one: it is gone, or it existed already."""
         one.entry.uid, one.entry.child = "", None
         if write.uid:
             return None
@@ -266,7 +266,7 @@ class Writer:
         return None
 
     async def _immutable(self, one: rules.Attempt, answer: errors.LostromosError) -> interfaces.ObjectResult:
-        """A field has changed that cannot be: delete the object and create it again, if the template says so."""
+        """Handle a change of an immutable field: delete the object and create it again, if the template allows it."""
         item, entry = one.item, one.entry
         if not item.directives.recreate:
             result = desired_objects.explain(item, answer)
@@ -285,7 +285,7 @@ class Writer:
 
 
 def _contents(item: Mapping[str, Any], manager: str) -> Mapping[str, Any]:
-    """Return the part of an object that a write of ours can change, and what our manager owns of it."""
+    """Return the part of an object that our writes can change, and what our manager owns of it."""
     metadata = {key: value for key, value in item["metadata"].items() if key not in _MOVING}
     managed = [
         {key: value for key, value in entry.items() if key != "time"}

@@ -51,6 +51,12 @@ def test_a_text_is_hidden_in_whatever_way_it_is_written(way: str, secret: str) -
     assert re.fullmatch(r"it is <(?:[\s=]|\\+[a-z0-9]+)*(?:\*\*\*)+(?:[\s=]|\\+[a-z0-9]+)*>, is it", shown)
 
 
+@pytest.mark.parametrize("secret", ["hunter2-secret-0", "hunter2-secret-01", "hunter2-secret-012"])
+def test_a_text_is_hidden_at_the_beginning_of_a_longer_text_in_base64(secret: str) -> None:
+    longer = base64.b64encode(f"{secret}: and more".encode()).decode()
+    assert base64.b64encode(secret.encode())[:-4].decode() not in hiding.Hidden([secret]).hide(f"found {longer}")
+
+
 @settings(max_examples=40)
 @given(st.text(), st.lists(SECRET, max_size=3))
 def test_what_is_not_hidden_stays_as_it_is(text: str, secrets: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Objects as YAML for people: texts of several lines are written as such, wherever every reader gets the same back."""
+"""Write objects as YAML for people: multi-line texts as block scalars, if every reader gets the same text back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lostromos_core.templates.data import values
 
 
 class _Dumper(yaml.CSafeDumper):
-    """Strings in quotes wherever a reader could see something else."""
+    """Quote strings wherever a reader could take them for something else."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
-        """Write equal values out twice: aliases are not for people."""
+        """Return True: equal values are written out in full, since aliases are hard to read."""
         return True
 
 
@@ -28,7 +28,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def to_yaml(item: Any) -> str:  # noqa: ANN401 - any JSON value
-    """One document, block style, keys in their order."""
+    """Return one document, in block style, with keys in their order."""
     text: str = yaml.dump(
         values.plain(item), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=2
     )
@@ -36,7 +36,7 @@ def to_yaml(item: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def _is_block(text: str) -> bool:
-    """Whether a block scalar says exactly this text, with nothing in it that the eye would miss."""
+    """Return whether a block scalar represents exactly this text, and contains nothing that is easily overlooked."""
     *lines, last = text.split("\n")
     if not lines or not lines[0] or lines[0].startswith(" ") or not (last or lines[-1]):
         return False

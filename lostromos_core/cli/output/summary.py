@@ -1,4 +1,4 @@
-"""How ``lostromos run --once`` went: a table for people, or JSON for programs."""
+"""Show the results of ``lostromos run --once``: a table for people, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from lostromos_core.engine import reconcile, results
 
 LONG = 20_000
-"""Characters of a message: it names every file that cannot be rendered."""
+"""Maximum length of a message, which names every file that cannot be rendered."""
 DRY = "Dry run: nothing was kept."
 
 
 def show_table(summary: results.Summary, controllers: Sequence[str], *, dry_run: bool) -> None:
-    """One row for each resource, then what could not be watched."""
+    """Print one row for each resource, then what could not be watched."""
     console = tables.console()
     rows = [_row(controller, key, result) for (controller, key), result in sorted(summary.results.items())]
     if rows:
@@ -40,7 +40,7 @@ def show_table(summary: results.Summary, controllers: Sequence[str], *, dry_run:
 
 
 def show_json(summary: results.Summary, *, dry_run: bool) -> None:
-    """The same, and each object, for programs."""
+    """Print the same, and each object, as JSON for programs."""
     found = sorted(summary.results.items())
     data = {
         "ready": summary.ready,
@@ -52,7 +52,7 @@ def show_json(summary: results.Summary, *, dry_run: bool) -> None:
 
 
 def _failures(summary: results.Summary) -> Iterator[str]:
-    """A line for each object that failed, where its resource has several: the table has room for one."""
+    """Yield a line for each failed object of a resource with several: the table has room for one."""
     for (_, key), result in sorted(summary.results.items()):
         failed = [one for one in _objects_of(result) if one.action is interfaces.Action.FAILED]
         if len(failed) > 1:
@@ -60,7 +60,7 @@ def _failures(summary: results.Summary) -> Iterator[str]:
 
 
 def _said(result: interfaces.ObjectResult) -> str:
-    """What there is to say of an object, with the template's file and line."""
+    """Return the message about an object, with the template's file and line."""
     return f"{result.place}: {result.message}" if result.place else result.message
 
 
@@ -76,7 +76,7 @@ def _row(controller: str, key: str, result: reconcile.Result) -> Sequence[str]:
 
 
 def _fate(result: reconcile.Result) -> tuple[bool | None, str, str]:
-    """Whether it is ready (None: it is gone), the reason, and the message."""
+    """Return whether the resource is ready (None: it is gone), the reason, and the message."""
     if result.report is not None:
         return result.report.ready, result.report.reason, errors.shorten(result.report.message, LONG)
     if result.resource is not None and "deletionTimestamp" not in result.resource.metadata:

@@ -1,4 +1,4 @@
-"""Tables: as wide as the terminal for people, and never wrapped where another program reads them."""
+"""Draw tables: as wide as the terminal for people, and never wrapped for other programs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 WIDE = 10_000
-"""Columns of what is no terminal: more than any row has."""
+"""Columns of an output that is not a terminal: more than any row needs."""
 
 
 def console() -> rich.console.Console:
-    """Standard output."""
+    """Return a console for standard output."""
     made = rich.console.Console(highlight=False)
     return made if made.is_terminal else rich.console.Console(highlight=False, width=WIDE)
 
 
 def of(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> rich.table.Table:
-    """A table; cells may have rich's markup, so foreign text must be escaped."""
+    """Return a table; cells may contain rich's markup, so foreign text must be escaped."""
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
     for heading in headings:
         table.add_column(heading, overflow="fold")

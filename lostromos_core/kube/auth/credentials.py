@@ -1,7 +1,7 @@
-"""Where the cluster is and who we are there: kubeconfig or the service account of the Pod.
+"""Load the address and credentials of the cluster, from a kubeconfig or the Pod's service account.
 
-The official client reads the files and runs ``exec`` plug-ins; it is imported when needed, since it takes half a
-second of CPU and 15 MiB. When to ask it again is decided here: before a token runs out, and when one is refused.
+The official client reads the files and runs ``exec`` plug-ins; it is imported lazily, since it takes half a
+second of CPU and 15 MiB. This module decides when to reload: before a token expires, and when one is rejected.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _IN_CLUSTER = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token"
 _log = structlog.get_logger("lostromos.kube")
 
 READ_AGAIN: Final = 60.0
-"""Seconds after which a token file is read again: the kubelet replaces it long before the token runs out."""
+"""Seconds after which a token file is read again: the kubelet replaces it long before the token expires."""
 AHEAD: Final = 60.0
-"""Seconds before it runs out that a token is renewed; for one that lives shortly, a fifth of its life."""
+"""Seconds before its expiry that a token is renewed; for a short-lived one, a fifth of its lifetime."""
 PAUSE: Final = 5.0
-"""Seconds between two tries to renew credentials: an ``exec`` plug-in is a process, and hundreds may ask at once."""
+"""Seconds between two renewals: an ``exec`` plug-in is a process, and hundreds of requests may ask at once."""
 LONGEST: Final = 60.0
 """Seconds that an ``exec`` plug-in may take."""
 
@@ -44,10 +44,10 @@ def _now() -> dt.datetime:
 
 @final
 class Credentials:
-    """Address, TLS and authorization for one cluster. ``refresh`` reads or asks for them; then ``renew`` keeps them.
+    """Hold the address, TLS and authorization for one cluster. ``refresh`` loads them; ``renew`` keeps them valid.
 
     ``kubeconfig`` is a path (or several, joined as in $KUBECONFIG); without it, $KUBECONFIG, ~/.kube/config and the
-    Pod's service account are tried in this order. Raises ConfigError that says what was looked for.
+    Pod's service account are tried in this order. Raises ConfigError that lists what was tried.
     """
 
     def __init__(
@@ -74,45 +74,45 @@ class Credentials:
 
     @property
     def url(self) -> str:
-        """The API server's address, without a slash at its end."""
+        """Return the API server's address without a trailing slash."""
         return str(self._configuration.host).rstrip("/")
 
     @property
     def ssl(self) -> ssl.SSLContext | bool:
-        """The TLS settings, for aiohttp."""
+        """Return the TLS settings for aiohttp."""
         return self._ssl
 
     @property
     def server_name(self) -> str | None:
-        """The name that the server's certificate must have, if not the address's."""
+        """Return the name expected in the server's certificate, if it differs from the address."""
         name: str | None = self._configuration.tls_server_name
         return name
 
     @property
     def proxy(self) -> str | None:
-        """The HTTP proxy that the kubeconfig names."""
+        """Return the HTTP proxy from the kubeconfig."""
         proxy: str | None = self._configuration.proxy
         return proxy
 
     @property
     def authorization(self) -> str:
-        """The value of the Authorization header, empty if a client certificate does it."""
+        """Return the value of the Authorization header, empty if a client certificate is used."""
         return str(self._configuration.api_key.get("BearerToken", ""))
 
     async def refresh(self) -> None:
-        """Read the configuration again: token files and exec plug-ins may have a new token. Raises ConfigError."""
+        """Reload the configuration: token files and exec plug-ins may have a new token. Raises ConfigError."""
         with tempfile.TemporaryDirectory(prefix="lostromos-") as private:
             self._configuration, lasts = await self._load(private)
             trust = tls.fingerprint(self._configuration)
-            if trust != self._trust:  # connections are kept for one context: a new one would open all of them again
+            if trust != self._trust:  # connections are pooled per context: a new one would reopen them all
                 self._ssl = tls.ssl_context(self._configuration, _source(self._find()))
                 self._trust = trust
         self._due = self._clock() + lasts
 
     async def current(self) -> str:
-        """Return the Authorization header; when it is about to run out, another one is fetched meanwhile.
+        """Return the Authorization header; shortly before it expires, fetch a new one in the background.
 
-        A token file is read at once, for that costs nothing.
+        A token file is read at once, since that is cheap.
         """
         if self._clock() >= self._due:
             self._due = self._clock() + LONGEST
@@ -125,24 +125,24 @@ class Credentials:
         try:
             await self.renew(self.authorization)
         except errors.CredentialsError as error:
-            self._due = self._clock() + PAUSE  # what we have may still be valid; if not, the server will say so
+            self._due = self._clock() + PAUSE  # the old ones may still be valid; if not, the server rejects them
             _log.warning("the credentials could not be renewed ahead of time", reason=str(error))
 
     def stop(self) -> None:
-        """Fetch nothing any more."""
+        """Stop fetching credentials."""
         if self._renewing_ahead is not None:
             self._renewing_ahead.cancel()
 
     async def settled(self) -> None:
-        """Wait for what is being fetched."""
+        """Wait for a fetch in progress."""
         if self._renewing_ahead is not None:
             await asyncio.wait({self._renewing_ahead})
 
     async def renew(self, used: str) -> bool:
-        """Renew credentials that were refused or run out; return whether they are others than those that were used.
+        """Renew credentials that were rejected or expire; return whether they now differ from ``used``.
 
-        Once for all requests that used the same ones, and after a pause when that did not help. Raises
-        CredentialsError.
+        Renews once for all requests that used the same ones; if they did not change, again only after a pause.
+        Raises CredentialsError.
         """
         async with self._renewing:
             if self.authorization != used:
@@ -163,8 +163,8 @@ class Credentials:
             return self.authorization != used
 
     async def _load(self, private: str) -> tuple[Any, float]:
-        """Return the official client's configuration, and how many seconds it can be used without a new look."""
-        from kubernetes.aio import client, config  # noqa: PLC0415 - heavy; see above
+        """Return the official client's configuration, and the seconds until it must be reloaded."""
+        from kubernetes.aio import client, config  # noqa: PLC0415 - expensive; see above
 
         configuration = client.Configuration()
         path = self._find()
@@ -194,22 +194,22 @@ class Credentials:
         except Exception as error:
             msg = f"{_source(path)} cannot be used: {tls.reason(error)}"
             raise errors.ConfigError(msg) from error
-        if "exec" in loader._user and not (configuration.api_key.get("BearerToken") or configuration.cert_file):  # noqa: SLF001 - no public way
+        if "exec" in loader._user and not (configuration.api_key.get("BearerToken") or configuration.cert_file):  # noqa: SLF001 - no public API
             msg = f"{_source(path)} cannot be used: its exec plug-in failed: {_plugin_failure(heard)}"
             raise errors.ConfigError(msg)
         return configuration, self._lasts(loader)
 
     def _lasts(self, loader: Any) -> float:  # noqa: ANN401 - the official client is untyped
-        """Return in how many seconds to look again; for ever if the credentials say nothing of an end."""
-        self._is_plugin = "tokenFile" not in loader._user  # noqa: SLF001 - no public way
+        """Return the seconds until the next reload; infinity if the credentials do not expire."""
+        self._is_plugin = "tokenFile" not in loader._user  # noqa: SLF001 - no public API
         expiry = getattr(loader, "exec_plugin_expiry", None)
         if isinstance(expiry, dt.datetime):
             left = max(0.0, (expiry.astimezone(dt.UTC) - self._now()).total_seconds())
             return max(PAUSE, left - min(AHEAD, left / 5))
-        return READ_AGAIN if "tokenFile" in loader._user else float("inf")  # noqa: SLF001 - no public way
+        return READ_AGAIN if "tokenFile" in loader._user else float("inf")  # noqa: SLF001 - no public API
 
     def _find(self) -> str:
-        """The kubeconfig files to read, empty for the Pod's service account."""
+        """Return the kubeconfig files to read, empty for the Pod's service account."""
         if self._kubeconfig:
             paths = [pathlib.Path(part).expanduser() for part in self._kubeconfig.split(os.pathsep) if part]
             if not any(path.is_file() for path in paths):
@@ -234,7 +234,7 @@ def _source(path: str) -> str:
 
 @contextlib.contextmanager
 def _overheard() -> Any:  # noqa: ANN401 - a generator of a list
-    """Collect what the official client logs: it says there why an exec plug-in failed, and nowhere else."""
+    """Collect the logs of the official client: it reports only there why an exec plug-in failed."""
     heard: list[str] = []
 
     class Handler(logging.Handler):
@@ -252,14 +252,14 @@ def _overheard() -> Any:  # noqa: ANN401 - a generator of a list
 
 
 def _plugin_failure(heard: list[str]) -> str:
-    """Return why an exec plug-in failed, without what it printed, which may be a secret."""
+    """Return why an exec plug-in failed, without its output, which may be a secret."""
     said = errors.shorten(heard[-1].partition(". ")[0], 200) if heard else "it brought no token"
     return said.removeprefix("exec: ")
 
 
 def _forget_temporary_files() -> None:
-    """The official client remembers the files that it wrote keys to; ours are gone as soon as TLS is set up."""
-    from kubernetes.aio.config import kube_config  # noqa: PLC0415 - heavy; see above
+    """Clear the official client's cache of key files: ours are deleted as soon as TLS is set up."""
+    from kubernetes.aio.config import kube_config  # noqa: PLC0415 - expensive; see above
 
     with contextlib.suppress(AttributeError):
-        kube_config._temp_files.clear()  # noqa: SLF001 - there is no public way
+        kube_config._temp_files.clear()  # noqa: SLF001 - no public API

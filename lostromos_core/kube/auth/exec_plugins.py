@@ -1,6 +1,6 @@
-"""Ends ``exec`` plug-ins that hang: the official client starts them, and leaves them running when it is cancelled.
+"""Kill ``exec`` plug-ins that hang: the official client starts them, and leaves them running when it is cancelled.
 
-They are found among the children of this process by the variable that only they are started with.
+They are identified among the children of this process by an environment variable that only they have.
 Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#input-and-output-formats.
 """
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _MARK: Final = b"\0KUBERNETES_EXEC_INFO="
 _LOOKS: Final = 50
-"""How often the variables of a child are looked for: for a moment of an ``exec`` a process has none."""
+"""Attempts to read the environment of a child: it is empty for a moment during ``exec``."""
 _PAUSE: Final = 0.001
-"""Seconds between two looks."""
+"""Seconds between two attempts."""
 
 
 def end_plugins() -> int:
-    """Kill the ``exec`` plug-ins that this process has started and that still run; return how many. Needs /proc."""
+    """Kill the running ``exec`` plug-ins that this process started; return their number. Needs /proc."""
     ended = 0
     for child in _children():
         with contextlib.suppress(OSError):
@@ -35,7 +35,7 @@ def end_plugins() -> int:
 
 
 def _variables(process: int) -> bytes:
-    """Return the variables that a process was started with, empty if it has ended; raises OSError."""
+    """Return the environment that a process was started with, empty if it has ended; raises OSError."""
     for _ in range(_LOOKS):
         found = pathlib.Path(f"/proc/{process}/environ").read_bytes()
         if found or _has_ended(process):
@@ -45,7 +45,7 @@ def _variables(process: int) -> bytes:
 
 
 def _has_ended(process: int) -> bool:
-    """Return whether a process waits for its parent to notice that it has ended. Source: proc(5)."""
+    """Return whether a process is a zombie that its parent has not reaped yet. Source: proc(5)."""
     return pathlib.Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
 
 

@@ -1,4 +1,4 @@
-"""Whether a kubeconfig can be used, said before the official client reads it: that one says it in Python's words."""
+"""Check a kubeconfig before the official client reads it, whose errors only expose Python internals."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 
 
 def check(paths: Sequence[pathlib.Path], context: str) -> None:
-    """Raise ConfigError if files have not the form of a kubeconfig, or not all that a context needs.
+    """Raise ConfigError if the files are no valid kubeconfigs, or lack something that the context needs.
 
-    The first file with something of a name counts; without a ``context``, the last ``current-context``.
+    The first entry of each name wins; without a ``context``, the last ``current-context`` is used.
     """
     found: dict[str, dict[str, Mapping[str, Any]]] = {section: {} for section in _LISTS}
     current = ""
@@ -59,8 +59,8 @@ def _read(path: pathlib.Path) -> Mapping[str, Any]:
     return data
 
 
-def _named(path: pathlib.Path, section: str, entries: Any, inner: str) -> dict[str, Mapping[str, Any]]:  # noqa: ANN401 - whatever the file holds
-    """The entries of a list by their names."""
+def _named(path: pathlib.Path, section: str, entries: Any, inner: str) -> dict[str, Mapping[str, Any]]:  # noqa: ANN401 - any YAML value
+    """Return the entries of a list by name."""
     found: dict[str, Mapping[str, Any]] = {}
     for entry in entries if isinstance(entries, list) else [None]:
         name, value = (entry.get("name"), entry.get(inner) or {}) if isinstance(entry, dict) else (None, None)
@@ -72,7 +72,7 @@ def _named(path: pathlib.Path, section: str, entries: Any, inner: str) -> dict[s
 
 
 def _choose(where: str, name: str, contexts: Named) -> Mapping[str, Any]:
-    """The context of a name."""
+    """Return the context with this name."""
     there = f"there is: {', '.join(sorted(contexts))}" if contexts else "there is none"
     if not name:
         raise errors.ConfigError(f"{where}: no `current-context` is set; choose one with --context ({there})")

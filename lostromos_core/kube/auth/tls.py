@@ -1,4 +1,4 @@
-"""Set up TLS as a kubeconfig says."""
+"""Set up TLS as specified in a kubeconfig."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def fingerprint(configuration: Any) -> Sequence[object]:  # noqa: ANN401 - the official client is untyped
-    """Return what the TLS settings are made of; equal for equal settings."""
+    """Return a fingerprint of the TLS settings; equal for equal settings."""
     files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
     contents = []
     for name in files:
-        with contextlib.suppress(OSError):  # whoever reads it next says why not
+        with contextlib.suppress(OSError):  # reported when the file is loaded
             contents.append(hashlib.sha256(pathlib.Path(name).read_bytes()).digest() if name else b"")
     return (configuration.host, configuration.verify_ssl, *contents)
 
@@ -51,7 +51,7 @@ def _unusable(source: str, what: str, form: str, error: Exception) -> errors.Con
 
 
 def reason(error: Exception) -> str:
-    """What went wrong in the official client, without Python's words where the file is wrong."""
+    """Return what failed in the official client, without Python internals if the file is wrong."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {(error.strerror or str(error)).lower()}"
     if isinstance(error, AttributeError | TypeError | KeyError):

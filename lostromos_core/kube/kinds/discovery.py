@@ -1,8 +1,8 @@
-"""Which kinds the cluster serves, and how: the aggregated discovery document, kept in memory.
+"""Discover which kinds the cluster serves, and how, from the aggregated discovery document, cached in memory.
 
-Two requests (``/api`` and ``/apis``) tell all. A kind that is not there is asked for again after some seconds, so
-that a CustomResourceDefinition that is created later is found. A group whose server does not answer is listed as
-stale, without kinds: that says nothing about them.
+Two requests (``/api`` and ``/apis``) cover everything. A missing kind is looked up again after some seconds, so
+that a CustomResourceDefinition that is created later is found. A group whose server does not respond is listed as
+stale, without kinds: they may still exist.
 Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
 """
 
@@ -28,17 +28,17 @@ TOO_OLD = (
     "1.27; upgrade it or, if a proxy stands before it, let the header Accept pass"
 )
 NEGATIVE_SECONDS = 5.0
-"""How long "there is no such kind" is believed."""
+"""Seconds for which a missing kind is not looked up again."""
 
 
 UNAVAILABLE = "GroupUnavailable"
-"""The reason of the error about a group of which the server does not answer."""
+"""Reason of the error for a group whose server does not respond."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Kind:
-    """How the cluster serves one kind."""
+    """Describe how the cluster serves one kind."""
 
     api_version: str
     name: str
@@ -50,7 +50,7 @@ class Kind:
 
 @final
 class NoSuchKindError(errors.ApiError):
-    """The cluster does not serve this kind, now."""
+    """Raised when the cluster does not currently serve a kind."""
 
     def __init__(self, api_version: str, kind: str, other: str = "") -> None:
         hint = "apply its CustomResourceDefinition" if "/" in api_version else "check the spelling"
@@ -62,7 +62,7 @@ class NoSuchKindError(errors.ApiError):
 
 @final
 class Discovery:
-    """The kinds of one cluster."""
+    """Look up the kinds of one cluster."""
 
     def __init__(self, kube: client.Transport, clock: Callable[[], float]) -> None:
         self._kube = kube
@@ -75,7 +75,7 @@ class Discovery:
         self._reading = asyncio.Lock()
 
     async def kind(self, api_version: str, kind: str) -> Kind:
-        """Return how a kind is served; raises NoSuchKindError, or ApiError if the cluster does not say."""
+        """Return how a kind is served; raises NoSuchKindError, or ApiError if discovery fails."""
         found = self._kinds.get((api_version, kind))
         if found is None:
             async with self._reading:
@@ -91,8 +91,8 @@ class Discovery:
     async def in_any_version(self, api_version: str, kind: str) -> Kind:
         """Return how a kind is served in this version or, if that is not served, in another one of its group.
 
-        An object exists in all versions of its kind. Raises NoSuchKindError if none is served, ApiError if the cluster
-        does not say.
+        An object exists in all versions of its kind. Raises NoSuchKindError if none is served, ApiError if discovery
+        fails.
         """
         try:
             return await self.kind(api_version, kind)
@@ -103,11 +103,11 @@ class Discovery:
             return found
 
     def known(self, api_version: str, kind: str) -> Kind | None:
-        """How a kind is served, as far as we know without asking."""
+        """Return how a kind is served, from the cache only; None if it is not cached."""
         return self._kinds.get((api_version, kind))
 
     def is_absent(self, api_version: str, kind: str) -> bool:
-        """Whether the cluster said a moment ago that it has no such kind."""
+        """Return whether a kind was missing when the cluster was last asked, a moment ago."""
         fresh = self._clock() - self._read_at <= NEGATIVE_SECONDS
         stale = api_version.rpartition("/")[0] in self._stale
         return fresh and not stale and (api_version, kind) not in self._kinds
@@ -124,13 +124,13 @@ class Discovery:
         return found
 
     def missing_for(self, group: str, kind: str) -> float:
-        """Return for how many seconds each look has missed a kind, since this was asked first; 0 if one found it."""
+        """Return for how many seconds a kind has been missing, counted from the first call; 0 if it was found."""
         if (group, kind) in self._by_group:
             return 0.0
         return self._clock() - self._missing.setdefault((group, kind), self._clock())
 
     async def everything(self, *, seconds: float) -> tuple[Sequence[Kind], frozenset[str]]:
-        """Return all kinds as they were within the last seconds, and the groups whose server does not answer.
+        """Return all kinds, read at most ``seconds`` ago, and the groups whose server does not respond.
 
         Raises ApiError.
         """
@@ -140,17 +140,17 @@ class Discovery:
         return list(self._kinds.values()), self._stale
 
     def look_again(self) -> None:
-        """Ask the cluster the next time: it serves more kinds now."""
+        """Ask the cluster again at the next lookup, since it now serves more kinds."""
         self._read_at = float("-inf")
 
     def _refuse_stale(self, group: str, kind: str) -> None:
-        """Raise ApiError if the group's server does not answer: what kinds it has is not known then."""
+        """Raise ApiError if the group's server does not respond: its kinds are unknown then."""
         if group in self._stale:
             msg = f"the API group {group} is not available, and with it the kind {kind}: its server does not answer"
             raise errors.ApiError(msg, status=503, reason=UNAVAILABLE)
 
     def forget(self, api_version: str, kind: str) -> None:
-        """The cluster answered "not found" for this kind: ask again next time."""
+        """Forget a kind after the cluster returned 404 for it, and ask again at the next lookup."""
         if self._kinds.pop((api_version, kind), None):
             self._by_group.pop((_group(api_version), kind), None)
             self._read_at = float("-inf")
@@ -166,7 +166,7 @@ class Discovery:
                 kinds[kind.api_version, kind.name] = kind
             stale.update(_stale_groups(answer))
         self._kinds, self._stale = kinds, frozenset(stale)
-        # The first version is the one that the group prefers.
+        # The first version is the preferred one of the group.
         self._by_group = {(_group(one.api_version), one.name): one for one in reversed(kinds.values())}
         self._missing = {kind: since for kind, since in self._missing.items() if kind not in self._by_group}
         self._read_at = self._clock()
@@ -177,7 +177,7 @@ def _group(api_version: str) -> str:
 
 
 def _stale_groups(answer: Any) -> Iterator[str]:  # noqa: ANN401 - an API answer
-    """The groups with a version that could not be asked for its kinds."""
+    """Yield the groups with a version whose kinds could not be read."""
     for group in answer.get("items") or []:
         if any(version.get("freshness") == "Stale" for version in group.get("versions") or []):
             yield group.get("metadata", {}).get("name", "")

@@ -1,4 +1,4 @@
-"""As much of a value as a schema takes: definitions use the names of our fields for other things, too.
+"""Reduce a value to what a schema accepts: definitions may use the names of our fields for other purposes.
 
 Source of the rules: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 """
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UNFIT: Final = object()
-"""In the place of a value of which nothing fits."""
+"""Returned instead of a value of which nothing fits."""
 OPEN: Final = "x-kubernetes-preserve-unknown-fields"
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "object": (dict,),
@@ -24,7 +24,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def fields(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of some fields that a schema of a mapping takes, each as far as it fits."""
+    """Return the fields that the schema of a mapping accepts, each reduced to what fits."""
     properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
     found = {}
     for key, value in values.items():
@@ -37,7 +37,7 @@ def fields(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, An
 
 
 def fit(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a value as far as a schema takes it, or UNFIT."""
+    """Return the part of a value that a schema accepts, or UNFIT."""
     if not _is_of_type(value, schema) or ("enum" in schema and value not in schema["enum"]):
         return UNFIT
     if isinstance(value, dict):
@@ -62,14 +62,14 @@ def _is_of_type(value: Any, schema: Mapping[str, Any]) -> bool:  # noqa: ANN401 
 
 
 def _listed(value: list[Any], schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the items that fit, no more than there may be."""
+    """Return the items that fit, up to the allowed number, or UNFIT."""
     items = schema.get("items") or {}
     kept = [found for item in value if (found := fit(item, items)) is not UNFIT][: schema.get("maxItems")]
     return UNFIT if (value and not kept) or len(kept) < (schema.get("minItems") or 0) else kept
 
 
 def _text(value: str, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a text, cut if it is too long and nothing says what it has to look like."""
+    """Return a text, truncated if it is too long; UNFIT if a pattern or format forbids that."""
     longest = schema.get("maxLength")
     if longest is None or len(value) <= longest:
         return value

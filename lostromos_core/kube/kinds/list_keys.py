@@ -1,7 +1,7 @@
-"""What the API server adds to the keys of list items: an item of ``ports`` without ``protocol`` is one of TCP.
+"""Look up the defaults of list item keys: an item of ``ports`` without ``protocol`` gets TCP from the API server.
 
-``managedFields`` name such an item by all of its keys, so without the defaults an item is taken for another one.
-Built-in kinds have one such default; for custom kinds the OpenAPI document of their group and version tells.
+``managedFields`` identify such an item by all of its keys, so without the defaults it is mistaken for another one.
+Built-in kinds have one such default; for custom kinds, read the OpenAPI document of their group and version.
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
 """
 
@@ -32,16 +32,16 @@ BUILT_IN_GROUPS: Final = frozenset({
     "storagemigration.k8s.io",
 })  # fmt: skip
 BELIEVE: Final = 600.0
-"""Seconds after which the schema of a custom kind is read again: its definition may have changed."""
+"""Seconds after which the schema of a custom kind is read again, since its definition may have changed."""
 _log = structlog.get_logger("lostromos.kube")
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Defaults:
-    """Defaults of the keys of list items, at one place of a kind's schema and below it.
+    """Hold the defaults of list item keys, at one place in a kind's schema and below it.
 
-    ``keys`` are those of the items, if the place is a list. ``everywhere``: the same is true of all places below.
+    ``keys`` are those of the items, if the place is a list. ``everywhere``: the same applies to all places below.
     """
 
     keys: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -49,11 +49,11 @@ class Defaults:
     everywhere: bool = False
 
     def at(self, field: str) -> Defaults:
-        """Return those at a field of a mapping."""
+        """Return the defaults at a field of a mapping."""
         return self if self.everywhere else self.below.get(field, NONE)
 
     def in_items(self) -> Defaults:
-        """Return those in the items of a list."""
+        """Return the defaults in the items of a list."""
         return self if self.everywhere else self.below.get(_ITEMS, NONE)
 
 
@@ -64,7 +64,7 @@ BUILT_IN: Final = Defaults({"protocol": "TCP"}, everywhere=True)
 
 @final
 class ListKeys:
-    """The defaults of all kinds of a cluster; those of custom kinds are read when they are needed, and kept a while."""
+    """Provide the defaults of all kinds of a cluster; those of custom kinds are read on demand and cached."""
 
     def __init__(self, kube: client.Transport, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
@@ -73,9 +73,9 @@ class ListKeys:
         self._reading = asyncio.Lock()
 
     async def of(self, kind: discovery.Kind, body: Mapping[str, Any]) -> Defaults:
-        """Return the defaults for an object; those of a custom kind are asked for only if it has lists of mappings.
+        """Return the defaults for an object; those of a custom kind are read only if it has lists of mappings.
 
-        If the cluster does not tell, there are none.
+        Return no defaults if they cannot be read.
         """
         if kind.api_version.rpartition("/")[0] in BUILT_IN_GROUPS:
             return BUILT_IN
@@ -103,7 +103,7 @@ class ListKeys:
 
 
 def read(schema: Mapping[str, Any]) -> Defaults:
-    """Return what an OpenAPI schema says."""
+    """Return the defaults that an OpenAPI schema specifies."""
     keys: dict[str, Any] = {}
     below: dict[str, Defaults] = {}
     items = schema.get("items")
@@ -125,7 +125,7 @@ def _keep(below: dict[str, Defaults], step: str, schema: Mapping[str, Any]) -> N
 
 
 def _has_items(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Return whether there is a list of mappings somewhere, apart from the metadata."""
+    """Return whether a value contains a list of mappings, apart from the metadata."""
     if isinstance(value, dict):
         return any(
             _has_items(item) for key, item in value.items() if key != "metadata" and isinstance(item, dict | list)

@@ -1,4 +1,4 @@
-"""The smallest value that fits a schema: it stands in a field that is required and that nobody has written yet."""
+"""Build the smallest value that fits a schema, to fill a required field that has not been written yet."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NEUTRAL: Final = ("", "Unknown", "None", "Pending", False, 0)
-"""Values that claim nothing, where a definition lists what is allowed."""
+"""Neutral values to choose from if a definition lists the allowed ones."""
 _TEXTS: Final = ("", "Unknown", "None", "unknown", "none", "0")
 _TIMES: Final = {"date-time": "1970-01-01T00:00:00Z", "date": "1970-01-01", "byte": ""}
-"""Times at which nothing happened, and no bytes."""
+"""Neutral values of formats: the epoch, and no bytes."""
 _EMPTY: Final[Mapping[str, Any]] = {"boolean": False, "array": []}
 
 
-class NothingFits(ValueError):  # noqa: N818 - a fact, and no failure
-    """No value can be told that fits and claims nothing."""
+class NothingFits(ValueError):  # noqa: N818 - a result, not a failure
+    """Raised when no neutral value is known to fit."""
 
 
 def smallest(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a value that says nothing and that a schema accepts; raises NothingFits."""
+    """Return a neutral value that a schema accepts; raises NothingFits."""
     if "default" in schema:
         return schema["default"]
     if "enum" in schema:
@@ -47,7 +47,7 @@ def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _string(schema: Mapping[str, Any]) -> str:
-    """Return a text; formats that are not listed here leave nothing that says nothing."""
+    """Return a neutral text; raises NothingFits, also for formats that are not listed here."""
     form = schema.get("format") or ""
     for text in (_TIMES[form],) if form in _TIMES else () if form else _TEXTS:
         shortest, longest = schema.get("minLength") or 0, schema.get("maxLength", len(text))
@@ -57,7 +57,7 @@ def _string(schema: Mapping[str, Any]) -> str:
 
 
 def _matches(pattern: str | None, text: str) -> bool:
-    """Return whether one of our short texts has a pattern, as far as Python reads it; the API server decides."""
+    """Return whether a short text matches a pattern, as far as Python supports it; the API server decides."""
     try:
         return not pattern or re.search(pattern, text) is not None
     except re.error:

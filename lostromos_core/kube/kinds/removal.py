@@ -1,7 +1,7 @@
-"""Whether a kind has been removed from the cluster, for sure: with it, all of its objects are gone.
+"""Decide whether a kind has definitely been removed from the cluster, and all of its objects with it.
 
 Discovery alone proves nothing: a server that has just started behind a load balancer does not list custom kinds for a
-moment, and a group whose server is down lists none. What is decided here lets finalizers come off.
+moment, and a group whose server is down lists none. Finalizers are removed based on this decision.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 DEFINITIONS: Final = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
 API_SERVICES: Final = ("apiregistration.k8s.io/v1", "apiservices")
 BELIEVE: Final = 5.0
-"""Seconds for which an answer is believed: thousands of resources of a kind may ask at once."""
+"""Seconds for which an answer is cached: thousands of resources of a kind may ask at once."""
 LONG_ENOUGH: Final = 60.0
-"""Seconds that discovery has to miss a kind where we may not read the definitions themselves."""
+"""Seconds that a kind must be missing from discovery if we may not read the definitions themselves."""
 
 
 @final
 class Removals:
-    """Which kinds of a cluster have been removed. Answers are kept for ``BELIEVE`` seconds."""
+    """Decide which kinds of a cluster have been removed. Answers are cached for ``BELIEVE`` seconds."""
 
     def __init__(
         self, kube: client.Transport, kinds: discovery.Discovery, clock: Callable[[], float] = time.monotonic
@@ -40,7 +40,7 @@ class Removals:
         self._answers: dict[tuple[str, str], tuple[float, bool]] = {}
 
     async def is_removed(self, group: str, kind: str) -> bool:
-        """Return whether a kind is neither served nor defined; False while that is not sure. Raises ApiError."""
+        """Return whether a kind is neither served nor defined; False while that is uncertain. Raises ApiError."""
         if await self._discovery.by_group_kind(group, kind) is not None:
             return False
         until, removed = self._answers.get((group, kind), (float("-inf"), False))
@@ -56,9 +56,9 @@ class Removals:
         return removed
 
     async def elsewhere(self, kind: discovery.Kind) -> discovery.Kind | None:
-        """Return how a kind is served, after a path of it was not found; None if it was removed with all its objects.
+        """Return how a kind is served, after its path was not found; None if it was removed with all its objects.
 
-        Raises ApiError as long as that is not sure.
+        Raises ApiError while that is uncertain.
         """
         group = kind.api_version.rpartition("/")[0]
         self._discovery.forget(kind.api_version, kind.name)
@@ -74,7 +74,7 @@ class Removals:
         return found
 
     async def _is_defined(self, group: str, kind: str) -> bool:
-        """Return whether a CustomResourceDefinition makes a kind; raises ApiError."""
+        """Return whether a CustomResourceDefinition defines a kind; raises ApiError."""
         path = paths.collection(*DEFINITIONS)
         async for metadata in operations.pages(self._kube, path, action="look for the definition of a kind"):
             name = metadata["name"]
@@ -92,9 +92,9 @@ class Removals:
         return False
 
     async def _may_be_aggregated(self, group: str, kind: str) -> bool:
-        """Return whether another API server serves a group, and does not say that it lacks the kind. Raises ApiError.
+        """Return whether another API server serves a group, and does not rule out the kind. Raises ApiError.
 
-        What is aggregated is asked for by the API server itself, now and then: until then it is not listed.
+        The API server polls aggregated APIs only now and then: until then they are not listed.
         """
         path = paths.collection(*API_SERVICES)
         async for metadata in operations.pages(self._kube, path, action="look for aggregated APIs"):
@@ -104,7 +104,7 @@ class Removals:
         return False
 
     async def _is_silent(self, name: str, kind: str) -> bool:
-        """Return whether an APIService is another server's that does not answer, or that has the kind."""
+        """Return whether an APIService belongs to another server that does not respond, or that has the kind."""
         try:
             found = await self._kube.request(
                 "GET", paths.item(*API_SERVICES, "", name), action=f"read APIService {name}"

@@ -1,4 +1,4 @@
-"""Which status fields a kind declares: server-side apply refuses the others with an error of its own.
+"""Determine which status fields a kind declares: server-side apply rejects others with a special error.
 
 Read from the OpenAPI document of the kind's group and version, which every authenticated user may read.
 """
@@ -48,7 +48,7 @@ status:
           action: {type: string}
           message: {type: string}
 """
-"""What to add to a CustomResourceDefinition below ``openAPIV3Schema.properties``."""
+"""Schema to add to a CustomResourceDefinition below ``openAPIV3Schema.properties``."""
 
 
 _CONDITION: Final = ("type", "status", "reason", "message", "observedGeneration", "lastTransitionTime")
@@ -58,17 +58,17 @@ _SAMPLES: Final[Mapping[str, Any]] = {
     "conditions": [dict.fromkeys(_CONDITION[:4], "Ready")],
     "resources": [dict.fromkeys(("apiVersion", "kind", "namespace", "name", "action", "message"), "Thing")],
 }
-"""What our fields look like."""
+"""Sample values of our fields."""
 
 
 def usable(declared: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return a status schema if we can write by it: it is a mapping; else an empty one."""
+    """Return a status schema if we can write to it, since it is a mapping; else an empty one."""
     found = declared or {}
     return found if found.get(_OPEN) or found.get("type", "object") == "object" else {}
 
 
 def missing(declared: Mapping[str, Any]) -> list[str]:
-    """Return the fields of ours that a status schema does not declare, such as ``conditions[].reason``."""
+    """Return our fields that a status schema does not declare, such as ``conditions[].reason``."""
     if declared.get(_OPEN):
         return []
     properties = declared.get("properties") or {}
@@ -80,11 +80,11 @@ def missing(declared: Mapping[str, Any]) -> list[str]:
 
 
 def unfit(declared: Mapping[str, Any]) -> list[str]:
-    """Return the fields of ours whose names a status schema uses for something else."""
+    """Return our fields whose names a status schema uses for other purposes."""
     properties = declared.get("properties") or {}
     found = [name for name in _SAMPLES if name in properties]
     if any(field.startswith("conditions[") for field in missing(declared)) and _is_list(properties["conditions"]):
-        found.remove("conditions")  # it is told what they lack
+        found.remove("conditions")  # reported by missing()
     return [name for name in found if fitting.fit(_SAMPLES[name], properties[name]) is fitting.UNFIT]
 
 
@@ -107,7 +107,7 @@ async def status_schema(kube: client.Transport, api_version: str, kind: str) -> 
 
 
 async def schema_of(kube: client.Transport, api_version: str, kind: str) -> Mapping[str, Any]:
-    """Return the OpenAPI schema of a kind; raises ApiError, also if it is not there yet."""
+    """Return the OpenAPI schema of a kind; raises ApiError, also if it is not available yet."""
     path = paths.prefix(api_version).removeprefix("/")
     document = await kube.request("GET", f"/openapi/v3/{path}", action=f"read the schema of {kind}")
     group, _, version = api_version.rpartition("/")

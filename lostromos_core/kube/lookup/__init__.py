@@ -1,4 +1,4 @@
 """Look up objects of the cluster for templates.
 
-``lookups`` decides what a resource may see and remembers what it has seen; ``lookup_cache`` watches these objects.
+``lookups`` decides which objects a resource may see and tracks those it has read; ``lookup_cache`` watches them.
 """

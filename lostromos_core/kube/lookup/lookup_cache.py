@@ -1,4 +1,4 @@
-"""Objects that templates have looked up: one watch a kind, shared; only what somebody asked for is kept."""
+"""Cache the objects that templates look up: one shared watch per kind; only requested objects are kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Place: TypeAlias = tuple[str, str]
 """Namespace and name."""
 Listener: TypeAlias = "tuple[Callable[[str], None], str]"
-"""Whom to tell: a function, and the key of the resource to tell it."""
+"""A function to call on a change, and the key of the resource to pass to it."""
 
 
 TOO_DEEP: Final = "it cannot be decoded: it is nested too deeply"
@@ -28,14 +28,14 @@ TOO_DEEP: Final = "it cannot be decoded: it is nested too deeply"
 
 @final
 class LookupCache:
-    """All objects that are looked up in a cluster."""
+    """Hold all objects that are looked up in a cluster."""
 
     def __init__(self, kube: cluster.Cluster) -> None:
         self._kube = kube
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
 
     def known(self, kind: discovery.Kind, scope: str, place: Place) -> tuple[bool, Mapping[str, Any] | None]:
-        """Whether it is known if there is an object, and the object (None: there is none)."""
+        """Return whether an object's state is known, and the object (None if it does not exist or is unreadable)."""
         watched = self._kinds.get((kind.api_version, kind.name, scope))
         if watched is None or place not in watched.kept:
             return False, None
@@ -49,7 +49,7 @@ class LookupCache:
         return text if isinstance(text, str) else ""
 
     async def load(self, kind: discovery.Kind, scope: str, place: Place, listener: Listener) -> None:
-        """Get to know an object, and ring for every change of it from now on; raises ApiError."""
+        """Load an object, and notify the listener of every change from now on; raises ApiError."""
         key = kind.api_version, kind.name, scope
         watched = self._kinds.get(key)
         if watched is None:
@@ -62,7 +62,7 @@ class LookupCache:
             await self._get(watched, kind, place)
 
     def leave(self, kind: discovery.Kind, scope: str, place: Place, listener: Listener) -> None:
-        """Ring no more; what nobody asks for is forgotten."""
+        """Remove a listener; an object without listeners is forgotten."""
         watched = self._kinds.get((kind.api_version, kind.name, scope))
         if watched is None:
             return
@@ -73,7 +73,7 @@ class LookupCache:
             watched.kept.pop(place, None)
 
     async def _get(self, watched: _Kind, kind: discovery.Kind, place: Place) -> None:
-        """Read an object that the watch brought before anybody wanted it. News that come meanwhile are newer."""
+        """Read an object that the watch saw before it was requested. Events received meanwhile take precedence."""
         path = paths.item(kind.api_version, kind.plural, *place)
         action = f"look up {kind.name} {'/'.join(filter(None, place))}"
         try:
@@ -84,7 +84,7 @@ class LookupCache:
                 return
             if error.status != http.HTTPStatus.NOT_FOUND:
                 raise
-            if not error.reason:  # the path is unknown, and not only the object: the kind is served differently now
+            if not error.reason:  # the path is not found, not just the object: the kind is served differently now
                 self._kube.discovery.forget(kind.api_version, kind.name)
                 raise errors.ApiError(error.message, status=error.status, retryable=True) from error
             found = None
@@ -103,9 +103,9 @@ class LookupCache:
 
 @final
 class _Kind:
-    """One watched kind: who looks up which of its objects, and the objects.
+    """Hold one watched kind: its requested objects and their listeners.
 
-    They are kept as JSON; None for what does not exist, and for what cannot be read a sentence that says why.
+    Objects are kept as JSON bytes; None if an object does not exist, and a string with the reason if it is unreadable.
     """
 
     def __init__(self, kube: cluster.Cluster, kind: discovery.Kind) -> None:
@@ -126,7 +126,7 @@ class _Kind:
         self._keep((namespace, name), None)
 
     def broken(self, item: dict[str, Any], reason: str) -> None:
-        """Keep why it cannot be looked up."""
+        """Record why an object cannot be looked up."""
         metadata = item["metadata"]
         self._keep((metadata.get("namespace") or "", metadata.get("name") or ""), reason)
 
@@ -151,7 +151,7 @@ class _Kind:
 
 
 def _stripped(item: Mapping[str, Any]) -> bytes:
-    """An object without what changes with every write and says nothing."""
+    """Return an object as JSON, without metadata that changes with every write and has no meaning for templates."""
     hidden = {"managedFields", "resourceVersion", "selfLink"}
     metadata = {key: value for key, value in (item.get("metadata") or {}).items() if key not in hidden}
     return orjson.dumps({**item, "metadata": metadata})

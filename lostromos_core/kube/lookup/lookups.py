@@ -1,4 +1,4 @@
-"""``lookup`` for one controller: what a resource may see, what it has seen, and ringing for it when that changes."""
+"""Implement ``lookup`` for one controller: check access, track reads, and enqueue resources on changes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
 
 ROUNDS: Final = 20
-"""How often a resource is rendered when each rendering looks up something more."""
+"""Maximum number of renderings of a resource, if each looks up another object."""
 NO_SUCH_KIND: Final = 5.0
-"""Seconds until a kind is looked for again that the cluster did not have."""
+"""Seconds between two discoveries of a kind that the cluster does not serve."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What templates may look up beyond the resource's own objects and its namespace.
+    """Define what templates may look up besides the resource's own objects and its namespace.
 
-    ``namespaces``: others (``*``: all); ``secrets``: Secrets, in all allowed places; ``cluster_scoped``: objects that
-    are in no namespace.
+    ``namespaces``: other namespaces (``*``: all); ``secrets``: Secrets, wherever other objects are allowed;
+    ``cluster_scoped``: cluster-scoped objects.
     """
 
     namespaces: Sequence[str] = ()
@@ -39,13 +39,13 @@ class Policy:
     cluster_scoped: bool = False
 
     def refuse(self, ref: interfaces.ObjectRef) -> None:
-        """Raise RefusedError for what may never be looked up."""
+        """Raise RefusedError if an object may never be looked up."""
         if (ref.group, ref.kind) == ("", "Secret") and not self.secrets:
             msg = f"lookup of {ref}: Secrets may be looked up only if the controller says `lookup: {{secrets: true}}`"
             raise errors.RefusedError(msg)
 
     def allows(self, resource: interfaces.Resource, ref: interfaces.ObjectRef, item: Mapping[str, Any] | None) -> bool:
-        """Whether a resource may see an object: it is near enough, or its own."""
+        """Return whether a resource may see an object: its namespace is allowed, or it belongs to the resource."""
         if ref.namespace in {resource.ref.namespace, *self.namespaces} - {""} or (
             ref.namespace and "*" in self.namespaces
         ):
@@ -63,7 +63,7 @@ def _is_own(resource: interfaces.Resource, ref: interfaces.ObjectRef, item: Mapp
 
 @final
 class Lookups:
-    """The looked-up objects of one controller's resources."""
+    """Track the objects that the resources of one controller look up."""
 
     def __init__(self, runtime: interfaces.Runtime, policy: Policy) -> None:
         self._kube: cluster.Cluster = runtime.kube
@@ -78,7 +78,7 @@ class Lookups:
         resource: interfaces.Resource,
         render: Callable[[Finder], interfaces.Rendered | Awaitable[interfaces.Rendered]],
     ) -> interfaces.Rendered:
-        """Render until everything that is looked up is known; from then on its changes ring for the resource."""
+        """Render until all looked-up objects are known; from then on, their changes enqueue the resource."""
         for _ in range(ROUNDS):
             finder = Finder(self, resource)
             made = render(finder)
@@ -91,13 +91,13 @@ class Lookups:
         raise errors.RenderError(msg, pure=False)
 
     def forget(self, key: str) -> None:
-        """The resource is gone."""
+        """Forget a resource that is gone."""
         self._remember(key, ())
         for waiting in self._awaited.values():
             waiting.discard(key)
 
     def find(self, resource: interfaces.Resource, ref: interfaces.ObjectRef) -> tuple[bool, Mapping[str, Any] | None]:
-        """Whether it is known if an object exists, and the object as the resource may see it."""
+        """Return whether an object's state is known, and the object if the resource may see it."""
         self._policy.refuse(ref)
         kind = self._kube.discovery.known(ref.api_version, ref.kind)
         if kind is None:
@@ -124,7 +124,7 @@ class Lookups:
         await self._objects.load(kind, self._scope(kind, ref), _place(kind, ref), self._listener(key))
 
     def _await(self, ref: interfaces.ObjectRef, key: str) -> None:
-        """Ring when the cluster has a kind; one looks for all who wait for it."""
+        """Enqueue a resource when the cluster serves a kind; one task polls for all waiting resources."""
         kind = ref.api_version, ref.kind
         waiting = self._awaited.get(kind)
         if waiting is None:
@@ -146,7 +146,7 @@ class Lookups:
             self._runtime.enqueue(key)
 
     def _remember(self, key: str, reads: Iterable[interfaces.ObjectRef]) -> None:
-        """Stop ringing for what is no longer looked up."""
+        """Remove the listeners of objects that are no longer looked up."""
         now = set(reads)
         for ref in self._reads.get(key, set()) - now:
             kind = self._kube.discovery.known(ref.api_version, ref.kind)
@@ -167,7 +167,7 @@ class Lookups:
 def among(
     given: Iterable[Mapping[str, Any]], resource: interfaces.Resource, policy: Policy
 ) -> Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]:
-    """Looks up among objects that are given as plain data, instead of a cluster's."""
+    """Return a function that looks up objects in the given plain data instead of a cluster."""
     there = {}
     for item in given:
         metadata = item.get("metadata") or {}
@@ -187,14 +187,14 @@ def among(
 
 @final
 class Finder:
-    """Looks up on behalf of one resource, and collects what has to be loaded first."""
+    """Look up objects on behalf of one resource, and collect those that have to be loaded first."""
 
     def __init__(self, lookups: Lookups, resource: interfaces.Resource) -> None:
         self.unknown: set[interfaces.ObjectRef] = set()
         self._find = functools.partial(lookups.find, resource)
 
     def __call__(self, ref: interfaces.ObjectRef) -> Mapping[str, Any] | None:
-        """The object, None if it does not exist; raises NotYetError, RefusedError."""
+        """Return the object, None if it does not exist; raises NotYetError, RefusedError."""
         known, item = self._find(ref)
         if not known:
             self.unknown.add(ref)

@@ -1,4 +1,4 @@
-"""Fights: somebody else changes an object again and again after it was repaired. Each repair then waits longer."""
+"""Slow repairs down while another field manager keeps changing an object: each repair then waits longer."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import dataclasses
 from typing import Final, final
 
 FREE_REPAIRS: Final = 3
-"""So often an object is repaired at once; then each repair waits twice as long as the one before."""
+"""Repairs of an object without delay; then each repair waits twice as long as the one before."""
 LONGEST_PAUSE: Final = 300.0
 PEACE: Final = 60.0
-"""Seconds without a repair after which a fight is over; longer after longer pauses."""
+"""Seconds without a repair after which the contention is over; longer after longer pauses."""
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class Contention:
-    """How often an object was repaired, one time soon after the other. Times are seconds, monotonic."""
+    """Count the repairs of an object in quick succession. Times are monotonic seconds."""
 
     repairs: int = 0
     last: float = float("-inf")
     opponent: str = ""
 
     def pause(self, now: float) -> float:
-        """Seconds until the next repair."""
+        """Return the seconds until the next repair."""
         return max(0.0, self.last + self._length() - now)
 
     def repaired(self, now: float) -> None:
-        """The object was repaired once more."""
+        """Record one more repair of the object."""
         if now - self.last > max(PEACE, 2 * self._length()):
             self.repairs = 0
         self.repairs += 1

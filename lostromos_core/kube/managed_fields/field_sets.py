@@ -1,7 +1,7 @@
-"""Sets of fields as ``managedFields`` writes them (``fieldsV1``): their union, and their difference.
+"""Compute unions and differences of field sets, in the format of ``managedFields`` (``fieldsV1``).
 
 A set is a mapping from steps (``f:name``, ``k:{...}``, ``v:...``) to the sets below; ``{}`` and ``.`` are the field
-itself. Values are never changed.
+itself. Sets are never modified in place.
 Source: https://github.com/kubernetes-sigs/structured-merge-diff/blob/master/fieldpath/serialize.go
 """
 
@@ -17,12 +17,12 @@ _ITSELF: Final = "."
 
 
 def has_itself(fields: Fields) -> bool:
-    """Return whether the field at the top of a set is in it, and not only what is below."""
+    """Return whether a set contains the field at its top, and not only fields below it."""
     return not fields or _ITSELF in fields
 
 
 def minus(fields: Fields, other: Fields) -> dict[str, Any] | None:
-    """Return what is in one set and not in the other; None if that is nothing."""
+    """Return the fields that are in one set but not in the other; None if no field is."""
     itself = has_itself(fields) and not has_itself(other)
     below = {}
     for step, deeper in fields.items():
@@ -34,7 +34,7 @@ def minus(fields: Fields, other: Fields) -> dict[str, Any] | None:
 
 
 def union(fields: Fields, other: Fields) -> dict[str, Any]:
-    """Return what is in any of two sets."""
+    """Return the fields that are in either of two sets."""
     itself = has_itself(fields) or has_itself(other)
     below = {step: deeper for step, deeper in fields.items() if step != _ITSELF}
     for step, deeper in other.items():
@@ -45,7 +45,7 @@ def union(fields: Fields, other: Fields) -> dict[str, Any]:
 
 
 def at(fields: Fields, path: Sequence[str]) -> Fields | None:
-    """Return the set at some steps into another; None if there is none."""
+    """Return the set below some steps of another; None if it does not exist."""
     found: Any = fields
     for step in path:
         found = found.get(step)
@@ -55,7 +55,7 @@ def at(fields: Fields, path: Sequence[str]) -> Fields | None:
 
 
 def of(path: Sequence[str]) -> dict[str, Any]:
-    """Return the set that holds only the field at some steps."""
+    """Return the set that contains only the field at some steps."""
     made: dict[str, Any] = {}
     for step in reversed(path):
         made = {step: made}
@@ -63,7 +63,7 @@ def of(path: Sequence[str]) -> dict[str, Any]:
 
 
 def without(fields: Fields, path: Sequence[str]) -> dict[str, Any] | None:
-    """Return a set without the field at some steps, and all that is below it; None if nothing is left."""
+    """Return a set without the field at some steps and all fields below it; None if nothing is left."""
     if not path:
         return None
     step, *rest = path

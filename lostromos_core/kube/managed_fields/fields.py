@@ -1,4 +1,4 @@
-"""Fields: what a manager owns (``fieldsV1``) against what we want, and ways into objects.
+"""Compare the fields that a manager owns (``fieldsV1``) with the desired ones, and resolve paths into objects.
 
 Source of the format: https://github.com/kubernetes-sigs/structured-merge-diff/blob/master/fieldpath/serialize-pe.go
 """
@@ -23,9 +23,9 @@ _NAMES: Final = frozenset({"name", "namespace", "uid", "resourceVersion", "owner
 def owns_all(
     fields: Mapping[str, Any], body: Mapping[str, Any], defaults: list_keys.Defaults = list_keys.BUILT_IN
 ) -> bool:
-    """Whether a manager owns every field of a body. What nobody can own (its name) does not count.
+    """Return whether a manager owns every field of a body. Fields that cannot be owned (its name) do not count.
 
-    ``defaults`` are those of the keys of list items.
+    ``defaults`` are those of list item keys.
     """
     metadata = {key: value for key, value in body["metadata"].items() if key not in _NAMES}
     wanted = {key: value for key, value in body.items() if key not in _IDENTITY} | {"metadata": metadata}
@@ -38,7 +38,7 @@ def owns(
     path: Sequence[str | int],
     defaults: list_keys.Defaults = list_keys.BUILT_IN,
 ) -> bool:
-    """Whether a manager owns the field at a path into a body."""
+    """Return whether a manager owns the field at a path into a body."""
     return steps(fields, body, path, defaults) is not None
 
 
@@ -67,7 +67,7 @@ def steps(
 
 
 def parse(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON value
-    """``spec.containers[name="c"].image`` as a way into ``data``; ends where the data does."""
+    """Return ``spec.containers[name="c"].image`` as a path into ``data``; the path ends where the data ends."""
     path: list[str | int] = []
     at = 0
     while found := _STEP.match(field, at):
@@ -86,7 +86,7 @@ def parse(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON 
 
 
 def _key(field: str, data: Any) -> str:  # noqa: ANN401 - any JSON value
-    """The longest key of a mapping that the rest of a field begins with: keys may have dots."""
+    """Return the longest key of a mapping that the rest of a field begins with, since keys may contain dots."""
     if not isinstance(data, dict):
         return ""
     fitting = (
@@ -101,7 +101,7 @@ def lost(
     path: Sequence[str | int],
     defaults: list_keys.Defaults = list_keys.BUILT_IN,
 ) -> list[list[str | int]]:
-    """Ways to what a manager does not own of a body, at and below a path; the path itself, if it owns nothing there."""
+    """Return paths to fields not owned by a manager, at and below a path; just that path if it owns none of them."""
     if not owns(fields, body, path, defaults):
         return [list(path)]
     for step in path:
@@ -114,7 +114,7 @@ def lost(
 
 
 def _lost_below(fields: Mapping[str, Any], body: Any, defaults: list_keys.Defaults) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON value
-    """Ways below a field, of which a manager owns something, to what it does not own."""
+    """Yield the relative paths that a manager does not own, below a field that it partly owns."""
     if not fields or not isinstance(body, dict | list):
         return
     for step, value in body.items() if isinstance(body, dict) else enumerate(body):
@@ -128,7 +128,7 @@ def _lost_below(fields: Mapping[str, Any], body: Any, defaults: list_keys.Defaul
 
 
 def point(pointer: str, data: Any) -> list[str | int] | None:  # noqa: ANN401 - any JSON value
-    """A JSON pointer (RFC 6901) as a way into ``data``; None if there is nothing at its end."""
+    """Return a JSON pointer (RFC 6901) as a path into ``data``; None if its target does not exist."""
     path: list[str | int] = []
     for text in pointer.split("/")[1:]:
         name = text.replace("~1", "/").replace("~0", "~")
@@ -142,7 +142,7 @@ def point(pointer: str, data: Any) -> list[str | int] | None:  # noqa: ANN401 - 
 
 
 def nulls(body: Any) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON value
-    """Yield the paths to what is null in the mappings of a body: an apply keeps what is there in its place."""
+    """Yield the paths to nulls in the mappings of a body: an apply keeps the live values in their place."""
     if isinstance(body, dict):
         for name, value in body.items():
             if value is None:
@@ -155,7 +155,7 @@ def nulls(body: Any) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON va
 
 
 def without(body: Any, paths: Sequence[Sequence[str | int]]) -> Any:  # noqa: ANN401 - any JSON value
-    """A body without the fields at some paths; what is not touched is shared with the body."""
+    """Return a body without the fields at some paths; unaffected parts are shared with the original."""
     if not paths:
         return body
     last = {path[0] for path in paths if len(path) == 1}
@@ -185,16 +185,16 @@ def _covers(fields: Mapping[str, Any], wanted: Any, defaults: list_keys.Defaults
 
 
 def find_item(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any]) -> Mapping[str, Any] | None:  # noqa: ANN401 - any JSON value
-    """Return the set of a list's item, None if there is none; ``defaults`` are those of its keys.
+    """Return the set of a list item, None if it has no set; ``defaults`` are those of its keys.
 
-    A key that the item does not have, and that has no default that we know of, fits whatever it is.
+    A key that the item lacks, and that has no known default, matches any value.
     """
     step = find_step(fields, item, defaults)
     return None if step is None else fields[step]
 
 
 def find_step(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any]) -> str | None:  # noqa: ANN401 - any JSON value
-    """Return how a set names a list's item (``k:{...}`` or ``v:...``); see ``find_item``."""
+    """Return the step by which a set names a list item (``k:{...}`` or ``v:...``); see ``find_item``."""
     if isinstance(item, dict):
         for name in fields:
             if name.startswith("k:") and fits(item, json.loads(name[2:]), defaults):
@@ -203,7 +203,7 @@ def find_step(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any])
     written = "v:" + json.dumps(item, separators=(",", ":"), ensure_ascii=False)
     if written in fields:
         return written
-    # Go writes some characters and numbers in another way.
+    # Go encodes some characters and numbers differently.
     values = ((json.loads(name[2:]), name) for name in fields if name.startswith("v:"))
     return next(
         (name for value, name in values if value == item and isinstance(value, bool) == isinstance(item, bool)), None
@@ -211,12 +211,12 @@ def find_step(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any])
 
 
 def fits(item: Mapping[str, Any], keys: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
-    """Return whether a list's item is the one with these keys."""
+    """Return whether a list item is the one with these keys."""
     return all(item.get(key, defaults.get(key, value)) == value for key, value in keys.items())
 
 
 def _step(bracket: str, data: Any) -> str | int:  # noqa: ANN401 - any JSON value
-    """What stands in brackets: an index, a key, or a selection of list items by their fields."""
+    """Return the step for the text in brackets: an index, a key, or the index of the list item that it selects."""
     if bracket.isdecimal():
         return int(bracket)
     wanted = [(key, quoted or bare) for key, quoted, bare in _SELECTOR.findall(bracket)]
@@ -227,4 +227,4 @@ def _step(bracket: str, data: Any) -> str | int:  # noqa: ANN401 - any JSON valu
         for index, item in enumerate(data)
         if isinstance(item, dict) and all(str(item.get(key, value)) == value for key, value in wanted)
     ]
-    return min(fitting)[1] if fitting else bracket  # the one that says most of it itself
+    return min(fitting)[1] if fitting else bracket  # the item that contains most of the keys

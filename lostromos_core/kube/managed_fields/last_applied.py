@@ -1,8 +1,8 @@
-"""Which fields of an object were applied last: written on the object, so that a later process knows it, too.
+"""Record the last applied fields on the object itself, so that later processes know them, too.
 
-Whoever changes a field takes it from our manager, so that ``managedFields`` do not say whether it was ours before. The
-fields are remembered by a hash of 24 bits of the way to each: an object with 100 fields carries 400 characters. The
-values are not remembered.
+A manager that changes a field takes it over from ours, so ``managedFields`` do not show whether it was ours before.
+Each field is recorded as a 24-bit hash of its path: an object with 100 fields carries 400 characters. The values are
+not recorded.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 MOST: Final = 1_500
-"""Fields that are remembered at most: of an object with more, none are."""
+"""Maximum number of recorded fields: of an object with more, none are recorded."""
 _SIZE: Final = 3
 _KEYS: Final = (
     "name", "port", "containerPort", "mountPath", "devicePath", "ip", "topologyKey", "uid", "type", "key", "protocol",
 )  # fmt: skip
-"""What items of lists are known by, in built-in kinds and in most others."""
+"""Fields that identify list items, in built-in kinds and in most others."""
 _NOT_OURS: Final = frozenset({"apiVersion", "kind", "status"})
 
 
 def of(body: Mapping[str, Any]) -> str:
-    """Return what is remembered of a body; empty if it has too many fields."""
+    """Return the record of a body; empty if it has too many fields."""
     found: set[int] = set()
     _collect({name: value for name, value in body.items() if name not in _NOT_OURS}, 0, found)
     if len(found) > MOST:
@@ -36,9 +36,9 @@ def of(body: Mapping[str, Any]) -> str:
 
 
 def holds(text: str, body: Mapping[str, Any], path: Sequence[str | int], keys: Collection[str] = ()) -> bool:
-    """Return whether the field at a path into a body was applied, as far as a text remembers.
+    """Return whether the field at a path into a body was applied, according to a record.
 
-    ``keys``: if the path leads to an item of a list, those by which it is known there; it must have had all of them.
+    ``keys``: if the path leads to a list item, the keys that identify it there; all that it has must be recorded.
     """
     known = _unpack(text)
     at: Any = body
@@ -57,7 +57,7 @@ def holds(text: str, body: Mapping[str, Any], path: Sequence[str | int], keys: C
 
 
 def _collect(value: Any, at: int, found: set[int]) -> None:  # noqa: ANN401 - any JSON value
-    """Add all fields below one, until there are too many."""
+    """Add all fields below a field, until there are too many."""
     if len(found) > MOST:
         return
     steps = (
@@ -73,7 +73,7 @@ def _collect(value: Any, at: int, found: set[int]) -> None:  # noqa: ANN401 - an
 
 
 def _names(item: Any, index: int) -> list[str]:  # noqa: ANN401 - any JSON value
-    """Names of a list's item: by each of the fields that it may be known by."""
+    """Return the names of a list item: one for each field that may identify it."""
     if isinstance(item, dict):
         names = [name for name in _KEYS if isinstance(item.get(name), str | int)]
         names = names or [name for name, value in item.items() if isinstance(value, str | int)][:4]

@@ -1,7 +1,7 @@
-"""Server-side apply to objects whose managed fields name a version that their definition has no longer.
+"""Apply (server-side) to objects whose managed fields name a version that their definition no longer has.
 
-The API server converts an object into each version that a field manager has used, and refuses the apply when one of
-them is gone, though nothing else is wrong. An update may rewrite the entries, as migrators of stored versions do.
+The API server converts an object into each version that a field manager has used, and rejects the apply if one of
+them is gone, though nothing else is wrong. An update may rewrite the entries, as storage version migrators do.
 Source: https://github.com/kubernetes/kubernetes/issues/111937; measured on Kubernetes 1.37.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
 
 ROUNDS: Final = 4
-"""How often an object is mended in one apply: what is served may change meanwhile."""
+"""How often an object is repaired in one apply: the served versions may change meanwhile."""
 _GONE: Final = re.compile(r"request to convert CR to an invalid group/version: ([^\s,;]+)")
 _log = structlog.get_logger("lostromos.kube")
 
@@ -37,7 +37,7 @@ async def apply(  # noqa: PLR0913 - the parts of a server-side apply
     accept: str,
     subresource: str = "",
 ) -> Any:  # noqa: ANN401 - any JSON value
-    """Apply to the object at a path, or to a subresource of it, and return the answer. Raises ApiError."""
+    """Apply to the object at a path, or to a subresource of it, and return the response. Raises ApiError."""
     place = f"{path}/{subresource}" if subresource else path
     for attempt in range(ROUNDS + 1):
         try:
@@ -51,13 +51,13 @@ async def apply(  # noqa: PLR0913 - the parts of a server-side apply
     raise AssertionError  # the last attempt has returned or raised
 
 
-async def is_mended(  # noqa: PLR0913 - what it is told by
+async def is_mended(  # noqa: PLR0913 - the parts of a failed apply
     kube: cluster.Cluster, path: str, error: errors.ApiError, api_version: str, kind: str, *, action: str
 ) -> bool:
-    """Return whether an apply failed because of a version that is gone, and can be tried again now. Raises ApiError.
+    """Repair an object if an apply failed due to a version that is gone; return whether to retry. Raises ApiError.
 
-    The entries that name such versions name ``api_version`` from now on: all of them at once, since the API server
-    drops changes of managed fields as long as one of them cannot be converted. A dry run cannot mend anything.
+    Rewrites all entries that name such versions to ``api_version`` at once, since the API server drops changes to
+    managed fields as long as one of them cannot be converted. A dry run cannot repair anything.
     """
     gone = _GONE.search(error.message)
     if gone is None or kube.dry_run:
@@ -84,7 +84,7 @@ async def is_mended(  # noqa: PLR0913 - what it is told by
 
 
 async def _not_served(kube: cluster.Cluster, entries: Iterable[Mapping[str, Any]], gone: str, kind: str) -> set[str]:
-    """Return the versions of a kind that entries name, and that are not served now. Raises ApiError."""
+    """Return the versions of a kind that entries name, but that are not currently served. Raises ApiError."""
     group = gone.rpartition("/")[0]
     kube.discovery.forget(gone, kind)
     await kube.discovery.by_group_kind(group, kind)
@@ -93,7 +93,7 @@ async def _not_served(kube: cluster.Cluster, entries: Iterable[Mapping[str, Any]
 
 
 def rewrite(entries: Iterable[Mapping[str, Any]], gone: Collection[str], now: str) -> list[Mapping[str, Any]]:
-    """Return entries of managed fields with one version in the place of others; what becomes the same is united."""
+    """Return entries of managed fields with some versions replaced by one; entries that become equal are merged."""
     found: dict[tuple[str, ...], Mapping[str, Any]] = {}
     for entry in entries:
         moved = {**entry, "apiVersion": now} if entry.get("apiVersion") in gone else entry

@@ -1,4 +1,4 @@
-"""Which part of an object a field manager owns, with its values.
+"""Extract the part of an object that a field manager owns, with its values.
 
 Source of the format: https://github.com/kubernetes-sigs/structured-merge-diff/blob/master/fieldpath/serialize-pe.go
 """
@@ -26,7 +26,7 @@ def select(fields: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - any 
 
 
 def _entry(fields: Mapping[str, Any], item: Any, index: int) -> str:  # noqa: ANN401 - any JSON value
-    """Return the step that leads to a list's item; empty if none does."""
+    """Return the step that leads to a list item; empty if no step does."""
     for step in fields:
         kind, _, text = step.partition(":")
         if kind == "k" and isinstance(item, dict):
@@ -41,13 +41,13 @@ def _entry(fields: Mapping[str, Any], item: Any, index: int) -> str:  # noqa: AN
 
 
 def _with_keys(step: str, fields: Mapping[str, Any], item: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the covered part of a list's item, with the keys that tell it from others."""
+    """Return the covered part of a list item, with the keys that identify it."""
     kept = select(fields, item)
     return {**json.loads(step[2:]), **kept} if step.startswith("k:") and isinstance(kept, dict) else kept
 
 
 def of(entries: Any, manager: str, subresource: str = "") -> Mapping[str, Any]:  # noqa: ANN401 - metadata.managedFields
-    """Return what a manager has applied of an object, or of a subresource, as ``fieldsV1``; empty if nothing."""
+    """Return the fields of an object, or of a subresource, that a manager applied, as ``fieldsV1``; empty if none."""
     for entry in entries or ():
         who = entry.get("manager"), entry.get("operation"), entry.get("subresource") or ""
         if who == (manager, "Apply", subresource):
@@ -57,5 +57,5 @@ def of(entries: Any, manager: str, subresource: str = "") -> Mapping[str, Any]: 
 
 
 def without(fields: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """Return ``fieldsV1`` without some fields at its top."""
+    """Return ``fieldsV1`` without some of its top-level fields."""
     return {step: below for step, below in fields.items() if step.removeprefix("f:") not in names}

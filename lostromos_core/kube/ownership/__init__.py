@@ -1,7 +1,7 @@
 """Decide which operator reconciles a resource, and which objects belong to it.
 
-``lease``, ``holders`` and ``presence`` show which operators run; ``claims`` says which of them a resource belongs to.
-``inventory`` and ``inventory_hints`` write down which kinds were applied for a resource, on the resource or, if it is
-no Kubernetes object, in ConfigMaps (``config_maps``); ``job_runs`` remembers Jobs that have completed. ``releasing``
-removes our labels, annotations and finalizer again, and ``cleanup`` does so for operators that are gone.
+``lease``, ``holders`` and ``presence`` detect which operators run; ``claims`` decides which of them reconciles a
+resource. ``inventory`` and ``inventory_hints`` record which kinds were applied for a resource, on the resource or, if
+it is not a Kubernetes object, in ConfigMaps (``config_maps``); ``job_runs`` records Jobs that have run. ``releasing``
+removes our labels, annotations and finalizer, and ``cleanup`` does so for operators that are gone.
 """

@@ -1,8 +1,8 @@
-"""Who looks after a resource: the controller and the operator that its annotations name.
+"""Decide which controller and operator reconcile a resource, from the annotations that claim it.
 
-Whoever may edit a resource can change them, so a claim is believed as far as it keeps us from doing something: what
-another operator claims is left alone while that one runs, and what has left our selection is cleaned up only if it
-says that it was ours.
+Anyone who may edit a resource can change them, so a claim is trusted only as far as it keeps us from acting: a
+resource claimed by another operator is left alone while that operator runs, and a resource that left our selection is
+cleaned up only if its annotations name us.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
 
 LOOK_AGAIN: Final = 5.0
-"""Seconds until it is asked again whether another operator runs, while that is not known."""
+"""Seconds between two checks whether another operator runs, while that is unknown."""
 STILL_THERE: Final = 30.0
-"""Seconds until it is asked again whether another operator has ended."""
+"""Seconds between two checks whether another operator has stopped."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claim:
-    """What a resource says of who looks after it; both are empty if nobody does.
+    """Name the controller and the operator that claim a resource; both are empty without a claim.
 
-    ``operator`` is empty for a claim of version 0.1, which did not write it.
+    ``operator`` is also empty for a claim by version 0.1, which did not write it.
     """
 
     controller: str
@@ -38,14 +38,14 @@ class Claim:
 
 
 def read(metadata: Mapping[str, Any]) -> Claim:
-    """Return what the annotations of a resource say."""
+    """Return the claim in the annotations of a resource."""
     annotations = metadata.get("annotations") or {}
     return Claim(labels.claimant(metadata), str(annotations.get(labels.OPERATOR, "")))
 
 
 @final
 class Claims:
-    """Judges claims for one controller of one operator. ``operator`` may be empty: then only controllers differ."""
+    """Evaluate claims for one controller of one operator. With an empty ``operator``, only controllers are compared."""
 
     def __init__(self, kube: cluster.Cluster, controller: str, operator: str) -> None:
         self._kube = kube
@@ -58,21 +58,21 @@ class Claims:
         return own | ({labels.OPERATOR: self._operator} if self._operator else {})
 
     def is_ours(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether a resource says for certain that we look after it."""
+        """Return whether a resource is definitely claimed by us."""
         claim = read(metadata)
         return claim.controller == self._controller and (not self._operator or claim.operator == self._operator)
 
     def is_free(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether a resource is ours, or says nothing of anybody else."""
+        """Return whether a resource is ours, or at least not claimed by another controller or operator."""
         claim = read(metadata)
         free = not self._operator or claim.operator in {"", self._operator}
         return claim.controller in {"", self._controller} and free
 
     async def may_clean_up(self, owner: interfaces.Resource, *, known: bool = False) -> bool:
-        """Return whether a resource that is going is ours to clean up after.
+        """Return whether we have to clean up after a resource that is being deleted or has left the selection.
 
         ``known``: we applied objects for it before another controller claimed it. Raises ClaimedError while the
-        operator that claims it may still do it, ApiError if that cannot be found out.
+        operator that claims it may still do it, ApiError if that cannot be determined.
         """
         claim = read(owner.metadata)
         if claim.controller not in {"", self._controller}:
@@ -80,12 +80,12 @@ class Claims:
         if self.is_free(owner.metadata):
             return True
         if "deletionTimestamp" not in owner.metadata:
-            return False  # it left our selection only
+            return False  # it only left our selection
         await self.refuse_claimed(owner)
         return True
 
     async def refuse_claimed(self, owner: interfaces.Resource) -> None:
-        """Raise ClaimedError if somebody else looks after a resource; ApiError if that cannot be found out."""
+        """Raise ClaimedError if another controller or operator claims it; ApiError if that cannot be determined."""
         claim = read(owner.metadata)
         if claim.controller not in {"", self._controller}:
             msg = (

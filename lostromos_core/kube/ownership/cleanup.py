@@ -1,6 +1,6 @@
-"""Cleaning up after an operator that is gone: resources that still carry its marks are found, and let go.
+"""Clean up after an operator that is gone: find resources that still carry its annotations, and release them.
 
-Nothing is guessed: what counts as claimed says so in the annotation of its claimant, or carries our finalizer.
+Nothing is guessed: a resource counts as claimed only if an annotation names its claimant, or it has our finalizer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claimed:
-    """A resource that is looked after, or was. ``claimant`` and ``operator`` are empty if it does not say by whom."""
+    """Describe a resource that is or was claimed. ``claimant`` and ``operator`` are empty if it does not name them."""
 
     ref: interfaces.ObjectRef
     uid: str
@@ -34,12 +34,12 @@ class Claimed:
 
     @property
     def has_finalizer(self) -> bool:
-        """Whether it cannot go while nobody removes our finalizer."""
+        """Return whether our finalizer prevents its deletion."""
         return labels.FINALIZER in (self.metadata.get("finalizers") or ())
 
 
 async def find(kube: cluster.Cluster, kind: discovery.Kind, namespace: str = "") -> AsyncIterator[Claimed]:
-    """All resources of a kind that carry our marks, or our finalizer only; raises ApiError."""
+    """Yield all resources of a kind that carry our claim, or only our finalizer; raises ApiError."""
     path = paths.collection(kind.api_version, kind.plural, namespace if kind.namespaced else "")
     async for metadata in operations.pages(kube, path, action=f"look for {kind.plural}"):
         claim = claims.read(metadata)
@@ -55,19 +55,19 @@ async def find(kube: cluster.Cluster, kind: discovery.Kind, namespace: str = "")
 
 
 async def is_looked_after(kube: cluster.Cluster, claimed: Claimed) -> bool:
-    """Return whether the operator of a resource runs, or may run; waits until that is known. Raises ApiError."""
+    """Return whether the operator of a resource runs or may run; wait until that is known. Raises ApiError."""
     operators = kube.shared(presence.OtherOperators)
     operators.patient = True
     return bool(claimed.operator) and await operators.liveness(claimed.operator) is not presence.Liveness.GONE
 
 
 async def let_go(kube: cluster.Cluster, claimed: Claimed) -> None:
-    """Take our marks and the finalizer off a resource; its objects stay."""
+    """Remove our labels, annotations and finalizer from a resource; its objects stay."""
     await releasing.release(kube, claimed.ref, claimed.uid, claimed.metadata)
 
 
 async def objects_of(kube: cluster.Cluster, claimed: Claimed) -> list[tracked_objects.TrackedObject]:
-    """The objects that were applied for a resource and shall go with it, as its hints say where to look."""
+    """Return the objects that its hints lead to and that are to be deleted with a resource; raises ApiError."""
     path = paths.item(
         claimed.ref.api_version,
         (await kube.discovery.kind(claimed.ref.api_version, claimed.ref.kind)).plural,
@@ -90,5 +90,5 @@ async def objects_of(kube: cluster.Cluster, claimed: Claimed) -> list[tracked_ob
 
 
 async def delete(kube: cluster.Cluster, child: tracked_objects.TrackedObject) -> None:
-    """Delete one object, and only this one."""
+    """Delete one object, and only the one with this uid."""
     await operations.delete(kube, child.path, child.uid, action=f"delete {child.ref}")

@@ -1,4 +1,4 @@
-"""The inventory of resources that are no Kubernetes objects: a ConfigMap each."""
+"""Keep the inventory of resources that are not Kubernetes objects: one ConfigMap each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def choose(runtime: interfaces.Runtime, *, namespace: str, finalizer: inventory.Finalizer) -> inventory_hints.Inventory:
-    """Return an inventory in ConfigMaps of a namespace or, without one, on the resources themselves."""
+    """Return an inventory in ConfigMaps of a namespace or, if it is empty, on the resources themselves."""
     if namespace:
         made = ConfigMapInventory(runtime, namespace)
         runtime.kube.background(made.watch, name=f"watch the inventory in {namespace}")
@@ -31,9 +31,9 @@ def choose(runtime: interfaces.Runtime, *, namespace: str, finalizer: inventory.
 
 @final
 class ConfigMapInventory:
-    """The inventory of resources that are no Kubernetes objects: one ConfigMap a resource, in one namespace.
+    """Keep one ConfigMap per resource that is not a Kubernetes object, all in one namespace.
 
-    It says in ``data.resource`` whose it is, so that its objects can be deleted when the source knows it no more.
+    ``data.resource`` identifies the resource, so that its objects can be deleted when the source no longer has it.
     """
 
     of_kubernetes = False
@@ -47,7 +47,7 @@ class ConfigMapInventory:
         self._seen: dict[str, Mapping[str, Any]] = {}
 
     async def watch(self) -> None:
-        """Notice ConfigMaps that are deleted: what they remember is written again while its resource exists."""
+        """Watch for deleted ConfigMaps: they are written again while their resource exists."""
 
         async def path() -> str:
             return paths.collection("v1", "configmaps", self._namespace)
@@ -62,13 +62,13 @@ class ConfigMapInventory:
             self._enqueue(key)
 
     def hints(self, owner: interfaces.Resource) -> inventory_hints.Hints:
-        """The annotations of the ConfigMap, if it has been read or written."""
+        """Return the hints in the ConfigMap's annotations, if it has been read or written."""
         annotations = (self._seen.get(owner.key) or {}).get("annotations") or {}
         kinds = frozenset(labels.group_kinds(annotations.get(labels.GROUP_KINDS)))
         return inventory_hints.Hints(kinds, frozenset(labels.split(annotations.get(labels.NAMESPACES))))
 
     async def written(self, owner: interfaces.Resource) -> inventory_hints.Hints:
-        """Nobody but the operator has to write in the namespace of the inventory."""
+        """Return all hints: only the operator should have write access to the namespace of the inventory."""
         return self.hints(owner)
 
     async def claim(
@@ -79,7 +79,7 @@ class ConfigMapInventory:
         *,
         finalizer: bool,  # noqa: ARG002 - the ConfigMap stays until we delete it
     ) -> None:
-        """Write the ConfigMap, unless it says all that."""
+        """Write the ConfigMap, unless it is up to date."""
         there = await self._metadata(owner.key)
         if there is not None:
             await self._claims.refuse_claimed(dataclasses.replace(owner, data={"metadata": there}))
@@ -92,10 +92,10 @@ class ConfigMapInventory:
         data = {"resource": labels.owner_value(owner)}
         metadata = {"name": self._name(owner.key), **wanted}
         if there is None:
-            metadata["resourceVersion"] = "1"  # create it only: of two operators that claim it at once, one is refused
+            metadata["resourceVersion"] = "1"  # only create it: of two operators that claim it at once, one is refused
         elif not self._claims.is_ours(there):
             metadata["resourceVersion"] = there["resourceVersion"]
-        self._seen.pop(owner.key, None)  # whatever the answer is, it is not what we knew
+        self._seen.pop(owner.key, None)  # the cached metadata is outdated, whatever the response is
         answer = await self._kube.request(
             "PATCH",
             self._path(owner.key),
@@ -107,8 +107,8 @@ class ConfigMapInventory:
         )
         self._seen[owner.key] = answer["metadata"]
 
-    def holds(self, owner: interfaces.Resource) -> bool:  # noqa: ARG002 - the protocol's
-        """Return True: what is remembered is deleted when the resource is gone."""
+    def holds(self, owner: interfaces.Resource) -> bool:  # noqa: ARG002 - required by the protocol
+        """Return True: the ConfigMap outlives the resource."""
         return True
 
     async def release(self, owner: interfaces.Resource) -> None:
@@ -119,7 +119,7 @@ class ConfigMapInventory:
         self.forget(owner.key)
 
     async def recall(self, key: str) -> interfaces.Resource | None:
-        """The resource that a ConfigMap tells of."""
+        """Return the resource that a ConfigMap of ours identifies; None without one."""
         try:
             found = await self._kube.request("GET", self._path(key), action=f"recall {key}")
         except errors.ApiError as error:
@@ -133,7 +133,7 @@ class ConfigMapInventory:
         return interfaces.Resource(key, written[0], "", {"metadata": found["metadata"]}, deleting=True)
 
     async def remembered(self) -> list[str]:
-        """The keys of all resources that this controller keeps a ConfigMap for."""
+        """Return the keys of all resources that this controller keeps a ConfigMap for."""
         path = paths.collection("v1", "configmaps", self._namespace)
         query = {"labelSelector": labels.SET_ID}
         answer = await self._kube.request("GET", path, action="recall what was applied", query=query)
@@ -145,23 +145,23 @@ class ConfigMapInventory:
         return found
 
     def _is_remembered(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether a ConfigMap is ours: what an earlier version wrote names no operator."""
+        """Return whether a ConfigMap is ours; one from an earlier version does not name an operator."""
         return self._claims.is_free(metadata) and claims.read(metadata).controller == self._controller
 
-    async def is_gone(self, group: str, kind: str, key: str) -> bool:  # noqa: ARG002 - the protocol's
-        """Whether nothing is remembered of it."""
+    async def is_gone(self, group: str, kind: str, key: str) -> bool:  # noqa: ARG002 - required by the protocol
+        """Return whether a resource has no ConfigMap."""
         return await self._metadata(key) is None
 
     def forget(self, key: str) -> None:
-        """Keep nothing in memory."""
+        """Remove a resource from memory."""
         self._seen.pop(key, None)
 
     def ran(self, owner: interfaces.Resource) -> Collection[str]:
-        """The annotation of the ConfigMap, if it has been read or written."""
+        """Return the Jobs in the ConfigMap's annotation, if it has been read or written."""
         return job_runs.read(self._seen.get(owner.key) or {})
 
     async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
-        """Write on the ConfigMap, if it is there."""
+        """Write the Jobs to the ConfigMap, if it exists."""
         there = await self._metadata(owner.key)
         if there is not None:
             about = {"name": self._name(owner.key), "uid": there["uid"]}
@@ -187,25 +187,25 @@ class ConfigMapInventory:
 
 @final
 class _Handler:
-    """Hears of ConfigMaps that are gone; all else is of no interest."""
+    """Handle deleted ConfigMaps; ignore all other events."""
 
     def __init__(self, lost: Callable[[str], None]) -> None:
         self._lost = lost
 
     def changed(self, item: dict[str, Any]) -> None:
-        """A ConfigMap is there."""
+        """Ignore a ConfigMap that was added or modified."""
 
-    def gone(self, namespace: str, name: str) -> None:  # noqa: ARG002 - the protocol's
+    def gone(self, namespace: str, name: str) -> None:  # noqa: ARG002 - required by the protocol
         self._lost(name)
 
     def broken(self, metadata: Mapping[str, Any], reason: str) -> None:
-        """It is there, too."""
+        """Ignore a ConfigMap that cannot be decoded."""
 
     def synced(self) -> None:
-        """All are known."""
+        """Ignore the end of the first list."""
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        """Without the right to watch, what is deleted is noticed at the next start."""
+        """Ignore errors: without the permission to watch, deletions are noticed at the next start."""
 
 
 _inventory: type[inventory_hints.Inventory] = ConfigMapInventory

@@ -1,4 +1,4 @@
-"""Name the process that holds a Lease, and tell whether that process has ended."""
+"""Name the process that holds a Lease, and detect whether that process has ended."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import platform
 from typing import Final
 
 present: Final[set[str]] = set()
-"""The holders of this process that have not ended: several operators may run in it."""
+"""Active holders in this process: several operators may run in it."""
 
 
 numbers: Final = itertools.count(1)
 
 
 def me(number: int = 0) -> str:
-    """Return a name for the holder of a Lease: machine, process id, when it was started, and a number in it."""
+    """Return the name of a Lease holder: machine, process ID, start time, and a number within the process."""
     return f"{_machine()}_{os.getpid()}_{_started(os.getpid())}.{number}"
 
 
 def is_over(holder: str) -> bool:
-    """Return whether a holder has certainly ended: it gave the Lease back, or it is a process here that is no more."""
+    """Return whether a holder has definitely ended: the Lease was released, or its process on this machine is gone."""
     if not holder:
         return True
     machine, _, process = holder.rpartition("_")[0].rpartition("_")
@@ -33,7 +33,7 @@ def is_over(holder: str) -> bool:
 
 
 def _machine() -> str:
-    """The machine, since when it runs, and the room of process ids: where a process id means the same as here."""
+    """Identify the machine, its boot and the PID namespace, within which process IDs are comparable."""
     try:
         boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
         room = pathlib.Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
@@ -43,7 +43,7 @@ def _machine() -> str:
 
 
 def _started(process: int) -> str:
-    """When a process was started, in the kernel's ticks; empty if it has ended. Source: proc(5)."""
+    """Return the start time of a process in clock ticks; empty if it has ended. Source: proc(5)."""
     try:
         text = pathlib.Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

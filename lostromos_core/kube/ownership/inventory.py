@@ -1,7 +1,7 @@
-"""Where it is written what belongs to a resource: hints that say where to look, proven by the marks on the objects.
+"""Record which objects belong to a resource: hints where to look, proven by labels and annotations on the objects.
 
-The hints are written before the first object is, so that a crash leaves nothing that cannot be found again. Whoever may
-edit the place where they stand can change them, so what counts is what the objects themselves carry.
+The hints are written before the first object, so that after a crash every object can be found again. Anyone who may
+edit the object that holds the hints can change them, so only the labels and annotations on the objects are proof.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 Finalizer = Literal["auto", "always", "never"]
 _TRIES: Final = 3
-"""How often a resource is marked that changes meanwhile."""
+"""Attempts to claim a resource that changes meanwhile."""
 _log = structlog.get_logger("lostromos.inventory")
 
 
 @final
 class ParentInventory:
-    """The inventory of resources that are Kubernetes objects: the hints are labels and annotations on them.
+    """Keep the hints as labels and annotations on the resources, which are Kubernetes objects.
 
-    ``finalizer``: ``auto`` puts one on a resource if garbage collection could not clean up after it (objects in
-    other namespaces, or cluster-scoped ones), ``always`` and ``never`` as they say.
+    ``finalizer``: ``auto`` adds one to a resource if garbage collection could not clean up after it (objects in
+    other namespaces, or cluster-scoped ones); ``always`` adds it to every resource, ``never`` to none.
     """
 
     of_kubernetes = True
@@ -52,11 +52,11 @@ class ParentInventory:
         self._written: dict[str, tuple[str, int, bytes]] = {}
 
     def hints(self, owner: interfaces.Resource) -> inventory_hints.Hints:
-        """See ``hints_of``."""
+        """Return the hints on a resource; see ``hints_of``."""
         return hints_of(owner)
 
     async def written(self, owner: interfaces.Resource) -> inventory_hints.Hints:
-        """Whoever changes an annotation or the status takes it from our field managers, as the live object says."""
+        """Return the hints that our field managers still own on the live object: a change by others takes ownership."""
         ref = owner.ref
         served = await self._kube.discovery.kind(ref.api_version, ref.kind)
         path = paths.item(ref.api_version, served.plural, ref.namespace, ref.name)
@@ -73,9 +73,9 @@ class ParentInventory:
         *,
         finalizer: bool,
     ) -> None:
-        """One patch, unless all is written there; put back if somebody removed it.
+        """Write the hints in one patch, unless they are up to date; hints that were removed are restored.
 
-        A resource that has changed since it was read, be it by our own report, is read again: it may be claimed by now.
+        A resource that has changed since it was read, even by our own report, is read again: it may be claimed by now.
         """
         for _ in range(_TRIES - 1):
             try:
@@ -112,25 +112,25 @@ class ParentInventory:
         self._written[owner.key] = owner.uid, tracked_objects.number(answer.get("resourceVersion")), digest
 
     def holds(self, owner: interfaces.Resource) -> bool:
-        """Return whether it has the finalizer, or gets it in any case."""
+        """Return whether a resource has the finalizer, or will get it in any case."""
         there = labels.FINALIZER in (owner.metadata.get("finalizers") or ())
         return self._finalizer == "always" or (self._finalizer == "auto" and there)
 
     async def release(self, owner: interfaces.Resource) -> None:
-        """Take our marks and the finalizer off a resource."""
+        """Remove our labels, annotations and finalizer from a resource."""
         self.forget(owner.key)
         await releasing.release(self._kube, owner.ref, owner.uid, owner.metadata)
 
-    async def recall(self, key: str) -> interfaces.Resource | None:  # noqa: ARG002 - the protocol's
-        """What was written on a resource is gone with it."""
+    async def recall(self, key: str) -> interfaces.Resource | None:  # noqa: ARG002 - required by the protocol
+        """Return None: the hints are deleted together with their resource."""
         return None
 
     async def remembered(self) -> list[str]:
-        """None: what is remembered is gone with its resource."""
+        """Return an empty list: the hints are deleted together with their resource."""
         return []
 
     async def is_gone(self, group: str, kind: str, key: str) -> bool:
-        """Whether there is no object of this name."""
+        """Return whether no object of this name exists, or its kind was removed from the cluster; raises ApiError."""
         found = await self._kube.discovery.by_group_kind(group, kind)
         if found is None:
             return await self._kube.removals.is_removed(group, kind)
@@ -139,15 +139,15 @@ class ParentInventory:
         return await operations.find(self._kube, path, f"{kind} {key}") is None
 
     def forget(self, key: str) -> None:
-        """The resource is gone."""
+        """Forget a resource that is gone."""
         self._written.pop(key, None)
 
     def ran(self, owner: interfaces.Resource) -> Collection[str]:
-        """The annotation."""
+        """Return the Jobs in the annotation of a resource."""
         return job_runs.read(owner.metadata)
 
     async def remember_ran(self, owner: interfaces.Resource, names: Collection[str]) -> None:
-        """One patch."""
+        """Write the Jobs to the annotation in one patch."""
         ref = owner.ref
         about = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {}), "uid": owner.uid}
         body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": about}
@@ -165,7 +165,7 @@ class ParentInventory:
         *,
         finalizer: bool,
     ) -> Mapping[str, Any]:
-        """The metadata that the resource must carry."""
+        """Return the desired metadata of a resource."""
         wanted: dict[str, Any] = hint_marks(owner.ref, self._claims, kinds, namespaces)
         there = labels.FINALIZER in (owner.metadata.get("finalizers") or ())
         if self._finalizer == "always" or (self._finalizer == "auto" and (finalizer or there)):
@@ -173,7 +173,7 @@ class ParentInventory:
         return wanted
 
     async def _patch_marks(self, owner: interfaces.Resource, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        """One apply, with the uid: without it, an apply to a resource that is gone would create it again."""
+        """Apply metadata once, and return the result; the uid keeps the apply from recreating a deleted resource."""
         ref = owner.ref
         metadata = {"name": ref.name, "uid": owner.uid, **wanted}
         if not self._claims.is_ours(owner.metadata):  # of two operators that claim it at once, one is refused
@@ -193,7 +193,7 @@ class ParentInventory:
 
 
 def hints_of(owner: interfaces.Resource) -> inventory_hints.Hints:
-    """The annotations, and the objects that the status lists: not everybody who may edit one may edit the other."""
+    """Return the hints in the annotations and in the status: permission to edit one may not include the other."""
     annotations = owner.metadata.get("annotations") or {}
     listed = owner.status.get("resources")
     objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
@@ -205,7 +205,7 @@ def hints_of(owner: interfaces.Resource) -> inventory_hints.Hints:
 
 
 def _hints_of_managers(owner: interfaces.Resource, metadata: Mapping[str, Any], manager: str) -> inventory_hints.Hints:
-    """The hints that our field managers own: annotations, and the list in the status."""
+    """Return the hints that our field managers own: annotations, and the list in the status."""
     annotations, status = metadata.get("annotations") or {}, owner.status
     trusted: dict[str, str] = {}
     in_status = False
@@ -229,7 +229,7 @@ def hint_marks(
     kinds: Iterable[inventory_hints.GroupKind],
     namespaces: Collection[str],
 ) -> dict[str, Any]:
-    """The labels and annotations of an ApplySet's parent."""
+    """Return the labels and annotations of an ApplySet's parent."""
     annotations = {
         labels.TOOLING: _tooling(),
         **own.marks(),
@@ -241,7 +241,7 @@ def hint_marks(
 
 
 def belongs_to(metadata: Mapping[str, Any], owner: interfaces.ObjectRef) -> bool:
-    """Whether an object is an owner's: it names it, and carries its label or was applied by us (the label was lost)."""
+    """Return whether an object names this owner, and has its label or was applied by us (the label was lost)."""
     written = labels.read_owner((metadata.get("annotations") or {}).get(labels.OWNER, ""))
     if written is None or labels.set_id(written[0]) != labels.set_id(owner):
         return False
@@ -258,7 +258,7 @@ def _tooling() -> str:
 
 
 def covers(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether metadata has all wanted marks; hints may say more than is wanted."""
+    """Return whether metadata has all desired labels, annotations and finalizers; hints may contain more."""
     if (metadata.get("labels") or {}).get(labels.SET_ID) != wanted["labels"][labels.SET_ID]:
         return False
     there = metadata.get("annotations") or {}

@@ -1,6 +1,6 @@
-"""Jobs that were run once for a resource and removed themselves: an annotation on it, or on what remembers it.
+"""Record Jobs that ran once for a resource and deleted themselves, in an annotation on it or on its ConfigMap.
 
-Whoever may edit the resource can change that: then its own Jobs run again, or not.
+Anyone who may edit the resource can change the annotation, which affects only whether its own Jobs run again.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def read(metadata: Mapping[str, Any]) -> Collection[str]:
-    """Return what stands for the Jobs."""
+    """Return the names that identify the recorded Jobs."""
     return labels.split((metadata.get("annotations") or {}).get(labels.RAN))
 
 
 async def write(
     kube: cluster.Cluster, path: str, about: Mapping[str, Any], names: Collection[str], controller: str
 ) -> Mapping[str, Any]:
-    """Write what stands for the Jobs on an object, and return its metadata; raises ApiError.
+    """Write the names that identify Jobs to an object, and return its metadata; raises ApiError.
 
-    ``about``: apiVersion, kind and metadata with the object's name, namespace and uid, so that none is created.
+    ``about``: apiVersion, kind and metadata with the object's name, namespace and uid, so that no object is created.
     """
     metadata = {**about["metadata"], "annotations": {labels.RAN: ",".join(sorted(names))}}
     answer = await outdated.apply(

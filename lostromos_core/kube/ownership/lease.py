@@ -1,7 +1,7 @@
-"""One Lease of coordination.k8s.io/v1: read, taken, renewed and given back. What it means is up to ``presence``.
+"""Read, acquire, renew and release a Lease of coordination.k8s.io/v1; ``presence`` interprets it.
 
-A Lease is written with a PUT that names the resourceVersion: of several that try, one succeeds. Its times are never
-compared with our clock; that the renewal time has changed is what shows that its holder lives.
+A Lease is updated with a PUT that contains the resourceVersion: of several concurrent writers, one succeeds. Its
+times are never compared with our clock; only a change of the renewal time shows that the holder is alive.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 API: Final = "coordination.k8s.io/v1"
 PATIENCE: Final = 5.0
-"""Seconds that the API server gets for an answer."""
+"""Seconds to wait for a response of the API server."""
 SECONDS: Final = 15
-"""How long others wait after the last renewal that they saw."""
+"""Seconds that others wait after the last renewal that they observed."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lease:
-    """A Lease as it was read; ``holder`` is empty when it was given back."""
+    """Hold a Lease as it was read; ``holder`` is empty if it was released."""
 
     holder: str
     renewed: str
@@ -40,12 +40,12 @@ class Lease:
 
 
 def path(of: identity.Identity) -> str:
-    """Return where the Lease of an operator is."""
+    """Return the path of the Lease of an operator."""
     return paths.item(API, "leases", of.namespace, of.name)
 
 
 async def read(kube: client.Transport, of: identity.Identity) -> Lease | None:
-    """Return the Lease of an operator, None if there is none; raises ApiError."""
+    """Return the Lease of an operator, None if it does not exist; raises ApiError."""
     try:
         return await _send(kube, "GET", path(of), action=f"read the Lease {of}")
     except errors.ApiError as error:
@@ -55,9 +55,9 @@ async def read(kube: client.Transport, of: identity.Identity) -> Lease | None:
 
 
 async def write(kube: client.Transport, of: identity.Identity, holder: str, before: Lease | None) -> Lease:
-    """Take or renew a Lease: create it, or replace the one that was read.
+    """Acquire or renew a Lease: create it, or replace the one that was read.
 
-    Raises ApiError: 409 if another process was quicker.
+    Raises ApiError: 409 if another process was faster.
     """
     now = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     transitions = 0 if before is None else before.transitions + (before.holder != holder)
@@ -86,7 +86,7 @@ async def give_back(kube: client.Transport, of: identity.Identity, held: Lease) 
 
 
 async def _send(kube: client.Transport, method: str, where: str, *, action: str, body: Any = None) -> Lease:  # noqa: ANN401 - JSON
-    """Send a request past the limiter, and soon over: what keeps other requests waiting must not end the Lease."""
+    """Send a request past the limiter, with a short timeout: delays of other requests must not end the Lease."""
     try:
         async with asyncio.timeout(PATIENCE):
             answer = await kube.request(method, where, action=action, body=body, urgent=True)
@@ -95,7 +95,7 @@ async def _send(kube: client.Transport, method: str, where: str, *, action: str,
     return _lease(answer, action)
 
 
-def _lease(item: Any, action: str) -> Lease:  # noqa: ANN401 - what the server answered
+def _lease(item: Any, action: str) -> Lease:  # noqa: ANN401 - any JSON value
     spec = item.get("spec") if isinstance(item, dict) and isinstance(item.get("metadata"), dict) else None
     if not isinstance(spec, dict):
         raise errors.ApiError(f"{action}: the API server's answer is not a Lease", status=200, reason="Unreadable")

@@ -1,8 +1,8 @@
-"""Which operators run: this one shows it by a Lease, and looks at the Leases of others before it takes their work.
+"""Detect which operators run: hold a Lease for this one, and check those of others before taking over their work.
 
 Two processes of one identity never work at the same time, as long as both reach the API server: the later one waits,
-and says for whom. What another identity claimed is left to it while it runs. This is no full leader election: a
-holder that is cut off from the API server is not stopped.
+and logs for which process. Resources claimed by another identity are left to it while it runs. This is not full
+leader election: a holder that is cut off from the API server is not stopped.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _log = structlog.get_logger("lostromos.presence")
 RENEW: Final = 5.0
 """Seconds between two renewals of our Lease."""
 LATER: Final = 60.0
-"""Seconds between two tries to hold a Lease without the rights to do so."""
+"""Seconds between two tries to hold a Lease without the permissions to do so."""
 LOOK: Final = 1.0
-"""Seconds between two looks at a Lease that another process holds."""
+"""Seconds between two reads of a Lease that another process holds."""
 BELIEVE: Final = 2.0
-"""Seconds for which an answer about another operator is believed."""
+"""Seconds for which the liveness of another operator is cached."""
 BLIND: Final = 10.0
-"""Seconds between two looks after which what happened meanwhile is not known."""
+"""Longest gap in seconds between two reads after which an unchanged Lease still counts as not renewed."""
 
 
 class Liveness(enum.Enum):
-    """Whether another operator runs."""
+    """Describe whether another operator runs."""
 
     RUNS = "its Lease is being renewed"
     UNKNOWN = "its Lease has a holder, and whether that renews it will be known in some seconds"
@@ -51,7 +51,7 @@ class Liveness(enum.Enum):
 @final
 @dataclasses.dataclass(slots=True)
 class _Sight:
-    """What was seen of a Lease: the renewal, since when it is the same, and when that was looked at last."""
+    """Hold what was observed of a Lease: its renewal time, since when that is unchanged, and when it was last read."""
 
     renewed: str | None
     since: float
@@ -61,9 +61,9 @@ class _Sight:
 
 @final
 class OtherOperators:
-    """What is known of other operators; shared by all controllers of a connection.
+    """Track the liveness of other operators; shared by all controllers of a connection.
 
-    ``patient``: wait until it is known, instead of answering UNKNOWN.
+    ``patient``: wait until it is known, instead of returning UNKNOWN.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class OtherOperators:
             self._seen[who] = _Sight(None, now, now, Liveness.HIDDEN)
             return Liveness.HIDDEN
         renewed = found.renewed if found else None
-        # Of a time in which we could not look, as when the API server was away, the holder may not be blamed.
+        # The holder is not to blame for a time in which we could not read, such as an outage of the API server.
         goes_on = seen is not None and seen.renewed == renewed and now - seen.looked <= BLIND
         liveness = self._judge(seen, found, goes_on=goes_on)
         self._seen[who] = _Sight(renewed, seen.since if seen is not None and goes_on else now, now, liveness)
@@ -122,9 +122,9 @@ class OtherOperators:
 
 @final
 class Presence:
-    """The Lease of this operator, from before it works until it has stopped.
+    """Hold the Lease of this operator from before it starts work until it has stopped.
 
-    ``lost`` is called when another process has taken it: then this one has to stop.
+    ``lost`` is called when another process has acquired the Lease; this one must then stop.
     """
 
     def __init__(
@@ -148,10 +148,10 @@ class Presence:
         self._renewing: asyncio.Task[None] | None = None
 
     async def hold(self, *, wait: bool) -> None:
-        """Take the Lease; while another process of this identity runs, wait for its end.
+        """Acquire the Lease; while another process of this identity runs, wait for its end.
 
-        Not to ``wait`` means: raise RefusedError as soon as the other one is seen to run, and go on without a Lease if
-        the API server does not answer. Without the rights to hold one, go on and try again in the background.
+        Without ``wait``, raise RefusedError as soon as the other process is known to run, and continue without a Lease
+        if the request fails. Without the permissions to hold one, continue and retry in the background.
         """
         sight = _Sight("", 0.0, 0.0, Liveness.UNKNOWN)
         holders.present.add(self._me)
@@ -173,7 +173,7 @@ class Presence:
         self._renewing = asyncio.create_task(self._renew(), name="renew the Lease")
 
     async def _try_to_take(self, sight: _Sight) -> lease.Lease | None:
-        """Take the Lease if nobody has it; else return it, and note in ``sight`` what was seen. Raises ApiError."""
+        """Acquire the Lease if it is free; else return it, with the observation in ``sight``. Raises ApiError."""
         found, now = await lease.read(self._kube, self._own), self._clock()
         if found is not None and found.renewed != sight.renewed:
             sight.liveness = Liveness.RUNS if sight.renewed else Liveness.UNKNOWN
@@ -184,7 +184,7 @@ class Presence:
         return None
 
     def _await_its_end(self, sight: _Sight, found: lease.Lease, *, wait: bool) -> None:
-        """Say once for whom we wait; raise RefusedError if we do not wait, and it is seen to run."""
+        """Log once for which holder we wait; raise RefusedError if it runs and we are not to wait."""
         if not wait and sight.liveness is Liveness.RUNS:
             msg = f"another operator of the identity {self._own} is running ({found.holder}); stop it first"
             raise errors.RefusedError(msg)
@@ -194,13 +194,13 @@ class Presence:
             _log.warning(what, identity=str(self._own), holder=found.holder)
 
     def _tell(self, what: str, error: errors.LostromosError) -> None:
-        """Log a failure, once as long as it stays the same."""
+        """Log a failure, unless it is the same as the last one."""
         if self._said != str(error):
             self._said = str(error)
             _log.warning(what, identity=str(self._own), reason=str(error))
 
     async def give_back(self) -> None:
-        """Let the next one begin at once."""
+        """Release the Lease, so that the next process can start immediately."""
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait({self._renewing})
@@ -223,7 +223,7 @@ class Presence:
         )  # fmt: skip
 
     async def _renew(self) -> None:
-        """Renew until cancelled; what goes wrong is tried again, unless another process has the Lease."""
+        """Renew the Lease until cancelled; retry after errors, unless another process has acquired it."""
         while True:
             await self._sleep(self._pause)
             try:
@@ -237,11 +237,11 @@ class Presence:
                     self._tell("the Lease could not be renewed, it will be tried again", error)
                 elif not await self._still_ours():
                     return
-            except Exception:  # noqa: BLE001 - others would take us for dead, and nobody would notice
+            except Exception:  # noqa: BLE001 - else the Lease would expire unnoticed
                 _log.exception("unexpected error, the Lease will be renewed again")
 
     async def _still_ours(self) -> bool:
-        """Read the Lease after another version of it was found; whether we may go on."""
+        """Return whether we may continue, by reading the Lease after a conflicting version was found."""
         try:
             found = await lease.read(self._kube, self._own)
         except errors.LostromosError as error:
@@ -250,7 +250,7 @@ class Presence:
         if found is None or holders.is_over(found.holder) or found.holder == self._me:
             self._held = found
             return True
-        if self._held is None and self._pause == LATER:  # we have never had it: the other one was there before
+        if self._held is None and self._pause == LATER:  # we never had it: the other process was first
             self._tell("the Lease is another operator's", errors.RefusedError(found.holder))
             return True
         self._held = None

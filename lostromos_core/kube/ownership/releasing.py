@@ -1,4 +1,4 @@
-"""Letting go of resources: our marks and the finalizer come off, and nothing else changes."""
+"""Release resources: remove our labels, annotations and finalizer, and change nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRIES: Final = 3
 
 
 async def release(kube: cluster.Cluster, ref: interfaces.ObjectRef, uid: str, metadata: Mapping[str, Any]) -> None:
-    """Take our marks and the finalizer off an object; raises ApiError."""
+    """Remove our labels, annotations and finalizer from an object; raises ApiError."""
     kind = await kube.discovery.kind(ref.api_version, ref.kind)
     path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
     for attempt in range(_TRIES):
@@ -44,14 +44,14 @@ async def release(kube: cluster.Cluster, ref: interfaces.ObjectRef, uid: str, me
                 raise
             live = await operations.read(kube, path, str(ref))
             if live is None or live.get("uid") != uid or claims.read(live) != claims.read(metadata):
-                return  # it is gone, or somebody else has claimed it meanwhile
+                return  # it is gone, or another controller has claimed it meanwhile
             metadata = live
         else:
             return
 
 
 def _without_marks(metadata: Mapping[str, Any], uid: str) -> dict[str, Any]:
-    """A merge patch that removes our marks; refused by the server if the resource changed meanwhile."""
+    """Return a merge patch that removes our metadata; the server rejects it if the resource has changed meanwhile."""
     patch: dict[str, Any] = {"uid": uid, "resourceVersion": metadata.get("resourceVersion", "")}
     patch["finalizers"] = [name for name in metadata.get("finalizers") or () if name != labels.FINALIZER]
     for field in ("labels", "annotations"):

@@ -1,6 +1,6 @@
-"""Report on resources.
+"""Report the status of resources.
 
-``readiness`` judges an object by its status, and ``binding`` a claim that waits for its first consumer. ``status``
-makes a resource's status of a report, ``status_writer`` writes as much of it as fits, and ``events`` writes Events;
-``reporter`` calls them for each report.
+``readiness`` determines whether an object is ready, and ``binding`` whether a PersistentVolumeClaim waits for its first
+consumer. ``status`` builds a resource's status from a report, ``status_writer`` writes as much of it as fits, and
+``events`` writes Events; ``reporter`` calls them for each report.
 """

@@ -1,4 +1,4 @@
-"""Claims of volumes that nobody uses yet: with a StorageClass that waits for the first consumer, they stay unbound.
+"""Detect unused PersistentVolumeClaims, which stay unbound if their StorageClass waits for the first consumer.
 
 Source: https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding-mode
 """
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 CLASSES: Final = ("storage.k8s.io/v1", "storageclasses")
 CLASS: Final = "volume.beta.kubernetes.io/storage-class"
-"""Annotation of a claim from before it had a field for its class."""
+"""Annotation of a claim that predates the field for its StorageClass."""
 SELECTED: Final = "volume.kubernetes.io/selected-node"
-"""Annotation of a claim whose first consumer has been scheduled: now its volume is made."""
+"""Annotation of a claim whose first consumer has been scheduled: its volume is now provisioned."""
 
 
 def is_unused(item: Mapping[str, Any]) -> bool:
-    """Return whether an object is a claim that is not bound, and that no Pod has asked for."""
+    """Return whether an object is a PersistentVolumeClaim that is neither bound nor used by a scheduled Pod."""
     if (item.get("apiVersion"), item.get("kind")) != ("v1", "PersistentVolumeClaim"):
         return False
     bound = (item.get("spec") or {}).get("volumeName") or (item.get("status") or {}).get("phase") == "Bound"
@@ -32,9 +32,9 @@ def is_unused(item: Mapping[str, Any]) -> bool:
 
 
 async def why_not(kube: client.Transport, claim: Mapping[str, Any], why: str) -> str:
-    """Return why an unused claim is not ready, as far as anybody can tell; empty if it only waits to be used.
+    """Return why an unused claim is not ready, as far as known; empty if it only waits for its first consumer.
 
-    ``why`` is what is known without its StorageClass. Raises ApiError.
+    ``why`` is the reason that is known without its StorageClass. Raises ApiError.
     """
     annotations = claim["metadata"].get("annotations") or {}
     name = (claim.get("spec") or {}).get("storageClassName", annotations.get(CLASS))

@@ -1,6 +1,6 @@
-"""Events: short messages about an object that ``kubectl describe`` shows.
+"""Write Events: short messages about an object that ``kubectl describe`` shows.
 
-Writing one is a courtesy: it may be forbidden or fail, and then nothing else does.
+Events are best-effort: writing one may be forbidden or fail without affecting anything else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lostromos_core.kube.transport import client
 
 DEFAULT_NAMESPACE: Final = "default"
-"""Where Events about cluster-scoped objects live."""
+"""Namespace of Events about cluster-scoped objects."""
 
 
 async def write(  # noqa: PLR0913 - the parts of an Event
@@ -32,7 +32,7 @@ async def write(  # noqa: PLR0913 - the parts of an Event
     message: str,
     controller: str,
 ) -> bool:
-    """Write an Event about an object; False if it could not be written. Source: events.k8s.io/v1."""
+    """Write an Event about an object; return False if it could not be written. Source: events.k8s.io/v1."""
     namespace = about.namespace or DEFAULT_NAMESPACE
     body = {
         "apiVersion": "events.k8s.io/v1",
@@ -63,7 +63,7 @@ async def write(  # noqa: PLR0913 - the parts of an Event
 
 @final
 class SpamFilter:
-    """Lets a few Events about a resource pass, and then one a minute."""
+    """Allow a burst of Events about a resource, and then one per minute."""
 
     BURST = 10.0
     REFILL = 1 / 60
@@ -73,7 +73,7 @@ class SpamFilter:
         self._left: dict[str, tuple[float, float]] = {}
 
     def allows(self, key: str) -> bool:
-        """Whether one more may be written now."""
+        """Return whether another Event about a resource may be written now."""
         now = self._clock()
         left, at = self._left.get(key, (self.BURST, now))
         left = min(self.BURST, left + (now - at) * self.REFILL)
@@ -81,5 +81,5 @@ class SpamFilter:
         return left >= 1
 
     def forget(self, key: str) -> None:
-        """The resource is gone."""
+        """Forget a resource that is gone."""
         self._left.pop(key, None)

@@ -1,7 +1,7 @@
-"""Whether an object is ready: what its status says about its generation, by the rules of kstatus.
+"""Determine whether an object is ready, from its status and generation, by the rules of kstatus.
 
 Source: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md. One rule differs on purpose:
-a Job is ready when it is complete, since what comes after a Job needs what it has done.
+a Job is ready when it is complete, since later objects need its results.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ AT_ONCE: Final = frozenset(
         "NetworkPolicy", "ResourceQuota", "LimitRange", "PriorityClass", "StorageClass", "IngressClass", "RuntimeClass",
     }
 )  # fmt: skip
-"""Kinds of Kubernetes that are ready as soon as they exist."""
+"""Built-in kinds that are ready as soon as they exist."""
 
 
 def at_once(group: str, kind: str) -> bool:
-    """Whether objects of a kind are ready as soon as they exist, so that nobody has to look."""
+    """Return whether objects of a kind are ready as soon as they exist, without a check."""
     return kind in AT_ONCE and ("." not in group or group.endswith(".k8s.io"))
 
 
 def why_not(item: Json) -> str:
-    """Why an object is not ready, in a few words; empty if it is."""
+    """Return why an object is not ready, in a few words; empty if it is."""
     metadata, status = item.get("metadata") or {}, _status(item)
     if "deletionTimestamp" in metadata:
         return "it is being deleted"
@@ -45,7 +45,7 @@ def why_not(item: Json) -> str:
 
 
 def _status(item: Json) -> Json:
-    """Return an object's status; custom kinds may have one that is no mapping, which says nothing."""
+    """Return an object's status; empty if it is not a mapping, as may happen with custom kinds."""
     found = item.get("status")
     return found if isinstance(found, dict) else {}
 
@@ -61,7 +61,7 @@ def _message(condition: Json, otherwise: str) -> str:
 
 
 def _needs(item: Json, kind: str, otherwise: str) -> str:
-    """Empty if a condition is true."""
+    """Return an empty string if a condition is true, else why it is not."""
     found = _condition(item, kind)
     if found and found.get("status") == "True":
         return ""
@@ -69,7 +69,7 @@ def _needs(item: Json, kind: str, otherwise: str) -> str:
 
 
 def _by_ready(item: Json) -> str:
-    """What has a condition Ready is ready when it says so; what has none is ready when it exists."""
+    """Return why the condition Ready is not true; empty if it is true, or the object has no such condition."""
     found = _condition(item, "Ready")
     return "" if found is None or found.get("status") == "True" else _message(found, "its condition Ready is not true")
 

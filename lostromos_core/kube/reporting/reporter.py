@@ -1,4 +1,4 @@
-"""Writes the status of resources of one kind: only what the kind declares, and only what is new."""
+"""Write the status of resources of one kind: only fields that the kind declares, and only if it has changed."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.status")
 
 LOOK_AGAIN = 60.0
-"""Seconds until a kind that declares no status is looked at again: somebody may have followed our advice."""
+"""Seconds between two checks of a kind that declares no status: it may have been added, as we advise."""
 READ_AGAIN = 600.0
-"""Seconds until the schema of a kind is read again, when there is a status to write: it may declare more now."""
+"""Seconds after which the schema of a kind is read again for the next status: it may declare more by then."""
 ODD = "the kind's status is no mapping, so that none can be written; Events tell what is wrong"
 
 
@@ -37,7 +37,7 @@ def _now() -> dt.datetime:
 
 @final
 class Reporter:
-    """The one writer of the status of one kind's resources, for one controller."""
+    """Write the status of one kind's resources, as their only writer for one controller."""
 
     def __init__(  # noqa: PLR0913 - two of them are clocks
         self,
@@ -66,20 +66,20 @@ class Reporter:
         self._is_odd = False
 
     def seen(self, key: str, version: int) -> None:
-        """The watch has brought this version of a resource: what we wrote before it need not be kept."""
+        """Record that the watch has seen a version of a resource: a status that we wrote by then is no longer kept."""
         last = self._last.get(key)
         if last is not None and version >= last[1]:
             del self._last[key]
 
     def forget(self, key: str) -> None:
-        """The resource is gone."""
+        """Forget a resource that is gone."""
         self._last.pop(key, None)
         self._told.pop(key, None)
         self._spam.forget(key)
         self._writer.forget(key)
 
     async def write(self, resource: interfaces.Resource, report: interfaces.Report) -> bool:
-        """Write what a report says, if it says something new; return whether the resource exists. Raises ApiError."""
+        """Write the status for a report if it has changed; return whether the resource exists. Raises ApiError."""
         if not await self._can_write():
             await self._tell_only(resource, report)
             return True
@@ -111,15 +111,15 @@ class Reporter:
         return True
 
     def _fitting(self, resource: interfaces.Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Return as much of a status as the kind takes."""
+        """Return the part of a status that fits the schema of the kind."""
         declared = self._writer.possible(resource, fitting.fields(wanted, self._schema or {}))
         conditions: list[dict[str, Any]] = declared.get("conditions") or []
         if not conditions or "type" not in conditions[0]:
-            declared.pop("conditions", None)  # nothing would tell them apart
+            declared.pop("conditions", None)  # their merge key is missing
         return declared
 
     async def _tell_only(self, resource: interfaces.Resource, report: interfaces.Report) -> None:
-        """Tell in Events what a status would say, of a kind that has none that we could write."""
+        """Write Events instead of a status, for a kind whose status we cannot write."""
         uid, said = self._told.get(resource.key, ("", {}))
         before = said if uid == resource.uid else {}
         if self._is_odd and not before:
@@ -130,7 +130,7 @@ class Reporter:
         self._told[resource.key] = resource.uid, {"conditions": [{**ready, "message": errors.shorten(report.message)}]}
 
     async def clear(self, resource: interfaces.Resource) -> None:
-        """Take back what we said on a resource, and what another controller has not said since; raises ApiError."""
+        """Remove our status fields from a resource, unless another controller owns them by now; raises ApiError."""
         self.forget(resource.key)
         if not status.OWN & resource.status.keys() or not await self._can_write():
             return
@@ -150,10 +150,10 @@ class Reporter:
             return
         rest = {field: value for field, value in resource.status.items() if field not in said}
         version = tracked_objects.number(answer["metadata"].get("resourceVersion"))
-        self._last[resource.key] = resource.uid, version, orjson.dumps(rest)  # should it be selected again at once
+        self._last[resource.key] = resource.uid, version, orjson.dumps(rest)  # in case it is selected again immediately
 
     async def _remove(self, resource: interfaces.Resource, path: str, said: Collection[str], *, shared: bool) -> Any:  # noqa: ANN401 - any JSON value
-        """Remove fields of a status; of a ``shared`` one, only what no other controller wrote. Raises ApiError."""
+        """Remove fields of a status; if ``shared``, only fields that no other controller owns. Raises ApiError."""
         ref = resource.ref
         action = f"clear the status of {ref}"
         if not shared:
@@ -163,7 +163,7 @@ class Reporter:
                 accept=media_types.METADATA_ONLY,
             )  # fmt: skip
         identity = {"name": ref.name, "uid": resource.uid} | ({"namespace": ref.namespace} if ref.namespace else {})
-        return await outdated.apply(  # an apply of nothing removes what is ours alone
+        return await outdated.apply(  # an empty apply removes the fields that only we own
             self._kube,
             path,
             subresource="status",
@@ -174,7 +174,7 @@ class Reporter:
         )
 
     def _others_report(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether another controller has written to the status."""
+        """Return whether another controller has written to the status."""
         return any(
             str(entry.get("manager")).startswith(labels.MANAGER)
             and entry.get("manager") != self._manager
@@ -183,11 +183,11 @@ class Reporter:
         )
 
     async def check(self) -> bool:
-        """Say which status fields the kind does not declare, once; whether there is any. Raises ApiError."""
+        """Return whether the kind has a status that we can write, and log missing fields once. Raises ApiError."""
         return await self._can_write()
 
     def _current(self, resource: interfaces.Resource) -> Mapping[str, Any]:
-        """What the status says: what we wrote last, since the watch may not have brought it back yet."""
+        """Return the current status: the one that we wrote last, if the watch has not seen it yet."""
         uid, version, last = self._last.get(resource.key, ("", 0, b""))
         seen: Mapping[str, Any] = resource.status
         if uid != resource.uid or tracked_objects.number(resource.metadata.get("resourceVersion")) >= version:
@@ -197,12 +197,12 @@ class Reporter:
         return written
 
     async def _can_write(self) -> bool:
-        """Whether the kind has a status to write to; reads its schema now and then, and says what is missing."""
+        """Return whether the kind has a writable status; reread its schema regularly, and log what is missing."""
         kind = await self._kube.discovery.kind(self._api_version, self._kind)
         age = self._clock() - self._read_at
         lacks = not self._schema or "status" not in kind.subresources
         if self._schema is None or age > (LOOK_AGAIN if lacks else READ_AGAIN):
-            if lacks and self._schema is not None:  # discovery tells of the subresource, and is kept for ever
+            if lacks and self._schema is not None:  # discovery reports the subresource, and is cached forever
                 self._kube.discovery.forget(self._api_version, self._kind)
                 kind = await self._kube.discovery.kind(self._api_version, self._kind)
             declared = await schema.status_schema(self._kube, self._api_version, self._kind)
@@ -213,7 +213,7 @@ class Reporter:
         return "status" in kind.subresources and bool(self._schema)
 
     def _say_what_is_missing(self, *, has_subresource: bool) -> None:
-        """Log what the definition lacks, once for each thing that it lacks."""
+        """Log what the definition of the kind lacks, whenever that has changed."""
         known = self._schema or {}
         missing = schema.missing(known) + [f"{name} (declared for something else)" for name in schema.unfit(known)]
         said = (has_subresource, tuple(missing), tuple(schema.required(known)))
@@ -238,7 +238,7 @@ class Reporter:
     async def _tell(
         self, resource: interfaces.Resource, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
-        """Write an Event, unless there were many of late."""
+        """Write an Event, unless there were too many recently."""
         if not self._spam.allows(resource.key):
             return
         await events.write(

@@ -1,6 +1,6 @@
-"""What a resource's status says: conditions by the kstatus rules, the generation that was seen, and each object.
+"""Build a resource's status: conditions by the kstatus rules, the observed generation, and each object.
 
-Pure functions: a report and the status that is there in, the status to write out.
+All functions are pure: a report and the current status in, the desired status out.
 Source: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus
 """
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OWN = frozenset({"observedGeneration", "conditions", "resources"})
-"""Fields of ours; the others are the template author's."""
+"""Our fields; all others belong to the template author."""
 MAX_OBJECTS = 500
-"""Entries of ``resources``; what failed comes first when there are more."""
+"""Maximum number of entries in ``resources``; failed objects come first if there are more."""
 
 
 def desired(
     report: interfaces.Report, current: Mapping[str, Any], *, generation: int, now: dt.datetime
 ) -> dict[str, Any]:
-    """Return the status that a report amounts to; what has not changed keeps its time and its last action.
+    """Return the desired status for a report; unchanged entries keep their time and their last action.
 
-    Of the fields that are not ours, it has those that the report tells. If it tells none, those that were written
-    earlier have to be kept by whoever writes it: others have fields there, too.
+    Fields that are not ours are taken from the report. If it has none, the caller must keep those that were written
+    earlier: others may own fields there, too.
     """
     return {
         **(report.status or {}),
@@ -37,9 +37,9 @@ def desired(
 
 
 def news(report: interfaces.Report, current: Mapping[str, Any]) -> tuple[Literal["Normal", "Warning"], str, str] | None:
-    """What an Event shall say, if something happened that somebody should know: type, reason and message.
+    """Return type, reason and message of an Event, if a change is worth reporting; else None.
 
-    Success at the first try is what everybody expects, and costs no Event.
+    Success at the first try is expected, and not worth an Event.
     """
     conditions = _by_type(current)
     before = conditions.get("Ready") or {}
@@ -61,7 +61,7 @@ def news(report: interfaces.Report, current: Mapping[str, Any]) -> tuple[Literal
 
 
 def _newly_drifted(report: interfaces.Report, current: Mapping[str, Any]) -> list[interfaces.ObjectResult]:
-    """What somebody changed since the last report, and what is left so."""
+    """Return the objects that have drifted since the last report, and are left as they are."""
     known = {(_key(item), str(item.get("message") or "")) for item in _listed(current, "resources")}
     return [
         result
@@ -71,7 +71,7 @@ def _newly_drifted(report: interfaces.Report, current: Mapping[str, Any]) -> lis
 
 
 def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
-    """Whether a wanted status says anything that the current one does not."""
+    """Return whether a desired status contains anything that the current one does not."""
     conditions = _by_type(current)
     for condition in wanted.get("conditions") or []:
         there = conditions.get(str(condition.get("type")), {})
@@ -124,7 +124,7 @@ def _objects(report: interfaces.Report, current: Mapping[str, Any], generation: 
 def _pruned_before(
     before: Mapping[tuple[str, ...], Mapping[str, Any]], entries: list[dict[str, Any]], *, same: bool
 ) -> list[dict[str, Any]]:
-    """What was pruned is told until the resource changes again: else telling it would cost a second write."""
+    """Return the entries of objects pruned earlier: they stay until the resource changes, to save a second write."""
     now = {_key(entry) for entry in entries}
     news = any(entry["action"] == "pruned" for entry in entries)
     kept = [dict(item) for key, item in before.items() if item.get("action") == "pruned" and key not in now]
@@ -152,7 +152,7 @@ def _by_type(current: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _listed(current: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
-    """Return the mappings of a list in a status that anybody may have written."""
+    """Return the mappings of a list in a status, which may contain anything."""
     found = current.get(field)
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 

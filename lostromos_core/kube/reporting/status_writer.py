@@ -1,7 +1,7 @@
-"""Writes one status by server-side apply, and as much of it as can be: nothing of others, nothing that does not fit.
+"""Write a status by server-side apply, without fields of other field managers and fields that do not fit.
 
-Fields of others are never taken: those that our own apply does not own are left out, and a template's field that
-somebody else owns is left to them. What the API server refuses of a status is left out, and the rest is written.
+Fields of others are never taken over: those that our own apply does not own are left out, and a template's field
+that another field manager owns is left to it. Fields that the API server rejects are left out, the rest is written.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from lostromos_core.kube.kinds import discovery
 
 ROUNDS: Final = 6
-"""How often a status is sent when each answer says what has to be left out."""
+"""Maximum number of tries to write a status, if each response names fields to leave out."""
 _REQUIRED: Final = "Required value"
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class Draft:
-    """A status on its way. ``said`` is what the author should know: what was left out, and why."""
+    """Hold a status that is being written. ``said`` lists for the author which fields were left out, and why."""
 
     resource: interfaces.Resource
     path: str
@@ -48,7 +48,7 @@ class Draft:
 @final
 @dataclasses.dataclass(slots=True)
 class _Learnt:
-    """What the answers for one resource have taught: for one ``state``, its uid and generation; ``made`` for a uid."""
+    """Hold what responses for one resource have shown, for one ``state`` (uid and generation); ``made`` for its uid."""
 
     state: tuple[str, int] = "", 0
     unfit: set[str] = dataclasses.field(default_factory=set)
@@ -58,7 +58,7 @@ class _Learnt:
 
 @final
 class StatusWriter:
-    """Writes the status of one kind's resources in the name of one field manager."""
+    """Write the status of one kind's resources as one field manager."""
 
     def __init__(self, kube: cluster.Cluster, manager: str) -> None:
         self._kube = kube
@@ -66,15 +66,15 @@ class StatusWriter:
         self._learnt: dict[str, _Learnt] = {}
 
     def forget(self, key: str) -> None:
-        """Forget what was learnt of a resource."""
+        """Forget what was learnt about a resource."""
         self._learnt.pop(key, None)
 
     def forget_all(self) -> None:
-        """Forget what was learnt of all resources: the definition may have changed."""
+        """Forget what was learnt about all resources: the definition may have changed."""
         self._learnt.clear()
 
     def possible(self, resource: interfaces.Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a status without what was refused for this generation of a resource."""
+        """Return a status without the fields that were rejected for this generation of a resource."""
         learnt = self._learnt.get(resource.key)
         if learnt is None or learnt.state != _state(resource):
             return dict(wanted)
@@ -91,9 +91,9 @@ class StatusWriter:
         *,
         keeps: bool,
     ) -> tuple[int, Draft]:
-        """Write a status; return the resource's version after it (0 if it is gone), and what was written.
+        """Write a status; return the resource's new version (0 if it is gone), and the draft that was written.
 
-        ``keeps``: what we wrote of fields that are not in it stays. Raises ApiError.
+        ``keeps``: fields that we wrote earlier and that are not in ``wanted`` stay. Raises ApiError.
         """
         ref = resource.ref
         path = paths.item(ref.api_version, kind.plural, ref.namespace, ref.name)
@@ -116,7 +116,7 @@ class StatusWriter:
         return tracked_objects.number(metadata.get("resourceVersion")), draft
 
     def _of(self, resource: interfaces.Resource) -> _Learnt:
-        """Return what was learnt of a resource; only what may help it is kept."""
+        """Return what was learnt about a resource; discard what no longer applies to it."""
         learnt = self._learnt.get(resource.key)
         if learnt is None or learnt.state[0] != resource.uid:
             learnt = self._learnt[resource.key] = _Learnt()
@@ -125,14 +125,14 @@ class StatusWriter:
         return learnt
 
     async def _apply(self, draft: Draft) -> Mapping[str, Any]:
-        """Send a draft once; return the metadata of the answer. Raises ApiError."""
+        """Send a draft once; return the metadata of the response. Raises ApiError."""
         ref = draft.resource.ref
         metadata = {"name": ref.name, "uid": draft.resource.uid}
         if ref.namespace:
             metadata["namespace"] = ref.namespace
         written = await self._written(draft) if draft.keeps else {}
         if written:
-            metadata["resourceVersion"] = draft.version  # else they may be somebody else's by now
+            metadata["resourceVersion"] = draft.version  # another manager may own them by now
         answer = await outdated.apply(
             self._kube,
             draft.path,
@@ -151,7 +151,7 @@ class StatusWriter:
         return found
 
     async def _written(self, draft: Draft) -> dict[str, Any]:
-        """Return the fields beside our own that we have written, and that are ours still. Raises ApiError."""
+        """Return the template's fields that we have written and still own. Raises ApiError."""
         live = await operations.read_outline(self._kube, draft.path, action=f"read the status of {draft.resource.ref}")
         draft.version = live["metadata"].get("resourceVersion", "")
         ours = owned_fields.of(live["metadata"].get("managedFields"), self._manager, "status").get("f:status") or {}
@@ -160,7 +160,7 @@ class StatusWriter:
         return found if isinstance(found, dict) else {}
 
     def _learn(self, draft: Draft, error: errors.ApiError) -> bool:
-        """Change a draft by what an answer says; return whether it is worth another try."""
+        """Adapt a draft to an error response; return whether another try is worthwhile."""
         if error.status == http.HTTPStatus.CONFLICT:
             return self._leave_to_others(draft, error) if error.causes else draft.keeps
         if error.status not in api_errors.UNFIT or not error.causes:
@@ -169,7 +169,7 @@ class StatusWriter:
         return any(changed)
 
     def _leave_to_others(self, draft: Draft, error: errors.ApiError) -> bool:
-        """Leave out the fields that are somebody else's, and take those that are ours by right, or were ours before."""
+        """Leave out fields that others own, and take over our own fields and those that we wrote before."""
         if draft.force:
             return False
         learnt = self._of(draft.resource)
@@ -183,7 +183,7 @@ class StatusWriter:
         return True
 
     def _leave_out(self, draft: Draft, cause: errors.Cause) -> bool:
-        """Leave out a field that does not fit, or fill in one that is required; return whether that is possible."""
+        """Leave out a field that does not fit, or fill in a required one; return whether that was possible."""
         name = _top(cause.field)
         if name in draft.body:
             del draft.body[name]
@@ -201,7 +201,7 @@ class StatusWriter:
         return True
 
     async def _disown(self, draft: Draft) -> Mapping[str, Any]:
-        """Give up the fields that were filled in, so that whoever writes them finds no owner. Raises ApiError."""
+        """Give up ownership of fields that were filled in, so that others can write them. Raises ApiError."""
         live = await operations.read(self._kube, draft.path, str(draft.resource.ref)) or {}
         entries = [dict(entry) for entry in live.get("managedFields") or ()]
         for entry in entries:
@@ -227,7 +227,7 @@ def _state(resource: interfaces.Resource) -> tuple[str, int]:
 
 
 def _top(field: str) -> str:
-    """Return the name of the field of the status that a path leads into."""
+    """Return the name of the top-level status field of a path; empty if the path is outside the status."""
     name = field.removeprefix("status.")
     for end in (".", "["):
         name = name.partition(end)[0]

@@ -1,5 +1,5 @@
 """Track the objects that belong to resources, by their metadata.
 
-``tracked_objects`` reads what the metadata of an object says; ``children`` watches them, one watch for each kind;
-``index`` finds them by owner. ``expiry`` knows objects that delete themselves when they have completed.
+``tracked_objects`` parses the metadata of an object; ``children`` watches them, with one watch for each kind; ``index``
+finds them by owner. ``expiry`` detects objects that delete themselves after they finish.
 """

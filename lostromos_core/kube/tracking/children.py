@@ -1,6 +1,6 @@
-"""The objects that belong to resources, as their metadata says: watched, one watch a kind, shared by all controllers.
+"""Watch the objects that belong to resources, with one watch per kind that all controllers share.
 
-Only metadata is asked for, and little of it is kept: see ``members``.
+Only metadata is requested, and little of it is kept: see ``tracked_objects``.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 Listener: TypeAlias = (
     "Callable[[str, tracked_objects.TrackedObject | None, tracked_objects.TrackedObject | None], None]"
 )
-"""Called with the key of an owner, and what one of its objects was and is now (None: not there, or not its own)."""
+"""Called with an owner's key, and the old and new state of one of its objects (None: absent, or not its own)."""
 LINGER: Final = 60.0
-"""Seconds that a borrowed watch goes on without a use; 10,000 resources ask for it one after the other."""
+"""Seconds that a borrowed watch continues while unused; 10,000 resources may request it one after the other."""
 MOST_LENT: Final = 50
-"""Watches that are lent at the same time: whoever may edit a resource can hint at any kind there is."""
+"""Maximum number of watches lent at the same time: anyone who may edit a resource can hint at any kind."""
 
 
 @final
 class Children:
-    """All watched children of a cluster.
+    """Hold all watched children of a cluster.
 
-    Watches begin when they are needed. Those for what is applied end with the connection; those for kinds that were
-    applied once (``borrow``) end when nothing is left to look after.
+    Watches start on demand. Those of applied kinds end with the connection; those of kinds that were applied
+    earlier (``borrow``) end when no objects are left.
     """
 
     def __init__(self, kube: cluster.Cluster, *, linger: float = LINGER) -> None:
@@ -50,13 +50,13 @@ class Children:
         self._sinks: dict[tuple[str, str], list[Callable[[str], None]]] = {}
 
     def listen(self, group: str, kind: str, listener: Listener, *, moved: Callable[[str], None] | None = None) -> None:
-        """Tell about the children of all owners of a kind; ``moved``: whose children's version is not served now."""
+        """Register a listener for the children of all owners of a kind; ``moved``: called if their version changes."""
         self._listeners.setdefault((group, kind), []).append(listener)
         if moved is not None:
             self._sinks.setdefault((group, kind), []).append(moved)
 
     async def ensure(self, kind: discovery.Kind, namespace: str = "") -> None:
-        """Watch a kind, in one namespace or (empty) everywhere, and wait until all there is is known.
+        """Watch a kind, in one namespace or (empty) everywhere, and wait until the first list is complete.
 
         Raises ApiError if it cannot be watched.
         """
@@ -66,9 +66,9 @@ class Children:
         await handler.cache_sync.wait()
 
     async def borrow(self, kind: discovery.Kind, namespace: str = "") -> bool:
-        """As ``ensure``, for a kind that may have objects of an earlier time; the watch ends some time after the last.
+        """Watch like ``ensure``, for a kind that was applied earlier; the watch ends some time after its last object.
 
-        Returns False if so many watches are lent already that it is not watched. Raises ApiError if it cannot be.
+        Returns False if too many watches are already lent, so that it is not watched. Raises ApiError if it cannot be.
         """
         handler = self._find_handler(kind, namespace)
         if handler is None:
@@ -84,12 +84,12 @@ class Children:
         return True
 
     def covers(self, kind: discovery.Kind, namespace: str) -> bool:
-        """Return whether a kind is watched in a namespace, in any version of its group, and all there is is known."""
+        """Return whether a kind is watched in a namespace, in any version, and its first list is complete."""
         group_kind = kind.api_version.rpartition("/")[0], kind.name
         return any(handler.cache_sync.complete for handler in self._watching(group_kind, namespace))
 
     def is_live(self, child: tracked_objects.TrackedObject) -> bool:
-        """Return whether a watch that works now knows this very object: then it will tell when the object goes."""
+        """Return whether a healthy watch tracks this very object, so that its deletion will be noticed."""
         if self._index.get(child.owner, child.key) is not child:
             return False
         return any(handler.is_live for handler in self._watching(child.key[:2], child.namespace))
@@ -103,18 +103,18 @@ class Children:
         return self._index.owners((group, kind))
 
     def count(self, group: str, kind: str) -> int:
-        """Return how many children all owners of a kind have."""
+        """Return the number of children of all owners of a kind."""
         return self._index.count((group, kind))
 
     def _watching(self, kind: tuple[str, str], namespace: str) -> Iterator[_Handler]:
-        """The watches of a kind that see a namespace."""
+        """Yield the handlers of the watches of a kind that cover a namespace."""
         places = self._handlers.get(kind, {})
         yield from places.get("", ())
         if namespace:
             yield from places.get(namespace, ())
 
     def _find_handler(self, kind: discovery.Kind, namespace: str) -> _Handler | None:
-        """The watch that sees a kind in a namespace, in this version."""
+        """Return the handler of the watch of a kind, in this version, that covers a namespace; None if not watched."""
         group_kind = kind.api_version.rpartition("/")[0], kind.name
         return next((handler for handler in self._watching(group_kind, namespace) if handler.serves(kind)), None)
 
@@ -129,7 +129,7 @@ class Children:
         return handler
 
     async def _lend(self, handler: _Handler, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Watch until that has been of no use for a while."""
+        """Watch until the watch has not been used for a while."""
         task = asyncio.create_task(run(), name=f"watch lent {handler.plural}")
         try:
             while not task.done():
@@ -140,7 +140,7 @@ class Children:
         finally:
             task.cancel()
             await asyncio.wait({task})
-        task.result()  # it has failed, and will be started again
+        task.result()  # raises if the watch has failed; it is then restarted
 
     def _end(self, handler: _Handler) -> None:
         self._lent -= 1
@@ -169,14 +169,14 @@ class Children:
         )
 
     def _tell_moved(self, handler: _Handler) -> None:
-        """Tell whose children are seen in another version from now on: what applies them may have to change."""
+        """Enqueue the owners of children that are now watched in another version: applying them may have to change."""
         known = [child for child in handler.children if self._index.get(child.owner, child.key)]
         for owner in {self._index.owner(child.owner) for child in known}:
             for enqueue in self._sinks.get(owner.kind, ()):
                 enqueue(owner.key)
 
     def _put(self, child: tracked_objects.TrackedObject, owner: tracked_objects.Owner) -> None:
-        """Keep the newest state of a child, and tell; two watches may bring the same, also in two versions."""
+        """Keep the latest state of a child, and notify; two watches may report it, even in two versions."""
         before = self._index.get(child.owner, child.key)
         if before is not None and before.uid == child.uid and before.version > child.version:
             return
@@ -184,7 +184,7 @@ class Children:
         self._tell(owner, before, child)
 
     def _drop(self, child: tracked_objects.TrackedObject) -> None:
-        """Forget a child, and tell, unless another watch has told already."""
+        """Forget a child, and notify, unless another watch has already reported it."""
         known = self._index.get(child.owner, child.key)
         if known is None or known.uid != child.uid:
             return
@@ -204,7 +204,7 @@ class Children:
 
 @final
 class _Handler:
-    """What one watch finds. ``lent``: for a kind that may be needed no longer; ``waiting``: how many wait for it."""
+    """Handle the events of one watch. ``lent``: it ends when unused; ``waiting``: the number of waiting callers."""
 
     def __init__(self, children: Children, kind: discovery.Kind, namespace: str = "", *, lent: bool = False) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
@@ -222,25 +222,25 @@ class _Handler:
 
     @property
     def is_live(self) -> bool:
-        """Whether all there is is known, and news come."""
+        """Return whether the first list is complete and the watch is healthy."""
         return self.cache_sync.complete and not self._troubled
 
     def serves(self, kind: discovery.Kind) -> bool:
-        """Return whether the watch began for the kind in this version; it goes on in another if that is gone."""
+        """Return whether the watch started with this version of the kind; it moves on if that is no longer served."""
         return (self._asked.api_version, self._asked.plural) == (kind.api_version, kind.plural)
 
     def moves(self, kind: discovery.Kind) -> bool:
-        """Speak a version from now on; return whether it is another one than before."""
+        """Use this version of the kind from now on; return whether it has changed."""
         before, self._kind = self._kind, kind
         return before.api_version != kind.api_version
 
     @property
     def children(self) -> list[tracked_objects.TrackedObject]:
-        """What it knows."""
+        """Return all known children."""
         return list(self._known.values())
 
     def is_needed(self) -> bool:
-        """Return whether the watch has a use still, or had one since the last question."""
+        """Return whether the watch is still in use, or was requested since the last call."""
         asked, self.asked = self.asked, False
         return asked or not self.lent or self.waiting > 0 or bool(self._known)
 
@@ -253,15 +253,15 @@ class _Handler:
             self.gone(*place)
         if found is not None:
             self._known[found[0].key] = found[0]
-            self._children._put(*found)  # noqa: SLF001 - its other half
+            self._children._put(*found)  # noqa: SLF001 - same module
 
     def gone(self, namespace: str, name: str) -> None:
         child = self._known.pop((*self.group_kind, namespace, name), None)
         if child is not None:
-            self._children._drop(child)  # noqa: SLF001 - its other half
+            self._children._drop(child)  # noqa: SLF001 - same module
 
-    def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - the protocol's
-        """Take what can be read of its metadata."""
+    def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - required by the protocol
+        """Handle the readable part of an object's metadata."""
         if item["metadata"].get("name"):
             self.changed(item)
 
@@ -271,5 +271,5 @@ class _Handler:
     def trouble(self, error: errors.ApiError | None) -> None:
         self._troubled = error is not None
         if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
-            self._children._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - as above
+            self._children._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - same module
         self.cache_sync.trouble(error)

@@ -1,6 +1,6 @@
-"""Objects that go by themselves when they have ended: Jobs with ``ttlSecondsAfterFinished``.
+"""Detect objects that delete themselves after they finish: Jobs with ``ttlSecondsAfterFinished``.
 
-Nobody deleted them, so they are no drift, and to make them again would run them again.
+Their deletion is not drift, and recreating them would run them again.
 Source: https://kubernetes.io/docs/concepts/workloads/controllers/ttlafterfinished/
 """
 
@@ -17,19 +17,19 @@ TTL: Final = "ttlSecondsAfterFinished"
 
 
 class End(enum.Enum):
-    """How an object has ended; what it says is false as long as it has not."""
+    """Describe how an object has finished; falsy if it has not."""
 
     NONE = ""
     COMPLETE = "it has completed, and removed itself"
     FAILED = "it has failed, and removed itself; change it, or annotate the resource with lostromos.dev/reconcile"
 
     def __bool__(self) -> bool:
-        """Whether it has ended."""
+        """Return whether it has finished."""
         return self is not End.NONE
 
 
 def goes_by_itself(data: Mapping[str, Any]) -> bool:
-    """Return whether an object, as it is applied, removes itself after it has ended."""
+    """Return whether an object, as applied, deletes itself after it finishes."""
     if (str(data.get("apiVersion", "")).rpartition("/")[0], data.get("kind")) != JOB:
         return False
     spec = data.get("spec")
@@ -37,7 +37,7 @@ def goes_by_itself(data: Mapping[str, Any]) -> bool:
 
 
 def by_status(item: Mapping[str, Any]) -> End:
-    """Return how a Job has ended, as its status says."""
+    """Return how a Job has finished, according to its status."""
     status = item.get("status")
     conditions = status.get("conditions") if isinstance(status, dict) else None
     for one in conditions if isinstance(conditions, list) else ():
@@ -47,7 +47,7 @@ def by_status(item: Mapping[str, Any]) -> End:
 
 
 def by_managers(group: str, kind: str, entries: Any) -> End:  # noqa: ANN401 - metadata.managedFields
-    """Return how a Job has ended, as far as its metadata tell: which fields of its status are set.
+    """Return how a Job has finished, judging by which status fields its ``managedFields`` list.
 
     Measured on Kubernetes 1.37: a Job that completed has ``completionTime``; one that failed has conditions and failed
     Pods, and no active ones.

@@ -1,6 +1,6 @@
-"""An index of tracked objects by owner, with the counts that others ask for kept up to date.
+"""Index tracked objects by owner, and keep their counts up to date.
 
-Everything but ``owners`` costs the same for any number of objects and owners.
+Everything but ``owners`` takes constant time for any number of objects and owners.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GroupKind: TypeAlias = tuple[str, str]
 
 @final
 class _Set:
-    """The objects of one owner."""
+    """Hold the objects of one owner."""
 
     __slots__ = ("children", "owner")
 
@@ -29,7 +29,7 @@ class _Set:
 
 @final
 class Index:
-    """Tracked objects by the id of their owner's set."""
+    """Index tracked objects by the ID of their owner's ApplySet."""
 
     def __init__(self) -> None:
         self._sets: dict[str, _Set] = {}
@@ -47,7 +47,7 @@ class Index:
         return found.children.get(key) if found else None
 
     def owner(self, set_id: str) -> tracked_objects.Owner:
-        """Return whose set it is; there must be one."""
+        """Return the owner of a set, which must exist."""
         return self._sets[set_id].owner
 
     def owners(self, kind: GroupKind) -> list[str]:
@@ -55,11 +55,11 @@ class Index:
         return list(self._keys.get(kind, ()))
 
     def count(self, kind: GroupKind) -> int:
-        """Return how many objects all owners of a kind have."""
+        """Return the number of objects of all owners of a kind."""
         return self._counts[kind]
 
     def put(self, child: tracked_objects.TrackedObject, owner: tracked_objects.Owner) -> None:
-        """Keep an object, in the place of the one with the same key."""
+        """Add an object, replacing the one with the same key."""
         found = self._sets.get(child.owner)
         if found is None:
             found = self._sets[child.owner] = _Set(owner)
@@ -68,7 +68,7 @@ class Index:
         found.children[child.key] = child
 
     def drop(self, child: tracked_objects.TrackedObject) -> None:
-        """Forget an object that is kept."""
+        """Remove an object, which must exist."""
         found = self._sets[child.owner]
         del found.children[child.key]
         self._counts[found.owner.kind] -= 1

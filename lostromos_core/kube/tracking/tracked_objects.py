@@ -1,7 +1,7 @@
-"""An object that belongs to a resource, as its metadata says it: whose it is, and what our managers own of it.
+"""Parse the metadata of an object that belongs to a resource: its owner, and the fields that our managers own.
 
-What an object's field managers own says whether somebody else changed a field of ours, without looking at any value:
-a foreign change takes the field away from its manager.
+Field ownership shows whether another field manager changed one of our fields, without comparing any values: a change
+by another manager takes the field away from ours.
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management.
 """
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from lostromos_core.kube.kinds import discovery
 
 Key: TypeAlias = tuple[str, str, str, str]
-"""Group, kind, namespace and name: an object's identity, whatever version of its group is spoken."""
+"""Group, kind, namespace and name: the identity of an object, independent of the API version."""
 
 
 @final
 class FieldSet:
-    """What one field manager owns of an object (``fieldsV1``); equal ones are one object, for there are few."""
+    """Hold the fields that one field manager owns (``fieldsV1``); equal sets share one instance to save memory."""
 
     __slots__ = ("__weakref__", "_text")
     _known: ClassVar[weakref.WeakValueDictionary[bytes, FieldSet]] = weakref.WeakValueDictionary()
@@ -42,13 +42,13 @@ class FieldSet:
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The fields, as ``fieldsV1`` writes them, without the owner references."""
+        """Return the fields in ``fieldsV1`` format, without the owner references."""
         found: Mapping[str, Any] = orjson.loads(self._text)
         return found
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> FieldSet:
-        """The shape of some fields. The owner references are left out: they hold a uid, so no two were equal."""
+        """Return the shared instance for some fields, without owner references, whose uids would make it unique."""
         metadata = fields.get("f:metadata")
         if isinstance(metadata, dict) and "f:ownerReferences" in metadata:
             kept = {key: value for key, value in metadata.items() if key != "f:ownerReferences"}
@@ -64,10 +64,10 @@ class FieldSet:
 @final
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class TrackedObject:
-    """An object that carries the marks of an owner. ``applied`` are the managers of ours that applied it.
+    """Describe an object that carries the labels of an owner. ``applied`` lists our managers that applied it.
 
-    ``owner_uid`` is the uid of its controlling owner reference, ``writer`` another manager that wrote last, ``end`` how
-    it has ended, if it is a Job, ``key`` its identity.
+    ``owner_uid`` is the uid of its controlling owner reference, ``writer`` the other manager that wrote last, ``end``
+    how it has finished if it is a Job, and ``key`` its identity.
     """
 
     kind: discovery.Kind
@@ -88,31 +88,31 @@ class TrackedObject:
     key: Key = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Make the key once: it is what every index is asked for."""
+        """Compute the key once: every index lookup uses it."""
         group = sys.intern(self.kind.api_version.rpartition("/")[0])
         object.__setattr__(self, "key", (group, self.kind.name, self.namespace, self.name))
 
     @property
     def ref(self) -> interfaces.ObjectRef:
-        """Its identity in the version that we speak."""
+        """Return a reference to the object in the version that we use."""
         return interfaces.ObjectRef(self.kind.api_version, self.kind.name, self.namespace, self.name)
 
     @property
     def path(self) -> str:
-        """Where it lives at the API server."""
+        """Return its path at the API server."""
         return paths.item(self.kind.api_version, self.kind.plural, self.namespace, self.name)
 
     @property
     def ours(self) -> bool:
-        """Whether we applied it: marks alone can be copied together with the rest of an object."""
+        """Return whether we applied it: labels and annotations alone may have been copied from another object."""
         return bool(self.applied)
 
     def shape(self, manager: str) -> FieldSet | None:
-        """What a manager owns of it."""
+        """Return the fields that one of our managers owns; None if it has not applied the object."""
         return next((shape for name, _, shape in self.applied if name == manager), None)
 
     def same(self, other: TrackedObject) -> bool:
-        """Whether nothing that we own was touched between two looks at it."""
+        """Return whether nothing that we own differs between two observations of an object."""
         return (
             self.uid == other.uid
             and self.digest == other.digest
@@ -125,16 +125,16 @@ class TrackedObject:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a child is: the key of the resource, and its group and kind."""
+    """Identify the owner of a child by the key of the resource, and its group and kind."""
 
     key: str
     kind: tuple[str, str]
 
 
 def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[TrackedObject, Owner] | None:
-    """An object's metadata as a Child, and its owner; None if its marks do not fit together.
+    """Parse metadata into a TrackedObject and its owner; None if its label and owner annotation do not match.
 
-    What many children have in common is kept once: there are ten thousands of them.
+    Strings that many children share are interned: there are tens of thousands of children.
     """
     annotations = metadata.get("annotations") or {}
     written = labels.read_owner(annotations.get(labels.OWNER, ""))
@@ -169,7 +169,7 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[TrackedObje
 async def of(
     kube: cluster.Cluster, owner: interfaces.ObjectRef, kind: discovery.Kind, namespace: str = ""
 ) -> list[TrackedObject]:
-    """The children of an owner of one kind, in one namespace or (empty) everywhere, asked for; raises ApiError."""
+    """List an owner's children of one kind, in one namespace or (empty) everywhere; raises ApiError."""
     path = paths.collection(kind.api_version, kind.plural, namespace)
     selector = f"{labels.PART_OF}={labels.set_id(owner)}"
     listed = operations.pages(kube, path, action=f"list what belongs to {owner}", labels=selector)
@@ -177,7 +177,7 @@ async def of(
 
 
 def number(version: object) -> int:
-    """A resourceVersion, or a wave, as a number; 0 if it is none. Source: KEP-5504, versions can be compared."""
+    """Return a resourceVersion or a wave as a number; 0 if it is not one. Source: KEP-5504, versions are comparable."""
     try:
         return int(str(version))
     except ValueError:
@@ -185,7 +185,7 @@ def number(version: object) -> int:
 
 
 def owner_uid(references: Any) -> str:  # noqa: ANN401 - metadata.ownerReferences
-    """The uid of the controlling owner; empty if there is none."""
+    """Return the uid of the controlling owner; empty without one."""
     return sys.intern(next((str(one.get("uid", "")) for one in references if one.get("controller")), ""))
 
 

@@ -1,7 +1,7 @@
-"""What the API server means by an answer that is not a success.
+"""Translate error responses of the API server into ApiErrors.
 
-Measured on Kubernetes 1.37: schema errors of server-side apply come as 500 without a reason, and quote the value
-that does not fit; the value may be a Secret's, so it is cut.
+Measured on Kubernetes 1.37: schema errors of server-side apply are returned as 500 without a reason, and quote the
+invalid value; the value may be a Secret's, so it is removed.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ _TEXT = re.compile(
     r"""(?!(?:true|false|null|nil|NaN|Inf)(?:[:,\]]|$))[^\W\d_][^\s:{}()\[\]&"<]*(?=[\s:,\]]|$)"""
     r"""|['`]|"(?:[^"\\]|\\.)*"(?=\ [^\W\d])|\d[\w.%]*(?=\ [^\W\d])"""
 )
-"""Begins a sentence: values are quoted, or are numbers, JSON or Go's own notation."""
+"""Matches the start of a sentence: values are quoted, or are numbers, JSON or Go's own notation."""
 _DENIED = re.compile(r"\bdenied (?:the )?request\b")
-"""What policies and webhooks say, whatever the HTTP status: both can change at any time."""
+"""Matches denials by policies and webhooks, whatever the HTTP status: both can change at any time."""
 _OTHER_UID = re.compile(r"uid mismatch|UID in (?:the )?precondition")
 NO_ACCESS: Final = frozenset({http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND, http.HTTPStatus.METHOD_NOT_ALLOWED})
-"""Answers that mean that something cannot be had: no right, no such path, or a verb that is not served."""
+"""Status codes for no access: not allowed, no such path, or an unsupported verb."""
 UNFIT: Final = frozenset({http.HTTPStatus.UNPROCESSABLE_ENTITY, http.HTTPStatus.INTERNAL_SERVER_ERROR})
-"""Answers to an object that does not fit its schema; server-side apply says 500 to some of them."""
+"""Status codes for an object that does not match its schema; server-side apply returns 500 for some of them."""
 UID_MISMATCH = "UidMismatch"
-"""The reason of the error when a request named the uid of an object that is gone."""
+"""Error reason when a request names the uid of an object that is gone."""
 LONGEST_PAUSE = 300.0
-"""Seconds that a server, or a webhook, can ask us to wait, at most."""
+"""Longest wait in seconds that a server or a webhook can request."""
 ANOTHER = "the object was deleted, or deleted and created again, since it was read"
 _DIFFERENCE = re.compile(r"\n| @@ ")
-"""Begins what the API server adds to show what has changed of an object, values and all."""
+"""Matches the start of the diff that the API server appends to show how an object changed, including values."""
 
 
 def error(status: int, headers: Mapping[str, str], body: bytes, action: str) -> errors.ApiError:
-    """The ApiError for an answer; ``action`` says what was tried, on which object."""
+    """Return the ApiError for a response; ``action`` names the operation and its object."""
     answer = _status_object(body)
     message = str(answer.get("message") or "") or errors.shorten(body.decode("utf-8", "replace"), 200)
     causes = _causes(answer)
@@ -72,21 +72,21 @@ def error(status: int, headers: Mapping[str, str], body: bytes, action: str) -> 
 
 
 def is_denial(message: str) -> bool:
-    """Return whether a policy or a webhook refused the request, and not the API server itself."""
+    """Return whether a policy or a webhook denied the request, and not the API server itself."""
     return _DENIED.search(message) is not None
 
 
 def reason_of_denial(message: str) -> str:
-    """Return what a policy or a webhook says, without the names that stand before it."""
+    """Return the message of a policy or a webhook, without the names that precede it."""
     found = _DENIED.search(message)
     return message[found.end() :] if found else ""
 
 
 def _is_another_object(status: int, message: str, causes: Sequence[errors.Cause]) -> bool:
-    """Return whether a request named a uid that the live object does not have.
+    """Return whether a request named a uid that differs from the live object's.
 
-    Measured on Kubernetes 1.37: a DELETE, and an apply to an object that is gone, answer 409; an apply or a merge
-    patch to a live object of another uid answers 422, as if an immutable field had been changed.
+    Measured on Kubernetes 1.37: a DELETE, and an apply to an object that is gone, return 409; an apply or a merge
+    patch to a live object with another uid returns 422, as if an immutable field had been changed.
     """
     if status == http.HTTPStatus.CONFLICT:
         return bool(_OTHER_UID.search(message))
@@ -118,7 +118,7 @@ def _cause(cause: Mapping[str, Any]) -> errors.Cause:
 
 
 def without_values(message: str) -> str:
-    """What the API server says of a field, without the value that the field has: it may be a Secret's.
+    """Return the API server's message about a field without the field's value, which may be a Secret's.
 
     Source of the format: https://pkg.go.dev/k8s.io/apimachinery/pkg/util/validation/field#Error.ErrorBody
     """
@@ -131,9 +131,9 @@ def without_values(message: str) -> str:
 
 
 def _after_value(text: str) -> str:
-    """What follows a value: ``: why it is wrong``; nothing, if where it ends cannot be told.
+    """Return the text after a value (``: reason``); if the value cannot be parsed, the text after the last colon.
 
-    Validation rules (CEL) of custom kinds leave the value out since Kubernetes 1.34: all that follows is the reason.
+    Since Kubernetes 1.34, validation rules (CEL) of custom kinds omit the value: the whole text is the reason.
     """
     if _TEXT.match(text):
         return f": {text}"
@@ -148,7 +148,7 @@ def _after_value(text: str) -> str:
 
 
 def _schema_causes(message: str) -> list[errors.Cause]:
-    """The fields that do not fit the schema, without the values that they have."""
+    """Return the fields that do not match the schema, without their values."""
     found = _SCHEMA_ERROR.search(message)
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""What runs beside the work as long as a connection is open: watches, and looking for what was forgotten."""
+"""Run background tasks, such as watches, while a connection is open."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _log = structlog.get_logger("lostromos.kube")
 
 FIRST_RESTART: Final = 1.0
 LAST_RESTART: Final = 60.0
-"""Seconds until what failed is started again: doubled each time, from the first to the last."""
+"""Seconds before a failed task is restarted: doubled each time, from ``FIRST_RESTART`` to ``LAST_RESTART``."""
 PATIENCE: Final = 4.0
-"""Seconds that cancelled tasks get to end."""
+"""Seconds that cancelled tasks have to finish."""
 
 
 @final
 class Background:
-    """Named tasks. What fails is logged and started again, later each time; what ends by itself has ended."""
+    """Run named tasks. A failed task is logged and restarted, with growing delays; one that returns is finished."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class Background:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, run: Run, *, name: str) -> None:
-        """Run something, until it ends or ``close`` is called; ``run`` is called anew for each try."""
+        """Run a task until it returns or ``close`` is called; ``run`` is called again for each attempt."""
         task = asyncio.create_task(self._keep(run, name), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cancel everything, and wait for it to end; not for what ignores that."""
+        """Cancel all tasks and wait for them to end, except for those that ignore the cancellation."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -59,7 +59,7 @@ class Background:
             started = self._clock()
             try:
                 return await run()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the rest goes on
+            except Exception as error:  # noqa: BLE001 - one failure must not stop other tasks
                 if self._clock() - started > LAST_RESTART:
                     delay = FIRST_RESTART
                 expected = isinstance(error, errors.LostromosError)

@@ -1,6 +1,6 @@
-"""A thin asynchronous client of the Kubernetes API: one session, timeouts on everything, errors that say what to do.
+"""Provide a thin asynchronous client for the Kubernetes API: one session, timeouts everywhere, actionable errors.
 
-Why not the official client's: measured per request, it takes five to ten times the CPU (typed models, a new header
+The official client is not used: measured per request, it takes five to ten times the CPU (typed models, a new header
 set, proxies looked up in the environment each time), and its dynamic client does not quote names.
 """
 
@@ -36,12 +36,12 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OVERLOAD = frozenset({429, 503, 504})
 _TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5)
 LAST_WORDS = 0.05
-"""Seconds that closed connections get."""
+"""Seconds that closed connections have to shut down."""
 _CONTEXT = re.compile(r" ssl:<[^>]*>| ssl:\w+")
 
 
 class Transport(Protocol):
-    """What can send requests to the API server of a cluster: a Client, or a Cluster."""
+    """Send requests to the API server of a cluster; implemented by Client and Cluster."""
 
     dry_run: bool
 
@@ -81,10 +81,10 @@ class Transport(Protocol):
 
 @final
 class Client:
-    """A connection to one cluster, shared by everything in the process. ``async with`` opens and closes it.
+    """Hold the connection to one cluster, shared by the whole process. ``async with`` opens and closes it.
 
-    With ``dry_run``, every write is sent with ``dryRun=All``: the server checks it and answers, but keeps nothing.
-    A DELETE with a body says so in the body, since the server then ignores the query. Source: measured on 1.37.
+    With ``dry_run``, every write is sent with ``dryRun=All``: the server validates it, but persists nothing.
+    A DELETE with a body also sets it in the body, since the server then ignores the query. Source: measured on 1.37.
     """
 
     def __init__(self, kubeconfig: str = "", *, context: str = "", dry_run: bool = False) -> None:
@@ -107,7 +107,7 @@ class Client:
 
     @property
     def connected(self) -> bool:
-        """Whether anything has connected to the cluster."""
+        """Return whether the client is connected to the cluster."""
         return self._session is not None
 
     async def connect(self) -> None:
@@ -123,7 +123,7 @@ class Client:
         if self._session:
             await self._session.close()
             self._session = None
-            # TLS connections say goodbye after close() has returned. Source: aiohttp's docs, "Graceful shutdown".
+            # TLS connections shut down after close() has returned. Source: aiohttp's docs, "Graceful shutdown".
             await asyncio.sleep(LAST_WORDS)
 
     async def request(  # noqa: PLR0913 - the parts of an HTTP request
@@ -138,9 +138,9 @@ class Client:
         accept: str = JSON,
         urgent: bool = False,
     ) -> Any:  # noqa: ANN401 - any JSON value
-        """Send one request and return the decoded answer, without managed fields that cannot be decoded.
+        """Send one request and return the decoded response, without managed fields that cannot be decoded.
 
-        ``action`` begins the error's message ("apply Service team-a/shop"). Raises ApiError.
+        ``action`` begins the error message ("apply Service team-a/shop"). Raises ApiError.
         """
         answer = await self.request_bytes(
             method, path, action=action, query=query, body=body, content_type=content_type, accept=accept, urgent=urgent
@@ -163,7 +163,7 @@ class Client:
         accept: str = JSON,
         urgent: bool = False,
     ) -> bytes:
-        """As ``request``, and return the answer as it came. An ``urgent`` one is sent past the limiter."""
+        """Send one request like ``request``, but return the raw response. ``urgent`` bypasses the limiter."""
         session = await self._open()
         if self.dry_run and method in _WRITES:
             query, body = _without_effect(method, query, body)
@@ -183,15 +183,15 @@ class Client:
                 return content
             failure = api_errors.error(status, answered, content, action)
             if status in _OVERLOAD:
-                self.limiter.overloaded(failure.retry_after)  # before the place is free for the next
+                self.limiter.overloaded(failure.retry_after)  # before the next request gets the slot
         raise failure
 
     async def stream(
         self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON
     ) -> AsyncIterator[bytes]:
-        """The chunks of a watch, as they come, the first one empty: the server has accepted it.
+        """Yield the chunks of a watch as they arrive; the first one is empty: the server has accepted the request.
 
-        Raises ApiError, ConnectionFailed after ``idle`` seconds of silence.
+        Raises ApiError, or ConnectionFailed after ``idle`` seconds of silence.
         """
         session = await self._open()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=idle)
@@ -242,7 +242,7 @@ class Client:
         return yarl.URL(f"{text}?{urllib.parse.urlencode(query)}" if query else text, encoded=True)
 
     async def _renew(self, action: str, used: str) -> bool:
-        """Renew credentials that were refused; return whether there are others now. Raises CredentialsError."""
+        """Renew credentials that were rejected; return whether they have changed. Raises CredentialsError."""
         try:
             return await self._credentials.renew(used)
         except errors.CredentialsError as error:
@@ -250,7 +250,7 @@ class Client:
 
 
 def __getattr__(name: str) -> type[Client]:
-    """Return the class under the name that it had in version 0.1."""
+    """Return the class by the name that it had in version 0.1."""
     if name == "Kube":
         what = "Kube is now called Client, and is found in lostromos_core.kube; the old name will be removed in 0.3"
         warnings.warn(what, DeprecationWarning, stacklevel=2)
@@ -263,7 +263,7 @@ def _without_effect(
     query: Mapping[str, str] | None,
     body: Any,  # noqa: ANN401 - any JSON value
 ) -> tuple[Mapping[str, str], Any]:
-    """Return query and body of a write as those of a dry run."""
+    """Return the query and body of a write, turned into a dry run."""
     if method == "DELETE" and body is not None:
         body = {**body, "dryRun": ["All"]}
     return {**(query or {}), "dryRun": "All"}, body

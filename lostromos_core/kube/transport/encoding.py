@@ -1,8 +1,8 @@
-r"""JSON that every reader of it takes, also one that reads it as YAML.
+r"""Encode JSON so that YAML parsers read it unchanged, too.
 
-The API server reads the body of a server-side apply as YAML, and Helm its values. JSON is YAML but for some characters
-that may stand in a JSON string as they are, and that YAML forbids (U+007F, U+0080 to U+009F, U+FFFE, U+FFFF) or takes
-for line breaks or marks (U+0085, U+2028, U+2029, U+FEFF). Written as ``\uXXXX`` they arrive.
+The API server parses the body of a server-side apply as YAML, and Helm its values. JSON is YAML except for some
+characters that JSON strings may contain unescaped, and that YAML forbids (U+007F, U+0080 to U+009F, U+FFFE, U+FFFF) or
+treats as line breaks or byte order marks (U+0085, U+2028, U+2029, U+FEFF). Escaped as ``\uXXXX``, they are preserved.
 Source: https://yaml.org/spec/1.2.2/#51-character-set
 """
 
@@ -28,12 +28,12 @@ def encode(body: Any, action: str) -> bytes:  # noqa: ANN401 - any JSON value
 
 
 def safe_in_yaml(text: bytes) -> bytes:
-    """Return JSON in which every string is the same to a reader of YAML."""
+    """Return JSON whose strings a YAML parser reads unchanged."""
     return text if is_safe_in_yaml(text) else _UNSAFE.sub(_escape, text)
 
 
 def is_safe_in_yaml(text: bytes) -> bool:
-    """Return whether JSON, as it is, is the same to a reader of YAML."""
+    """Return whether a YAML parser reads this JSON unchanged."""
     return (text.isascii() and b"\x7f" not in text) or not _UNSAFE.search(text)
 
 

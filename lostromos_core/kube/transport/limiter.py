@@ -1,7 +1,7 @@
-"""How many requests may be in flight: found out, not configured.
+"""Limit the requests in flight; the limit adapts to the server and is not configured.
 
-A fixed number of queries per second is wrong on every cluster but one. The limit grows by one a round of successes,
-is halved when the server says that it is overloaded, and honours Retry-After.
+No fixed number of queries per second suits every cluster. The limit grows by one per round of successes, is halved
+when the server reports that it is overloaded, and honours Retry-After.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ START, MOST, LEAST = 8.0, 64.0, 1.0
 
 @final
 class Limiter:
-    """Admits as many holders at once as the server has shown to bear; first come, first served."""
+    """Admit as many holders at once as the server has proven to handle; first come, first served."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -30,34 +30,34 @@ class Limiter:
 
     @property
     def limit(self) -> int:
-        """How many may hold it at once now."""
+        """Return the current limit of concurrent holders."""
         return int(self._limit)
 
     async def __aenter__(self) -> None:
-        """Wait for a place, and hold it."""
+        """Wait for a slot and take it."""
         if self._waiting or self._held >= self.limit or self._pause() > 0:
             await self._wait()
         else:
             self._held += 1
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the place back."""
+        """Release the slot."""
         self._held -= 1
         self._wake()
 
     def succeeded(self) -> None:
-        """A request was answered: the limit may grow."""
+        """Record a successful request: the limit may grow."""
         self._limit = min(MOST, self._limit + 1 / self._limit)
         self._wake()
 
     def overloaded(self, retry_after: float | None = None) -> None:
-        """The server could not keep up: half as many, after the pause that it asked for (seconds)."""
+        """Record an overload of the server: halve the limit, and pause for ``retry_after`` seconds (60 at most)."""
         self._limit = max(LEAST, self._limit / 2)
         if retry_after:
             self._paused_until = max(self._paused_until, self._clock() + min(retry_after, 60.0))
 
     def _pause(self) -> float:
-        """How many seconds nobody shall begin anything; none if that is not above 0."""
+        """Return the seconds until requests may start again; 0 or less if they may start now."""
         return self._paused_until - self._clock()
 
     async def _wait(self) -> None:
@@ -66,7 +66,7 @@ class Limiter:
         self._wake()
         try:
             await future
-            while (pause := self._pause()) > 0:  # noqa: ASYNC110 - it began after we were woken, and may grow
+            while (pause := self._pause()) > 0:  # noqa: ASYNC110 - the pause may start or grow after the wake-up
                 await asyncio.sleep(pause)
         except asyncio.CancelledError:
             if not future.cancelled():
@@ -75,7 +75,7 @@ class Limiter:
             raise
 
     def _wake(self) -> None:
-        """Give free places to those who wait, the first first: a newcomer finds them taken."""
+        """Assign free slots to waiting tasks in order of arrival, before any newcomer."""
         pause = self._pause()
         if pause > 0:
             if self._waiting and self._timer is None:

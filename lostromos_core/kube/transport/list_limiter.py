@@ -1,4 +1,4 @@
-"""How many watches may read all there is at the same time: the first list is what a watch costs the API server."""
+"""Limit how many watches list at the same time: the first list is the cost of a watch for the API server."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from typing import Final, final
 
 AT_ONCE: Final = 16
 PATIENCE: Final = 10.0
-"""Seconds after which one that is slow keeps no other waiting."""
+"""Seconds after which a slow watch no longer blocks others."""
 
 
 @final
 class ListLimiter:
-    """Places for watches that begin."""
+    """Hold the slots for watches that are starting."""
 
     def __init__(self, *, at_once: int = AT_ONCE, patience: float = PATIENCE) -> None:
         self.patience = patience
         self.free = asyncio.Semaphore(at_once)
 
     def permit(self) -> Permit:
-        """Return a place for one watch."""
+        """Return a permit for one watch."""
         return Permit(self)
 
 
 @final
 class Permit:
-    """The place of one watch: taken before it reads all there is, and left when it has."""
+    """Hold the slot of one watch: acquired before it lists all objects, and released when it has."""
 
     def __init__(self, list_limiter: ListLimiter) -> None:
         self._openings = list_limiter
         self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self) -> None:
-        """Wait for a place; for one that is held already, do nothing."""
+        """Wait for a slot; do nothing if one is already held."""
         if self._timer is None:
             await self._openings.free.acquire()
             self._timer = asyncio.get_running_loop().call_later(self._openings.patience, self.release)
 
     def release(self) -> None:
-        """Let the next one begin, if the place is held."""
+        """Release the slot for the next watch, if it is held."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

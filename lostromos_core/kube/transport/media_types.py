@@ -1,4 +1,4 @@
-"""The media types of requests and answers."""
+"""Define the media types of requests and responses."""
 
 from __future__ import annotations
 

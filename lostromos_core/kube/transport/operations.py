@@ -1,6 +1,6 @@
-"""Requests that several rooms send: the metadata of one object or of all, and the deletion of exactly one object.
+"""Send requests that several packages need: read the metadata of one or all objects, and delete exactly one object.
 
-And the question that decides what is forgotten: whether an object is really gone.
+Also decide whether an object is really gone, and can be forgotten.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from lostromos_core.kube.transport import client
 
 PAGE: Final = 500
-"""Objects on a page of a list."""
+"""Objects per page of a list."""
 _AN_OBJECT: Final = re.compile(r'"[^"]*" not found')
 
 
 def lacks_kind(error: errors.ApiError) -> bool:
-    """Return whether a 404 is about the path: the kind is not served, or not so.
+    """Return whether a 404 is about the path: the kind is not served, or not at this path.
 
-    What is not found otherwise has a name, as in ``namespaces "x" not found``. Measured on Kubernetes 1.37: a path that
-    is not served answers ``404 page not found``, or ``the server could not find the requested resource``.
+    A missing object is named in the message: ``namespaces "x" not found``. Measured on Kubernetes 1.37: a path that
+    is not served returns ``404 page not found``, or ``the server could not find the requested resource``.
     """
     return error.status == http.HTTPStatus.NOT_FOUND and not _AN_OBJECT.search(error.message)
 
@@ -56,7 +56,7 @@ async def find(kube: client.Transport, path: str, what: str) -> Mapping[str, Any
 
 
 async def read_outline(kube: client.Transport, path: str, *, action: str) -> dict[str, Any]:
-    """An object, or as much of it as can be read: its metadata, and its status. Raises ApiError."""
+    """Return an object or, if it cannot be decoded, its metadata and status. Raises ApiError."""
     answer = await kube.request_bytes("GET", path, action=action)
     try:
         found: dict[str, Any] = unreadable.loads(answer)
@@ -69,7 +69,7 @@ async def read_outline(kube: client.Transport, path: str, *, action: str) -> dic
 
 
 async def delete(kube: client.Transport, path: str, uid: str, *, action: str) -> Mapping[str, Any] | None:
-    """Delete the object of this uid, and no other of its name; return the answer, None if it was gone already.
+    """Delete the object with this uid, and no other of its name; return the response, None if it was already gone.
 
     Raises ApiError.
     """
@@ -91,11 +91,11 @@ async def delete(kube: client.Transport, path: str, uid: str, *, action: str) ->
 
 
 async def is_gone(kube: client.Transport, path: str, uid: str, error: errors.ApiError) -> bool:
-    """Return whether the object of this uid is gone, after a write failed; raises ApiError.
+    """Return whether the object with this uid is gone, after a write failed; raises ApiError.
 
-    A 404 alone does not prove it: a proxy, a webhook or a server that is still starting may have answered. Since
-    what is gone is forgotten, and never looked at again, a read has to confirm it. A path that is not served proves
-    nothing: the object may live on in another version of its kind.
+    A 404 alone does not prove it: it may come from a proxy, a webhook or a server that is still starting. Since
+    deleted objects are forgotten and never checked again, a read must confirm it. A path that is not served proves
+    nothing: the object may still exist in another version of its kind.
     """
     if error.reason == api_errors.UID_MISMATCH:
         return True
@@ -113,7 +113,7 @@ async def is_gone(kube: client.Transport, path: str, uid: str, error: errors.Api
 async def pages(
     kube: client.Transport, path: str, *, action: str, labels: str = ""
 ) -> AsyncIterator[Mapping[str, Any]]:
-    """The metadata of all objects of a collection that a label selector selects."""
+    """Yield the metadata of all objects in a collection that match a label selector."""
     query = {"limit": str(PAGE), **({"labelSelector": labels} if labels else {})}
     while True:
         answer = await kube.request("GET", path, action=action, query=query, accept=media_types.METADATA_LIST)

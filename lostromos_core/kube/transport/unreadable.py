@@ -1,9 +1,9 @@
-"""Reads what can be read of JSON that no decoder takes.
+"""Read as much as possible of JSON that no decoder accepts.
 
 The API server stores objects nested up to 9,900 levels deep; decoders stop at about 1,000, and encoders at 250. The
-managed fields of an object mirror its maps, so its metadata can be as deep as the rest. Such an object must not stop
-its neighbours, and its own metadata must still be known: so its text is scanned, without recursion, and what is too
-deep is left out.
+managed fields of an object mirror its maps, so its metadata can be as deep as the rest. Such an object must not block
+others, and its own metadata must still be known. Its text is therefore scanned without recursion, and parts that are
+too deep are left out.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 REASON: Final = "Unreadable"
-"""The reason of the ApiError for an answer that cannot be decoded."""
+"""Reason of the ApiError for a response that cannot be decoded."""
 DEPTH: Final = 200
-"""Levels that every encoder takes; orjson reads 1,024 levels, but writes 254."""
+"""Levels that every encoder accepts; orjson reads 1,024 levels, but writes 254."""
 _KEPT: Final = DEPTH + 40
-"""Levels that are left of what is deeper: enough for ``is_deep`` to see that it was."""
+"""Levels kept of deeper data: enough for ``is_deep`` to detect it."""
 _OUTLINE: Final = ("apiVersion", "kind", "metadata", "status")
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{\[][^"{}\[\]]*+[}\]]|[{}\[\]]', re.DOTALL)
-"""A string, a container without containers and strings, or a bracket."""
+"""Matches a string, a container without nested containers or strings, or a bracket."""
 
 
 def loads(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Decode JSON; of managed fields, leave out what is nested too deeply. Raises orjson.JSONDecodeError."""
+    """Decode JSON without managed fields that are nested too deeply. Raises orjson.JSONDecodeError."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -44,9 +44,9 @@ def loads(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def lenient(text: bytes) -> tuple[Any, bool]:
-    """Decode JSON that ``orjson`` does not take, and say whether nothing but what is too deep is missing.
+    """Decode JSON that ``orjson`` rejects; also return whether only parts that are too deep are missing.
 
-    None if the text is not even a whole JSON value.
+    The value is None if the text is not even a complete JSON value.
     """
     shallow = _shallow(text)
     if shallow is None:
@@ -62,9 +62,9 @@ def lenient(text: bytes) -> tuple[Any, bool]:
 
 
 def page(text: bytes) -> tuple[Mapping[str, Any], list[bytes]]:
-    """Take a list apart that cannot be decoded as a whole: the list without its items, and the text of each item.
+    """Split a list that cannot be decoded as a whole: return the list without its items, and the text of each item.
 
-    Raises orjson.JSONDecodeError if it is no whole list.
+    Raises orjson.JSONDecodeError if the text is not a complete list.
     """
     for key, start, end in _members(text):
         if key == "items" and text[start] == _BRACKET:
@@ -75,13 +75,13 @@ def page(text: bytes) -> tuple[Mapping[str, Any], list[bytes]]:
 
 
 def outline(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what identifies an object and says how it is, as far as it can be read and written again."""
+    """Return the identity, metadata and status of an object, as far as they can be decoded and encoded again."""
     known: dict[str, Any] = _without_deep_fields(item)
     return {key: known[key] for key in _OUTLINE if key in known and not is_deep(known[key])}
 
 
 def outlines(text: bytes) -> list[dict[str, Any]]:
-    """The outlines of an object, or of the objects of a list, whose text cannot be decoded; those that have any."""
+    """Return the outlines of an undecodable object, or of the objects of an undecodable list, as far as they exist."""
     try:
         texts = page(text)[1]
     except orjson.JSONDecodeError:
@@ -91,13 +91,13 @@ def outlines(text: bytes) -> list[dict[str, Any]]:
 
 
 def sift(item: dict[str, Any]) -> dict[str, Any] | None:
-    """Return an object without those managed fields that are nested too deeply; None if other parts are, too."""
+    """Return an object without managed fields that are nested too deeply; None if other parts are also too deep."""
     sifted: dict[str, Any] = _without_deep_fields(item)
     return None if is_deep(sifted) else sifted
 
 
 def is_deep(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether plain data has so many levels that it may be read, but not written again."""
+    """Return whether plain data has so many levels that it can be decoded, but not encoded again."""
     level = [value]
     for _ in range(DEPTH):
         inner = [node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list)]
@@ -108,7 +108,7 @@ def is_deep(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 
 def _without_deep_fields(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """An object, or each item of a list, without the deep ones among the fields that its managers own."""
+    """Return an object, or each item of a list, without managed fields that are nested too deeply."""
     if not isinstance(value, dict):
         return value
     if isinstance(value.get("items"), list):
@@ -125,7 +125,7 @@ def _without_fields(entry: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _shallow(text: bytes) -> bytes | None:
-    """The text with null for what is nested too deeply; None if it is no whole JSON object or list."""
+    """Return the text with null for parts nested too deeply; None if it is not a complete JSON object or list."""
     pieces, depth, done, cut = [], 0, 0, 0
     for match in _TOKEN.finditer(text):
         mark, length = text[match.start()], match.end() - match.start()
@@ -151,7 +151,7 @@ def _shallow(text: bytes) -> bytes | None:
 
 
 def _members(text: bytes) -> Iterator[tuple[str, int, int]]:
-    """The containers directly inside the container that the text is: their key (empty in a list), begin and end."""
+    """Yield the key (empty in a list), start and end of each container directly inside the outermost one."""
     depth, key, begin = 0, "", 0
     for match in _TOKEN.finditer(text):
         mark = text[match.start()]
@@ -170,7 +170,7 @@ def _members(text: bytes) -> Iterator[tuple[str, int, int]]:
 
 
 def _steps(match: re.Match[bytes]) -> int:
-    """How many levels deeper one is behind a token that is no string."""
+    """Return the change of depth after a token that is not a string."""
     if match.end() - match.start() > 1:
         return 0
     return 1 if match.group() in {b"{", b"["} else -1

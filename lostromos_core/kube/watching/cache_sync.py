@@ -1,4 +1,4 @@
-"""Waiting for a watch to bring all there is: some need the whole picture before they do anything."""
+"""Wait for the first list of a watch, for callers that must know all objects before they act."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("lostromos.kube")
 
 PATIENCE: Final = 30.0
-"""Seconds to wait for the first list of a kind; then the caller comes again later."""
+"""Seconds to wait for the first list of a kind; then the caller retries later."""
 
 
 @final
 class CacheSync:
-    """Whether the first list of a kind has come. ``why`` begins messages, ``needs`` says what a 403 lacks."""
+    """Track whether the first list of a kind is complete. ``why`` begins messages, ``needs`` explains a 403."""
 
     def __init__(self, kind: discovery.Kind, *, why: str, needs: str) -> None:
         self.complete = False
@@ -33,7 +33,7 @@ class CacheSync:
         self._complaints = complaints.Complaints()
 
     async def wait(self) -> None:
-        """Wait until all is known; raises ApiError with what keeps us from knowing it."""
+        """Wait until the first list is complete; raises ApiError with the reason if it is not."""
         try:
             async with asyncio.timeout(PATIENCE):
                 while not self.complete:
@@ -46,12 +46,12 @@ class CacheSync:
             raise errors.ApiError(msg, status=0, retryable=True) from error
 
     def synced(self) -> None:
-        """All there is has come."""
+        """Record that the first list is complete."""
         self.complete = True
         self._news.set()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        """It cannot come now, because of this; None when it can again. Logged: later no one waits for it."""
+        """Record the error that prevents the list, None once it is over; log it, since no caller may be waiting."""
         if error is None:
             if self._complaints.is_over():
                 _log.info("watching again", kind=self._kind.plural, purpose=self._why)

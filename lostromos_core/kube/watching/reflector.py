@@ -1,8 +1,8 @@
-"""What a watch brings, taken apart: lines and pages in, objects and keys out to a Sink.
+"""Decode the lines and pages of a watch, and pass objects and keys to an event handler.
 
-Keeps which objects are known, so that a new beginning finds what is gone in between, and the version to go on from.
-An object that cannot be read is given as broken, and its neighbours as usual; of managed fields, what cannot be read
-is left out.
+Track the known objects, so that a new list reveals those deleted in between, and the version to continue from.
+An object that cannot be decoded is reported as broken, and others as usual; managed fields that cannot be decoded
+are left out.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ _TYPES: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")
 
 
 class EventHandler(Protocol):
-    """Who is told what the watch finds."""
+    """Handle the events of a watch."""
 
     def changed(self, item: dict[str, Any]) -> None:
-        """This object exists, and this is its newest version."""
+        """Handle an object that exists, in its newest version."""
 
     def gone(self, namespace: str, name: str) -> None:
-        """This object is gone, or no longer selected."""
+        """Handle an object that is gone, or no longer selected."""
 
     def broken(self, item: dict[str, Any], reason: str) -> None:
-        """This object exists, but cannot be read as a whole.
+        """Handle an object that exists, but cannot be decoded as a whole.
 
-        ``item`` is what can be read: its metadata (empty if not even its name can), and its status.
+        ``item`` is the decodable part: its metadata (empty if not even its name can be decoded), and its status.
         """
 
     def synced(self) -> None:
-        """All objects that existed have been given; called again after each new beginning."""
+        """Handle the end of a list: all existing objects have been given. Called again after each new list."""
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        """The watch cannot go on now, because of this; None when it goes on again."""
+        """Handle an error that interrupts the watch; None once the watch continues."""
 
 
 @final
 class Reflector:
-    """One collection's objects as they come. ``action`` begins the messages of errors.
+    """Track the objects of one collection as they arrive. ``action`` begins error messages.
 
-    ``progress`` grows with each complete beginning, and with each version that is newer than all before: what comes
-    again does not count. ``plain_bookmark`` says that a bookmark came before the beginning was complete.
-    ``known`` are the namespaces and names of objects that an earlier feed has given: those that do not come again
-    with the first beginning are gone.
+    ``progress`` grows with each complete list, and with each version that is newer than all before: repeated events
+    do not count. ``plain_bookmark`` is true if a bookmark arrived before the list was complete.
+    ``known`` are the namespaces and names of objects that an earlier reflector has given: those missing from the
+    first list are gone.
     """
 
     def __init__(self, handler: EventHandler, action: str, known: Iterable[tuple[str, str]] = ()) -> None:
@@ -67,16 +67,16 @@ class Reflector:
 
     @property
     def complete(self) -> bool:
-        """Whether all objects are known, so that one may go on from ``version``."""
+        """Return whether all objects are known, so that a watch can continue from ``version``."""
         return bool(self.version) and self._seen is None
 
     def begin(self) -> None:
-        """All objects will be given once more."""
+        """Start a new list: all objects will be given again."""
         self._seen = set()
         self.plain_bookmark = False
 
     def end(self, version: str) -> None:
-        """A beginning is complete: what was known before and was not given since is gone."""
+        """Complete a list: objects that were known before and not given since are gone."""
         for key in self._known - (self._seen or set()):
             self._known.discard(key)
             self._handler.gone(*key)
@@ -87,14 +87,14 @@ class Reflector:
         self._handler.synced()
 
     def page(self, answer: bytes) -> Mapping[str, Any]:
-        """Take a page of a list; the page's own metadata. Raises ConnectionFailed for what is no such page."""
+        """Process a page of a list and return its metadata. Raises ConnectionFailed if it is not such a page."""
         try:
             page = orjson.loads(answer)
         except orjson.JSONDecodeError:
             return self._take_unreadable_page(answer)
         items = page.get("items", False) if isinstance(page, dict) else False
         if not isinstance(items, list | None):
-            raise self._strange("no list")  # an empty one would mean that everything is gone
+            raise self._strange("no list")  # an empty list would mean that everything is gone
         header = _header(page)
         for item in items or ():
             self._metadata(item)
@@ -103,7 +103,7 @@ class Reflector:
         return found if isinstance(found, dict) else {}
 
     def line(self, line: bytes) -> None:
-        """Take an event of a stream; raises ApiError for an ERROR event, ConnectionFailed for what is no event."""
+        """Process a line of a stream; raises ApiError for an ERROR event, ConnectionFailed if it is not an event."""
         try:
             event = orjson.loads(line)
         except orjson.JSONDecodeError as error:
@@ -114,8 +114,8 @@ class Reflector:
         else:
             self._take(event)
 
-    def _take(self, event: Any, flaw: _Flaw | None = None) -> None:  # noqa: ANN401 - what the server sent
-        """Take an event; ``flaw`` says what kept its decoder from reading it as a whole."""
+    def _take(self, event: Any, flaw: _Flaw | None = None) -> None:  # noqa: ANN401 - any server response
+        """Process an event; ``flaw`` describes why it could not be decoded as a whole."""
         kind = event.get("type") if isinstance(event, dict) else None
         if kind not in _TYPES:
             raise self._strange("a line that is no event")
@@ -140,7 +140,7 @@ class Reflector:
             self._give(item)
 
     def _advance(self, version: str) -> None:
-        """Go on from this version; one that is newer than all before is progress."""
+        """Continue from this version; one that is newer than all before counts as progress."""
         if self._seen is None:
             number = _number(version)
             if number > self._newest or (not number and version not in {"", self.version}):
@@ -148,8 +148,8 @@ class Reflector:
                 self.progress += 1
         self.version = version or self.version
 
-    def _metadata(self, item: Any, *, named: bool = True) -> Mapping[str, Any]:  # noqa: ANN401 - what the server sent
-        """The metadata of an object; raises ConnectionFailed for what is no object."""
+    def _metadata(self, item: Any, *, named: bool = True) -> Mapping[str, Any]:  # noqa: ANN401 - any server response
+        """Return the metadata of an object; raises ConnectionFailed if it is not an object."""
         metadata = item.get("metadata") if isinstance(item, dict) else None
         if isinstance(metadata, dict) and (not named or (isinstance(metadata.get("name"), str) and metadata["name"])):
             return metadata
@@ -161,11 +161,11 @@ class Reflector:
         return errors.ApiError(f"{self._action}: {message}", status=code if isinstance(code, int) and code else 500)
 
     def _strange(self, what: str) -> errors.ConnectionFailed:
-        """Something between the server and us answers in its place, or cuts: as good as no connection."""
+        """Return the error for a response that was replaced or truncated on the way, treated as no connection."""
         return errors.ConnectionFailed(f"{self._action}: the API server's answer holds {what}")
 
     def _take_unreadable_page(self, answer: bytes) -> Mapping[str, Any]:
-        """Take a page of which at least one item cannot be decoded: each item on its own."""
+        """Process the items of a page one by one, since at least one cannot be decoded."""
         try:
             page, texts = unreadable.page(answer)
         except orjson.JSONDecodeError as error:
@@ -177,7 +177,7 @@ class Reflector:
         return found if isinstance(found, dict) else {}
 
     def _take_item(self, text: bytes, header: dict[str, Any]) -> None:
-        """Take one item of a page that could not be decoded as a whole."""
+        """Process one item of a page that could not be decoded as a whole."""
         try:
             item = orjson.loads(text)
         except orjson.JSONDecodeError as error:
@@ -194,12 +194,12 @@ class Reflector:
         self._remember(item["metadata"])
         try:
             self._handler.changed(item)
-        except Exception as error:  # noqa: BLE001 - whatever one object does to the sink, its neighbours go on
-            deep = isinstance(error, RecursionError | TypeError) and unreadable.is_deep(item)  # TypeError is orjson's
+        except Exception as error:  # noqa: BLE001 - one object must not stop others
+            deep = isinstance(error, RecursionError | TypeError) and unreadable.is_deep(item)  # orjson raises TypeError
             self._give_flawed(item, _Flaw(_reason(error)) if deep else self._bug(item, error))
 
     def _give_flawed(self, item: dict[str, Any], flaw: _Flaw) -> None:
-        """Give an object that could not be decoded, or not be kept: as usual, if only managed fields are to blame."""
+        """Report an object that could not be decoded or stored: as usual, if only managed fields are at fault."""
         self._remember(item["metadata"])
         sifted = unreadable.sift(item) if flaw.exact else None
         try:
@@ -211,7 +211,7 @@ class Reflector:
             self._bug(item, error)
 
     def _bug(self, item: Mapping[str, Any], error: Exception) -> _Flaw:
-        """Log what must not happen, and happened with one object."""
+        """Log an unexpected error caused by one object, and return its flaw."""
         _log.error(
             "a bug: an object cannot be taken",
             watch=self._action,
@@ -235,26 +235,26 @@ class Reflector:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Flaw:
-    """Why an object could not be decoded; ``exact`` if all but what is too deep was decoded nevertheless."""
+    """Describe why an object could not be decoded; ``exact`` if only parts that are too deep are missing."""
 
     reason: str
     exact: bool = True
 
 
 def _header(page: Mapping[str, Any]) -> dict[str, Any]:
-    """What the items of a list have in common, and do not always say themselves."""
+    """Return the fields that all items of a list share, and do not always contain themselves."""
     return {"apiVersion": page.get("apiVersion", ""), "kind": str(page.get("kind", "")).removesuffix("List")}
 
 
-def _name(item: Any) -> str:  # noqa: ANN401 - what the server sent
-    """The name of an object; empty if it has none."""
+def _name(item: Any) -> str:  # noqa: ANN401 - any server response
+    """Return the name of an object; empty if it has none."""
     metadata = item.get("metadata") if isinstance(item, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return name if isinstance(name, str) else ""
 
 
-def _number(version: Any) -> int:  # noqa: ANN401 - what the server sent
-    """A version as a number, since versions can be compared; 0 if it is no number."""
+def _number(version: Any) -> int:  # noqa: ANN401 - any server response
+    """Return a version as a number, since versions can be compared; 0 if it is not a number."""
     try:
         return int(version)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The resources of one watcher as they were last seen: selected, unreadable, or left."""
+"""Cache the resources of one watcher as last seen: selected, unreadable, or no longer selected."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @final
 class ResourceCache:
-    """What the watches of all namespaces brought, by key.
+    """Hold the resources from the watches of all namespaces, by key.
 
-    ``is_held(metadata, known=...)`` says whether a resource that is no longer selected is still ours to clean up
-    after; ``known``: it was selected before.
+    ``is_held(metadata, known)`` decides whether we still have to clean up after a resource that is no longer
+    selected; ``known``: it was selected before.
     """
 
     def __init__(self, selected: selection.Selection, is_held: Callable[[Mapping[str, Any], bool], bool]) -> None:
@@ -34,11 +34,11 @@ class ResourceCache:
         return iter(self._store)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return a resource in its newest known state."""
+        """Return the newest known state of a resource."""
         return self._store.get(key)
 
     def put(self, item: dict[str, Any], unreadable: str = "") -> str | None:
-        """Keep a resource that a watch brought; return its key if that is news, else None."""
+        """Store a resource from a watch; return its key if the change is relevant, else None."""
         metadata = item["metadata"]
         key = key_of(metadata)
         state = unreadable, metadata.get("generation", 0)
@@ -53,7 +53,7 @@ class ResourceCache:
         return key if self._store.put(key, item) or edited else None
 
     def drop(self, key: str) -> None:
-        """Forget a resource that a watch no longer shows: it is gone or, with a label selector, may have left."""
+        """Forget a resource that a watch reports as gone; with a label selector, it may have left the selection."""
         uid = self._store.uid(key)
         self._store.drop(key)
         self._unreadable.pop(key, None)
@@ -61,7 +61,7 @@ class ResourceCache:
             self._left[key] = uid
 
     def leave(self, key: str, uid: str) -> None:
-        """Note that a resource carries our labels, and is not selected any more."""
+        """Record that a resource has our labels, but is no longer selected."""
         self._left[key] = uid
 
     def left(self, key: str) -> str | None:
@@ -73,7 +73,7 @@ class ResourceCache:
         return self._unreadable.get(key, ("", 0))[0]
 
     def is_selected(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether a resource is selected in this state, and has not left."""
+        """Return whether a resource is selected in this state, and has not left the selection."""
         return key_of(metadata) not in self._left and self._selection.selects(metadata)
 
     def came_back(self, key: str) -> bool:
@@ -82,12 +82,12 @@ class ResourceCache:
         return item is not None and self.is_selected(item["metadata"])
 
     def forget(self, key: str) -> None:
-        """Forget a resource that has left, or was released."""
+        """Forget a resource that has left the selection, or was released."""
         self._left.pop(key, None)
         self._store.drop(key)
 
     def forget_left(self, key: str) -> None:
-        """Forget that a resource has left: it is gone, or is someone else's."""
+        """Forget that a resource has left the selection: it is gone, or belongs to another controller."""
         self._left.pop(key, None)
 
 

@@ -1,4 +1,4 @@
-"""Which resources a watcher selects."""
+"""Define which resources a watcher selects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Selection:
-    """Namespaces (empty: all), a label selector, and an annotation (``key`` or ``key=value``).
+    """Hold the namespaces (empty: all), a label selector, and an annotation (``key`` or ``key=value``).
 
     The API server applies the namespaces and the labels; ``selects`` applies the annotation.
     """
@@ -22,7 +22,7 @@ class Selection:
     annotation: str = ""
 
     def selects(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether the annotation of a resource matches; "false" does not, unless it is what is asked for."""
+        """Return whether the annotation of a resource matches; the value "false" does not, unless requested."""
         if not self.annotation:
             return True
         key, equals, wanted = self.annotation.partition("=")

@@ -1,6 +1,6 @@
-"""The syntax of what selects objects: label selectors, names of labels and annotations, namespaces.
+"""Check the syntax of what selects objects: label selectors, names of labels and annotations, namespaces.
 
-Checked when the configuration is read, since the API server says it only later, and with less.
+Checked when the configuration is read, since the API server reports errors only later, and in less detail.
 Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
 """
 
@@ -21,7 +21,7 @@ _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def check_labels(selector: str) -> str:
-    """A label selector without space around it; raises ValueError that says which part is wrong, and what is right."""
+    """Return a label selector, stripped; raises ValueError that names the invalid part and the valid forms."""
     for part in _COMMA.split(selector) if selector.strip() else ():
         if not _REQUIREMENT.fullmatch(part.strip()):
             forms = "key=value, key!=value, key in (a, b), key notin (a, b), key, or !key"
@@ -31,7 +31,7 @@ def check_labels(selector: str) -> str:
 
 
 def check_annotation(selection: str) -> str:
-    """``key`` or ``key=value``; raises ValueError."""
+    """Return ``key`` or ``key=value`` unchanged; raises ValueError if it is invalid."""
     key = selection.partition("=")[0]
     if selection and not _IS_KEY.fullmatch(key):
         msg = f"{key!r} is no name of an annotation; write key, or key=value"
@@ -40,7 +40,7 @@ def check_annotation(selection: str) -> str:
 
 
 def check_namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of namespaces, each once; raises ValueError."""
+    """Return the names of namespaces unchanged; raises ValueError for an invalid or duplicate one."""
     for index, name in enumerate(names):
         if not _NAMESPACE.fullmatch(name):
             msg = f"{name!r} is no name of a namespace: lower-case letters, digits and '-', at most 63 characters"

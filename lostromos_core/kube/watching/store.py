@@ -1,7 +1,7 @@
-"""The watched resources as they were last seen: small, and with what counts as news.
+"""Store the watched resources as last seen, compactly, and detect relevant changes.
 
-Kept as bytes, since a decoded object takes six times the memory. What the author of a resource did is news; what we
-wrote on it ourselves (status, managed fields) is not.
+Stored as bytes, since a decoded object takes six times the memory. Changes by the author of a resource are relevant;
+our own (status, managed fields) are not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NO_NEWS = frozenset({"resourceVersion", "generation", "managedFields", "selfLin
 
 @final
 class _Item(NamedTuple):
-    """An object, encoded; the digests of what others wrote and of our own marks; and its uid."""
+    """Hold an encoded object, the digests of what others and what we wrote, and its uid."""
 
     content: bytes
     digest: tuple[bytes, bytes]
@@ -31,13 +31,13 @@ class _Item(NamedTuple):
 
 @final
 class Store:
-    """Objects by key, as plain data."""
+    """Hold objects by key, as plain data."""
 
     def __init__(self) -> None:
         self._items: dict[str, _Item] = {}
 
     def put(self, key: str, item: dict[str, Any]) -> bool:
-        """Keep the newest state of an object; whether its author, or somebody else but us, changed something."""
+        """Store the newest state of an object; return whether its author or another field manager changed it."""
         metadata = item.get("metadata") or {}
         for field in _BOOKKEEPING:
             metadata.pop(field, None)
@@ -46,38 +46,38 @@ class Store:
         return _is_news(before and before.digest, digest)
 
     def drop(self, key: str) -> bool:
-        """Forget an object; whether it was known."""
+        """Forget an object; return whether it was known."""
         return self._items.pop(key, None) is not None
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The newest state of an object."""
+        """Return the newest state of an object, None if it is not known."""
         found = self._items.get(key)
         item: dict[str, Any] | None = None if found is None else orjson.loads(found.content)
         return item
 
     def uid(self, key: str) -> str | None:
-        """The uid of an object, without decoding it; None if it is not known."""
+        """Return the uid of an object without decoding it; None if the object is not known."""
         found = self._items.get(key)
         return None if found is None else found.uid
 
     def __iter__(self) -> Iterator[str]:
-        """All keys."""
+        """Iterate over all keys."""
         return iter(list(self._items))
 
     def __contains__(self, key: object) -> bool:
-        """Whether an object is known."""
+        """Return whether an object is known."""
         return key in self._items
 
 
 def _is_news(before: tuple[bytes, bytes] | None, now: tuple[bytes, bytes]) -> bool:
-    """Whether something changed, but for our own marks coming to an object that had none."""
+    """Return whether a change is relevant: anything except adding our labels and annotations for the first time."""
     if before is None or before[0] != now[0]:
         return True
     return before[1] != now[1] and before[1] != _NO_MARKS
 
 
 def _digest(item: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Of what others wrote, and of our own marks."""
+    """Return the digests of what others wrote, and of our labels, annotations and finalizer."""
     view = {key: value for key, value in item.items() if key not in {"status", "metadata"}}
     metadata = {key: value for key, value in (item.get("metadata") or {}).items() if key not in _NO_NEWS}
     own: dict[str, Any] = {}

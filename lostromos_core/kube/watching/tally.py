@@ -1,4 +1,4 @@
-"""What a watch remembers of its tries: the failures since the last progress, and how far a list has come."""
+"""Count the failures of a watch since its last progress, and track the progress of a list."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lostromos_core.kube.transport import operations
 @final
 @dataclasses.dataclass(slots=True)
 class Tally:
-    """The failures since the last progress. ``broken``: of these, how often the server had begun to answer.
+    """Count the failures since the last progress. ``broken``: those after the server had begun to respond.
 
-    ``expired``: how often a version was too old since a watch has brought something new; ``told``: whether the sink
-    has been told.
+    ``expired``: how often a version was too old since a watch found something new; ``told``: whether the event
+    handler has been notified.
     """
 
     failures: int = 0
@@ -28,7 +28,7 @@ class Tally:
         self.broken += answered
 
     def is_worn_out(self, limit: int) -> bool:
-        """Return whether answers broke off so often that another way must be tried; then count anew."""
+        """Return whether responses broke off so often that another method must be tried; if so, reset that count."""
         worn_out = self.broken >= limit
         if worn_out:
             self.broken = 0
@@ -38,14 +38,14 @@ class Tally:
 @final
 @dataclasses.dataclass(slots=True)
 class Pages:
-    """How far a list has come: the server's token for the next page. ``whole``: it is asked for without pages."""
+    """Hold the server's token for the next page of a list. ``whole``: the list is requested without pages."""
 
     token: str = ""
     whole: bool = False
 
     @property
     def query(self) -> dict[str, str]:
-        """What asks for the next page."""
+        """Return the query parameters for the next page."""
         return {
             **({} if self.whole else {"limit": str(operations.PAGE)}),
             **({"continue": self.token} if self.token else {}),

@@ -1,17 +1,17 @@
-"""Watches one collection of the Kubernetes API for ever, through everything that can go wrong with a watch.
+"""Watch one collection of the Kubernetes API until cancelled, and recover from every failure of a watch.
 
-A state machine with three states. It begins with INITIAL: one stream that first lists and then goes on
-(WatchList). A server that cannot do that sends it to LIST, which reads pages, and so does one whose streams break
-before all is listed. WATCH goes on from the last version it has seen. When that version is too old (410, as an answer
-or as an event), or nothing new comes after several tries, it begins anew, and what is gone in between is found by
-comparing.
+The state machine has three states. It starts with INITIAL: one stream that first lists and then watches (WatchList).
+If the server does not support that, or its streams break before the list is complete, the next state is LIST, which
+reads pages. WATCH continues from the last version seen. If that version is too old (410, as a response or as an
+event), or several attempts yield nothing new, the watch starts over, and finds objects deleted in between by
+comparison.
 
-What counts is progress: a newer version, or a complete list. What is there is given at once; a stream that fails
-without progress is followed by the next after a pause that grows, and the second such failure is told.
+Progress means a newer version, or a complete list. Objects are passed on at once. A stream that fails without
+progress is retried after a growing delay, and the second such failure is reported.
 
-Guarantees: every object that exists at a quiet moment has been given to the sink in its newest version, and every
-object that is gone has been given as gone. An object that cannot be decoded stops no other.
-Caveats: states in between may be missed; that is why only keys are queued, and never events.
+Guarantees: every object that exists at a quiet moment has been passed to the event handler in its newest version, and
+every deleted object has been reported as gone. An object that cannot be decoded does not block others.
+Caveats: intermediate states may be missed; therefore only keys are queued, never events.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from lostromos_core.kube.transport import client
 
 UNSUPPORTED: Final = frozenset({400, 422})
-"""What a server answers that cannot list and watch in one stream."""
+"""Status codes of a server that cannot list and watch in one stream."""
 LATER: Final = frozenset({0, 401, 403, 404, 408, 429, 503, 504})
-"""What may be answered differently a moment later (0: there was no answer), however all is listed."""
+"""Status codes that may change a moment later (0: no response), whatever the list method."""
 BROKEN: Final = 3
-"""Streams, or tries of one page, that break before all is listed; then it is listed in another way."""
+"""Streams, or attempts at one page, that break before the list is complete; then another method is used."""
 STUCK: Final = 5
-"""Streams from one version that bring nothing new; then all is listed again."""
+"""Streams from one version that yield nothing new; then everything is listed again."""
 LONGEST_LINE: Final = 64 * 1024 * 1024
-"""Bytes. The API server stores objects of 1.5 MiB, and what is no API server may send anything."""
+"""Bytes. The API server stores objects of 1.5 MiB; other servers may send anything."""
 
 
 class State(enum.Enum):
-    """What to do next."""
+    """Identify the next step of a watch."""
 
     INITIAL = "list and watch in one stream"
     LIST = "list page by page"
@@ -56,7 +56,7 @@ class State(enum.Enum):
 
 @final
 class _NoListInStreamError(errors.ApiError):
-    """The API server sends what there is, but does not say when that was all."""
+    """Raised when the API server sends the objects, but does not signal the end of the list."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=0, retryable=True)
@@ -64,13 +64,13 @@ class _NoListInStreamError(errors.ApiError):
 
 @final
 class Watch:
-    """One watched collection; ``run`` never ends by itself.
+    """Watch one collection; ``run`` never returns by itself.
 
-    ``path`` gives the collection's path, anew at each beginning (a kind may have been created again). ``known``:
-    see ``feed.Reflector``. ``permit`` is where it waits before it reads all there is, if not too many shall at once.
+    ``path`` returns the collection's path and is called for each attempt (the kind may have been recreated). ``known``:
+    see ``reflector.Reflector``. ``permit`` is acquired before each list, to limit how many run at once.
     """
 
-    def __init__(  # noqa: PLR0913 - what a watch consists of
+    def __init__(  # noqa: PLR0913 - the parts of a watch
         self,
         kube: client.Transport,
         path: Callable[[], Awaitable[str]],
@@ -120,14 +120,14 @@ class Watch:
                 state = await self._after_failure(state, error)
 
     def _broken_off(self, state: State, before: int) -> errors.ApiError | None:
-        """Why a stream that ended in order is a failure all the same; None if it is none."""
+        """Return the error if a stream that ended cleanly still counts as a failure, else None."""
         if self._feed.complete and (self._feed.progress > before or self._is_steady()):
             return None
         why = "before all was listed" if state is State.INITIAL else "at once"
         return errors.ConnectionFailed(f"{self._action}: the API server ended the stream {why}")
 
     def _worth_telling(self, state: State, error: errors.LostromosError) -> errors.ApiError | None:
-        """The error, unless it ended a stream that has worked."""
+        """Return the error as ApiError, or None if it ended a stream that had worked."""
         if not isinstance(error, errors.ApiError):
             return errors.ApiError(f"{self._action}: {error}", status=0, retryable=True)
         worked = state is State.WATCH and self._is_steady() and isinstance(error, errors.ConnectionFailed)
@@ -137,7 +137,7 @@ class Watch:
         return self._opened is not None and self._clock() - self._opened >= self._timings.steady
 
     async def _step(self, state: State) -> None:
-        """Do what the state says; what reads all there is waits for a place, and leaves it when it has."""
+        """Run one state; a list waits for the permit first, and releases it when complete."""
         steps = {State.INITIAL: self._initial, State.LIST: self._list, State.WATCH: self._watch}
         if state is not State.WATCH:
             await self._permit.acquire()
@@ -147,7 +147,7 @@ class Watch:
             self._permit.release()
 
     async def _after_failure(self, state: State, error: errors.ApiError) -> State:
-        """Wait as long as the failure asks for, and say what to do then."""
+        """Wait as long as the failure requires, and return the next state."""
         if error.status == http.HTTPStatus.GONE:
             return await self._after_expiry(state, error)
         if state is State.INITIAL and error.status in UNSUPPORTED and self._opened is None:
@@ -160,7 +160,7 @@ class Watch:
         return self._next(state, error)
 
     async def _after_expiry(self, state: State, error: errors.ApiError) -> State:
-        """Begin anew: at once if this is the first time; a list whose pages expire is asked for as a whole."""
+        """Start over, the first time without a back-off; a list whose pages expire is requested as a whole."""
         self._tally.expired += 1
         if self._tally.expired > 1:
             self._tally.failed(answered=True)
@@ -173,7 +173,7 @@ class Watch:
         return self._first
 
     def _next(self, state: State, error: errors.ApiError) -> State:
-        """What to do after a failure."""
+        """Return the next state after a failure."""
         worn_out = self._tally.is_worn_out(STUCK if state is State.WATCH else BROKEN)
         if state is State.WATCH:
             return self._first if worn_out or error.status == http.HTTPStatus.NOT_FOUND else State.WATCH
@@ -192,14 +192,14 @@ class Watch:
             self._tally = tally.Tally(expired=self._tally.expired)
 
     async def _back_off(self, error: errors.ApiError) -> None:
-        """Wait, longer each time, before the next try."""
+        """Report the failure, and wait before the next attempt, longer each time."""
         timings = self._timings
         if not isinstance(error, errors.ConnectionFailed) or self._tally.failures > 1:
             self._tally.told = True
             self._handler.trouble(error)
         tries = max(self._tally.failures, self._tally.expired)
         ceiling = min(timings.last_retry, timings.first_retry * 2 ** min(tries, 10))
-        spread = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads load, guards nothing
+        spread = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not security
         delay = timings.no_such_kind if error.status == http.HTTPStatus.NOT_FOUND else spread
         await self._sleep(max(delay, min(error.retry_after or 0, timings.last_asked)))
 
@@ -212,7 +212,7 @@ class Watch:
         await self._stream({"resourceVersion": self._feed.version})
 
     async def _list(self) -> None:
-        """Read all pages; after a failure, go on with the page that failed."""
+        """Read all pages; after a failure, continue with the page that failed."""
         pages = self._pages
         if not pages.token:
             self._feed.begin()
@@ -264,7 +264,7 @@ class Watch:
             raise _NoListInStreamError(f"{self._action}: the API server does not say when all is listed")
 
     async def _lines(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The lines of a stream; an unfinished last line is dropped, for it was cut."""
+        """Yield the lines of a stream; drop an unfinished last line, since it was truncated."""
         buffer = bytearray()
         async for chunk in chunks:
             if self._opened is None:
@@ -282,7 +282,7 @@ class Watch:
 
 
 def collection_of(kube: cluster.Cluster, kind: discovery.Kind, namespace: str) -> Callable[[], Awaitable[str]]:
-    """The path of a kind's objects, in one namespace or (empty) everywhere, looked up anew at each beginning."""
+    """Return a function that looks up the path of a kind's objects, in one namespace or (if empty) in all."""
 
     async def path() -> str:
         found = await kube.discovery.kind(kind.api_version, kind.name)

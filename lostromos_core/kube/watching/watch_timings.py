@@ -1,4 +1,4 @@
-"""How long a watch waits for what."""
+"""Define the timeouts and delays of a watch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import final
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds. A bookmark comes about once a minute, so longer silence than ``idle`` means a dead connection.
+    """Hold durations in seconds. Bookmarks arrive about once a minute: silence beyond ``idle`` means a dead connection.
 
     A stream that was open for ``steady`` seconds worked, whatever ended it: some collections have no bookmarks.
-    ``last_asked`` is the longest pause that a server can ask for.
+    ``last_asked`` is the longest pause that a server can request.
     """
 
     idle: float = 75.0

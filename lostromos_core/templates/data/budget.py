@@ -1,8 +1,8 @@
-"""What one rendering may use, so that no data can take the operator's time and memory from its neighbours.
+"""Limit what one rendering may use, so that no data can take the operator's time and memory from other resources.
 
-All that a resource makes its templates do, in all files, guesses and rounds of lookups, is charged to one Budget: steps
-of work, bytes of what is made on the way, characters of what is written. Steps are counted, not timed, so the same
-resource renders, or does not, on every machine. What an operation touches is charged before it begins.
+All work that a resource causes in its templates, in all files, guesses and rounds of lookups, is charged to one Budget:
+steps of work, bytes of intermediate data, characters of output. Steps are counted, not timed, so the same resource
+renders, or does not, on every machine. Work on data is charged before it begins.
 """
 
 from __future__ import annotations
@@ -16,35 +16,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 MAX_STEPS: Final = 10_000_000
-"""Steps of one rendering: about a second, since a step is what takes a tenth of a microsecond, and mostly less."""
+"""Steps of one rendering: about a second, since a step takes a tenth of a microsecond, and usually less."""
 TURN: Final = 50_000
-"""Steps that a rendering takes in the event loop: what needs more is done beside it."""
+"""Steps that a rendering may take in the event loop: a longer one moves to a thread."""
 AT_ONCE: Final = 400_000
-"""Steps of one operation that cannot be interrupted, as sorting."""
+"""Steps of one operation that cannot be interrupted, such as sorting."""
 BREATH: Final = 5_000
-"""Steps after which a rendering beside the event loop lets that go first."""
+"""Steps after which a rendering in a thread lets the event loop run."""
 MAX_MADE: Final = 96 << 20
-"""Bytes of all texts, lists and mappings that one rendering makes, those that it has dropped again included."""
+"""Bytes of all texts, lists and mappings that one rendering makes, including those already discarded."""
 MAX_CHARACTERS: Final = 32 << 20
-"""Characters of all values that one rendering writes: more than twenty of the largest objects that etcd takes."""
+"""Characters of all values that one rendering writes: over twenty of the largest objects that etcd accepts."""
 MAX_DEPTH: Final = 150
-"""Levels of nesting in a value; the serialiser that sends objects takes about 250, and a template has up to 100."""
+"""Levels of nesting in a value; the serializer for objects accepts about 250, and a template has up to 100."""
 ITEM: Final = 16
-"""Characters that an item of a list or mapping counts for, beside its own."""
+"""Characters that an item of a list or mapping counts for, in addition to its own."""
 SHORT: Final = 256
-"""Characters of a value that is not counted: a rendering has not so many of them."""
+"""Characters up to which a value is not counted: a rendering has too few such values to matter."""
 
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
 @final
 class TurnOverError(BaseException):
-    """A rendering takes more than its turn in the event loop. No Exception, so that no filter takes it for one."""
+    """Raised when a rendering takes more than its turn in the event loop.
+
+    Not a subclass of Exception, so that no filter handles it as one.
+    """
 
 
 @final
 class Budget:
-    """What a rendering has used. ``pause`` is called after each ``every`` steps, and may raise."""
+    """Track what a rendering has used; ``pause`` is called after each ``every`` steps, and may raise."""
 
     __slots__ = ("_every", "_made", "_next", "_pause", "_steps", "_written")
 
@@ -54,16 +57,16 @@ class Budget:
         self._every = self._next = MAX_STEPS
 
     def every(self, steps: int, pause: Callable[[], None]) -> None:
-        """Call ``pause`` after each so many more steps."""
+        """Call ``pause`` each time that so many more steps have been taken."""
         self._every, self._pause = steps, pause
         self._next = min(self._steps + steps, MAX_STEPS)
 
     def free(self) -> None:
-        """Call nothing any more: what the budget is charged with later is no part of a turn."""
+        """Stop calling ``pause``: later charges to the budget are not part of a turn."""
         self._every, self._pause, self._next = MAX_STEPS, None, MAX_STEPS
 
     def spend(self, steps: int) -> None:
-        """Count steps that are about to be taken; raises RenderError when there are too many."""
+        """Count steps that are about to be taken; raises RenderError if there are too many."""
         self._steps += steps
         if self._steps > self._next:
             self._go_on()
@@ -77,11 +80,11 @@ class Budget:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing more can be done with it."""
+        """Report whether a limit is exceeded, so that nothing more can be done with the budget."""
         return self._steps > MAX_STEPS or self._made > MAX_MADE or self._written > MAX_CHARACTERS
 
     def at_once(self, steps: int) -> None:
-        """As ``spend``, for an operation that nothing can interrupt."""
+        """Count steps like ``spend``, for an operation that cannot be interrupted."""
         if steps > AT_ONCE:
             raise errors.RenderError(_TOO_LONG_AT_ONCE)
         self.spend(steps)
@@ -94,7 +97,7 @@ class Budget:
         self.spend(size >> 8)
 
     def write(self, characters: int) -> None:
-        """Count characters that are about to be written; raises RenderError when there are too many."""
+        """Count characters that are about to be written; raises RenderError if there are too many."""
         self._written += characters
         if self._written > MAX_CHARACTERS:
             raise errors.RenderError(_TOO_MUCH)
@@ -118,7 +121,7 @@ _TOO_MUCH = (
 
 @final
 class Slots(list[Any]):
-    """The values that one file has written, and the budget of the rendering; ``marked`` if some are not plain data."""
+    """Hold the values that one file has written, and the rendering's budget; ``marked`` if some are not plain data."""
 
     __slots__ = ("budget", "marked")
 
@@ -128,14 +131,14 @@ class Slots(list[Any]):
         self.marked = False
 
     def part(self, numbers: Iterable[int]) -> Slots:
-        """Some of the values, in this order."""
+        """Return some of the values, in this order."""
         found = Slots(self.budget)
         found.marked = self.marked
         found.extend([self[number] for number in numbers])
         return found
 
     def rounds(self, items: Iterable[Any], cost: int) -> Iterator[Any]:
-        """The items, each for so many steps."""
+        """Yield the items, and charge ``cost`` steps for each."""
         spend = self.budget.spend
         for item in items:
             spend(cost)
@@ -143,13 +146,13 @@ class Slots(list[Any]):
 
 
 current: Final[contextvars.ContextVar[Slots]] = contextvars.ContextVar("slots")
-"""The slots of the file that is rendered; a context variable, so that imports without context find them too."""
+"""The slots of the file being rendered; a context variable, so that imports without context find them, too."""
 _whole: Final[contextvars.ContextVar[Budget]] = contextvars.ContextVar("budget")
 
 
 @final
-class rendering:  # noqa: N801 - used as a function, and quicker than one that is made a context manager
-    """Charge all that is rendered within the block to one budget: the one that is charged already, if there is one."""
+class rendering:  # noqa: N801 - used as a function, and faster than contextlib.contextmanager
+    """Charge everything rendered within the block to one budget: the one already in use, if any."""
 
     __slots__ = ("_budget", "_reset")
 
@@ -164,12 +167,12 @@ class rendering:  # noqa: N801 - used as a function, and quicker than one that i
 
 
 def slots() -> Slots:
-    """Slots for one file, charged to the rendering that it belongs to."""
+    """Return slots for one file, charged to the rendering that it belongs to."""
     return Slots(_charged())
 
 
 def _charged() -> Budget | None:
-    """The budget of the rendering that runs, if one does."""
+    """Return the budget of the current rendering, or None."""
     try:
         return _whole.get()
     except LookupError:
@@ -177,7 +180,7 @@ def _charged() -> Budget | None:
 
 
 def now() -> Budget:
-    """The budget that is charged now; one of its own, if nothing is rendered."""
+    """Return the budget that is currently charged, or a new one if nothing is being rendered."""
     found = current.get(None)
     if found is not None:
         return found.budget
@@ -186,7 +189,7 @@ def now() -> Budget:
 
 
 def weigh(value: Any) -> int:  # noqa: ANN401 - plain data
-    """The characters of plain data."""
+    """Return the number of characters of plain data."""
     if isinstance(value, str):
         return ITEM + len(value)
     if isinstance(value, dict):
@@ -197,7 +200,7 @@ def weigh(value: Any) -> int:  # noqa: ANN401 - plain data
 
 
 def walk(value: Any, budget: Budget, cost: int = 1) -> None:  # noqa: ANN401 - any value
-    """Charge all that is in a value, at any depth; raises RenderError if that is too much, or nested too deeply."""
+    """Charge for everything in a value, at any depth; raises RenderError if it is too much or nested too deeply."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         below = []

@@ -1,7 +1,7 @@
-"""Values that are more than data: texts that a filter made of structure, and what stands for nothing.
+"""Mark values that are more than data: texts that a filter made of structure, and values that leave something out.
 
-Where templates are text, ``key: {{ x | to_json }}`` puts structure in place. Here it would be a string, without a word.
-So such a text knows where it comes from until it is written, and is refused where most likely structure is meant.
+Where templates are text, ``key: {{ x | to_json }}`` inserts structure. Here, it would silently become a string. So such
+a text keeps its origin until it is written, and is refused where structure is most likely meant.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lostromos_core.templates.data import budget
 
 TEXTS: Final = frozenset({"annotations", "data", "stringData"})
-"""Fields whose values are strings in every kind of object: a text is meant there."""
+"""Fields whose values are strings in every kind of object, so that a text is meant there."""
 MAX_STRING: Final = 4 << 20
 """Characters that one operation may produce: more than any Kubernetes object can hold."""
 _TOO_LONG: Final = (
@@ -28,7 +28,7 @@ OMIT_HINT: Final = "omit leaves a field or an item out; it has no place inside a
 
 @final
 class Nothing:
-    """What leaves something out; ``hint`` says why it cannot stand where it stands."""
+    """Represent the omission of a value; ``hint`` explains why it is not allowed where it was written."""
 
     __slots__ = ("hint",)
 
@@ -37,16 +37,17 @@ class Nothing:
 
 
 OMIT: Final = Nothing(OMIT_HINT)
-"""The variable ``omit``: the field or item whose value it is is left out."""
+"""The variable ``omit``: a field or item with this value is left out."""
 NO_ELSE: Final = Nothing(NO_ELSE_HINT)
-"""The value of an inline if whose condition is false and that has no else: nothing, inside a string."""
+"""The value of an inline if whose condition is false and that has no else: empty inside a string."""
 
 
 @final
 class Text(str):
-    """A text that a filter made. ``maker`` is that filter, and ``source`` what it was made of.
+    """Hold a text that a filter made; ``maker`` is that filter, and ``source`` is the value that it was made from.
 
-    ``laid`` is the text before ``indent`` moved its lines. A string by type; what is made of it is a plain one.
+    ``laid`` is the text before ``indent`` moved its lines. It is a string by type; texts derived from it are plain
+    strings.
     """
 
     __slots__ = ("laid", "maker", "source")
@@ -55,24 +56,24 @@ class Text(str):
     source: Any
 
     def with_text(self, text: str, laid: str) -> Text:
-        """Another text of the same origin."""
+        """Return another text of the same origin."""
         return made(text, self.maker, self.source, laid)
 
 
 def made(text: str, maker: str, source: object = None, laid: str | None = None) -> Text:
-    """A text that a filter made of ``source``; without a source, one whose lines were moved."""
+    """Return a text that a filter made from ``source``; without a source, one whose lines were moved."""
     found = Text(text)
     found.maker, found.source, found.laid = maker, source, text if laid is None else laid
     return found
 
 
 def laid(text: str) -> str:
-    """A text before ``indent`` moved its lines."""
+    """Return a text as it was before ``indent`` moved its lines."""
     return text.laid if isinstance(text, Text) else text
 
 
 def in_column(value: object, text: str, column: str, now: budget.Budget) -> str:
-    """A text that begins a line of a block scalar, with its other lines below the first one."""
+    """Return a text that begins a line of a block scalar, with its other lines aligned to the first."""
     text = value.laid if isinstance(value, Text) else text
     lines = text.count("\n")
     if not lines or not column:
@@ -87,7 +88,7 @@ def in_column(value: object, text: str, column: str, now: budget.Budget) -> str:
 
 
 class RefusedError(Exception):
-    """A marked value stands where it cannot; the path says where."""
+    """Raised when a marked value is not allowed where it was written; ``path`` is its position."""
 
     def __init__(self, message: str, path: interfaces.Path) -> None:
         super().__init__(message)
@@ -96,7 +97,7 @@ class RefusedError(Exception):
 
 
 def settle(data: Any, now: budget.Budget) -> Any:  # noqa: ANN401 - plain data with marked values in it
-    """The data of a document with marked values settled, in place; raises RefusedError."""
+    """Settle the marked values in a document's data, in place, and return the data; raises RefusedError."""
     if not isinstance(data, dict | list):
         return _settled(data, ())
     pending: list[tuple[Any, tuple[str | int, ...]]] = [(data, ())]
@@ -142,12 +143,12 @@ MOVED: Final = "the text is moved by | indent, which moves no structure; write t
 
 
 def is_moved(value: object) -> bool:
-    """Whether the first line of a text was moved, too: then the expression stands in another column than its text."""
+    """Report whether a text's first line was moved, too: its expression is then in a different column than the text."""
     return isinstance(value, Text) and value.startswith(" ")
 
 
 def structure(value: Any) -> Any:  # noqa: ANN401 - what was written among keys or items
-    """What is put among other keys or items: a text of ``to_yaml`` stands for what it was made of."""
+    """Return what to insert among keys or items: for a text of ``to_yaml``, the value that it was made from."""
     if isinstance(value, Nothing):
         return None
     if isinstance(value, Text) and isinstance(value.source, dict | list):
@@ -156,5 +157,5 @@ def structure(value: Any) -> Any:  # noqa: ANN401 - what was written among keys 
 
 
 def refuse(value: Nothing) -> None:
-    """Raise the RenderError for nothing where something is needed."""
+    """Raise the RenderError for an omitted value where one is required."""
     raise errors.RenderError(value.hint)

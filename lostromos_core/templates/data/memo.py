@@ -1,4 +1,4 @@
-"""A cache that is bounded in bytes, and forgets what has not been used for longest."""
+"""Cache values up to a limit in bytes, and evict those that have not been used for longest."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ V = TypeVar("V")
 
 @final
 class Memo(Generic[V]):
-    """Values by text, of at most about ``most`` bytes in all.
+    """Cache values by text, up to about ``most`` bytes in total.
 
-    Two generations instead of an order of use: what the younger one holds when it is full becomes the older one, which
-    is dropped when that happens again, except for what was asked for meanwhile. So a look costs one dict access.
-    ``thrashes`` as long as a generation ends with fewer values that were asked for than were put in: what is kept then
-    only costs time. Threads may share it.
+    Two generations replace an order of use: when the younger one is full, it becomes the older one, which is dropped
+    when that happens again, except for values requested in the meantime. So a lookup costs one dict access.
+    ``thrashes`` is set while a generation ends with fewer hits than insertions: caching then only costs time. Safe for
+    use by several threads.
     """
 
     def __init__(self, most: int) -> None:
         self._half = most // 2
         self.young: dict[str, tuple[V, int]] = {}
-        """What was used lately, with its size; to look into, where a call for each look is too much."""
+        """Recently used values, with their sizes; read it directly where a call per lookup is too expensive."""
         self._old: dict[str, tuple[V, int]] = {}
         self._size = self._old_size = 0
         self._lock = threading.Lock()
@@ -30,15 +30,15 @@ class Memo(Generic[V]):
 
     @property
     def size(self) -> int:
-        """The bytes of all that is kept, as far as they were told."""
+        """Return the bytes of all cached values, as reported to ``put``."""
         return self._size + self._old_size
 
     def __len__(self) -> int:
-        """How many values are kept."""
+        """Return the number of cached values."""
         return len(self.young) + len(self._old)
 
     def get(self, key: str) -> V | None:
-        """The value of a text, None if it is not kept."""
+        """Return the value of a text, or None if it is not cached."""
         found = self.young.get(key)
         if found is not None:
             self._hits += 1
@@ -51,7 +51,7 @@ class Memo(Generic[V]):
         return found[0]
 
     def put(self, key: str, value: V, size: int) -> None:
-        """Keep a value of so many bytes, unless it alone is more than an eighth of all that may be kept."""
+        """Cache a value of ``size`` bytes, unless it alone exceeds an eighth of the limit."""
         if size * 4 > self._half:
             return
         with self._lock:

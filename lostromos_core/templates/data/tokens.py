@@ -1,10 +1,10 @@
-"""The marks that stand for values and places while a template is still text.
+"""Define the marks that represent values and places while a template is still text.
 
-Jinja2 produces text, and text is where injections happen. So an expression never emits its value: it emits a
-*token*, and the value is kept aside in a *slot*. Three more marks travel with the text and are gone before YAML
-sees it: *place marks* (which line of which file this is), and the *begin* and *end* of a fragment (the output of a
-macro, an include, a call or a set block). All are made of Unicode noncharacters (U+FDD0...), which YAML accepts,
-which have no case, and which honest data does not contain; tokens carry a random number that nobody can guess.
+Jinja2 produces text, and injections happen in text. So an expression never emits its value: it emits a *token*, and the
+value is kept in a *slot*. Three more marks are part of the text until YAML reads it: *place marks* (the file and line
+of the text), and the *begin* and *end* of a fragment (the output of a macro, an include, a call or a set block). All
+consist of Unicode noncharacters (U+FDD0...), which YAML accepts, which have no case, and which legitimate data does not
+contain; tokens contain a random number that cannot be guessed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIRST, LAST = "\ufdd0", "\ufdd7"
 FRAGMENT_BEGIN: Final = "\ufdd5"
 FRAGMENT_END: Final = "\ufdd6"
 SHIFT: Final = "\ufdd7"
-"""Ends the white space that a fragment shall be moved by, at its very beginning."""
+"""Ends the white space that a fragment is indented by, at its very beginning."""
 
 RESERVED = re.compile(f"[{FIRST}-{LAST}]")
 MARK = re.compile("\ufdd3!?[0-9]+\ufdd4")
@@ -27,23 +27,23 @@ LINE = re.compile("\ufdd3([0-9]+)\ufdd4")
 EXPRESSION = re.compile("\ufdd3!([0-9]+)\ufdd4")
 
 NONCE: Final = f"\ufdd0{secrets.randbelow(10**12):012d}\ufdd1"
-"""Begins every token of this process. Its secrecy guards nothing alone: data never enters the text at all."""
+"""Begins every token of this process. Safety does not depend on its secrecy: data never enters the text at all."""
 
 TOKEN = re.compile(f"{NONCE}([0-9]{{6}})\ufdd2")
 MAX_SLOTS: Final = 100_000
 _DIGITS: Final = 6
 _END: Final = "\ufdd2"
 HOLE: Final = "\ufdd0"
-"""Stands for a token in a shape: text whose tokens are numbered by their order."""
+"""Replaces a token in a shape: text whose tokens are numbered by their order."""
 
 
 def token(slot: int) -> str:
-    """The token of a slot, from 0."""
+    """Return the token of a slot, from 0."""
     return f"{NONCE}{slot:06d}\ufdd2"
 
 
 def shape_of(text: str) -> tuple[str, list[int]]:
-    """The text with a hole for each token, and the slots of the tokens in their order; ValueError if one is cut."""
+    """Return the text with a hole for each token, and the tokens' slots in order; ValueError if one is cut."""
     pieces = text.split(NONCE)
     found = [pieces[0]]
     numbers = []
@@ -56,23 +56,23 @@ def shape_of(text: str) -> tuple[str, list[int]]:
 
 
 def with_tokens(shape: str) -> str:
-    """A shape with tokens in its holes: those of the slots 0, 1 and so on."""
+    """Return a shape with tokens in its holes: those of the slots 0, 1 and so on."""
     first, *rest = shape.split(HOLE)
     return "".join([first, *[token(slot) + piece for slot, piece in enumerate(rest)]])
 
 
 def line_mark(place: int) -> str:
-    """The mark that says: this line comes from this place (an index of the environment's places)."""
+    """Return the mark for a line that comes from this place (an index of the environment's places)."""
     return f"\ufdd3{place}\ufdd4"
 
 
 def expression_mark(place: int) -> str:
-    """The mark before a token that says: its value comes from the expression at this place."""
+    """Return the mark before a token whose value comes from the expression at this place."""
     return f"\ufdd3!{place}\ufdd4"
 
 
 def visible(text: str) -> str:
-    """The text as YAML will see it, without place marks."""
+    """Return the text as YAML will see it, without place marks."""
     return MARK.sub("", text) if "\ufdd3" in text else text
 
 
@@ -83,7 +83,7 @@ _HINT = (
 
 
 def refuse(action: str) -> NoReturn:
-    """Raise the RenderError that says why a fragment cannot be ``action`` (compared, concatenated...)."""
+    """Raise the RenderError that explains why a fragment cannot be ``action`` (compared, concatenated...)."""
     raise errors.RenderError(_HINT.format(action))
 
 
@@ -96,35 +96,35 @@ def _refuse(action: str) -> Any:  # noqa: ANN401 - a method of any signature
 
 @final
 class Fragment(str):
-    """Text that the template itself produced: it is inserted as it is, and refuses to be taken apart.
+    """Hold text that the template itself produced: it is inserted unchanged, and cannot be taken apart.
 
-    A string by type, since Jinja2 treats it as one; an operation that looks at its characters would look at tokens,
-    so it raises RenderError with a hint.
+    It is a string by type, since Jinja2 treats it as one. Operations on its characters would see tokens, so they raise
+    RenderError with a hint.
     """
 
     __slots__ = ()
 
     def __str__(self) -> str:
-        """Itself: ``str()`` must not lose the type."""
+        """Return the fragment itself: ``str()`` must not lose the type."""
         return self
 
     def __bool__(self) -> bool:
-        """False if nothing but white space came out."""
+        """Return False if the output is nothing but white space."""
         text = visible(str.__str__(self))
         return bool(re.sub(f"[{FRAGMENT_BEGIN}{FRAGMENT_END}{SHIFT}]", "", text).strip())
 
     def strip(self, chars: str | None = None, /) -> Fragment:
-        """Itself: a fragment takes the place where it is written, without blank lines around it."""
+        """Return the fragment in marks: it is laid out where it is written, without blank lines around it."""
         if chars is not None:
             refuse("stripped of characters")
         return Fragment(f"{FRAGMENT_BEGIN}\n{self}\n{FRAGMENT_END}")
 
     def indented(self, width: int, *, first: bool) -> Fragment:
-        """As the filter ``indent``: the lines keep together, so only an indented first line changes anything."""
+        """Indent like the filter ``indent``: the lines stay together, so only an indented first line has an effect."""
         return Fragment(f"{' ' * width}{SHIFT}{self}") if first else self
 
     def written(self) -> Fragment:
-        """The fragment with the marks around it by which it is laid out."""
+        """Return the fragment with the marks around it that are used to lay it out."""
         shift, mark, rest = str.__str__(self).rpartition(SHIFT)
         return Fragment(f"{shift.replace(SHIFT, '')}{FRAGMENT_BEGIN}{rest if mark else self}{FRAGMENT_END}")
 

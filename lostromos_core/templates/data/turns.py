@@ -1,8 +1,8 @@
-"""Renderings in an event loop: a turn there, and what takes longer is done again beside it, in a thread.
+"""Render in an event loop: each rendering gets one turn there, and a longer one is repeated in a thread.
 
-Nearly all renderings end within their turn, and a thread would cost them more than they take. A thread alone does not
-let others go on: it holds the interpreter's lock for milliseconds each time. So a rendering beside the loop rests for a
-moment twice a millisecond or so. One is rendered at a time, which bounds the memory of all.
+Nearly all renderings finish within their turn, and a thread would cost more than they do. A thread alone does not let
+others continue: it holds the interpreter's lock for milliseconds at a time. So a rendering in a thread sleeps briefly
+about twice a millisecond. Only one runs in a thread at a time, which limits the total memory.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 REST: Final = 0.0002
-"""Seconds that a rendering beside the loop rests."""
+"""Seconds that a rendering in a thread sleeps."""
 PATIENCE: Final = 0.1
-"""Seconds after which one that waits for the loop looks whether it is still wanted."""
+"""Seconds after which a rendering that waits for the loop checks whether it is still needed."""
 
 _locks: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = weakref.WeakKeyDictionary()
 
@@ -38,7 +38,7 @@ async def render(
     resource: interfaces.Resource,
     context: interfaces.Context,
 ) -> R:
-    """What ``render`` returns or raises; it never takes the loop for longer than a turn."""
+    """Return or raise what ``render`` does, without blocking the loop for longer than a turn."""
     with budget.rendering() as used:
         used.every(budget.TURN, _end_turn)
         try:
@@ -68,12 +68,12 @@ def _end_turn() -> None:
 
 @final
 class _UnwantedError(BaseException):
-    """Nobody waits for the rendering any more."""
+    """Raised when no caller waits for the rendering any more."""
 
 
 @final
 class _Beside:
-    """A rendering in a thread: where it rests, and asks the loop."""
+    """Run a rendering in a thread: pause it, and send its lookups to the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, find: Any) -> None:  # noqa: ANN401 - None, or as Context.lookup
         self._loop = loop
@@ -81,17 +81,17 @@ class _Beside:
         self._ended = threading.Event()
 
     def end(self) -> None:
-        """Nobody waits for it any more."""
+        """Record that no caller waits for the rendering any more."""
         self._ended.set()
 
     def rest(self) -> None:
-        """Let the loop go on."""
+        """Sleep briefly, so that the loop can continue."""
         if self._ended.is_set():
             raise _UnwantedError
         time.sleep(REST)
 
     def look_up(self, ref: interfaces.ObjectRef) -> Mapping[str, Any] | None:
-        """Look an object up in the loop, where the cache is that all use."""
+        """Look up an object in the loop, where the shared cache is."""
         answer: concurrent.futures.Future[Mapping[str, Any] | None] = concurrent.futures.Future()
         self._loop.call_soon_threadsafe(self._answer, ref, answer)
         while not concurrent.futures.wait((answer,), PATIENCE).done:

@@ -1,4 +1,4 @@
-"""What an expression may yield: plain data, checked and made plain before it is kept."""
+"""Check what an expression may yield: plain data, checked and converted before it is kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIZED = (list, tuple, set, frozenset, range, KeysView, ValuesView, ItemsView)
 
 
 def kind_of(value: object) -> str:
-    """How a person would call the type of a JSON value."""
+    """Return a readable name for the type of a JSON value."""
     if isinstance(value, str | marked.Nothing):
         return "a string" if isinstance(value, str) else "nothing"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a mapping"}
@@ -27,10 +27,10 @@ def kind_of(value: object) -> str:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """The value as plain data: str, int, float, bool, None, lists and dicts with string keys.
+    """Return the value as plain data: str, int, float, bool, None, lists and dicts with string keys.
 
-    Raises RenderError for what JSON has no word for, and Jinja2's UndefinedError for what is not there. Charged to the
-    rendering that runs, while it goes down.
+    Raises RenderError for values that JSON cannot represent, and Jinja2's UndefinedError for missing values. The work
+    is charged to the current rendering while the value is traversed.
     """
     kind = type(value)
     if kind is str:
@@ -79,7 +79,7 @@ _ENTRY: Final = 40
 
 
 def to_text(value: object) -> str:
-    """The value as it is written inside a string; raises RenderError for what has no place there."""
+    """Return the value as written inside a string; raises RenderError for one that is not allowed there."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -100,7 +100,7 @@ def to_text(value: object) -> str:
 
 
 def check_text(value: str) -> str:
-    """The text itself; raises RenderError if it holds what no text of a manifest can."""
+    """Return the text itself; raises RenderError if it contains characters that no manifest may contain."""
     found = _NO_TEXT.search(value)
     if found and "\ud800" <= found[0] <= "\udfff":
         msg = f"a value holds half of a character, U+{ord(found[0]):04X}, which no text in UTF-8 can have"
@@ -135,7 +135,7 @@ def _key(key: object) -> str:
 
 
 def _odd(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Subclasses of plain types, and what is an error."""
+    """Convert subclasses of plain types; raise the error for everything else."""
     if value.__class__ is jinja2.Undefined:
         marked.refuse(marked.NO_ELSE)
     if isinstance(value, marked.Nothing):

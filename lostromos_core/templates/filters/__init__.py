@@ -1,6 +1,6 @@
 """Provide the filters and tests of templates.
 
-``filters`` are our own, ``familiar`` those known from Ansible and Helm; ``digests`` hash, ``parsing`` reads YAML and
-JSON, ``regex`` matches in linear time, and ``costs`` charges what filters, tests and operators cost.
-``operator_costs`` does so for operators, and ``regex_tests`` tests characters for ``regex``.
+``filters`` are our own, ``familiar`` are known from Ansible and Helm. ``digests`` computes hashes, ``parsing`` reads
+YAML and JSON, and ``regex`` matches in linear time, with ``regex_tests`` to test characters. ``costs`` charges for
+filters, tests and methods, ``operator_costs`` charges for operators.
 """

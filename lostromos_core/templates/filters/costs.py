@@ -1,7 +1,7 @@
-"""What filters, tests, methods and operators cost, by the size of what they are given: charged before they begin.
+"""Charge for filters, tests, methods and operators, by the size of their input, before they begin.
 
-What a template does with single values is charged by its own text (see ``codegen``). Here is what depends on data: the
-items of lists, the characters of texts, all levels of what is compared.
+What a template does with single values is charged by its own text (see ``codegen``). This module charges for what
+depends on data: the items of lists, the characters of texts, all levels of compared values.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PART: Final = 64
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cost:
-    """Steps for an item, and for eight characters; ``deep`` if all levels are looked at, ``sorts`` if items are."""
+    """Hold the steps per item and per eight characters; ``deep`` if all levels count, ``sorts`` if it sorts items."""
 
     item: int = 10
     characters: int = 1
@@ -61,7 +61,7 @@ FILTERS: Final = {
     "pprint": Cost(item=200, deep=True, characters=80),
     "filesizeformat": _TEXT,
 }
-"""Of filters; those that are free are charged by themselves, or take no time that depends on data."""
+"""Costs of filters; free ones charge for themselves, or take time that does not depend on data."""
 COMPARING: Final = {
     "eq", "equalto", "==", "ne", "!=", "gt", "greaterthan", ">", "ge", ">=", "lt", "lessthan", "<", "le", "<=",
 }  # fmt: skip
@@ -69,7 +69,7 @@ _TEXT_TESTS: Final = frozenset({"lower", "upper"})
 
 
 def guard_filter(name: str, function: Callable[..., Any], *, for_fragments: bool) -> Callable[..., Any]:
-    """A filter that is charged for, and gets no fragment unless it is made for that: it would take tokens for text."""
+    """Return a filter that is charged for, and that refuses fragments, unless made for them: tokens are not text."""
     cost = FILTERS.get(name, Cost())
 
     def check(values: Iterable[Any]) -> None:
@@ -102,7 +102,7 @@ def _is_small(value: Any) -> bool:  # noqa: ANN401 - any value
 
 
 _PASSED: set[type] = set()
-"""Types of what Jinja2 passes to filters beside values: environment, context, evaluation context."""
+"""Types that Jinja2 passes to filters in addition to values: environment, context, evaluation context."""
 
 
 def ignore(*kinds: type) -> None:
@@ -111,7 +111,7 @@ def ignore(*kinds: type) -> None:
 
 
 def _charge(value: Any, cost: Cost, now: budget.Budget) -> Any:  # noqa: ANN401 - any value
-    """Charge for an argument; the argument, counted while it is read if its length is not known."""
+    """Charge for an argument and return it; one of unknown length is counted while it is read."""
     if value.__class__ in _PASSED:
         return value
     if isinstance(value, str):
@@ -136,7 +136,7 @@ def _counted(items: Iterator[Any], now: budget.Budget, cost: int) -> Iterator[An
 
 
 def _charge_attributes(args: tuple[Any, ...], kwargs: dict[str, Any], cost: Cost, now: budget.Budget) -> None:
-    """Charge for the parts of a path to an attribute, which are followed for each item."""
+    """Charge for the parts of an attribute path, which are followed for each item."""
     steps = sum(value.count(".") for value in (*args[1:], *kwargs.values()) if value.__class__ is str)
     if steps:
         now.spend(steps * cost.item * max((len(value) for value in args if isinstance(value, ITEMS)), default=1000))
@@ -154,7 +154,7 @@ def _charge_result(found: Any, now: budget.Budget) -> None:  # noqa: ANN401 - an
 
 
 def guard_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A test that is charged for."""
+    """Return a test that is charged for."""
     if name == "in":
         return contains
     if name not in COMPARING and name not in _TEXT_TESTS:
@@ -172,7 +172,7 @@ def guard_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def contains(value: Any, where: Any) -> bool:  # noqa: ANN401 - any values
-    """Whether a value is in a list, a mapping or a text."""
+    """Report whether a list, a mapping or a text contains a value."""
     kind = where.__class__
     if kind is not str or len(where) > budget.SHORT:
         now = budget.now()
@@ -190,7 +190,7 @@ def contains(value: Any, where: Any) -> bool:  # noqa: ANN401 - any values
 
 
 def charge_comparison(left: Any, right: Any) -> None:  # noqa: ANN401 - any values
-    """Charge for comparing two values: nothing, unless both are long texts, or lists or mappings."""
+    """Charge for comparing two values; it is free unless both are long texts, or lists or mappings."""
     if isinstance(left, str):
         if isinstance(right, str) and str.__len__(left) > budget.SHORT:
             budget.now().at_once(str.__len__(left) >> 10)
@@ -201,21 +201,21 @@ def charge_comparison(left: Any, right: Any) -> None:  # noqa: ANN401 - any valu
 
 
 def as_key(value: Any) -> Any:  # noqa: ANN401 - any value
-    """A value that is about to be looked up, which takes a tuple's whole depth."""
+    """Return a value that is about to be looked up; a tuple is charged for at all levels."""
     if isinstance(value, tuple):
         budget.walk(value, budget.now())
     return value
 
 
 _PADDING: Final = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs", "replace", "join", "translate"})
-"""Methods of texts whose result can be much larger than the text; for two of them there are filters."""
+"""Methods of texts whose result can be much larger than the text; two of them are available as filters."""
 _NUMBER_BYTES: Final = frozenset({"to_bytes", "from_bytes"})
 _SPLITTING: Final = frozenset({"split", "rsplit", "splitlines"})
 _QUICK: Final = frozenset({"get", "items", "keys", "values"})
 
 
 def charge_method(function: types.BuiltinFunctionType | types.BuiltinMethodType, args: tuple[Any, ...]) -> None:
-    """Charge for a method of a plain value; raises RenderError for those whose argument is the size of their result."""
+    """Charge for a method of a plain value; raises RenderError if its argument determines the size of its result."""
     owner, name = function.__self__, function.__name__
     for value in args:
         as_key(value)
@@ -236,14 +236,14 @@ def charge_method(function: types.BuiltinFunctionType | types.BuiltinMethodType,
 
 
 def _pieces(owner: Any, name: str, args: tuple[Any, ...]) -> int:  # noqa: ANN401 - text or bytes
-    """At most so many pieces a text is split into."""
+    """Return the maximum number of pieces that a text is split into."""
     if name != "splitlines" and args and isinstance(args[0], type(owner)) and len(args[0]):
         return int(owner.count(args[0])) + 1
     return len(owner) // 2 + 1
 
 
 def charge_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Charge for a function that copies or compares what it is given."""
+    """Charge for a function that copies or compares its arguments."""
     size = len(kwargs)
     for value in args:
         if isinstance(value, ITEMS):
@@ -255,7 +255,7 @@ def charge_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 
 
 def refuse_method(name: str) -> NoReturn:
-    """Raise the RenderError for a method that can make any amount of nothing."""
+    """Raise the RenderError for a method that can make any amount of data from nothing."""
     way_out = (
         f"use the filter | {name}" if name in {"join", "replace"} else "write the text with {{ ... }} in it, or use ~"
     )

@@ -1,4 +1,4 @@
-"""Filters that make digests: of texts, of other values, and of what a macro, an include or a set block writes."""
+"""Compute digests in filters: of texts, of other values, and of the output of macros, includes and set blocks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ALGORITHMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 
 
 def digest(value: Any, algorithm: str = "sha1") -> str:  # noqa: ANN401 - any JSON value or a fragment
-    """The digest of a text's UTF-8 bytes, in hexadecimal digits; of other values, of their JSON with sorted keys.
+    """Return the hexadecimal digest of a text's UTF-8 bytes; of other values, that of their JSON with sorted keys.
 
-    That of a fragment is the same as long as its text and its values are.
+    The digest of a fragment stays the same as long as its text and its values do.
     """
     if algorithm not in _ALGORITHMS:
         msg = f"hash takes one of {', '.join(_ALGORITHMS)}"
@@ -33,17 +33,17 @@ def digest(value: Any, algorithm: str = "sha1") -> str:  # noqa: ANN401 - any JS
 
 
 def sha1(value: Any) -> str:  # noqa: ANN401 - as digest
-    """The SHA-1, 40 hexadecimal digits."""
+    """Return the SHA-1, 40 hexadecimal digits."""
     return digest(value, "sha1")
 
 
 def sha256(value: Any) -> str:  # noqa: ANN401 - as digest
-    """The SHA-256, 64 hexadecimal digits."""
+    """Return the SHA-256, 64 hexadecimal digits."""
     return digest(value, "sha256")
 
 
 def _of_fragment(fragment: tokens.Fragment) -> str:
-    """A text that differs if the fragment's text or one of its values does."""
+    """Return a text that differs if the fragment's text or one of its values differs."""
     now, slots = budget.now(), budget.current.get()
     length = str.__len__(fragment)
     now.at_once(length >> 3)

@@ -1,4 +1,4 @@
-"""Filters and tests that people know from Ansible and Helm, as far as a pure rendering can have them."""
+"""Provide filters and tests that are known from Ansible and Helm, as far as a pure rendering allows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LETTERS: Final = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def as_bool(value: Any) -> bool:  # noqa: ANN401 - a scalar
-    """A boolean of what people write for one; raises RenderError for anything else."""
+    """Convert the usual spellings of a boolean; raises RenderError for anything else."""
     if value is None or isinstance(value, bool):
         return bool(value)
     text = values.to_text(value).strip().lower()
@@ -36,19 +36,19 @@ def as_bool(value: Any) -> bool:  # noqa: ANN401 - a scalar
 
 
 def ternary(value: Any, true: Any, false: Any, none: Any = None) -> Any:  # noqa: ANN401 - any values
-    """The second value if the first holds, else the third; the fourth, if it is given, for null."""
+    """Return the second value if the first is true, else the third; for null, the fourth if it is specified."""
     if value is None and none is not None:
         return none
     return true if value else false
 
 
 def quote(value: Any) -> Any:  # noqa: ANN401 - any value
-    """The value as it is: nothing needs quotes here."""
+    """Return the value unchanged: nothing needs quotes here."""
     return value
 
 
 def combine(*layers: Any, recursive: bool = False, **unknown: Any) -> dict[str, Any]:  # noqa: ANN401 - mappings
-    """Mappings as one; the keys of later ones win, and with ``recursive`` mappings in them are combined, too."""
+    """Merge mappings; the keys of later ones win, and with ``recursive``, nested mappings are merged, too."""
     if unknown:
         raise errors.RenderError("combine takes mappings, and recursive=true; other arguments are not supported")
     now = budget.now()
@@ -67,7 +67,7 @@ def combine(*layers: Any, recursive: bool = False, **unknown: Any) -> dict[str, 
 
 
 def _flat(layers: tuple[Any, ...]) -> list[Any]:
-    """The mappings, those in lists too."""
+    """Return the mappings, including those in lists."""
     return [one for layer in layers for one in (layer if isinstance(layer, list) else [layer])]
 
 
@@ -83,7 +83,7 @@ def _merged(below: dict[str, Any], above: Mapping[str, Any], now: budget.Budget)
 
 
 def zipped(*lists: Any) -> list[list[Any]]:  # noqa: ANN401 - lists
-    """A list of the first items, one of the second items, and so on, up to the shortest list's end."""
+    """Return a list of the first items, one of the second items, and so on, up to the end of the shortest list."""
     if not all(isinstance(one, Iterable) and not isinstance(one, str | jinja2.Undefined) for one in lists):
         raise errors.RenderError("zip takes lists; write | default([], true) for one that may be absent or null")
     now, made = budget.now(), []
@@ -95,7 +95,7 @@ def zipped(*lists: Any) -> list[list[Any]]:  # noqa: ANN401 - lists
 
 
 def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:  # noqa: ANN401 - a mapping
-    """The entries of a mapping as a list of mappings."""
+    """Return the entries of a mapping as a list of mappings."""
     found = _checked(value, Mapping, "dict2items", "a mapping")
     budget.now().spend(5 * len(found))
     budget.now().make(250 * len(found))
@@ -103,7 +103,7 @@ def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> 
 
 
 def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> dict[str, Any]:  # noqa: ANN401 - a list
-    """A mapping of a list of mappings that have a key and a value."""
+    """Return a mapping from a list of mappings that have a key and a value."""
     found = _checked(value, list, "items2dict", "a list")
     budget.now().spend(5 * len(found))
     budget.now().make(100 * len(found))
@@ -122,17 +122,17 @@ def _checked(value: Any, kind: type, name: str, what: str) -> Any:  # noqa: ANN4
 
 
 def basename(value: Any) -> str:  # noqa: ANN401 - a scalar
-    """The last part of a path."""
+    """Return the last part of a path."""
     return posixpath.basename(_text(value))
 
 
 def dirname(value: Any) -> str:  # noqa: ANN401 - a scalar
-    """A path without its last part."""
+    """Return a path without its last part."""
     return posixpath.dirname(_text(value))
 
 
 def splitext(value: Any) -> list[str]:  # noqa: ANN401 - a scalar
-    """A path without its ending, and the ending."""
+    """Return a path without its ending, and the ending."""
     return list(posixpath.splitext(_text(value)))
 
 
@@ -148,7 +148,7 @@ def regex_replace(  # noqa: PLR0913, PLR0917 - as Ansible's
     multiline: bool = False,  # noqa: FBT001, FBT002
     count: int = 0,
 ) -> str:
-    r"""The text with what matches replaced; ``\1`` and ``\g<name>`` in the replacement stand for groups."""
+    r"""Return the text with matches replaced; ``\1`` and ``\g<name>`` in the replacement stand for groups."""
     text, compiled = _text(value), _pattern(pattern, ignorecase, multiline)
     parts, end, length = [], 0, 0
     pieces = _template(_text(replacement), compiled)
@@ -174,7 +174,7 @@ def regex_search(
     ignorecase: bool = False,
     multiline: bool = False,
 ) -> Any:  # noqa: ANN401 - a text, a list of texts or null
-    r"""What matches first, null if nothing does; with groups (``\1``), a list of what they match."""
+    r"""Return the first match, or null if nothing matches; with groups (``\1``), a list of their matches."""
     compiled = _pattern(pattern, ignorecase, multiline)
     wanted = [_template(_text(group), compiled) for group in groups]
     found = compiled.find(_text(value))
@@ -190,7 +190,7 @@ def regex_findall(
     ignorecase: bool = False,  # noqa: FBT001, FBT002 - as Ansible's
     multiline: bool = False,  # noqa: FBT001, FBT002
 ) -> list[Any]:
-    """All that matches; of a pattern with groups, what these match."""
+    """Return all matches; for a pattern with groups, the matches of the groups."""
     compiled = _pattern(pattern, ignorecase, multiline)
     now, found = budget.now(), []
     for match in compiled.find_all(_text(value)):
@@ -202,12 +202,12 @@ def regex_findall(
 
 
 def matches(value: Any, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002 - as Ansible's
-    """Whether a text begins with what a pattern matches."""
+    """Report whether a text begins with a match of a pattern."""
     return _pattern(pattern, ignorecase, multiline).find(_text(value), only_here=True) is not None
 
 
 def searches(value: Any, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002 - as Ansible's
-    """Whether a pattern matches anywhere in a text."""
+    """Report whether a pattern matches anywhere in a text."""
     return _pattern(pattern, ignorecase, multiline).find(_text(value)) is not None
 
 
@@ -216,7 +216,7 @@ def _pattern(pattern: Any, ignore_case: Any, many_lines: Any) -> regex.Pattern: 
 
 
 def _template(replacement: str, pattern: regex.Pattern) -> list[str | int]:
-    """A replacement as texts and numbers of groups."""
+    """Split a replacement into texts and numbers of groups."""
     budget.now().spend(4 * len(replacement))
     pieces: list[str | int] = []
     end = 0
@@ -236,7 +236,7 @@ def _template(replacement: str, pattern: regex.Pattern) -> list[str | int]:
 
 
 def version(value: Any, other: Any, operator: str = "==", **_: Any) -> bool:  # noqa: ANN401 - scalars
-    """Whether a version is another one, or before or after it: numbers by their size, words by the alphabet."""
+    """Compare a version with another one: numbers by value, words alphabetically."""
     if operator not in _OPERATORS:
         raise errors.RenderError(f"version compares with one of {', '.join(dict.fromkeys(_OPERATORS.values()))}")
     left, right = _parts(value), _parts(other)
@@ -247,7 +247,7 @@ def version(value: Any, other: Any, operator: str = "==", **_: Any) -> bool:  # 
 
 
 def _parts(value: Any) -> list[tuple[int, int, str]]:  # noqa: ANN401 - a scalar
-    """What a version is compared by: its parts, without zeros at the end; a word comes before all numbers."""
+    """Return the parts to compare a version by, without zeros at the end; a word comes before all numbers."""
     text = _text(value).strip().lower().removeprefix("v").partition("+")[0]
     if len(text) > _MAX_VERSION:
         raise errors.RenderError(f"version takes at most {_MAX_VERSION} characters")
@@ -277,4 +277,4 @@ FILTERS: Final = {
 }
 TESTS: Final = {"version": version, "match": matches, "search": searches}
 FOR_FRAGMENTS: Final = frozenset({"indent", "trim", "default", "d", "string", *digests.FILTERS})
-"""Filters that may be given the output of a macro, include, call or set block."""
+"""Filters that accept the output of a macro, include, call or set block."""

@@ -1,4 +1,4 @@
-"""The filters that templates have beside Jinja2's own."""
+"""Provide the filters that templates have in addition to Jinja2's own."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class _Dumper(yaml.CSafeDumper):
-    """Writes YAML that every reader reads alike: strings in quotes wherever one of them could see something else."""
+    """Write YAML that every reader reads alike: strings are quoted wherever a reader could see another type."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
-        """Write equal values out twice: aliases are not for people."""
+        """Write equal values out twice: aliases are hard to read."""
         return True
 
 
@@ -37,12 +37,12 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def to_yaml(value: Any, indent: int = 2, **_: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A value as a YAML document, block style, keys in their order; other arguments of Ansible's are ignored."""
+    """Return a value as a YAML document, block style, keys in order; Ansible's other arguments are ignored."""
     return _yaml(value, "to_yaml", indent)
 
 
 def to_nice_yaml(value: Any, indent: int = 4, **_: Any) -> str:  # noqa: ANN401 - any JSON value
-    """As ``to_yaml``."""
+    """Return a value as YAML, like ``to_yaml``."""
     return _yaml(value, "to_nice_yaml", indent)
 
 
@@ -54,12 +54,12 @@ def _yaml(value: Any, maker: str, indent: int) -> str:  # noqa: ANN401 - any JSO
 
 
 def to_json(value: Any, indent: int | None = None, **_: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A value as JSON, on one line unless an indentation is given; other arguments of Ansible's are ignored."""
+    """Return a value as JSON, on one line unless ``indent`` is specified; Ansible's other arguments are ignored."""
     return _json(value, "to_json", indent)
 
 
 def to_nice_json(value: Any, indent: int = 4, **_: Any) -> str:  # noqa: ANN401 - any JSON value
-    """As ``to_json``, on many lines."""
+    """Return a value as JSON, like ``to_json``, on several lines."""
     return _json(value, "to_nice_json", indent)
 
 
@@ -73,7 +73,7 @@ def _json(value: Any, maker: str, indent: int | None) -> str:  # noqa: ANN401 - 
 
 
 def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
-    """A mapping as a TOML document; TOML has no null."""
+    """Return a mapping as a TOML document; TOML has no null."""
     data = plain_data(value, item=60)
     budget.now().spend(2 * budget.weigh(data))
     if not isinstance(data, dict):
@@ -87,12 +87,12 @@ def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
 
 
 def b64encode(value: object) -> str:
-    """The UTF-8 bytes of a text in base64, as the ``data`` of a Secret wants them."""
+    """Return the UTF-8 bytes of a text in base64, as required in the ``data`` of a Secret."""
     return base64.b64encode(utf8(value, "b64encode")).decode()
 
 
 def b64decode(value: object) -> str:
-    """The text whose UTF-8 bytes these are in base64."""
+    """Return the text whose UTF-8 bytes are encoded in base64."""
     try:
         return base64.b64decode(utf8(value, "b64decode"), validate=True).decode()
     except ValueError as error:
@@ -101,7 +101,7 @@ def b64decode(value: object) -> str:
 
 
 def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: ANN401, FBT001, FBT002 - Jinja2's signature
-    """As Jinja2's; a fragment keeps its lines together by itself, and is moved by spaces only: it is YAML."""
+    """Indent like Jinja2; a fragment is YAML, so its lines stay together and are moved by spaces only."""
     by = len(width) if isinstance(width, str) else limited("indent", width, 100_000)
     if isinstance(value, tokens.Fragment):
         if isinstance(width, str) and width.strip(" "):
@@ -120,7 +120,7 @@ def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = 
 
 
 def trim(value: Any, chars: str | None = None) -> str:  # noqa: ANN401 - as Jinja2
-    """As Jinja2's; a fragment loses the blank lines around it, and a text that a filter made stays one."""
+    """Trim like Jinja2; a fragment loses the blank lines around it, and a text made by a filter keeps its origin."""
     if isinstance(value, tokens.Fragment):
         return value.strip(chars)
     text = values.to_text(value)
@@ -130,18 +130,18 @@ def trim(value: Any, chars: str | None = None) -> str:  # noqa: ANN401 - as Jinj
 
 
 def center(value: object, width: int = 80) -> str:
-    """As Jinja2's, up to a width of 1,000 characters."""
+    """Center like Jinja2, up to a width of 1,000 characters."""
     return values.to_text(value).center(limited("center", width, 1_000))
 
 
 def string(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A scalar as text, as it would be written inside a string: ``true``, not ``True``."""
+    """Return a scalar as text, as it would be written inside a string: ``true``, not ``True``."""
     return value if isinstance(value, tokens.Fragment) else str.__str__(values.to_text(value))
 
 
 @jinja2.pass_environment
 def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: str | int | None = None) -> str:  # noqa: ANN401 - as Jinja2
-    """As Jinja2's; each item as text, as it would be written inside a string."""
+    """Join like Jinja2; each item is text, as it would be written inside a string."""
     now = budget.now()
     parts = [string(item) for item in _each(environment, value, attribute, now)]
     if any(isinstance(part, tokens.Fragment) for part in parts):
@@ -152,7 +152,7 @@ def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: st
 
 @jinja2.pass_environment
 def total(environment: jinja2.Environment, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:  # noqa: ANN401 - as Jinja2
-    """As Jinja2's ``sum``; each addition is charged, since it copies lists."""
+    """Sum like Jinja2; each addition is charged, since it copies lists."""
     found = start
     for item in _each(environment, iterable, attribute, budget.now()):
         operator_costs.charge_operator("+", found, item)
@@ -163,7 +163,7 @@ def total(environment: jinja2.Environment, iterable: Any, attribute: str | int |
 def _each(
     environment: jinja2.Environment, items: Iterable[Any], attribute: str | int | None, now: budget.Budget
 ) -> Iterator[Any]:
-    """The items, or an attribute of each, charged."""
+    """Yield the items, or an attribute of each, and charge for them."""
     path = str(attribute).count(".") if attribute is not None else 0
     getter = jinja2.filters.make_attrgetter(environment, attribute) if attribute is not None else None
     for item in items:
@@ -172,7 +172,7 @@ def _each(
 
 
 def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  # noqa: ANN401 - as Jinja2
-    """As Jinja2's."""
+    """Replace like Jinja2."""
     text, old, new = string(value), values.to_text(old), values.to_text(new)
     if isinstance(text, tokens.Fragment):
         tokens.refuse("taken apart")
@@ -183,13 +183,13 @@ def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  #
 
 
 def refuse_format(*_: object, **__: object) -> str:
-    """Formatting can make any amount of text of nothing."""
+    """Refuse formatting, which can make any amount of text from nothing."""
     msg = "the filter format is not available in templates; write the text with {{ ... }} in it, or use ~"
     raise errors.RenderError(msg)
 
 
 def as_int(value: Any, default: int = 0, base: int = 10) -> int:  # noqa: ANN401 - as Jinja2
-    """As Jinja2's; a text of more digits than Python reads is an error, and not the default."""
+    """Convert like Jinja2; a text with more digits than Python reads is an error, not the default."""
     if isinstance(value, str) and len(value) > _DIGITS:
         msg = f"int takes a text of at most {_DIGITS:,} characters"
         raise errors.RenderError(msg)
@@ -197,22 +197,22 @@ def as_int(value: Any, default: int = 0, base: int = 10) -> int:  # noqa: ANN401
 
 
 def rounded(value: float, precision: int = 0, method: Literal["common", "ceil", "floor"] = "common") -> float:
-    """As Jinja2's, up to a precision of 300 digits."""
+    """Round like Jinja2, up to a precision of 300 digits."""
     return jinja2.filters.do_round(value, limited("round", precision, 300), method)
 
 
 def batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - as Jinja2
-    """As Jinja2's, up to 10,000 items in a batch."""
+    """Batch like Jinja2, up to 10,000 items in a batch."""
     return jinja2.filters.do_batch(value, limited("batch", linecount, 10_000), fill_with)
 
 
 def slices(value: Iterable[Any], slices: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - as Jinja2
-    """As Jinja2's, up to 10,000 slices."""
+    """Slice like Jinja2, up to 10,000 slices."""
     return jinja2.filters.sync_do_slice(value, limited("slice", slices, 10_000), fill_with)  # type: ignore[arg-type]
 
 
 def limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - what a template gives
-    """A number that says how much a filter does; raises RenderError if it is none, or too large."""
+    """Return a number that sets how much a filter does; raises RenderError if it is not a number, or too large."""
     if isinstance(value, bool) or not isinstance(value, int) or not -most <= value <= most:
         found = "another one" if isinstance(value, int) and not isinstance(value, bool) else values.kind_of(value)
         msg = f"{name} takes a whole number up to {most:,}, and this is {found}"
@@ -221,7 +221,7 @@ def limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - what a t
 
 
 def plain_data(value: Any, *, item: int) -> Any:  # noqa: ANN401 - any JSON value
-    """A value as plain data, about to be made a text of, at so many steps an item."""
+    """Return a value as plain data, about to be made into text, and charge ``item`` steps for each item."""
     data = values.plain(value)
     now, weight = budget.now(), budget.weigh(data)
     if isinstance(data, list | dict):
@@ -242,7 +242,7 @@ def check_length(name: str, length: int) -> None:
 
 
 def utf8(value: object, name: str) -> bytes:
-    """The UTF-8 bytes of a text; raises RenderError if it is none."""
+    """Return the UTF-8 bytes of a text; raises RenderError if the value is not a text."""
     if isinstance(value, tokens.Fragment) or not isinstance(value, str):
         what = "the output of a fragment" if isinstance(value, tokens.Fragment) else values.kind_of(value)
         msg = f"{name} takes a string, and this is {what}"
@@ -252,9 +252,9 @@ def utf8(value: object, name: str) -> bytes:
 
 
 _DIGITS: Final = 4_300
-"""More than that Python refuses to read as a number: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits"""
+"""Digits that Python reads at most: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits"""
 UNWANTED: Final = frozenset({"random"})
-"""Filters of Jinja2 that a pure rendering has no use for."""
+"""Filters of Jinja2 that are of no use in a pure rendering."""
 FILTERS = {
     "to_yaml": to_yaml,
     "to_nice_yaml": to_nice_yaml,

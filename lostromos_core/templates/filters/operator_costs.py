@@ -1,4 +1,4 @@
-"""Charge what operators cost, and refuse results that would be too large."""
+"""Charge for operators, and refuse results that would be too large."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_BITS: Final = 256
 
 
 def charge_operator(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 - any operands
-    """Charge for an operator; raises RenderError for a result that would be too large for any object."""
+    """Charge for an operator; raises RenderError if the result would be too large for any object."""
     if left.__class__ in costs.NUMBERS and right.__class__ in costs.NUMBERS:
         if left.__class__ is not float and right.__class__ is not float and left is not None and right is not None:
             _check_bits(operator, left, right)
@@ -62,7 +62,7 @@ def refuse_size(operator: str) -> NoReturn:
 
 
 def cut(value: Any, where: slice) -> Any:  # noqa: ANN401 - any value
-    """A part of a list or a text."""
+    """Return a part of a list or a text."""
     if isinstance(value, list | tuple | str) and value.__class__ is not tokens.Fragment:
         length = len(range(*where.indices(len(value))))
         if length > budget.SHORT:

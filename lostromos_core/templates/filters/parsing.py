@@ -1,8 +1,8 @@
-"""Filters that make data of texts: ``from_yaml`` and ``from_json``. What they say repeats nothing of the text.
+"""Parse texts in the filters ``from_yaml`` and ``from_json``, with errors that do not repeat the text.
 
-The text is data, so it is read with care: YAML as a stream of events, without aliases (which multiply), tags and what
-readers disagree on; and each event is charged. What comes out is data too: it cannot become a key or an object that
-the template does not write.
+The text is data, so it is read with care: YAML as a stream of events, without aliases (which multiply), tags and syntax
+on which readers disagree; and each event is charged. The result is data, too: it cannot become a key or an object that
+is not written in the template.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EVENT: Final = 60
 
 
 def from_yaml(value: Any) -> Any:  # noqa: ANN401 - any value; any JSON value
-    """The value of a YAML document; null of an empty one. A value that is no text is taken as it is."""
+    """Return the value of a YAML document, null for an empty one; a value that is not a text is returned unchanged."""
     if not isinstance(value, str) or isinstance(value, tokens.Fragment):
         return _as_it_is(value, "from_yaml")
     now = budget.now()
@@ -47,7 +47,7 @@ _NO_YAML: Final = (
 
 
 def from_json(value: Any) -> Any:  # noqa: ANN401 - any value; any JSON value
-    """The value of a JSON text. A value that is no text is taken as it is."""
+    """Return the value of a JSON text; a value that is not a text is returned unchanged."""
     if not isinstance(value, str) or isinstance(value, tokens.Fragment):
         return _as_it_is(value, "from_json")
     now = budget.now()

@@ -1,9 +1,9 @@
-"""Regular expressions for templates, in time that grows with the text, never with its square or worse.
+"""Match regular expressions in time that grows linearly with the text, never with its square or worse.
 
-Python's own matcher tries a text in as many ways as a pattern allows, which data can make astronomically many
-(``(a+)+$``), and nothing can interrupt it. So patterns are read by Python's parser, and matched by a small machine that
-visits each pair of an instruction and a position at most once, and is charged for each. What it finds is what ``re``
-finds; back references and look-around, which cannot be found so, are refused.
+Python's own matcher tries a text in as many ways as a pattern allows. Data can make these astronomically many
+(``(a+)+$``), and the matcher cannot be interrupted. So patterns are read by Python's parser, and matched by a small
+machine that visits each pair of an instruction and a position at most once, and is charged for each. It finds what
+``re`` finds; back references and look-around, which cannot be matched this way, are refused.
 
 Model: the bit-state matcher of RE2, https://swtch.com/~rsc/regexp/regexp3.html
 """
@@ -27,11 +27,11 @@ _parser: Any = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 - the pa
 MAX_PATTERN: Final = 500
 """Characters of a pattern."""
 MAX_PROGRAM: Final = 1_000
-"""Instructions of a pattern, with its repetitions written out."""
+"""Instructions of a pattern, with its repetitions expanded."""
 _READ: Final = 60
-"""Steps of reading a character of a pattern, and of writing an instruction; also if they were kept."""
+"""Steps of reading a character of a pattern, and of writing an instruction; also if they are cached."""
 _SEEN: Final = 100
-"""Bytes by which a visited pair is remembered."""
+"""Bytes that are used to remember a visited pair."""
 _KNOWN: Final = int(re.IGNORECASE | re.MULTILINE | re.DOTALL | re.ASCII | re.UNICODE | re.VERBOSE)
 
 Move: TypeAlias = "Callable[[str, int], int]"
@@ -40,9 +40,10 @@ Move: TypeAlias = "Callable[[str, int], int]"
 @final
 @dataclasses.dataclass(slots=True)
 class _Step:
-    """An instruction: it goes on with the first of ``ways`` that leads to a match; without ways, there is one.
+    """Describe an instruction: continue with the first of ``ways`` that leads to a match; without ways, it is a match.
 
-    ``move`` says at which position it goes on, -1 if it does not; ``slot`` is where the position is written down.
+    ``move`` returns the position to continue at, or -1 to stop; ``slot`` is the index at which the position is
+    recorded.
     """
 
     ways: list[int]
@@ -54,20 +55,20 @@ class _Step:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Match:
-    """A place where a pattern matches; ``spans`` are those of its groups, (-1, -1) for one that took no part."""
+    """Describe a match of a pattern; ``spans`` are those of its groups, (-1, -1) for a group that took no part."""
 
     text: str
     spans: tuple[tuple[int, int], ...]
 
     def group(self, number: int) -> str:
-        """What a group matched; empty if it took no part."""
+        """Return what a group matched; empty if it took no part."""
         start, end = self.spans[number]
         return self.text[start:end] if start >= 0 else ""
 
 
 @final
 class Pattern:
-    """A pattern, compiled; raises RenderError for one that is wrong or that is not supported."""
+    """Compile a pattern; raises RenderError if it is invalid or not supported."""
 
     def __init__(self, pattern: str, flags: int) -> None:
         if len(pattern) > MAX_PATTERN:
@@ -90,12 +91,12 @@ class Pattern:
         self.size = len(writer.steps)
 
     def find(self, text: str, start: int = 0, *, only_here: bool = False, advance: bool = False) -> Match | None:
-        """The first match from ``start`` on, with ``advance`` none that is empty there; raises RenderError."""
+        """Return the first match from ``start`` on, with ``advance`` not an empty one there; raises RenderError."""
         seen = set[int]()
         try:
             return self._find(text, start, start + 1 if only_here else len(text) + 1, advance, seen)
         finally:
-            seen.clear()  # here, and not where somebody drops the error that remembers this call
+            seen.clear()  # now, not when the error whose traceback refers to this call is dropped
 
     def _find(self, text: str, start: int, end: int, advance: bool, seen: set[int]) -> Match | None:  # noqa: FBT001 - as find
         now = budget.now()
@@ -109,7 +110,7 @@ class Pattern:
         return None
 
     def find_all(self, text: str) -> Iterator[Match]:
-        """All matches that do not overlap, as ``re.finditer`` finds them."""
+        """Yield all matches that do not overlap, as ``re.finditer`` finds them."""
         found = self.find(text)
         while found is not None:
             yield found
@@ -117,10 +118,12 @@ class Pattern:
             found = self.find(text, end, advance=start == end)
 
     def _run(self, text: str, begin: int, seen: set[int], now: budget.Budget, *, longer_than: int) -> list[int] | None:
-        """The ends of the groups of the match that begins here, if one does."""
+        """Return the bounds of the groups of the match that begins here, or None."""
         steps, width = self._steps, len(text) + 1
         ends = [-1] * (2 * self.groups)
-        stack: list[tuple[int, int, int]] = [(self._start, begin, -1)]  # an instruction, or what a slot was before
+        stack: list[tuple[int, int, int]] = [
+            (self._start, begin, -1)
+        ]  # an instruction, or the previous value of a slot
         while stack:
             number, position, before = stack.pop()
             if number < 0:
@@ -156,7 +159,7 @@ def _compiled(pattern: str, flags: int) -> Pattern:
 
 
 def compiled(pattern: str, *, ignore_case: bool, many_lines: bool) -> Pattern:
-    """A pattern, compiled; those that were used lately are kept. Raises RenderError."""
+    """Return a compiled pattern, from the cache if it was used recently; raises RenderError."""
     now = budget.now()
     now.spend(_READ * min(len(pattern), MAX_PATTERN))
     found = _compiled(pattern, (re.IGNORECASE if ignore_case else 0) | (re.MULTILINE if many_lines else 0))
@@ -166,21 +169,21 @@ def compiled(pattern: str, *, ignore_case: bool, many_lines: bool) -> Pattern:
 
 @final
 class _Writer:
-    """Writes the instructions of a pattern from its end to its beginning: each knows what follows it."""
+    """Write the instructions of a pattern from its end to its beginning, so that each knows its successor."""
 
     def __init__(self) -> None:
         self.steps: list[_Step] = []
         self._moves: dict[tuple[str, int, int], Move] = {}
 
     def add(self, step: _Step) -> int:
-        """The number of a new instruction."""
+        """Add an instruction, and return its number."""
         if len(self.steps) >= MAX_PROGRAM:
             raise errors.RenderError("a regular expression repeats too much; use smaller numbers in its braces")
         self.steps.append(step)
         return len(self.steps) - 1
 
     def sequence(self, tree: Sequence[Any], flags: int, then: int) -> int:
-        """The instruction that begins a sequence, after which ``then`` follows."""
+        """Return the instruction that begins a sequence, which is followed by ``then``."""
         if flags & ~_KNOWN:
             raise errors.RenderError("this flag of regular expressions is not supported in templates")
         for kind, argument in reversed(list(tree)):
@@ -228,10 +231,10 @@ class _Writer:
 
 
 def _move(test: regex_tests.Test) -> Move:
-    """Go behind a character that passes a test."""
+    """Return a move past a character that passes a test."""
     return lambda text, at: at + 1 if at < len(text) and test(text[at]) else -1
 
 
 def _stay(check: Callable[[str, int], bool]) -> Move:
-    """Stay at a position that passes a check."""
+    """Return a move that stays at a position that passes a check."""
     return lambda text, at: at if check(text, at) else -1

@@ -15,7 +15,7 @@ CHARACTERS: Final = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN"})
 
 
 def test(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - of Python's parser
-    """A test of one character."""
+    """Return a test of one character."""
     if kind == "ANY":
         return (lambda _: True) if flags & int(re.DOTALL) else (lambda character: character != "\n")
     items = argument if kind == "IN" else [("LITERAL", argument)]
@@ -33,7 +33,7 @@ def test(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - of Pyt
 
 
 def _forms(character: str) -> tuple[str, ...]:
-    """A character in both cases."""
+    """Return a character in both cases."""
     forms = (character, character.lower(), character.upper())
     return tuple(form for form in forms if len(form) == 1)
 
@@ -56,7 +56,7 @@ _CATEGORIES: Final = {
 
 
 def check(kind: str, flags: int) -> Callable[[str, int], bool]:
-    """A check of a position: it takes no character, and the same time at each."""
+    """Return a check of a position: it consumes no character, and takes the same time at each."""
     many = bool(flags & int(re.MULTILINE))
     word = re.compile(r"\w", flags & int(re.ASCII))
 

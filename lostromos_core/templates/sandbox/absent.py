@@ -1,4 +1,4 @@
-"""What stands for a name or a field that is not there: using it raises, with what is there instead."""
+"""Represent missing names and fields: using one raises an error that lists the existing names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lostromos_core.templates.sandbox import advice, looked_up
 COMPUTED: Final = "there is no field of the name that the template computes; write | default(...) if it may be absent"
 _MANY_KEYS: Final = 200
 _LONG_KEY: Final = 60
-"""Keys of a mapping, and characters of a key, that are looked at to say what is there instead."""
+"""Keys of a mapping, and characters of a key, that are examined to list the existing names."""
 
 
 class MissingField(jinja2.StrictUndefined):
-    """A name that is not there: using it raises, with what is there instead."""
+    """Represent a missing name: using it raises an error that lists the existing names."""
 
     __slots__ = ()
 
@@ -43,18 +43,18 @@ class MissingField(jinja2.StrictUndefined):
 
 @final
 class MissingMethod(looked_up.Method, MissingField):
-    """A field that is not there, and whose name is that of a mapping's method: ``resource.spec.items()`` works."""
+    """Represent a missing field that has the name of a mapping method: ``resource.spec.items()`` works."""
 
     __slots__ = ()
 
 
 def missing(obj: Any, name: str) -> MissingField:  # noqa: ANN401 - a mapping
-    """What stands for a key that is not there."""
+    """Return the placeholder for a missing key."""
     return (MissingMethod if name in looked_up.MAPPING_METHODS else MissingField)(obj=obj, name=name)
 
 
 def below(found: MissingField, name: object) -> NoReturn:
-    """Raise UndefinedError for a field of what is not there: a default behind both does not help."""
+    """Raise UndefinedError for a field of a missing value: a default after both does not help."""
     message = found._undefined_message  # noqa: SLF001 - of our own class
     hint = f"; the default must stand on the way: (... | default({{}})).{name}" if "default(" in message else ""
     raise jinja2.UndefinedError(message + hint)

@@ -1,4 +1,4 @@
-"""What to write instead of what other tools have: for messages about names that are not there."""
+"""Suggest replacements for names known from other tools, in messages about missing names."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ TAKES: Final = "lookup takes strings: lookup(apiVersion, kind, name, namespace=.
 
 
 def of_filter(name: str, known: Iterable[str]) -> str:
-    """What to say of a filter that is not there."""
+    """Return the message for an unknown filter."""
     return f"No filter named {name!r}{_remedy(_FILTERS.get(name.rpartition('.')[2]), name, known)}"
 
 
 def of_test(name: str, known: Iterable[str]) -> str:
-    """What to say of a test that is not there."""
+    """Return the message for an unknown test."""
     return f"No test named {name!r}{_remedy(None, name, known)}"
 
 
@@ -61,12 +61,12 @@ def _remedy(written: str | None, name: str, known: Iterable[str]) -> str:
 
 
 def of_lookup(first: object) -> str:
-    """What to write instead of a lookup plug-in of Ansible; empty if it is none."""
+    """Return what to write instead of a lookup plug-in of Ansible; empty if ``first`` does not name one."""
     name = first.rpartition(".")[2] if isinstance(first, str) else ""
     return f"lookup({name!r}, ...) is Ansible's; write {_LOOKUPS[name]}" if name in _LOOKUPS else ""
 
 
 def of_variable(name: str) -> str:
-    """What to say of a variable that is not there."""
+    """Return the message for an unknown variable."""
     remedy = f"; {_VARIABLES[name]}" if name in _VARIABLES else errors.nearest(name, _SEEN)
     return f"there is no variable {name!r}; templates see resource, vars, and what they set themselves{remedy}"

@@ -1,4 +1,4 @@
-"""What can be found out about a template before it is rendered: names that are not there, and tags that stay open."""
+"""Find mistakes in a template before it is rendered: unknown names, and tags that are not closed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLOCKS: Final = frozenset(
     {"if", "for", "macro", "call", "filter", "block", "with", "autoescape", "yaml", "json", "raw"}
 )
 _TESTING: Final = {"select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}
-"""Filters that take the name of a test, and which argument it is."""
+"""Filters that take the name of a test, with the index of that argument."""
 _OPENS: Final = re.compile(r"\{[{%#]")
 _RAW_TAG: Final = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
 _CLOSES: Final = {"{{": "}}", "{%": "%}", "{#": "#}"}
@@ -28,7 +28,7 @@ _NO_QUOTES: Final = "the filter quote does nothing: a value needs no quotes here
 
 
 def names(tree: nodes.Template, environment: jinja2.Environment) -> Iterator[tuple[int, str]]:
-    """What is wrong with the names of filters and tests in a template, with the line."""
+    """Yield the line and the message for each unknown filter or test in a template."""
     for node in tree.find_all((nodes.Filter, nodes.Test)):
         message = _wrong(node, environment)
         if message:
@@ -36,7 +36,7 @@ def names(tree: nodes.Template, environment: jinja2.Environment) -> Iterator[tup
 
 
 def notes(tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    """What is of no use, or fails where it is reached, with the line."""
+    """Yield the line and a note for each construct that has no effect, or that fails when it is reached."""
     for node in tree.find_all((nodes.Filter, nodes.Call)):
         quotes = isinstance(node, nodes.Filter) and node.name == "quote"
         note = _NO_QUOTES if quotes else _lookup(node)
@@ -45,7 +45,7 @@ def notes(tree: nodes.Template) -> Iterator[tuple[int, str]]:
 
 
 def _lookup(node: nodes.Node) -> str:
-    """What to write instead of a lookup plug-in of Ansible, if a call is one."""
+    """Return what to write instead if a call is a lookup plug-in of Ansible; empty otherwise."""
     if not isinstance(node, nodes.Call):
         return ""
     first = node.args[0] if node.args else None
@@ -68,7 +68,7 @@ def _wrong(node: nodes.Node, environment: jinja2.Environment) -> str:
 
 
 def syntax(error: jinja2.TemplateSyntaxError, source: str) -> tuple[int, str]:
-    """The line and the message of a syntax error: where what is not closed was opened, and what to do."""
+    """Return the line and the message of a syntax error: where an unclosed tag was opened, and what to do."""
     message = error.message or ""
     opened = _unclosed_tag(source)
     if opened is None and ("end of template" in message or "needs to be closed" in message):
@@ -82,7 +82,7 @@ def syntax(error: jinja2.TemplateSyntaxError, source: str) -> tuple[int, str]:
 
 
 def _unclosed_tag(source: str) -> tuple[int, str] | None:
-    """The line of the first ``{{``, ``{%`` or ``{#`` that nothing closes."""
+    """Return the line and the text of the first ``{{``, ``{%`` or ``{#`` that is not closed, or None."""
     position = 0
     while opening := _OPENS.search(source, position):
         end = source.find(_CLOSES[opening[0]], opening.end())
@@ -96,7 +96,10 @@ def _unclosed_tag(source: str) -> tuple[int, str] | None:
 
 
 def _unclosed_block(source: str) -> tuple[int, str] | None:
-    """The line of the tag that is open at the end, or where another one is closed; as far as the tags can be read."""
+    """Return the line and the name of the innermost tag that is still open at the end, or None.
+
+    Stops where a different tag is closed. Tags are found by a regular expression, as far as it can read them.
+    """
     stack: list[tuple[int, str]] = []
     for line, name, rest in _tags(source):
         if name in _BLOCKS or (name == "set" and "=" not in rest):
@@ -116,7 +119,7 @@ def _tags(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def hyphen(word: str, line: str) -> str:
-    """A hint if a name that is not there is a part of one with a hyphen; else empty."""
+    """Return a hint if a missing name is part of a name with a hyphen; empty otherwise."""
     for found in _HYPHENS.finditer(line):
         before, _, name = found[0].rpartition(".")
         if word in name.split("-"):
@@ -128,7 +131,7 @@ _HYPHENS: Final = re.compile(r"[\w.]+(?:-\w+)+")
 
 
 def refuse(found: Iterator[tuple[int, str]], file: str) -> None:
-    """Raise the ConfigError for the first thing that is wrong, with the number of the others."""
+    """Raise ConfigError for the first mistake, if any, with the number of the others."""
     wrong = list(found)
     if wrong:
         line, message = wrong[0]

@@ -1,8 +1,8 @@
-# ruff: noqa: D102 - visitors do what their names say
-"""From Jinja2's tree to Python, with what a sandbox of manifests adds: marks around includes, checks, and charges.
+# ruff: noqa: D102 - visitors are named after the nodes that they compile
+"""Compile Jinja2's tree to Python, with marks around includes, and with checks and charges.
 
-What a piece of template costs each time it runs is known from its text, so a body is charged once when it begins: a
-file, a macro, a round of a loop. What depends on the size of data is charged where it happens (see ``costs``).
+The cost of a body of template code is known from its text, so it is charged once when the body begins: a file, a macro,
+an iteration of a loop. Costs that depend on the size of data are charged where they occur (see ``costs``).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROUND: Final = 3
-"""Steps of a round of a loop, beside what is in it."""
+"""Steps of one iteration of a loop, in addition to those of its body."""
 _LINE: Final = 20
-"""Steps of a line of a template's text, until it is a part of an object."""
+"""Steps of a line of a template's text, until it is part of an object."""
 _CHARGE: Final = "charge"
 _ROUNDS: Final = "rounds"
 _OWN: Final = frozenset({_CHARGE, _ROUNDS})
@@ -30,13 +30,13 @@ _COSTS: Final[dict[type[nodes.Node], int]] = {
     nodes.Include: 150, nodes.Import: 150, nodes.FromImport: 150, nodes.CallBlock: 40, nodes.FilterBlock: 40,
     nodes.AssignBlock: 40, nodes.Macro: 10, nodes.For: 20, nodes.Concat: 8, nodes.Assign: 3,
 }  # fmt: skip
-"""Steps of nodes; others are one."""
+"""Steps of nodes; all others take one."""
 _OUTPUT: Final = 12
 """Steps of an expression that is written."""
 
 
 def cost_of(body: Iterable[Any]) -> int:
-    """Steps of one run of some nodes, without those of bodies that are charged by themselves; all branches count."""
+    """Return the steps of one run of some nodes, without bodies that are charged separately; all branches count."""
     return sum(map(_cost, body))
 
 
@@ -51,7 +51,7 @@ def _cost(node: nodes.Node) -> int:
 
 
 def _written(node: nodes.Node) -> str:
-    """An expression as its template has it, if it is a name or a field of one; else empty."""
+    """Return an expression as written in its template, if it is a name or a field of one; empty otherwise."""
     if isinstance(node, nodes.Name):
         return node.name
     if isinstance(node, nodes.Getattr) and (below := _written(node.node)):
@@ -63,15 +63,15 @@ def _written(node: nodes.Node) -> str:
 
 @final
 class CodeGenerator(jinja2.compiler.CodeGenerator):
-    """Marks what includes write, and sends blocks' output and ``~`` through the environment's checks."""
+    """Mark the output of includes, and pass the output of blocks and ``~`` through the environment's checks."""
 
     def visit_Template(self, node: Any, frame: Any = None) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
         for one in (node, *node.find_all((nodes.Macro, nodes.CallBlock, nodes.Block))):
             one.body.insert(0, self._charge(one))
         super().visit_Template(node, frame)
 
-    def _charge(self, node: Any) -> nodes.Node:  # noqa: ANN401 - what has a body
-        """A statement that charges for one run of a body."""
+    def _charge(self, node: Any) -> nodes.Node:  # noqa: ANN401 - any node with a body
+        """Return a statement that charges for one run of a body."""
         step = nodes.EnvironmentAttribute(_CHARGE)
         call = nodes.Call(step, [nodes.Const(cost_of(node.body))], [], None, None)
         return nodes.ExprStmt(call).set_lineno(node.lineno).set_environment(self.environment)
@@ -133,13 +133,13 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
     def visit_Const(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
         value = node.as_const(frame.eval_ctx)
         if isinstance(value, float) and not math.isfinite(value):
-            self.write(f"float({str(value)!r})")  # its own name is none of a variable
+            self.write(f"float({str(value)!r})")  # Python has no names inf and nan
         else:
             super().visit_Const(node, frame)
 
     def visit_For(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
         cost = nodes.Const(ROUND + cost_of(node.body) + (0 if node.test is None else cost_of([node.test])))
-        if node.recursive:  # what is inside is looped over by a call
+        if node.recursive:  # nested items are looped over by a call
             node.body.insert(0, self._charge(node))
         written = nodes.Const(_written(node.iter))
         counted = nodes.Call(nodes.EnvironmentAttribute(_ROUNDS), [node.iter, cost, written], [], None, None)

@@ -1,7 +1,7 @@
-"""``{% yaml %} ... {% endyaml %}`` and ``{% json %}``: a document inside a string, as safe as the one around it.
+"""Embed documents in strings with ``{% yaml %} ... {% endyaml %}`` and ``{% json %}``, as safely as in the template.
 
-A configuration file inside a ConfigMap is text to Kubernetes. Written as a block scalar with expressions in it,
-data could add keys to it. Between these tags it is a template of its own kind: parsed, filled and serialised.
+A configuration file inside a ConfigMap is plain text to Kubernetes. Written as a block scalar with expressions in it,
+data could add keys to it. Between these tags, it is a template in its own right: parsed, filled and serialized.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _WRITERS: dict[str, Callable[[object], str]] = {
 
 @final
 class EmbeddedDocument(jinja2.ext.Extension):
-    """The tags ``yaml`` and ``json``. What stands between them must be one document; the result is one string."""
+    """Provide the tags ``yaml`` and ``json``: they must enclose one document, and the result is one string."""
 
     tags = set(_WRITERS)  # noqa: RUF012 - as the base class declares it
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
-        """One call of ``_write`` with the body as its text."""
+        """Return one call of ``_write`` with the body as its text."""
         tag = next(parser.stream)
         body = parser.parse_statements((f"name:end{tag.value}",), drop_needle=True)
         call = self.call_method("_write", [jinja2.nodes.Const(tag.value)])

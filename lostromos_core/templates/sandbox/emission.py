@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOLE: Final = "\N{WHITE SQUARE}"
-"""Stands for what is not there yet, when we only want to know which objects a unit would make."""
+"""Placeholder for a value that does not exist yet, when guessing which objects a unit would make."""
 
 
 _guessing: contextvars.ContextVar[bool] = contextvars.ContextVar("guessing", default=False)
 
 
 def guess(render: Callable[[], str]) -> tuple[str, budget.Slots]:
-    """As ``collect``, with a hole for each value that is not there yet."""
+    """Collect like ``collect``, with a placeholder for each value that does not exist yet."""
     reset = _guessing.set(True)
     try:
         return collect(render)
@@ -34,7 +34,7 @@ def guess(render: Callable[[], str]) -> tuple[str, budget.Slots]:
 
 
 def collect(render: Callable[[], str]) -> tuple[str, budget.Slots]:
-    """Run a rendering; the text with tokens, and the values of its slots."""
+    """Run a rendering, and return the text with tokens and the values of its slots."""
     kept = budget.slots()
     reset = budget.current.set(kept)
     try:
@@ -44,7 +44,7 @@ def collect(render: Callable[[], str]) -> tuple[str, budget.Slots]:
 
 
 def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
-    """The text that stands for a value: a token, or the text itself if the template made it."""
+    """Return the text that represents a value: a token, or the text itself if the template made it."""
     if isinstance(value, tokens.Fragment):
         return _emit_fragment(value)
     kept = _current()
@@ -74,7 +74,7 @@ _MARKED: Final = frozenset({marked.Text, marked.Nothing})
 
 
 def _marked(value: Any, kept: budget.Slots) -> Any:  # noqa: ANN401 - a marked value
-    """A value that is more than data, as it is kept; an undefined one is that of an inline if without an else."""
+    """Return a marked value as it is kept; an undefined value comes from an inline if without an else."""
     if isinstance(value, str):
         kept.budget.write(len(value))
         values.check_text(str.__str__(value))
@@ -87,7 +87,7 @@ _current: Final = budget.current.get
 
 @jinja2.pass_context
 def finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing the context keeps Jinja2 from folding it
-    """As ``emit``, quickly for what most values are."""
+    """Emit a value like ``emit``, with a fast path for the most common values."""
     kind = value.__class__
     quick = len(value) <= budget.SHORT and value.isascii() if kind is str else kind is int and -_WHOLE < value < _WHOLE
     if quick:
@@ -106,7 +106,7 @@ _FIRST: Final = [tokens.token(number) for number in range(256)]
 
 
 def _emit_fragment(fragment: tokens.Fragment) -> str:
-    """The text of a fragment, charged for its way through the layout."""
+    """Return the text of a fragment, and charge for laying it out."""
     length = str.__len__(fragment)
     if length > budget.SHORT:
         now = budget.now()

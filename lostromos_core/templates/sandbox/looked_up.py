@@ -1,7 +1,7 @@
-"""Objects of the cluster as templates see them: what is not there yet is not an error, but makes the unit wait.
+"""Represent cluster objects in templates: a missing value is not an error, but makes the unit wait.
 
-A field of a looked-up object that is absent is usually on its way: an address that the cluster assigns, a status that
-a controller writes. So using it raises NotYetError, unless ``default`` opts out.
+A field that is absent from a looked-up object is usually set later: an address that the cluster assigns, a status that
+a controller writes. So using it raises NotYetError, unless ``default`` handles it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from lostromos_core.templates.data import budget, tokens
 from lostromos_core.templates.sandbox import advice
 
 MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
-"""Methods of mappings that templates may call; a key of that name comes first."""
+"""Methods of mappings that templates may call; a key of the same name takes precedence."""
 
 MAX_READS: Final = 1_000
-"""Objects that one resource may look up: each is watched."""
+"""Objects that one resource may look up; each is watched."""
 _LOOK: Final = 200
 """Steps of looking up an object."""
 _KNOWING: Final = 200
-"""Bytes of an item that knows where it comes from."""
+"""Bytes of an item that records its origin."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(slots=True)
 class Reading:
-    """What the rendering that runs may look up, and what it has looked up."""
+    """Hold the lookup function of the current rendering, and the objects that it has looked up."""
 
     find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None] | None
     namespace: str
@@ -48,7 +48,7 @@ _reading: contextvars.ContextVar[Reading] = contextvars.ContextVar("reading")
 
 @contextlib.contextmanager
 def reading(what: Reading) -> Iterator[Reading]:
-    """Let ``lookup`` find objects, within the block."""
+    """Let ``lookup`` find objects within the block."""
     reset = _reading.set(what)
     try:
         yield what
@@ -57,7 +57,7 @@ def reading(what: Reading) -> Iterator[Reading]:
 
 
 def lookup(apiVersion: Any = "", kind: Any = None, name: Any = None, namespace: Any = None, **others: Any) -> Any:  # noqa: ANN401, N803 - as in YAML
-    """An object of the cluster, in the resource's own namespace if none is given."""
+    """Return an object of the cluster, in the resource's own namespace unless another is specified."""
     of_ansible = advice.of_lookup(apiVersion)
     if of_ansible or others:
         raise errors.RenderError(of_ansible or advice.TAKES)
@@ -87,10 +87,10 @@ def lookup(apiVersion: Any = "", kind: Any = None, name: Any = None, namespace: 
 
 
 class Method:
-    """Something undefined that has the name of a mapping's method, which can be called all the same."""
+    """Represent an undefined value that has the name of a mapping method, and can still be called."""
 
     __slots__ = ()
-    # What Jinja2 asks of everything that is called; asking an undefined value for it raises.
+    # Jinja2 reads these from everything that it calls; reading them from an undefined value raises.
     unsafe_callable = alters_data = False
     jinja_pass_arg = None
     _undefined_obj: Any
@@ -102,30 +102,30 @@ class Method:
 
 
 class NotYet(jinja2.StrictUndefined):
-    """Something that is not there yet; what is below it is not there either."""
+    """Represent a value that does not exist yet; values below it do not exist either."""
 
     __slots__ = ()
 
 
 @final
 class NotYetMethod(Method, NotYet):
-    """A field that is not there yet, and whose name is that of a mapping's method."""
+    """Represent a field that does not exist yet and has the name of a mapping method."""
 
     __slots__ = ()
 
 
 def not_yet(message: str, *, of: interfaces.ObjectRef | None = None) -> NotYet:
-    """What stands for something that is not there yet."""
+    """Return the placeholder for a value that does not exist yet."""
     return NotYet(hint=message, exc=functools.partial(errors.NotYetError, of=of))  # type: ignore[arg-type]
 
 
 class LiveMapping(dict[str, Any]):
-    """A mapping of a looked-up object; ``where`` is its place for messages."""
+    """Hold a mapping of a looked-up object; ``where`` is its place, for messages."""
 
     where: tuple[str, str] = ("", "")
 
     def missing(self, name: object) -> NotYet:
-        """What stands for a field that is not there."""
+        """Return the placeholder for a missing field."""
         message = _absent(self.where, f".{name}")
         if name in MAPPING_METHODS:
             raising: Any = functools.partial(errors.NotYetError, of=None)
@@ -134,22 +134,22 @@ class LiveMapping(dict[str, Any]):
 
 
 class LiveList(list[Any]):
-    """A list of a looked-up object."""
+    """Hold a list of a looked-up object."""
 
     where: tuple[str, str] = ("", "")
 
     def missing(self, index: object) -> NotYet:
-        """What stands for an item that is not there."""
+        """Return the placeholder for a missing item."""
         return not_yet(_absent(self.where, f"[{index}]"))
 
 
 def has(value: object, name: object) -> bool:
-    """Whether we are to say what is below a value: it was looked up, or is not there yet."""
+    """Decide whether ``below`` handles a value: it was looked up, or does not exist yet."""
     return isinstance(value, NotYet | LiveMapping) or (isinstance(value, LiveList) and isinstance(name, int))
 
 
 def below(value: Any, name: Any) -> Any:  # noqa: ANN401 - what a template asks for
-    """What is below such a value, by name or index."""
+    """Return the value below such a value, by name or index."""
     if isinstance(value, NotYet):
         return value
     if isinstance(value, LiveMapping):
@@ -163,7 +163,7 @@ def _absent(where: tuple[str, str], step: str) -> str:
 
 
 def _live(value: Any, where: tuple[str, str], depth: int, now: budget.Budget) -> Any:  # noqa: ANN401 - any JSON value
-    """A value with everything in it knowing where it comes from, down to the levels that may be written."""
+    """Return a value in which every mapping and list records its origin, down to the levels that may be written."""
     if depth > budget.MAX_DEPTH or not isinstance(value, dict | list):
         return value
     now.spend(10 + 10 * len(value))

@@ -1,7 +1,7 @@
-"""What an error of a rendering may say: it goes into a resource's status, which more people read than may see data.
+"""Keep data out of error messages: they appear in a resource's status, which more people may read than the data.
 
-Exceptions of Python and of plug-ins repeat what they were given: ``'hunter2' is not in list``. So only those are told
-whose words are about types, and a quoted word is told only if it stands in a template.
+Exceptions of Python and of plug-ins repeat their arguments: ``'hunter2' is not in list``. So only messages about types
+are kept, and a quoted word is kept only if it is written in a template.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TOLD: Final = (TypeError, ZeroDivisionError, IndexError, AttributeError, OverflowError)
-"""Exceptions of Python whose words are about types, and not about values."""
+"""Exceptions of Python whose messages are about types, and not about values."""
 _OURS: Final = ("jinja2", "lostromos_core.templates")
 _QUOTED: Final = re.compile(r"""(did you mean )?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _RECURSION: Final = (
@@ -32,7 +32,7 @@ _TYPES: Final = frozenset(
 
 
 def of(error: Exception) -> str:
-    """What an exception says, as far as that cannot be data."""
+    """Return the message of an exception, as far as it cannot contain data."""
     if isinstance(error, RecursionError):
         return _RECURSION
     if isinstance(error, jinja2.TemplateError) and error.message:
@@ -44,7 +44,7 @@ def of(error: Exception) -> str:
 
 
 def _remedy(error: Exception) -> str:
-    """What to do about an error of Python's that is common; empty for others."""
+    """Return what to do about a common Python error; empty for others."""
     said = str(error)
     if "NoneType" in said and "iterable" in said:
         return "; null cannot be looped over or searched: write | default([], true)"
@@ -58,7 +58,7 @@ def _remedy(error: Exception) -> str:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether an exception was raised by a template or by what runs it, and not by a plug-in."""
+    """Report whether an exception was raised by a template or by the code that runs it, and not by a plug-in."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -69,7 +69,7 @@ def _is_ours(error: Exception) -> bool:
 
 
 def without_data(message: str, sources: Mapping[str, str]) -> str:
-    """The message without quoted words that are neither types nor words of a template."""
+    """Return the message without quoted words, except for types and words of a template."""
 
     def told(match: re.Match[str]) -> str:
         word = match[2][1:-1]
@@ -81,10 +81,10 @@ def without_data(message: str, sources: Mapping[str, str]) -> str:
 
 
 _LONGEST: Final = 4_000
-"""Characters of a message that are looked at; it is cut to less."""
+"""Characters of a message that are examined; it is cut to fewer."""
 
 
 def _stands_in(word: str, sources: Mapping[str, str]) -> bool:
-    """Whether a template holds a text, and not as a part of a longer word."""
+    """Report whether a template contains a text that is not part of a longer word."""
     pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
     return any(word in source and pattern.search(source) for source in sources.values())

@@ -1,8 +1,7 @@
-"""The Jinja2 environment in which templates run: sandboxed, strict, bounded, and emitting tokens instead of values.
+"""Define the Jinja2 environment of templates: sandboxed, strict, bounded, and emitting tokens instead of values.
 
-Source of the rules: ``jinja2.sandbox.ImmutableSandboxedEnvironment``; what it leaves open and we close are
-operations whose result is much larger than their operands, attributes that hide a mapping's keys, and globals
-that templates of manifests have no use for.
+Source of the rules: ``jinja2.sandbox.ImmutableSandboxedEnvironment``. In addition, we restrict operations whose result
+is much larger than their operands, attributes that hide a mapping's keys, and globals that are of no use in manifests.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def rounds(items: Any, cost: int, written: str = "") -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
-    """The items of a loop, each for so many steps; ``written`` is what the template loops over, for messages."""
+    """Iterate over the items of a loop, ``cost`` steps each; ``written`` is the expression, for messages."""
     if items is None or isinstance(items, bool | int | float):
         origin = f" (from {written})" if written else ""
         hint = "; write | default([], true)" if items is None else ""
@@ -48,7 +47,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 
 def compare(operators: tuple[str, ...], operands: tuple[Any, ...]) -> Any:  # noqa: ANN401 - a boolean, mostly
-    """A comparison, or a chain of them, charged."""
+    """Evaluate a comparison, or a chain of comparisons, and charge for it."""
     found: Any = True
     for index, name in enumerate(operators):
         left, right = operands[index], operands[index + 1]
@@ -64,11 +63,11 @@ _CONTAINING: Final = frozenset({"in", "notin"})
 
 
 _LONG: Final = 8192
-"""Characters of a text that is charged beside the template's lines that it consists of."""
+"""Characters above which a text is charged, in addition to the template lines that it consists of."""
 
 
 def joined(parts: Iterable[str]) -> str:
-    """What a template has written, charged."""
+    """Join the output of a template, and charge for it."""
     pieces = list(parts)
     length = sum(map(str.__len__, pieces))
     if length > _LONG:
@@ -79,7 +78,7 @@ def joined(parts: Iterable[str]) -> str:
 
 
 class _Template(jinja2.Template):
-    """A template whose module is made anew for each rendering: a kept one would keep another resource's slots."""
+    """Build a template's module anew for each rendering: a cached one would keep another resource's slots."""
 
     def _get_default_module(self, ctx: object = None) -> Any:  # noqa: ANN401, ARG002 - as Jinja2
         return self.make_module()
@@ -87,7 +86,7 @@ class _Template(jinja2.Template):
 
 @final
 class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
-    """Jinja2 for manifests. ``places`` numbers where things stand in the templates' files."""
+    """Configure Jinja2 for manifests; ``places`` numbers the places in the template files."""
 
     code_generator_class = codegen.CodeGenerator
     template_class = _Template
@@ -132,7 +131,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         tests: Mapping[str, Callable[..., Any]],
         functions: Mapping[str, Any],
     ) -> None:
-        """Add what plug-ins and users bring."""
+        """Add the filters, tests and functions of plug-ins and users."""
         self.filters.update({name: _guard(name, function) for name, function in filters.items()})
         self.tests.update(tests)
         self.globals.update(functions)
@@ -140,7 +139,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def _tokenize(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> jinja2.lexer.TokenStream:
-        """As Jinja2 does, with our rules for white space and with place marks."""
+        """Tokenize like Jinja2, with our rules for white space and with place marks."""
         raw: Iterable[lexer.RawToken] = self.lexer.tokeniter(
             self.preprocess(source, name, filename), name, filename, state
         )
@@ -152,9 +151,9 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return lexer.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
 
     def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as Jinja2
-        """A key or an item, and never a method; what a looked-up object does not have yet can be waited for.
+        """Return a key or an item, never a method; a missing part of a looked-up object can be waited for.
 
-        Filters ask this for attributes, too: ``selectattr("items")`` means the field.
+        Filters use this for attributes, too: ``selectattr("items")`` means the field.
         """
         if looked_up.has(obj, argument):
             return looked_up.below(obj, argument)
@@ -167,7 +166,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return super().getitem(obj, argument)
 
     def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as getitem
-        """As ``getitem``; a name that is no part of the template may be a secret, and is not told."""
+        """Get an item like ``getitem``; a name that is not part of the template may be a secret, and is not shown."""
         found = self.getitem(obj, costs.as_key(argument))
         if isinstance(found, looked_up.NotYet):
             return looked_up.not_yet("a field that the template computes is not there yet")
@@ -176,7 +175,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return found
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
-        """A mapping's key before its method: ``resource.spec.items`` is the field."""
+        """Return a mapping's key rather than its method: ``resource.spec.items`` is the field."""
         if obj.__class__ is dict and attribute in obj:
             return obj[attribute]
         if looked_up.has(obj, attribute):
@@ -188,12 +187,12 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
-        """Refuse what would exhaust time or memory before computing it."""
+        """Refuse operations that would exhaust time or memory before they are computed."""
         operator_costs.charge_operator(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Jinja2
-        """Refuse methods whose argument is the size of their result, and charge for what is copied."""
+        """Refuse methods whose argument determines the size of their result, and charge for copied data."""
         kind = function.__class__
         if kind is types.BuiltinFunctionType:
             costs.charge_method(function, args)
@@ -205,13 +204,13 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return super().call(context, function, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> Any:  # noqa: ANN401 - as Jinja2
-        """Formatting can make any amount of text of nothing."""
+        """Refuse formatting, which can make any amount of text from nothing."""
         if super().wrap_str_format(value) is None:
             return None
         return lambda *_args, **_kwargs: costs.refuse_method(value.__name__)
 
     def concatenate(self, operands: tuple[Any, ...]) -> str:
-        """What ``~`` means: the operands as text, one after the other."""
+        """Evaluate ``~``: join the operands as text."""
         parts = []
         for operand in operands:
             if isinstance(operand, tokens.Fragment):
@@ -230,7 +229,7 @@ def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
-    """An operand of ``~`` as text, as it would be written inside a string."""
+    """Return an operand of ``~`` as text, as it would be written inside a string."""
     if value.__class__ is jinja2.Undefined:
         return ""
     if isinstance(value, jinja2.Undefined):

@@ -1,9 +1,9 @@
-"""A quick reader for what most templates consist of: block style, one key or item a line.
+"""Read common templates quickly: block style, with one key or item per line.
 
-A text that has not been seen before mostly consists of lines that have: a list is one item longer. So each line is
-read once by the YAML parser and kept; a document is put together from its lines by their columns. What could mean
-something else together than line by line (several lines of one scalar or flow collection, anchors, directives) is
-left to the YAML parser: `read` then returns None. A test holds both to the same result.
+A new text mostly consists of known lines: a list is one item longer. So each line is read once by the YAML parser and
+cached; a document is assembled from its lines by their columns. Text that could have another meaning as a whole than
+line by line (several lines of one scalar or flow collection, anchors, directives) is left to the YAML parser: ``read``
+then returns None. A test checks that both produce the same result.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
     from lostromos_core.templates.data import budget
 
 KEPT: Final = 4 << 20
-"""Bytes of lines that are kept."""
+"""Bytes of lines that are cached."""
 LINE: Final = 800
-"""Bytes of a line that is kept, beside those of its text."""
+"""Bytes of a cached line, in addition to those of its text."""
 _LINE_STEPS: Final = 60
-"""Steps of reading a line for the first time, and of a token in it, beside those of its characters."""
+"""Steps of reading a line for the first time, and of a token in it, in addition to those of its characters."""
 ENTRY: Final = 120
-"""Bytes that an entry of a document takes: a node and its share of the collection that it is in."""
+"""Bytes of an entry of a document: a node and its share of the collection that contains it."""
 _ODD: Final = ("\r", "\x85", "\u2028", "\u2029", "\ufeff")
-"""What ends a line for the YAML parser and not for us, or is a mark of its own."""
+"""Characters that only the YAML parser takes for the end of a line, and the byte order mark."""
 _ODD_STARTS: Final = frozenset("!&*?%@`\t")
-"""Characters of a line, after its dashes, that make more of it than a key or an item."""
+"""Characters that, after a line's dashes, make it more than a key or an item."""
 _DASHES: Final = re.compile("[ ]*(?:-[ ]+)*")
 _LINE_START: Final = re.compile(f"(?: |{tokens.LINE.pattern})*")
 _EXPRESSION: Final = re.compile(f"{tokens.EXPRESSION.pattern}{tokens.TOKEN.pattern}")
 
 
 class _Kind(enum.Enum):
-    """What a line is by itself."""
+    """Identify the kind of a single line."""
 
     BLANK = enum.auto()
-    """Nothing, or a comment."""
+    """An empty line, or a comment."""
     ENTRY = enum.auto()
-    """Dashes, a key or both, and a value that may follow below if there is none."""
+    """Dashes, a key or both, with a value; if it has none, the value may follow below."""
     HEADER = enum.auto()
     """The beginning of a block scalar."""
     OTHER = enum.auto()
@@ -57,10 +57,10 @@ class _Kind(enum.Enum):
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Line:
-    """A line, or a block scalar with all its lines.
+    """Describe a line, or a block scalar with all its lines.
 
-    ``columns`` are those of its dashes and of its key, if ``key`` is there. ``value`` may follow below if it is
-    ``open``. ``slots`` is how many tokens the line holds; ``fixed`` says that its value has none of them. ``is_key`` if
+    ``columns`` are those of its dashes and of its key, if it has a ``key``. If ``open``, the value may follow below.
+    ``slots`` is the number of tokens in the line; ``fixed`` means that its value contains none. ``is_key`` means that
     the line begins with its key.
     """
 
@@ -77,7 +77,7 @@ class Line:
 
 @final
 class _Open:
-    """A collection whose entries are still being read; ``pending`` if its last entry has no value yet."""
+    """Hold a collection whose entries are still being read; ``pending`` if its last entry has no value yet."""
 
     __slots__ = ("column", "constant", "keys", "nodes", "pending", "place")
 
@@ -89,7 +89,7 @@ class _Open:
         self.pending = self.constant = True
 
     def close(self) -> program.Node:
-        """The node of the collection."""
+        """Return the node of the collection."""
         made: program.Items | program.Fields
         if self.keys is None:
             made = program.Items(tuple(self.nodes), self.place)
@@ -99,18 +99,18 @@ class _Open:
 
 
 class _UnknownError(Exception):
-    """The YAML parser has to look at the whole text."""
+    """Raised when the YAML parser has to read the whole text."""
 
 
 @final
 class Reader:
-    """Reads documents, given as shapes, line by line; keeps the lines."""
+    """Read documents, given as shapes, line by line, and cache the lines."""
 
     def __init__(self) -> None:
         self._lines: memo.Memo[Line] = memo.Memo(KEPT)
 
     def read(self, shape: str, now: budget.Budget) -> tuple[program.Node, int] | None:
-        """The node of one document and how many nodes it has; None if the YAML parser has to look at it."""
+        """Return the node of one document and the number of its nodes; None if the YAML parser has to read it."""
         if any(odd in shape for odd in _ODD):
             return None
         try:
@@ -155,7 +155,7 @@ class Reader:
 
 
 def _append(stack: list[_Open], line: Line, slots: int) -> None:
-    """Add an entry to the collection that its column says, and those that are nested in it."""
+    """Add an entry to the collection at its column, along with the collections nested in it."""
     top, column, is_key = stack[-1], line.columns[0], line.is_key
     while top.column > column or (top.column == column and is_key and top.keys is None):
         top = _close(stack)
@@ -180,7 +180,7 @@ def _append(stack: list[_Open], line: Line, slots: int) -> None:
 
 
 def _nest(stack: list[_Open], line: Line) -> _Open:
-    """Open the collections that begin behind the first dash of a line; the innermost one."""
+    """Open the collections that begin after the first dash of a line, and return the innermost one."""
     top, last = stack[-1], line.columns[-1]
     for column in line.columns[1:]:
         top.nodes.append(_NOTHING)
@@ -196,7 +196,7 @@ def _open(stack: list[_Open], opened: _Open) -> _Open:
 
 
 def _close(stack: list[_Open]) -> _Open:
-    """Close the collection on top: it is the value of the last entry of the one below, which is returned."""
+    """Close the top collection as the value of the last entry of the one below, and return the one below."""
     closed = stack.pop()
     below = stack[-1]
     below.nodes[-1] = closed.close()
@@ -210,7 +210,7 @@ _NOTHING: Final = program.Constant(None, None)
 
 
 def _end_of_scalar(lines: Sequence[str], start: int, column: int) -> int:
-    """The first line, from ``start``, that does not belong to a block scalar of an entry at this column."""
+    """Return the first line, from ``start``, that is not part of a block scalar of an entry at this column."""
     for index in range(start, len(lines)):
         line = tokens.visible(lines[index])
         content = line.lstrip(" ")
@@ -243,7 +243,7 @@ def _read_line(shape: str) -> Line:
 
 
 def _numbers(marked: str) -> list[program.Number]:
-    """The places of lines."""
+    """Return the places of lines."""
     numbers: list[program.Number] = []
     for line in marked.split("\n"):
         start = _LINE_START.match(line)
@@ -257,7 +257,7 @@ def _column(event: Any) -> int:  # noqa: ANN401 - PyYAML is untyped
 
 
 def _line_of(events: list[Any], reader: compiler.Compiler, slots: int, *, whole: bool) -> Line:
-    """What the events of one line say, or of a ``whole`` block scalar with its lines."""
+    """Build a line from its events, or from those of a ``whole`` block scalar with its lines."""
     columns = []
     while isinstance(events[0], yaml.SequenceStartEvent) and not events[0].flow_style:
         columns.append(_column(events[0]))

@@ -1,7 +1,7 @@
-"""From the events of YAML to the parsed template.
+"""Compile YAML events to a parsed template.
 
-YAML is read as a flat stream of events, not by recursion, so that no text can exhaust the stack. What has one
-meaning only is accepted: no aliases, anchors, tags, merge or duplicate keys.
+YAML is read as a flat stream of events, not recursively, so that no text can exhaust the stack. Only unambiguous YAML
+is accepted: no aliases, anchors, tags, merge keys or duplicate keys.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def _expects_key(stack: list[tuple[Any, list[program.Node]]]) -> bool:
 
 
 def _fix(node: program.Items | program.Fields) -> program.Items | program.Fields | program.Fixed:
-    """The node, filled already if it needs nothing for that."""
+    """Return the node, already filled if it contains no expressions."""
     inner = node.nodes if isinstance(node, program.Items) else [part for pair in node.pairs for part in pair]
     return program.fixed(node) if all(isinstance(part, program.Constant | program.Fixed) for part in inner) else node
 
 
 def _columns(parts: Sequence[str | int]) -> Iterator[str | None]:
-    """For each part of a block scalar, the spaces before it if nothing else is before it on its line."""
+    """Yield the spaces before each part of a block scalar, if nothing else precedes it on its line; else None."""
     before: str | None = ""
     for part in parts:
         if isinstance(part, int):
@@ -44,7 +44,7 @@ def _columns(parts: Sequence[str | int]) -> Iterator[str | None]:
 
 @final
 class Compiler:
-    """Turns text with tokens into nodes.
+    """Turn text with tokens into nodes.
 
     ``lines`` and ``slots`` are the numbers of their places; ``spend`` is called for each event.
     """
@@ -63,7 +63,7 @@ class Compiler:
         self.count = 0
 
     def documents(self) -> Iterator[program.Node]:
-        """The nodes of all documents that are not empty; raises Misplaced."""
+        """Yield the nodes of all documents that are not empty; raises Misplaced."""
         stack: list[tuple[Any, list[program.Node]]] = []
         try:
             for event in yaml.parse(self._text, yaml.CSafeLoader):
@@ -79,7 +79,7 @@ class Compiler:
             raise program.Misplaced(msg, None) from error
 
     def _take(self, event: Any, stack: list[tuple[Any, list[program.Node]]]) -> program.Node | None:  # noqa: ANN401 - PyYAML is untyped
-        """Handle one event; the node of a document that it completed, if it did."""
+        """Handle one event, and return the node of a document if the event completed one."""
         self.count += 1
         if isinstance(event, yaml.NodeEvent):
             self.check(event)
@@ -100,12 +100,12 @@ class Compiler:
         return None
 
     def key(self, event: Any) -> program.Key:  # noqa: ANN401 - PyYAML is untyped
-        """The node of a key, by its event; raises Misplaced."""
+        """Return the node of a key from its event; raises Misplaced."""
         self.check(event)
         return self._key(self._scalar(event, is_key=True))
 
     def value(self, events: Sequence[Any]) -> program.Node:
-        """The node of one value, by its events; raises Misplaced."""
+        """Return the node of one value from its events; raises Misplaced."""
         stack: list[tuple[Any, list[program.Node]]] = []
         found = [done for event in events if (done := self._take(event, stack)) is not None]
         if len(found) != 1 or stack:
@@ -113,7 +113,7 @@ class Compiler:
         return found[0]
 
     def check(self, event: Any) -> None:  # noqa: ANN401 - PyYAML is untyped
-        """Raise Misplaced for what has more than one meaning: anchors, aliases and tags."""
+        """Raise Misplaced for ambiguous YAML: anchors, aliases and tags."""
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise program.Misplaced(
                 "anchors and aliases are not supported; use a macro or a variable", self.place_of(event)
@@ -122,7 +122,7 @@ class Compiler:
             raise program.Misplaced("tags are not supported, except !!str", self.place_of(event))
 
     def place_of(self, event: Any) -> program.Number:  # noqa: ANN401 - PyYAML is untyped
-        """The place of the line on which an event begins."""
+        """Return the place of the line on which an event begins."""
         line = event.start_mark.line
         return self._lines[line] if line < len(self._lines) else None
 
@@ -173,7 +173,7 @@ class Compiler:
         return program.Text(parts, places, columns=columns)
 
     def _yaml_error(self, error: Any) -> program.Misplaced:  # noqa: ANN401 - PyYAML is untyped
-        is_key = error.context == "while scanning a simple key"  # which is where the trouble is, and not behind it
+        is_key = error.context == "while scanning a simple key"  # the error is at the key, not after it
         mark = (error.context_mark if is_key else None) or error.problem_mark or error.context_mark
         number = self._lines[min(mark.line, len(self._lines) - 1)] if mark and self._lines else None
         if "maximum nesting depth" in str(error.problem):  # libyaml has a limit of its own since 0.2.5

@@ -1,15 +1,15 @@
-"""Fragments take the indentation of the place where they are called.
+"""Give fragments the indentation of the place where they are called.
 
-A macro of several lines, called inside a mapping, must put all its lines where the call stands, not only the first.
-The rendered text carries marks around each fragment; here they are replaced by the fragment's lines, moved:
+A macro of several lines, called inside a mapping, must have all its lines where the call is, not only the first. The
+rendered text contains marks around each fragment; they are replaced by the fragment's lines, indented:
 
 - Alone on its line, or after ``- ``: all lines start at the column of the call.
-- After ``key:``: the lines go below, indented by two; also a single one that is an item or a ``key: value``.
+- After ``key:``: the lines are placed below, indented by two; so is a single line that is an item or a ``key: value``.
 - Inside a block scalar: the lines start where the line of the call starts.
 - Inside a comment: every line becomes a comment.
-- Elsewhere, a fragment of several lines would tear the line apart: an error.
+- Elsewhere, a fragment of several lines would break the line apart: an error.
 
-Elsewhere, a fragment of one line is inserted as it is.
+Elsewhere, a fragment of one line is inserted unchanged.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _BLOCK_SCALAR = re.compile(
 _STRUCTURE = re.compile(rf"-(?:[ ].*)?|{_KEY}[ ]*:(?:[ ].*)?")
 """A line that is an item, or a key with its value."""
 _LONG = 4096
-"""Characters of a line from which on it is not looked at for each fragment in it: a list that a loop writes."""
+"""Length from which a line is not examined for each fragment in it, such as a list written by a loop."""
 _COMMENT = re.compile(r"[ ]*#.*")
 
 
 def lay_out(text: str) -> str:
-    """The text with its fragments in place; place marks and tokens stay.
+    """Return the text with its fragments in place; place marks and tokens are kept.
 
-    Raises Misplaced where a fragment of several lines cannot stand.
+    Raises Misplaced where a fragment of several lines is not allowed.
     """
     if tokens.FRAGMENT_BEGIN not in text:
         return text
@@ -57,7 +57,7 @@ def lay_out(text: str) -> str:
 
 @final
 class _Layout:
-    """Text that grows line by line, and knows whether its current line lies inside a block scalar."""
+    """Build a text line by line, and track whether its current line is inside a block scalar."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -71,7 +71,7 @@ class _Layout:
 
     @property
     def _line(self) -> str:
-        """The current line."""
+        """Return the current line."""
         if len(self._pieces) > 1:
             self._pieces = ["".join(self._pieces)]
         return self._pieces[0] if self._pieces else ""
@@ -81,7 +81,7 @@ class _Layout:
         self._pieces, self._length = [line], len(line)
 
     def _add(self, text: str) -> None:
-        """Go on with the current line."""
+        """Append to the current line."""
         self._pieces.append(text)
         self._length += len(text)
 
@@ -123,7 +123,7 @@ class _Layout:
         return program.Misplaced(_TORN, int(places[-1]) if places else None)
 
     def _needs_a_line(self, fragment: str) -> bool:
-        """Whether a fragment of one line cannot stand behind the key that it follows: only below it."""
+        """Decide whether a fragment of one line must be placed below the key that it follows."""
         if not _STRUCTURE.fullmatch(tokens.visible(fragment).strip()):
             return False
         before = tokens.visible(self._line)
@@ -153,7 +153,7 @@ def _indent(line: str) -> int:
 
 
 def begins_block(line: str) -> int | None:
-    """If a line begins a block scalar: the column that the scalar's lines lie beyond."""
+    """Return the column that the lines of a block scalar lie beyond, if a line begins one; None otherwise."""
     found = _BLOCK_SCALAR.fullmatch(line)
     if not found:
         return None
@@ -162,7 +162,7 @@ def begins_block(line: str) -> int | None:
 
 
 def _dedent(lines: list[str]) -> list[str]:
-    """The lines without blank lines around them and without their common indentation."""
+    """Return the lines without blank lines around them and without their common indentation."""
     first, end = 0, len(lines)
     while first < end and not tokens.visible(lines[first]).strip():
         first += 1
@@ -174,7 +174,7 @@ def _dedent(lines: list[str]) -> list[str]:
 
 
 def _cut(line: str, width: int) -> str:
-    """A line without its first ``width`` spaces; marks before and among them stay."""
+    """Return a line without its first ``width`` spaces; marks before and among them are kept."""
     kept = []
     while width > 0 and line:
         marks = _LEADING_MARKS.match(line)

@@ -1,13 +1,13 @@
-"""From template source to Jinja2's tokens: white space of control lines, and marks that say where we are.
+"""Turn template source into Jinja2's tokens: trim control lines, and add marks that record the place.
 
-Two rules for white space, instead of ``trim_blocks`` and ``lstrip_blocks``, which would eat the indentation that an
+Two rules for white space replace ``trim_blocks`` and ``lstrip_blocks``, which would remove the indentation that an
 ``include`` needs:
 
-- A line that holds nothing but control tags and comments leaves no line behind.
-- Tags that write something where they stand (``include``, ``call``, ``filter``, ``yaml``, ``json``) are not control
-  tags: the white space around them stays.
+- A line that contains only control tags and comments leaves no line behind.
+- Tags that write something in place (``include``, ``call``, ``filter``, ``yaml``, ``json``) are not control tags: the
+  white space around them is kept.
 
-``-`` and ``+`` inside of a tag work as in Jinja2.
+``-`` and ``+`` inside a tag work as in Jinja2.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ _LINE_END = re.compile(r"[ \t]*(\n|\Z)")
 
 @final
 class Places:
-    """The places of all templates of an environment, numbered; the same place has one number. Threads may share it."""
+    """Number the places of all templates of an environment; equal places share one number.
+
+    Safe for use by several threads.
+    """
 
     def __init__(self) -> None:
         self._numbers: dict[interfaces.Place, int] = {}
@@ -44,7 +47,7 @@ class Places:
         self._lock = threading.Lock()
 
     def number(self, place: interfaces.Place) -> int:
-        """The number of a place, from 0."""
+        """Return the number of a place, from 0."""
         with self._lock:
             if place not in self._numbers:
                 self._numbers[place] = len(self._places)
@@ -52,14 +55,14 @@ class Places:
             return self._numbers[place]
 
     def __getitem__(self, number: int) -> interfaces.Place:
-        """The place of a number."""
+        """Return the place with a number."""
         return self._places[number]
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class _Piece:
-    """Template text between tags, or one whole tag."""
+    """Hold template text between tags, or one whole tag."""
 
     line: int
     kind: str
@@ -69,14 +72,14 @@ class _Piece:
 
     @property
     def is_control(self) -> bool:
-        """Whether this tag, alone on its line, shall leave no line behind."""
+        """Report whether this tag, if alone on its line, leaves no line behind."""
         if self.kind == "block_begin":
             return next((text for _, kind, text in self.tokens if kind == "name"), "") not in WRITING_TAGS
         return self.kind in _SINGLE or self.kind == "comment_begin"
 
 
 def mark(raw: Iterable[RawToken], *, file: str, places: Places) -> Iterator[RawToken]:
-    """The raw tokens of a template, with white space of control lines removed and place marks put in."""
+    """Yield the raw tokens of a template without the white space of control lines, and with place marks."""
     pieces = list(_pieces(raw))
     _drop_control_lines(pieces)
     for piece in pieces:
@@ -106,7 +109,7 @@ def _pieces(raw: Iterable[RawToken]) -> Iterator[_Piece]:
 
 
 def _drop_control_lines(pieces: list[_Piece]) -> None:
-    """Runs of control tags with nothing but white space between them and around them lose their line."""
+    """Remove the line of control tags that have only white space between them and around them."""
     start = 0
     while start < len(pieces):
         if not pieces[start].is_control:
@@ -123,7 +126,7 @@ def _drop_control_lines(pieces: list[_Piece]) -> None:
 
 
 def _drop_line(pieces: list[_Piece], first: int, last: int) -> None:
-    """Remove the indentation before ``first`` and the line's end after ``last``, if the line holds nothing else."""
+    """Remove the indentation before ``first`` and the line end after ``last``, if the line contains nothing else."""
     before = pieces[first - 1] if first else None
     after = pieces[last + 1] if last + 1 < len(pieces) else None
     if (before and before.kind != "data") or (after and after.kind != "data"):
@@ -142,7 +145,7 @@ def _drop_line(pieces: list[_Piece], first: int, last: int) -> None:
 
 
 def _mark_lines(piece: _Piece, file: str, places: Places) -> str:
-    """The text with a place mark at its start and after each line's end."""
+    """Return the text with a place mark at its start and after each line end."""
     marked = []
     for offset, line in enumerate(piece.text.split("\n")):
         number = places.number(interfaces.Place(file, piece.line + offset))

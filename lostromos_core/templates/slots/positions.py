@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def locate(node: program.Node, slots: program.Slots, path: interfaces.Path) -> program.Number:
-    """The place of the deepest node on ``path``; inside a value that came whole, that value's place."""
+    """Return the place of the deepest node on ``path``; inside a value that was inserted whole, that value's place."""
     place = node.place
     for step in path:
         below = _step(node, slots, step)
@@ -32,7 +32,7 @@ def _step(node: program.Node, slots: program.Slots, step: str | int) -> program.
 
 
 def _at_key(pair: tuple[program.Key, program.Node], slots: program.Slots, step: str | int) -> program.Node | None:
-    """The value of a pair if its key is this one; for an expression among keys, itself."""
+    """Return the value of a pair if its key matches; for an expression among keys, the expression itself."""
     key, value = pair
     if isinstance(key, program.Spread):
         found = key.fill(slots)

@@ -1,6 +1,6 @@
-"""The parsed template: a tree of plain data with places for values, made once and filled many times.
+"""Define the parsed template: a tree of plain data with places for values, built once and filled many times.
 
-Nodes are never changed. They are not frozen, since that makes it three times as expensive to create them, and a new
+Nodes are never changed. They are not frozen, since that would make them three times as expensive to create, and a new
 text has hundreds.
 """
 
@@ -14,56 +14,56 @@ from lostromos_core.templates.data import budget, marked, values
 
 Slots: TypeAlias = "budget.Slots"
 Number: TypeAlias = int | None
-"""The number of a place, None if it is not known."""
+"""Number of a place, None if it is not known."""
 
 MAX_DEPTH = 100
 MAX_DOCUMENTS = 1_000
 COMPUTED: Final = "{{...}}"
-"""Stands in a path for a key that an expression made: what it says may be a secret."""
+"""Stands in a path for a key made by an expression, which may be a secret."""
 CUT: Final = "the output of a fragment was cut apart by a string operation"
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class Constant:
-    """A scalar of the template's own text."""
+    """Hold a scalar of the template's own text."""
 
     value: Any
     place: Number
 
     def fill(self, slots: Slots) -> Any:  # noqa: ANN401, ARG002 - any JSON value; the signature of all nodes
-        """The value itself."""
+        """Return the value itself."""
         return self.value
 
     def shifted(self, by: int) -> Constant:  # noqa: ARG002 - the signature of all nodes
-        """Itself: it has no slots."""
+        """Return the node itself: it has no slots."""
         return self
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class Typed:
-    """A whole plain scalar that is one expression: keeps the value's type."""
+    """Hold a whole plain scalar that is one expression; the value keeps its type."""
 
     slot: int
     place: Number
 
     def fill(self, slots: Slots) -> Any:  # noqa: ANN401 - any JSON value
-        """The value as it is."""
+        """Return the value unchanged."""
         return slots[self.slot]
 
     def shifted(self, by: int) -> Typed:
-        """The node with slots that are numbered from ``by``."""
+        """Return the node with slots numbered from ``by``."""
         return Typed(self.slot + by, self.place)
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class Text:
-    """A string with expressions in it.
+    """Hold a string with expressions in it.
 
-    ``parts`` are texts and slot numbers, from ``base`` on; ``places`` are those of the parts. ``columns``, of a block
-    scalar, are the spaces that alone stand before a part on its line, None if there is more.
+    ``parts`` are texts and slot numbers, counted from ``base``; ``places`` are those of the parts. ``columns``, in a
+    block scalar, are the spaces before each part, or None if its line contains anything else before it.
     """
 
     parts: tuple[str | int, ...]
@@ -73,11 +73,11 @@ class Text:
 
     @property
     def place(self) -> Number:
-        """The place of the first expression."""
+        """Return the place of the first expression."""
         return next(place for place, part in zip(self.places, self.parts, strict=True) if isinstance(part, int))
 
     def fill(self, slots: Slots) -> str:
-        """The string; raises Misplaced if a value has no place inside a string."""
+        """Return the string; raises Misplaced if a value is not allowed inside a string."""
         texts: list[str] = []
         base = self.base
         try:
@@ -92,30 +92,30 @@ class Text:
         return "".join(texts)
 
     def shifted(self, by: int) -> Text:
-        """The node with slots that are numbered from ``by``."""
+        """Return the node with slots numbered from ``by``."""
         return Text(self.parts, self.places, self.base + by, self.columns)
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class Spread:
-    """An expression that stands among keys or items, and whose keys or items are put there."""
+    """Hold an expression among keys or items, to be replaced by its own keys or items."""
 
     slot: int
     place: Number
 
     def fill(self, slots: Slots) -> Any:  # noqa: ANN401 - any JSON value
-        """The value whose parts are put there; empty if it is nothing."""
+        """Return the value whose parts are inserted, or None if it is empty."""
         found = slots[self.slot]
         return values.plain(marked.structure(found)) if found.__class__ in _MARKED else found
 
     def keys(self, slots: Slots) -> dict[str, Any]:
-        """The keys to put in, with their values; raises Misplaced."""
+        """Return the keys to insert, with their values; raises Misplaced."""
         found: dict[str, Any] = self._checked(slots, dict, "a mapping", "keys")
         return found
 
     def items(self, slots: Slots) -> list[Any]:
-        """The items to put in; raises Misplaced."""
+        """Return the items to insert; raises Misplaced."""
         found: list[Any] = self._checked(slots, list, "a list", "items")
         return found
 
@@ -137,7 +137,7 @@ class Spread:
         raise Misplaced(msg, self.place)
 
     def shifted(self, by: int) -> Spread:
-        """The node with slots that are numbered from ``by``."""
+        """Return the node with slots numbered from ``by``."""
         return Spread(self.slot + by, self.place)
 
 
@@ -145,20 +145,20 @@ _MARKED: Final = frozenset({marked.Text, marked.Nothing})
 
 
 def kind_is_text(value: object) -> bool:
-    """Whether a value is a string of several words or lines: it may hold YAML."""
+    """Report whether a value is a string with a colon: it may contain YAML."""
     return isinstance(value, str) and ":" in value
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class Items:
-    """A sequence."""
+    """Hold a sequence."""
 
     nodes: tuple[Node, ...]
     place: Number
 
     def fill(self, slots: Slots) -> list[Any]:
-        """The list of its filled nodes."""
+        """Return the list of its filled nodes."""
         filled = []
         try:
             for node in self.nodes:
@@ -172,24 +172,24 @@ class Items:
         return filled
 
     def shifted(self, by: int) -> Items:
-        """The node with slots that are numbered from ``by``."""
+        """Return the node with slots numbered from ``by``."""
         return Items(tuple(node.shifted(by) for node in self.nodes), self.place)
 
 
 @final
 @dataclasses.dataclass(slots=True)
 class Fields:
-    """A mapping; a key is a string, or holds expressions."""
+    """Hold a mapping; a key is a string, or contains expressions."""
 
     pairs: tuple[tuple[Key, Node], ...]
     place: Number
 
     def child(self, name: str) -> Node | None:
-        """The value whose key is this text, if the template wrote such a key."""
+        """Return the value of a key that is written in the template, or None."""
         return next((node for key, node in self.pairs if isinstance(key, Constant) and key.value == name), None)
 
     def fill(self, slots: Slots) -> dict[str, Any]:
-        """The dict of its filled nodes; raises RenderError for a key that is no string or comes twice."""
+        """Return the dict of its filled nodes; raises Misplaced for a key that is not a string or is duplicated."""
         filled: dict[str, Any] = {}
         for key_node, node in self.pairs:
             if key_node.__class__ is Spread:
@@ -206,20 +206,20 @@ class Fields:
         return filled
 
     def shifted(self, by: int) -> Fields:
-        """The node with slots that are numbered from ``by``."""
+        """Return the node with slots numbered from ``by``."""
         return Fields(tuple((key.shifted(by), node.shifted(by)) for key, node in self.pairs), self.place)
 
 
 def _put(found: dict[str, Any], filled: dict[str, Any], node: Spread) -> None:
-    """Put the keys of a value among others; raises Misplaced for one that is there already."""
-    if not filled.keys().isdisjoint(found):  # which looks at each key of the new ones only
+    """Add the keys of a value to the others; raises Misplaced for one that already exists."""
+    if not filled.keys().isdisjoint(found):  # examines only the new keys
         msg = "the expression brings a key that comes twice in this mapping; leave it out of the one or of the other"
         raise Misplaced(msg, node.place)
     filled.update(found)
 
 
 def _no_key(node: Key, key: object) -> Misplaced:
-    """A key that is no string or comes twice; what a value says is not repeated, for it may be a secret."""
+    """Return the error for a key that is not a string or is duplicated, without its value: it may be a secret."""
     if not isinstance(key, str):
         msg = f"a key must be a string, and this is {values.kind_of(key)}; put the expression in quotes"
     elif isinstance(node, Constant):
@@ -232,22 +232,22 @@ def _no_key(node: Key, key: object) -> Misplaced:
 @final
 @dataclasses.dataclass(slots=True)
 class Fixed:
-    """A sequence or mapping without any expression in it: filled once, and shared from then on."""
+    """Hold a sequence or mapping without expressions: filled once, and shared from then on."""
 
     node: Items | Fields
     value: Any
 
     @property
     def place(self) -> Number:
-        """Where it begins."""
+        """Return the place where it begins."""
         return self.node.place
 
     def fill(self, slots: Slots) -> Any:  # noqa: ANN401, ARG002 - any JSON value; the signature of all nodes
-        """The value itself."""
+        """Return the value itself."""
         return self.value
 
     def shifted(self, by: int) -> Fixed:  # noqa: ARG002 - the signature of all nodes
-        """Itself: it has no slots."""
+        """Return the node itself: it has no slots."""
         return self
 
 
@@ -257,12 +257,12 @@ Node: TypeAlias = Constant | Typed | Text | Spread | Items | Fields | Fixed
 
 
 def fixed(node: Items | Fields) -> Fixed:
-    """A node without any expression in it, filled."""
+    """Return a node without expressions, filled."""
     return Fixed(node, node.fill(_NO_SLOTS))
 
 
-class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderError at the door
-    """Something is wrong at a place of the template that is known by its number."""
+class Misplaced(Exception):  # noqa: N818 - carries a place, and becomes a RenderError in Programs.fill
+    """Raised when something is wrong at a place of the template that is known by its number."""
 
     def __init__(self, message: str, place: Number) -> None:
         super().__init__(message)
@@ -272,5 +272,5 @@ class Misplaced(Exception):  # noqa: N818 - carries a place, becomes a RenderErr
 
 
 def unfixed(node: Node) -> Node:
-    """The node with its parts, also if it has been filled already."""
+    """Return the node with its parts, even if it is already filled."""
     return node.node if isinstance(node, Fixed) else node

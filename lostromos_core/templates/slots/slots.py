@@ -1,7 +1,7 @@
-"""Slots: text with tokens in, plain data out; the parsed template is kept and filled again and again.
+"""Fill parsed templates: text with tokens in, plain data out; a parsed template is cached and filled many times.
 
-Guarantees: a value arrives exactly, or RenderError names the place. No value can add, move or rename a node; it can
-be a node's value, typed, or a part of a string.
+Guarantees: a value arrives exactly, or RenderError names the place. No value can add, move or rename a node; it can be
+a node's value, typed, or part of a string.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from lostromos_core.templates.slots import lexer
 
 MAX_TEXT: Final = 4 << 20
-"""Characters of the rendered text of one file, tokens and marks included: thousands of objects."""
+"""Characters of the rendered text of one file, including tokens and marks: thousands of objects."""
 TOO_LONG: Final = f"the rendered text is larger than {MAX_TEXT >> 20} MiB; make fewer objects or lines in one file"
 _PARSED: Final = 60
-"""Steps of a token in a text that the YAML parser reads, beside those of its characters."""
+"""Steps of a token in a text that the YAML parser reads, in addition to those of its characters."""
 CACHE_SIZE: Final = 32 << 20
-"""Bytes of parsed documents that are kept."""
+"""Bytes of parsed documents that are cached."""
 _FEW: Final = 8
-"""One of so many shapes is kept as long as there are too many."""
+"""One in this many shapes is cached while there are too many."""
 ONCE: Final = 16_384
-"""Shapes of which it is known that they came once."""
+"""Shapes that are remembered as seen once."""
 _EXPRESSION = re.compile(f"{tokens.EXPRESSION.pattern}{tokens.TOKEN.pattern}")
 _LINE_START = re.compile(f"(?: |{tokens.LINE.pattern})*")
 _LINE_END = re.compile("[\n\x85\u2028\u2029]")
-"""What ends a line for the YAML parser."""
+"""Characters that end a line for the YAML parser."""
 _SEPARATOR: Final = re.compile(f"(?m)^(?:{tokens.MARK.pattern})*---(?: |{tokens.MARK.pattern})*$\n?")
 _UNSURE: Final = re.compile(
     f"(?m)^(?:{tokens.MARK.pattern})*(?:---(?: |{tokens.MARK.pattern})*[^ \n\ufdd3]|[.]{{3}}|%)"
@@ -48,7 +48,7 @@ _UNSURE: Final = re.compile(
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Document:
-    """One filled document: its data, and the way back from a field to its place."""
+    """Hold one filled document, and find the template place of a field."""
 
     data: Any
     node: program.Node
@@ -56,7 +56,7 @@ class Document:
     places: lexer.Places
 
     def locate(self, path: interfaces.Path) -> interfaces.Place | None:
-        """The place of the deepest node on ``path`` that is known."""
+        """Return the place of the deepest known node on ``path``, or None."""
         number = positions.locate(self.node, self.slots, path)
         return None if number is None else self.places[number]
 
@@ -64,7 +64,7 @@ class Document:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Program:
-    """A parsed text: its documents, how many slots the text has, and how many nodes."""
+    """Hold a parsed text: its documents, the number of its slots, and the number of its nodes."""
 
     nodes: tuple[program.Node, ...]
     slots: int
@@ -73,7 +73,7 @@ class _Program:
 
 @final
 class Programs:
-    """The parsed documents of an environment, those that were used lately kept."""
+    """Parse and fill texts, and cache the recently used parsed documents of an environment."""
 
     def __init__(self, places: lexer.Places) -> None:
         self._places = places
@@ -82,7 +82,7 @@ class Programs:
         self._reader = blocks.Reader()
 
     def fill(self, text: str, slots: budget.Slots) -> list[Document]:
-        """The documents of a rendered text; raises RenderError with the place."""
+        """Return the documents of a rendered text; raises RenderError with the place."""
         try:
             return self._fill(str.__str__(text), slots)
         except program.Misplaced as error:
@@ -122,7 +122,7 @@ class Programs:
         return made
 
     def _parse_spliced(self, text: str, now: budget.Budget) -> tuple[_Program, ...]:
-        """The documents, with expressions among keys and items; a text that YAML has a word for keeps its meaning."""
+        """Parse a text with expressions among keys and items; if that is not valid, parse it without them."""
         written = splices.write(text)
         if written is text:
             return self._parse_parts(text, now)
@@ -139,7 +139,10 @@ class Programs:
         return tuple([self._parse_part(one, now) for one in parts]) if len(parts) > 1 else (self._read(text, now),)
 
     def _keep(self, shape: str, made: tuple[_Program, ...]) -> None:
-        """Keep what comes again, and of that only some if there is more than can be kept: it would only take time."""
+        """Cache a program when its shape recurs.
+
+        If there is more than fits, cache only one shape in ``_FEW``: the others would only take time.
+        """
         mark = hash(shape)
         if self._kept.thrashes and mark % _FEW:
             return
@@ -151,7 +154,7 @@ class Programs:
         self._once.add(mark)
 
     def _parse_part(self, shape: str, now: budget.Budget) -> _Program:
-        """One of several documents."""
+        """Return the program of one of several documents."""
         found = self._kept.get(shape)
         if found is None:
             found = (self._read(shape, now),)
@@ -167,7 +170,7 @@ class Programs:
 
 
 def _filled(node: program.Node, own: budget.Slots) -> Any:  # noqa: ANN401 - any JSON value
-    """The data of a document; raises Misplaced."""
+    """Return the data of a document; raises Misplaced."""
     data = node.fill(own)
     if not own.marked:
         return data
@@ -178,14 +181,17 @@ def _filled(node: program.Node, own: budget.Slots) -> Any:  # noqa: ANN401 - any
 
 
 def _misplaced(node: program.Node, own: budget.Slots, error: marked.RefusedError) -> program.Misplaced:
-    """The error with its place; made here, since one that its own traceback knows would keep all values."""
+    """Return the error with its place.
+
+    It is created here, since an error in a cycle with its own traceback would keep all values alive.
+    """
     refused = program.Misplaced(error.message, positions.locate(node, own, error.path))
     refused.path = list(error.path)
     return refused
 
 
 def _split(text: str) -> Sequence[str]:
-    """The documents of a text, if their borders are sure; else the whole text."""
+    """Return the documents of a text if their borders are certain, otherwise the whole text."""
     if "---" not in text or _UNSURE.search(text):
         return (text,)
     parts = _SEPARATOR.split(text)
@@ -198,7 +204,7 @@ _TOO_MANY = f"more than {program.MAX_DOCUMENTS} documents in one file"
 
 
 def _compile(shape: str) -> _Program:
-    """What the YAML parser says."""
+    """Parse a text with the YAML parser."""
     text = tokens.with_tokens(shape)
     numbers: list[int | None] = []
     for line in _LINE_END.split(text):

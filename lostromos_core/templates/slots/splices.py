@@ -1,8 +1,8 @@
-"""Expressions among keys and items: ``{{ ... }}`` alone on its line, where YAML has no word for it.
+"""Insert expressions among keys and items: ``{{ ... }}`` alone on its line, where YAML has no syntax for it.
 
-The value's keys become keys of the mapping, its items those of the list. Which of both, and where, the lines around it
-say, and never the value: so the template still says what can be structure. The line is rewritten for the YAML parser
-as a key, or an item, with a mark that no template and no data can hold.
+The value's keys become keys of the mapping, and its items become items of the list. The lines around it decide which of
+the two and where, never the value; so the template still determines what can be structure. The line is rewritten for
+the YAML parser as a key or an item, with a mark that no template and no data can contain.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SPLICE: Final = tokens.SHIFT
-"""Stands before the token of an expression that is put among keys or items; the layout has taken all others away."""
+"""Precedes the token of an expression among keys or items; the layout has removed all other such marks."""
 _MARKS: Final = f"(?: |{tokens.MARK.pattern})*"
 _ALONE: Final = re.compile(f"(?m)^{_MARKS}{tokens.HOLE}{_MARKS}$")
 _DASHES: Final = re.compile("(?:-[ ]+|-$)*")
 _LONG: Final = 4096
-"""Characters of a line from which on it is not looked at: a list that a loop writes."""
+"""Characters above which a line is not examined, such as a list written by a loop."""
 
 
 def is_alone(line: str) -> bool:
-    """Whether a line holds one expression and nothing else."""
+    """Report whether a line contains one expression and nothing else."""
     return _ALONE.fullmatch(line) is not None
 
 
 def write(text: str) -> str:
-    """The text with lines rewritten that hold one expression among keys or items; itself if there are none."""
+    """Rewrite the lines that contain one expression among keys or items; return the text itself if no line does."""
     if not _ALONE.search(text):
         return text
     lines = text.split("\n")
@@ -48,14 +48,14 @@ def write(text: str) -> str:
 
 
 def _content(line: str) -> int:
-    """Where a line's first expression begins, with the mark that says where it comes from."""
+    """Return the index at which a line's first expression begins, including the mark of its place."""
     mark = tokens.EXPRESSION.search(line)
     return mark.start() if mark else line.index(tokens.HOLE)
 
 
 @final
 class _Lines:
-    """The lines of a text, looked at one after the other, with the collections that are open."""
+    """Examine the lines of a text in order, and track the open collections."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._lines = [_seen(line) for line in lines]
@@ -63,7 +63,7 @@ class _Lines:
         self._found: dict[int, str] = {}
 
     def splices(self) -> dict[int, str]:
-        """The numbers of the lines that are splices: ``:`` among keys, ``-`` among items."""
+        """Return the numbers of the lines that are splices, with ``:`` among keys and ``-`` among items."""
         block: int | None = None
         following = self._following()
         for index, (column, content) in enumerate(self._lines):
@@ -79,7 +79,7 @@ class _Lines:
         return self._found
 
     def _following(self) -> list[str]:
-        """For each line, what the next one is if it is in the same column; behind others that stand alone."""
+        """Return the kind of the next line for each line, if in the same column; lone expressions are skipped."""
         signs = [""] * len(self._lines)
         after, sign = -1, ""
         for index in range(len(self._lines) - 1, -1, -1):
@@ -95,7 +95,7 @@ class _Lines:
         return signs
 
     def _entry(self, content: str, column: int) -> None:
-        """A line that may be an item, a key or both."""
+        """Handle a line that may be an item, a key or both."""
         dashes = _DASHES.match(content)
         after = dashes.end() if dashes else 0
         for offset, character in enumerate(content[:after]):
@@ -114,7 +114,7 @@ class _Lines:
             self._open.pop()
 
     def _alone(self, index: int, column: int, following: str) -> None:
-        """A line that holds nothing but an expression."""
+        """Handle a line that contains only an expression."""
         self._leave(column, is_key=False)
         if self._open and self._open[-1][0] == column:
             self._found[index] = self._open[-1][1]
@@ -124,14 +124,14 @@ class _Lines:
 
 
 def _seen(line: str) -> tuple[int, str]:
-    """A line's column and content, without marks; nothing of one that is too long to be looked at."""
+    """Return a line's column and content without marks; the content is empty if the line is too long to examine."""
     seen = tokens.visible(line).rstrip(" ") if len(line) <= _LONG else ""
     content = seen.lstrip(" ")
     return len(seen) - len(content), content
 
 
 def _is_key(content: str) -> bool:
-    """Whether a line begins with a key, as far as its characters say; looks at each of them once."""
+    """Decide from its characters whether a line begins with a key; examine each of them once."""
     if content[:1] in {'"', "'"}:
         end = _closing(content)
         rest = content[end + 1 :].lstrip(" ")
@@ -140,7 +140,7 @@ def _is_key(content: str) -> bool:
 
 
 def _closing(content: str) -> int:
-    """Where a quoted text at the beginning ends."""
+    """Return the index of the quote that closes a quoted text at the beginning, or -1."""
     quote, index = content[0], 1
     while index < len(content):
         if content[index] == "\\" and quote == '"':

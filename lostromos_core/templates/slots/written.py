@@ -1,7 +1,7 @@
-"""What an expression can yield if all its words stand in the template: ``{{ "Role" if x else "ClusterRole" }}``.
+"""Find what an expression can yield if all its words are in the template: ``{{ "Role" if x else "ClusterRole" }}``.
 
-Data may choose among written words, and never bring one. So what a template can make can be read in it. That does not
-hang on this analysis alone: a value is compared with the words when it is written.
+Data may choose among written words, but never supply one. So the template shows what it can make. This does not depend
+on the analysis alone: a value is compared with the words when it is written.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 MANY: Final = 200
 """Words that an expression may yield, and steps of following it."""
 _SAME: Final = frozenset({"string", "trim", "quote"})
-"""Filters that give what they are given."""
+"""Filters that return their input."""
 
 
 class _UnknownError(Exception):
-    """An expression can yield something that does not stand in the template, or too much."""
+    """Raised when an expression can yield something that is not written in the template, or too much."""
 
 
 @final
 class Words:
-    """The words that expressions can yield; ``tree_of`` gives the tree of a template by its file."""
+    """Find the words that expressions can yield; ``tree_of`` returns the tree of a template by its file."""
 
     def __init__(self, parse: Callable[[str], nodes.Template], tree_of: Callable[[str], nodes.Template | None]) -> None:
         self._parse = parse
@@ -41,7 +41,7 @@ class Words:
         self._known: dict[interfaces.Place, frozenset[str]] = {}
 
     def covers(self, node: program.Node, slots: budget.Slots, places: lexer.Places) -> bool:
-        """Whether all expressions of a scalar have yielded words that stand in the template."""
+        """Report whether all expressions of a scalar have yielded words that are written in the template."""
         if isinstance(node, program.Constant):
             return True
         if isinstance(node, program.Typed):
@@ -54,7 +54,7 @@ class Words:
         return all(place is not None and slots[slot] in self._of(places[place]) for slot, place in parts)
 
     def _of(self, place: interfaces.Place) -> frozenset[str]:
-        """The words that the expression at a place can yield; none if they cannot all be known."""
+        """Return the words that the expression at a place can yield; empty if not all of them can be known."""
         if place not in self._known:
             self._known[place] = self._found(place)
         return self._known[place]
@@ -76,14 +76,14 @@ class Words:
 
 @final
 class _Origins:
-    """Follows expressions to what is written in a template: constants, lists and mappings."""
+    """Follow expressions to what is written in a template: constants, lists and mappings."""
 
     def __init__(self, tree: nodes.Template) -> None:
         self._tree = tree
         self._steps = 0
 
     def of(self, node: nodes.Node | None, seen: tuple[str, ...] = ()) -> Iterator[nodes.Node]:  # noqa: C901 - a table of kinds
-        """What an expression can be; raises _UnknownError."""
+        """Yield what an expression can be; raises _UnknownError."""
         self._steps += 1
         if self._steps > MANY:
             raise _UnknownError
@@ -125,7 +125,7 @@ class _Origins:
             raise _UnknownError
 
     def _below(self, node: nodes.Node | None, key: Any, seen: tuple[str, ...]) -> Iterator[nodes.Node]:  # noqa: ANN401 - a constant
-        """A part of a list or mapping; any of them if the key is not known."""
+        """Yield a part of a list or mapping; every part if the key is not known."""
         for whole in self.of(node, seen):
             if isinstance(whole, nodes.Dict):
                 pairs = whole.items
@@ -142,7 +142,7 @@ class _Origins:
                 raise _UnknownError
 
     def _name(self, name: str, seen: tuple[str, ...]) -> Iterator[nodes.Node]:
-        """All that a name is set to, anywhere in the template."""
+        """Yield everything that a name is set to, anywhere in the template."""
         if name in seen:
             return
         self._refuse_others(name)
@@ -161,7 +161,7 @@ class _Origins:
             raise _UnknownError
 
     def _refuse_others(self, name: str) -> None:
-        """Raise _UnknownError for a name that something else brings, too: a parameter, an import, one of several."""
+        """Raise _UnknownError for a name that is also set by a parameter, a macro, an import or a tuple assignment."""
         for used in self._tree.find_all(nodes.Name):
             if used.name == name and used.ctx == "param":
                 raise _UnknownError
@@ -173,14 +173,14 @@ class _Origins:
                 raise _UnknownError
 
     def _joined(self, parts: Sequence[nodes.Node], seen: tuple[str, ...]) -> Iterator[nodes.Node]:
-        """Texts, one behind the other."""
+        """Yield the possible texts of the parts, joined in order."""
         texts = [[one.value for one in self.of(part, seen) if isinstance(one, nodes.Const)] for part in parts]
         for choice in itertools.islice(itertools.product(*texts), MANY + 1):
             yield nodes.Const("".join(map(str, choice)))
 
 
 def _targets(target: nodes.Node, name: str) -> Iterator[int | None]:
-    """Where a name is in what a loop sets: None if it is all of it."""
+    """Yield the positions of a name in an assignment target; None if it is the whole target."""
     if isinstance(target, nodes.Name):
         if target.name == name:
             yield None
@@ -189,7 +189,7 @@ def _targets(target: nodes.Node, name: str) -> Iterator[int | None]:
 
 
 def _brought(node: nodes.Node) -> Iterator[str]:
-    """The names that a macro, an import or a call brings, beside those that are set."""
+    """Yield the names that a macro or an import defines."""
     if isinstance(node, nodes.Macro):
         yield node.name
     elif isinstance(node, nodes.Import):
