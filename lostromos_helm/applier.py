@@ -195,7 +195,7 @@ class HelmApplier:
         if owner is not None and not await self._claims.may_clean_up(owner):
             return interfaces.Applied()  # the owner and its objects belong to another controller
         known = self._known.get(key)
-        space = self._options.namespace or (owner.ref.namespace if owner else key.rpartition("/")[0])
+        space = self._options.namespace or (owner.ref.namespace if owner else interfaces.split_key(key)[0])
         await self._releases.ready(known.place[0] if known else space)
         if owner is not None:
             owner_id = labels.set_id(owner.ref)

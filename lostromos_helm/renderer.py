@@ -219,7 +219,7 @@ class HelmTemplateRenderer:
             except discovery.NoSuchKindError:
                 continue  # it cannot be applied either
             if not served.namespaced:
-                found.add((api_version.rpartition("/")[0], kind))
+                found.add((interfaces.group_of(api_version), kind))
         return frozenset(found)
 
 

@@ -276,7 +276,7 @@ class ApplySets:
         self._inventory.forget(key)
         results: list[interfaces.ObjectResult] = []
         for group, kind in list(self._listening):
-            namespace, _, name = key.rpartition("/")
+            namespace, name = interfaces.split_key(key)
             owner = interfaces.ObjectRef(f"{group}/", kind, namespace, name)
             left = [child for child in self._children.of(owner) if not child.owner_uid]
             if left and await self._inventory.is_gone(group, kind, key):

@@ -160,7 +160,10 @@ class _Sender:
                 "PATCH",
                 write.desired.path,
                 action=f"apply {write.desired.ref}",
-                query={**sending.query(f"{labels.MANAGER}{self._controller}", force=write.force), "dryRun": "All"},
+                query={
+                    **operations.apply_query(f"{labels.MANAGER}{self._controller}", force=write.force),
+                    "dryRun": "All",
+                },
                 body=write.body,
                 content_type=media_types.APPLY,
                 accept=sending.accepted(self._kube),
@@ -227,5 +230,5 @@ def _answers(output: bytes, writes: Sequence[sending.Write]) -> list[sending.Ans
 
 def _identity(item: Any) -> tuple[str, str, str, str]:  # noqa: ANN401 - an object as plain data
     metadata = item["metadata"]
-    group = str(item.get("apiVersion", "")).rpartition("/")[0]
+    group = interfaces.group_of(str(item.get("apiVersion", "")))
     return group, str(item.get("kind")), metadata.get("namespace") or "", metadata["name"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack, final
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import outdated
+from lostromos_core.kube.transport import operations
 from lostromos_kubectl import settings
 from lostromos_kubectl.writing import sending
 
@@ -55,7 +56,9 @@ class Sender:
     def __init__(self, kube: cluster.Cluster, controller: str) -> None:
         self._kube = kube
         self._accepted = sending.accepted(kube)
-        self._query = {force: sending.query(f"{labels.MANAGER}{controller}", force=force) for force in (False, True)}
+        self._query = {
+            force: operations.apply_query(f"{labels.MANAGER}{controller}", force=force) for force in (False, True)
+        }
 
     async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
         """Apply all writes; see ``sending.Sender``."""

@@ -19,10 +19,11 @@ import random
 import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, final
 
+from lostromos_core import interfaces
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from lostromos_core import interfaces
 
 K = TypeVar("K", bound="Hashable")
 
@@ -281,4 +282,4 @@ async def join_all(queues: Mapping[str, WorkQueue[str]]) -> None:
 
 def namespace_of(key: str) -> str:
     """Return the namespace of a key: namespaces take turns."""
-    return key.rpartition("/")[0]
+    return interfaces.split_key(key)[0]

@@ -32,7 +32,7 @@ from lostromos_core.interfaces.rendered import (
     Values,
 )
 from lostromos_core.interfaces.reports import PROGRESS, RELEASED, Action, Applied, ObjectResult, Outcome, Report
-from lostromos_core.interfaces.resources import Json, ObjectRef, Path, Resource, texts
+from lostromos_core.interfaces.resources import Json, ObjectRef, Path, Resource, group_of, join_key, split_key, texts
 
 __all__ = [
     "CONTROL_PREFIXES",
@@ -63,6 +63,9 @@ __all__ = [
     "Unit",
     "Values",
     "Watcher",
+    "group_of",
+    "join_key",
     "render",
+    "split_key",
     "texts",
 ]

@@ -31,6 +31,22 @@ def texts(value: Json) -> Iterator[str]:
             yield from texts(item)
 
 
+def group_of(api_version: str) -> str:
+    """Return the API group of an ``apiVersion``; empty for the core group."""
+    return api_version.rpartition("/")[0]
+
+
+def join_key(namespace: str, name: str) -> str:
+    """Return the key of an object: ``namespace/name``, or the name alone if it is cluster-scoped."""
+    return f"{namespace}/{name}" if namespace else name
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Return the namespace (empty if there is none) and the name in a key."""
+    namespace, _, name = key.rpartition("/")
+    return namespace, name
+
+
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class ObjectRef:
@@ -44,7 +60,7 @@ class ObjectRef:
     @property
     def group(self) -> str:
         """Return the API group; empty for the core group."""
-        return self.api_version.rpartition("/")[0]
+        return group_of(self.api_version)
 
     @property
     def key(self) -> tuple[str, str, str, str]:

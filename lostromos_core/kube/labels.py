@@ -112,7 +112,7 @@ def read_owner(text: str) -> tuple[interfaces.ObjectRef, str] | None:
 
 def key_of(ref: interfaces.ObjectRef) -> str:
     """Return the key of a resource that is a Kubernetes object: ``namespace/name``, or the name."""
-    return f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+    return interfaces.join_key(ref.namespace, ref.name)
 
 
 def group_kinds(hint: object) -> list[tuple[str, str]]:

@@ -68,7 +68,7 @@ class KubernetesWatcher:
         """Return whether another watcher could select an object that this one selects."""
         if not isinstance(other, KubernetesWatcher):
             return False
-        group, other_group = (one.api_version.rpartition("/")[0] for one in (self, other))
+        group, other_group = (interfaces.group_of(one.api_version) for one in (self, other))
         if (group, self.kind) != (other_group, other.kind):
             return False
         return self.selection.overlaps(other.selection)
@@ -156,7 +156,7 @@ class KubernetesWatcher:
 
     def knows(self, key: str) -> bool:
         """Return whether the namespace of a key has been listed, so that a missing resource is known to be gone."""
-        return bool({"", key.rpartition("/")[0]} & self._listed) or self._cache.left(key) is not None
+        return bool({"", interfaces.split_key(key)[0]} & self._listed) or self._cache.left(key) is not None
 
     async def get(self, key: str) -> interfaces.Resource | None:
         """Return the latest known state; ``deleting`` is also set if it left the selection and is still ours."""
@@ -208,7 +208,7 @@ class KubernetesWatcher:
             return paths.collection(self.api_version, kind.plural, namespace)
 
         what = f"{self.kind} in {namespace or 'all namespaces'}"
-        places = (key.rpartition("/")[::2] for key in self._cache)
+        places = map(interfaces.split_key, self._cache)
         known = [place for place in places if namespace in {"", place[0]}]
         return watching.Watch(
             self._kube,
@@ -223,7 +223,7 @@ class KubernetesWatcher:
 
     async def _read_left(self, key: str, uid: str) -> dict[str, Any] | None:
         """Return a resource that left the label selector, if it exists and no other controller has claimed it."""
-        namespace, _, name = key.rpartition("/")
+        namespace, name = interfaces.split_key(key)
         kind = await self._kube.discovery.kind(self.api_version, self.kind)
         path = paths.item(self.api_version, kind.plural, namespace, name)
         try:

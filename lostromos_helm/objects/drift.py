@@ -158,7 +158,7 @@ class Drift:
         *,
         dry_run: bool,
     ) -> Any:  # noqa: ANN401 - an API answer
-        query = {"fieldManager": watched_objects.MANAGER, "force": "true"}
+        query = operations.apply_query(watched_objects.MANAGER, force=True)
         kind = await self._kube.discovery.in_any_version(item.ref.api_version, item.ref.kind)
         body = {**self._body(item, place, there), "apiVersion": kind.api_version}
         if not dry_run:

@@ -114,8 +114,7 @@ class Leftovers:
             except (errors.RefusedError, errors.ApiError) as error:
                 if isinstance(error, errors.ApiError) and error.status not in api_errors.NO_ACCESS:
                     raise
-                group = kind.api_version.rpartition("/")[0]
-                if (await self._inventory.written(owner)).lead_to((group, kind.name), space):
+                if (await self._inventory.written(owner)).lead_to(kind.group_kind, space):
                     raise
                 _log.warning("an inventory hint cannot be followed", resource=owner.key, kind=kind.name)
 

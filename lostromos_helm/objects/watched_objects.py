@@ -106,7 +106,7 @@ class WatchedObjects:
 
     def _watch(self, handler: _Handler, kind: discovery.Kind, namespace: str) -> watch.Watch:
         path = watch.collection_of(self._kube, kind, namespace)
-        metadata = readiness.at_once(kind.api_version.rpartition("/")[0], kind.name)
+        metadata = readiness.at_once(*kind.group_kind)
         return watch.Watch(
             self._kube,
             path,
@@ -149,15 +149,15 @@ class WatchedObjects:
 
     def _arrived(self, kind: discovery.Kind, namespace: str) -> None:
         """Drop objects that were seen in versions no longer served and are not in this one."""
-        group_kind = _group_kind(kind)
-        handlers = [one for one in self._handlers.values() if _group_kind(one.kind) == group_kind]
+        group_kind = kind.group_kind
+        handlers = [one for one in self._handlers.values() if one.kind.group_kind == group_kind]
         lost = {one.kind.api_version for one in handlers if one.lost} - {kind.api_version}
         for key, seen in self._of(kind) if lost else ():
             if seen.api_version in lost and namespace in {"", key[2]}:
                 self._drop(key)
 
     def _of(self, kind: discovery.Kind) -> list[tuple[tracked_objects.Key, Seen]]:
-        return [(key, seen) for key, seen in self._seen.items() if key[:2] == _group_kind(kind)]
+        return [(key, seen) for key, seen in self._seen.items() if key[:2] == kind.group_kind]
 
 
 @final
@@ -187,7 +187,7 @@ class _Handler:
             why_not=readiness.why_not(item),
             writers=_writers(item),
             held=held_of(item),
-            end=expiry.by_status(item) if _group_kind(self.kind) == expiry.JOB else expiry.End.NONE,
+            end=expiry.by_status(item) if self.kind.group_kind == expiry.JOB else expiry.End.NONE,
             api_version=self.kind.api_version,
         )
         self._live._put(key, seen, known=self.cache_sync.complete)  # noqa: SLF001 - same module
@@ -212,11 +212,7 @@ class _Handler:
         self.cache_sync.trouble(error)
 
     def _key(self, namespace: str, name: str) -> tracked_objects.Key:
-        return (*_group_kind(self.kind), namespace, name)
-
-
-def _group_kind(kind: discovery.Kind) -> tuple[str, str]:
-    return kind.api_version.rpartition("/")[0], kind.name
+        return (*self.kind.group_kind, namespace, name)
 
 
 def belongs(metadata: Mapping[str, Any], place: releases.Place) -> bool:

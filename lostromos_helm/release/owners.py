@@ -65,6 +65,6 @@ class Owners:
 
 def _owner(revision: storage.Revision, kinds: Collection[inventory_hints.GroupKind]) -> interfaces.ObjectRef | None:
     """Return the owner of a release, if its name and one of these kinds yield its id."""
-    namespace, _, name = revision.key.rpartition("/")
+    namespace, name = interfaces.split_key(revision.key)
     refs = (interfaces.ObjectRef(f"{group}/", kind, namespace, name) for group, kind in kinds if kind and name)
     return next((ref for ref in refs if labels.set_id(ref) == revision.owner), None)

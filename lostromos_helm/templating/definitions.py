@@ -17,7 +17,7 @@ import structlog
 
 from lostromos_core import errors
 from lostromos_core.kube.reporting import readiness
-from lostromos_core.kube.transport import paths
+from lostromos_core.kube.transport import operations, paths
 from lostromos_helm.objects import manifest
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Definitions:
                 "POST",
                 paths.collection(*KIND, ""),
                 action=f"create {name} of the chart's folder crds/",
-                query={"fieldManager": "helm"},
+                query=operations.apply_query("helm"),
                 body=dict(item.data),
             )
         except errors.ApiError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, final
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.kube.transport import api_errors, operations, paths
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Served:
         listed, away = await self._kube.discovery.everything(seconds=LOOK)
         kinds = {(one.api_version, one.name) for one in listed}
         kinds |= set(await self._unlisted(kinds, away))
-        for group in chart.groups - {_group(api_version) for api_version, _ in kinds}:
+        for group in chart.groups - {interfaces.group_of(api_version) for api_version, _ in kinds}:
             if group in away or await self._is_registered(group):
                 self._kube.discovery.look_again()
                 msg = f"the chart asks for the API group {group}, which the cluster has and does not serve now"
@@ -63,10 +63,10 @@ class Served:
 
     async def _unlisted(self, listed: Collection[_Name], away: Collection[str]) -> Collection[_Name]:
         """Return the kinds that are no longer listed, unless all of them were removed; raises ApiError."""
-        present = {(_group(api_version), kind) for api_version, kind in listed}
-        missing = {one for one in self._kinds if (_group(one[0]), one[1]) not in present}
+        present = {(interfaces.group_of(api_version), kind) for api_version, kind in listed}
+        missing = {one for one in self._kinds if (interfaces.group_of(one[0]), one[1]) not in present}
         for api_version, kind in missing:
-            group = _group(api_version)
+            group = interfaces.group_of(api_version)
             if group in away or not await self._kube.removals.is_removed(group, kind):
                 return missing  # the others may be unavailable too, until the next look
         return ()
@@ -86,7 +86,3 @@ class Served:
             return True
         self._absent[group] = self._clock()
         return False
-
-
-def _group(api_version: str) -> str:
-    return api_version.rpartition("/")[0]

@@ -113,7 +113,7 @@ class Finder:
         except (errors.RefusedError, errors.ApiError) as error:
             if isinstance(error, errors.ApiError) and error.status not in _NO_ACCESS:
                 raise
-            group = kind.api_version.rpartition("/")[0]
+            group = kind.group
             ours = (await written.hints()).lead_to((group, kind.name), namespace)
             _log.warning("an inventory hint cannot be followed", resource=owner.key, kind=kind.name, error=str(error))
             return [], str(error) if ours else ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import field_sets, fields, outdated, owned_fields
-from lostromos_core.kube.transport import media_types
+from lostromos_core.kube.transport import media_types, operations
 from lostromos_kubectl.writing import places
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Ownership:
 
         Raises ApiError.
         """
-        query = {"fieldManager": self._manager, "force": "true", "dryRun": "All"}
+        query = {**operations.apply_query(self._manager, force=True), "dryRun": "All"}
         applied = await outdated.apply(
             self._kube,
             item.path,
@@ -145,7 +145,7 @@ class Ownership:
             self._kube,
             item.path,
             action=f"leave fields of {item.ref} as they are",
-            query={"fieldManager": self._left, "force": "true"},
+            query=operations.apply_query(self._left, force=True),
             body=body,
             accept=media_types.METADATA_ONLY,
         )
@@ -204,7 +204,7 @@ class Ownership:
             "PATCH",
             item.path,
             action=f"take over fields of {item.ref}",
-            query={"fieldManager": self._manager},
+            query=operations.apply_query(self._manager),
             body=patch,
             content_type=media_types.JSON_PATCH,
             accept=media_types.METADATA_ONLY,

@@ -13,7 +13,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, final
 
 from lostromos_core import errors
-from lostromos_core.kube.transport import api_errors, media_types, paths
+from lostromos_core.kube.transport import api_errors, media_types, operations, paths
 from lostromos_kubectl.writing import sending
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Recreation:
 
     def __init__(self, kube: cluster.Cluster, manager: str) -> None:
         self._kube = kube
-        self._query = {**sending.query(manager, force=False), "dryRun": "All"}
+        self._query = {**operations.apply_query(manager, force=False), "dryRun": "All"}
 
     async def would_help(self, write: sending.Write, answer: sending.Answer) -> TypeGuard[errors.ApiError]:
         """Return whether an existing object was refused as a change, and would be accepted as a new object."""

@@ -92,11 +92,6 @@ def sent(answer: Mapping[str, Any]) -> Sent:
 Answer: TypeAlias = Sent | errors.LostromosError
 
 
-def query(manager: str, *, force: bool) -> dict[str, str]:
-    """Return the query parameters of a server-side apply."""
-    return {"fieldManager": manager, "force": "true" if force else "false"}
-
-
 class Sender(Protocol):
     """Send objects to the cluster."""
 

@@ -87,7 +87,7 @@ class TakeUp:
             "PATCH",
             item.path,
             action=f"mark {item.ref}",
-            query={"fieldManager": self._manager},
+            query=operations.apply_query(self._manager),
             body={"metadata": {"uid": metadata["uid"], "labels": {labels.PART_OF: own["labels"][labels.PART_OF]}}},
             content_type=media_types.MERGE,
             accept=media_types.METADATA_ONLY,

@@ -344,9 +344,9 @@ async def test_items_of_custom_kinds_are_known_by_the_defaults_of_their_keys(
     body = custom.body({"port": 53, "note": "a"}, {"port": 53, "protocol": "UDP", "note": "b"})
     body["metadata"].pop("namespace", None)
     for change in (
-        remove("spec.list_limiter.0"),
-        remove("spec.list_limiter.1"),
-        set_at("spec.list_limiter.0.port", 54),
+        remove("spec.openings.0"),
+        remove("spec.openings.1"),
+        set_at("spec.openings.0.port", 54),
     ):
         async with target.applier() as applier:
             await settled(applier, target, owner, body)

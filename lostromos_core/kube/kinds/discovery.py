@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any, final
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +46,16 @@ class Kind:
     namespaced: bool
     verbs: frozenset[str]
     subresources: frozenset[str]
+
+    @property
+    def group(self) -> str:
+        """Return the API group; empty for the core group."""
+        return interfaces.group_of(self.api_version)
+
+    @property
+    def group_kind(self) -> tuple[str, str]:
+        """Return group and kind: the same for every version of the group."""
+        return self.group, self.name
 
 
 @final
@@ -83,8 +93,8 @@ class Discovery:
                     await self._read()
             found = self._kinds.get((api_version, kind))
         if found is None:
-            self._refuse_stale(_group(api_version), kind)
-            other = self._by_group.get((_group(api_version), kind))
+            self._refuse_stale(interfaces.group_of(api_version), kind)
+            other = self._by_group.get((interfaces.group_of(api_version), kind))
             raise NoSuchKindError(api_version, kind, other.api_version if other else "")
         return found
 
@@ -97,7 +107,7 @@ class Discovery:
         try:
             return await self.kind(api_version, kind)
         except NoSuchKindError:
-            found = await self.by_group_kind(_group(api_version), kind)
+            found = await self.by_group_kind(interfaces.group_of(api_version), kind)
             if found is None:
                 raise
             return found
@@ -109,7 +119,7 @@ class Discovery:
     def is_absent(self, api_version: str, kind: str) -> bool:
         """Return whether a kind was missing when the cluster was last asked, a moment ago."""
         fresh = self._clock() - self._read_at <= NEGATIVE_SECONDS
-        stale = api_version.rpartition("/")[0] in self._stale
+        stale = interfaces.group_of(api_version) in self._stale
         return fresh and not stale and (api_version, kind) not in self._kinds
 
     async def by_group_kind(self, group: str, kind: str) -> Kind | None:
@@ -152,7 +162,7 @@ class Discovery:
     def forget(self, api_version: str, kind: str) -> None:
         """Forget a kind after the cluster returned 404 for it, and ask again at the next lookup."""
         if self._kinds.pop((api_version, kind), None):
-            self._by_group.pop((_group(api_version), kind), None)
+            self._by_group.pop((interfaces.group_of(api_version), kind), None)
             self._read_at = float("-inf")
 
     async def _read(self) -> None:
@@ -167,13 +177,9 @@ class Discovery:
             stale.update(_stale_groups(answer))
         self._kinds, self._stale = kinds, frozenset(stale)
         # The first version is the preferred one of the group.
-        self._by_group = {(_group(one.api_version), one.name): one for one in reversed(kinds.values())}
+        self._by_group = {one.group_kind: one for one in reversed(kinds.values())}
         self._missing = {kind: since for kind, since in self._missing.items() if kind not in self._by_group}
         self._read_at = self._clock()
-
-
-def _group(api_version: str) -> str:
-    return api_version.rpartition("/")[0]
 
 
 def _stale_groups(answer: Any) -> Iterator[str]:  # noqa: ANN401 - an API answer

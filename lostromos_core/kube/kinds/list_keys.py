@@ -77,7 +77,7 @@ class ListKeys:
 
         Return no defaults if they cannot be read.
         """
-        if kind.api_version.rpartition("/")[0] in BUILT_IN_GROUPS:
+        if kind.group in BUILT_IN_GROUPS:
             return BUILT_IN
         known = self._get(kind)
         if known is not None or not _has_items(body):

@@ -60,7 +60,7 @@ class Removals:
 
         Raises ApiError while that is uncertain.
         """
-        group = kind.api_version.rpartition("/")[0]
+        group = kind.group
         self._discovery.forget(kind.api_version, kind.name)
         found = await self._discovery.by_group_kind(group, kind.name)
         if found is None:

@@ -171,7 +171,7 @@ def among(
     there = {}
     for item in given:
         metadata = item.get("metadata") or {}
-        group = str(item.get("apiVersion", "")).rpartition("/")[0]
+        group = interfaces.group_of(str(item.get("apiVersion", "")))
         there[group, item.get("kind"), metadata.get("namespace") or "", metadata.get("name")] = item
 
     def find(ref: interfaces.ObjectRef) -> Mapping[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.kube.managed_fields import field_sets
 from lostromos_core.kube.transport import media_types, operations
 
@@ -85,11 +85,11 @@ async def is_mended(  # noqa: PLR0913 - the parts of a failed apply
 
 async def _not_served(kube: cluster.Cluster, entries: Iterable[Mapping[str, Any]], gone: str, kind: str) -> set[str]:
     """Return the versions of a kind that entries name, but that are not currently served. Raises ApiError."""
-    group = gone.rpartition("/")[0]
+    group = interfaces.group_of(gone)
     kube.discovery.forget(gone, kind)
     await kube.discovery.by_group_kind(group, kind)
     named = {str(entry.get("apiVersion")) for entry in entries}
-    return {one for one in named if one.rpartition("/")[0] == group and kube.discovery.known(one, kind) is None}
+    return {one for one in named if interfaces.group_of(one) == group and kube.discovery.known(one, kind) is None}
 
 
 def rewrite(entries: Iterable[Mapping[str, Any]], gone: Collection[str], now: str) -> list[Mapping[str, Any]]:

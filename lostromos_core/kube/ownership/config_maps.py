@@ -100,7 +100,7 @@ class ConfigMapInventory:
             "PATCH",
             self._path(owner.key),
             action=f"remember {owner.ref}",
-            query={"fieldManager": f"{labels.MANAGER}{self._controller}", "force": "true"},
+            query=operations.apply_query(f"{labels.MANAGER}{self._controller}", force=True),
             body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data},
             content_type=media_types.APPLY,
             accept=media_types.METADATA_ONLY,

@@ -134,7 +134,7 @@ class ParentInventory:
         found = await self._kube.discovery.by_group_kind(group, kind)
         if found is None:
             return await self._kube.removals.is_removed(group, kind)
-        namespace, _, name = key.rpartition("/")
+        namespace, name = interfaces.split_key(key)
         path = paths.item(found.api_version, found.plural, namespace, name)
         return await operations.find(self._kube, path, f"{kind} {key}") is None
 
@@ -184,7 +184,7 @@ class ParentInventory:
             self._kube,
             await self._path(ref),
             action=f"mark {ref}",
-            query={"fieldManager": f"{labels.MANAGER}{self._controller}{labels.MARKING}", "force": "true"},
+            query=operations.apply_query(f"{labels.MANAGER}{self._controller}{labels.MARKING}", force=True),
             body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata},
             accept=media_types.METADATA_ONLY,
         )
@@ -198,7 +198,7 @@ def hints_of(owner: interfaces.Resource) -> inventory_hints.Hints:
     listed = owner.status.get("resources")
     objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     kinds = set(labels.group_kinds(annotations.get(labels.GROUP_KINDS)))
-    kinds |= {(str(one.get("apiVersion", "")).rpartition("/")[0], str(one.get("kind", ""))) for one in objects}
+    kinds |= {(interfaces.group_of(str(one.get("apiVersion", ""))), str(one.get("kind", ""))) for one in objects}
     namespaces = {*labels.split(annotations.get(labels.NAMESPACES)), owner.ref.namespace}
     namespaces |= {str(one.get("namespace") or "") for one in objects}
     return inventory_hints.Hints(frozenset(kinds), frozenset(namespaces - {""}))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lostromos_core.kube import labels
 from lostromos_core.kube.managed_fields import outdated
-from lostromos_core.kube.transport import media_types
+from lostromos_core.kube.transport import media_types, operations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,7 +34,7 @@ async def write(
         kube,
         path,
         action="remember which Jobs have run",
-        query={"fieldManager": f"{labels.MANAGER}{controller}/runs{labels.MARKING}", "force": "true"},
+        query=operations.apply_query(f"{labels.MANAGER}{controller}/runs{labels.MARKING}", force=True),
         body={**about, "metadata": metadata},
         accept=media_types.METADATA_ONLY,
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lostromos_core import interfaces
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -39,7 +41,7 @@ def why_not(item: Json) -> str:
         return _message(said, "it is stalled")
     if (said := _condition(item, "Reconciling")) and said.get("status") == "True":
         return _message(said, "it is reconciling")
-    group = str(item.get("apiVersion", "")).rpartition("/")[0]
+    group = interfaces.group_of(str(item.get("apiVersion", "")))
     rule = _RULES.get((group, str(item.get("kind"))))
     return rule(item, item.get("spec") or {}, status) if rule else _by_ready(item)
 

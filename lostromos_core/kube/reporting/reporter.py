@@ -168,7 +168,7 @@ class Reporter:
             path,
             subresource="status",
             action=action,
-            query={"fieldManager": self._manager},
+            query=operations.apply_query(self._manager),
             body={"apiVersion": ref.api_version, "kind": ref.kind, "metadata": identity},
             accept=media_types.METADATA_ONLY,
         )

@@ -138,7 +138,7 @@ class StatusWriter:
             draft.path,
             subresource="status",
             action=f"report on {ref}",
-            query={"fieldManager": self._manager, "force": "true" if draft.force else "false"},
+            query=operations.apply_query(self._manager, force=draft.force),
             body={
                 "apiVersion": ref.api_version,
                 "kind": ref.kind,

@@ -85,7 +85,7 @@ class Children:
 
     def covers(self, kind: discovery.Kind, namespace: str) -> bool:
         """Return whether a kind is watched in a namespace, in any version, and its first list is complete."""
-        group_kind = kind.api_version.rpartition("/")[0], kind.name
+        group_kind = kind.group_kind
         return any(handler.cache_sync.complete for handler in self._watching(group_kind, namespace))
 
     def is_live(self, child: tracked_objects.TrackedObject) -> bool:
@@ -115,7 +115,7 @@ class Children:
 
     def _find_handler(self, kind: discovery.Kind, namespace: str) -> _Handler | None:
         """Return the handler of the watch of a kind, in this version, that covers a namespace; None if not watched."""
-        group_kind = kind.api_version.rpartition("/")[0], kind.name
+        group_kind = kind.group_kind
         return next((handler for handler in self._watching(group_kind, namespace) if handler.serves(kind)), None)
 
     def _begin(self, kind: discovery.Kind, namespace: str, *, lent: bool) -> _Handler:
@@ -209,7 +209,7 @@ class _Handler:
     def __init__(self, children: Children, kind: discovery.Kind, namespace: str = "", *, lent: bool = False) -> None:
         needs = f"give the operator the verbs list and watch on {kind.plural} ({kind.api_version})"
         self.cache_sync = cache_sync.CacheSync(kind, why="watch", needs=needs)
-        self.group_kind = kind.api_version.rpartition("/")[0], kind.name
+        self.group_kind = kind.group_kind
         self.plural = kind.plural
         self.namespace = namespace
         self.lent = lent

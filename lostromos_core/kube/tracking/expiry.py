@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Final
 
+from lostromos_core import interfaces
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -30,7 +32,7 @@ class End(enum.Enum):
 
 def goes_by_itself(data: Mapping[str, Any]) -> bool:
     """Return whether an object, as applied, deletes itself after it finishes."""
-    if (str(data.get("apiVersion", "")).rpartition("/")[0], data.get("kind")) != JOB:
+    if (interfaces.group_of(str(data.get("apiVersion", ""))), data.get("kind")) != JOB:
         return False
     spec = data.get("spec")
     return isinstance(spec, dict) and spec.get(TTL) is not None

@@ -89,7 +89,7 @@ class TrackedObject:
 
     def __post_init__(self) -> None:
         """Compute the key once: every index lookup uses it."""
-        group = sys.intern(self.kind.api_version.rpartition("/")[0])
+        group = sys.intern(self.kind.group)
         object.__setattr__(self, "key", (group, self.kind.name, self.namespace, self.name))
 
     @property
@@ -161,7 +161,7 @@ def read(kind: discovery.Kind, metadata: Mapping[str, Any]) -> tuple[TrackedObje
         owner_uid=owner_uid(metadata.get("ownerReferences") or ()),
         applied=applied,
         writer=writer,
-        end=expiry.by_managers(kind.api_version.rpartition("/")[0], kind.name, metadata.get("managedFields") or ()),
+        end=expiry.by_managers(*kind.group_kind, metadata.get("managedFields") or ()),
     )
     return child, Owner(key, (owner.group, owner.kind))
 

@@ -33,6 +33,11 @@ def lacks_kind(error: errors.ApiError) -> bool:
     return error.status == http.HTTPStatus.NOT_FOUND and not _AN_OBJECT.search(error.message)
 
 
+def apply_query(manager: str, *, force: bool | None = None) -> dict[str, str]:
+    """Return the query of a write by a field manager; ``force`` is for server-side apply only."""
+    return {"fieldManager": manager} | ({} if force is None else {"force": "true" if force else "false"})
+
+
 async def read(kube: client.Transport, path: str, what: str) -> Mapping[str, Any] | None:
     """Return the live metadata of an object, None if it is not found."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from lostromos_core import interfaces
 from lostromos_core.kube.watching import store
 
 if TYPE_CHECKING:
@@ -93,5 +94,4 @@ class ResourceCache:
 
 def key_of(metadata: Mapping[str, Any]) -> str:
     """Return the key of a resource: ``namespace/name``, or the name of a cluster-scoped one."""
-    namespace, name = metadata.get("namespace") or "", metadata["name"]
-    return f"{namespace}/{name}" if namespace else name
+    return interfaces.join_key(metadata.get("namespace") or "", metadata["name"])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 MAX_STEPS: Final = 10_000_000
-"""Steps of one rendering: about a second, since a step takes a tenth of a microsecond, and usually less."""
+"""Steps of one rendering: about a second, since a step takes at most a tenth of a microsecond."""
 TURN: Final = 50_000
 """Steps that a rendering may take in the event loop: a longer one moves to a thread."""
 AT_ONCE: Final = 400_000
@@ -57,7 +57,7 @@ class Budget:
         self._every = self._next = MAX_STEPS
 
     def every(self, steps: int, pause: Callable[[], None]) -> None:
-        """Call ``pause`` each time that so many more steps have been taken."""
+        """Call ``pause`` after every further ``steps`` steps."""
         self._every, self._pause = steps, pause
         self._next = min(self._steps + steps, MAX_STEPS)
 

@@ -1,4 +1,4 @@
-"""Mark values that are more than data: texts that a filter made of structure, and values that leave something out.
+"""Mark values that are more than data: texts made from structure by a filter, and values that leave something out.
 
 Where templates are text, ``key: {{ x | to_json }}`` inserts structure. Here, it would silently become a string. So such
 a text keeps its origin until it is written, and is refused where structure is most likely meant.
@@ -147,7 +147,7 @@ def is_moved(value: object) -> bool:
     return isinstance(value, Text) and value.startswith(" ")
 
 
-def structure(value: Any) -> Any:  # noqa: ANN401 - what was written among keys or items
+def structure(value: Any) -> Any:  # noqa: ANN401 - a value among keys or items
     """Return what to insert among keys or items: for a text of ``to_yaml``, the value that it was made from."""
     if isinstance(value, Nothing):
         return None

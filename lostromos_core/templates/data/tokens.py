@@ -48,7 +48,7 @@ def shape_of(text: str) -> tuple[str, list[int]]:
     found = [pieces[0]]
     numbers = []
     for piece in pieces[1:]:
-        if piece[_DIGITS] != _END:
+        if piece[_DIGITS : _DIGITS + 1] != _END:
             raise ValueError
         numbers.append(int(piece[:_DIGITS]))
         found.append(piece[_DIGITS + 1 :])

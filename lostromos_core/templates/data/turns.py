@@ -75,7 +75,7 @@ class _UnwantedError(BaseException):
 class _Beside:
     """Run a rendering in a thread: pause it, and send its lookups to the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, find: Any) -> None:  # noqa: ANN401 - None, or as Context.lookup
+    def __init__(self, loop: asyncio.AbstractEventLoop, find: Any) -> None:  # noqa: ANN401 - None or Context.lookup
         self._loop = loop
         self._find = find
         self._ended = threading.Event()
@@ -102,5 +102,5 @@ class _Beside:
     def _answer(self, ref: interfaces.ObjectRef, answer: concurrent.futures.Future[Any]) -> None:
         try:
             answer.set_result(self._find(ref))
-        except Exception as error:  # noqa: BLE001 - raised in the thread
+        except Exception as error:  # noqa: BLE001 - re-raised in the thread
             answer.set_exception(error)

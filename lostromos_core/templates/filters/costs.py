@@ -77,12 +77,12 @@ def guard_filter(name: str, function: Callable[..., Any], *, for_fragments: bool
             tokens.refuse(f"given to the filter {name}")
 
     @functools.wraps(function)
-    def free(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the filter
+    def free(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the filter's signature
         check((*args, *kwargs.values()) if kwargs else args)
         return function(*args, **kwargs)
 
     @functools.wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the filter
+    def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the filter's signature
         if not kwargs and all(map(_is_small, args)):
             return function(*args)
         check((*args, *kwargs.values()))
@@ -106,7 +106,7 @@ _PASSED: set[type] = set()
 
 
 def ignore(*kinds: type) -> None:
-    """Never charge for arguments of these types."""
+    """Exempt arguments of these types from charges."""
     _PASSED.update(kinds)
 
 
@@ -161,7 +161,7 @@ def guard_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return function
 
     @functools.wraps(function)
-    def guarded(value: Any, *args: Any) -> Any:  # noqa: ANN401 - as the test
+    def guarded(value: Any, *args: Any) -> Any:  # noqa: ANN401 - the test's signature
         if name in _TEXT_TESTS:
             _charge(value, _TEXT, budget.now())
         elif args:

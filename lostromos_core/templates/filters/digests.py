@@ -32,12 +32,12 @@ def digest(value: Any, algorithm: str = "sha1") -> str:  # noqa: ANN401 - any JS
     return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
 
 
-def sha1(value: Any) -> str:  # noqa: ANN401 - as digest
+def sha1(value: Any) -> str:  # noqa: ANN401 - see digest
     """Return the SHA-1, 40 hexadecimal digits."""
     return digest(value, "sha1")
 
 
-def sha256(value: Any) -> str:  # noqa: ANN401 - as digest
+def sha256(value: Any) -> str:  # noqa: ANN401 - see digest
     """Return the SHA-256, 64 hexadecimal digits."""
     return digest(value, "sha256")
 

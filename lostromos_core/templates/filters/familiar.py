@@ -114,7 +114,7 @@ def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> 
     return {one[key_name]: one[value_name] for one in found}
 
 
-def _checked(value: Any, kind: type, name: str, what: str) -> Any:  # noqa: ANN401 - any value; one of this kind
+def _checked(value: Any, kind: type, name: str, what: str) -> Any:  # noqa: ANN401 - any value; an instance of kind
     if not isinstance(value, kind):
         hint = "; write | default(..., true)" if value is None else ""
         raise errors.RenderError(f"{name} takes {what}, and this is {values.kind_of(value)}{hint}")
@@ -140,11 +140,11 @@ def _text(value: Any) -> str:  # noqa: ANN401 - a scalar
     return str.__str__(filters.string(value))
 
 
-def regex_replace(  # noqa: PLR0913, PLR0917 - as Ansible's
+def regex_replace(  # noqa: PLR0913, PLR0917 - Ansible's signature
     value: Any,  # noqa: ANN401 - a scalar
     pattern: str = "",
     replacement: str = "",
-    ignorecase: bool = False,  # noqa: FBT001, FBT002 - as Ansible's
+    ignorecase: bool = False,  # noqa: FBT001, FBT002 - Ansible's signature
     multiline: bool = False,  # noqa: FBT001, FBT002
     count: int = 0,
 ) -> str:
@@ -187,7 +187,7 @@ def regex_search(
 def regex_findall(
     value: Any,  # noqa: ANN401 - a scalar
     pattern: str,
-    ignorecase: bool = False,  # noqa: FBT001, FBT002 - as Ansible's
+    ignorecase: bool = False,  # noqa: FBT001, FBT002 - Ansible's signature
     multiline: bool = False,  # noqa: FBT001, FBT002
 ) -> list[Any]:
     """Return all matches; for a pattern with groups, the matches of the groups."""
@@ -201,17 +201,17 @@ def regex_findall(
     return found
 
 
-def matches(value: Any, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002 - as Ansible's
+def matches(value: Any, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002 - Ansible's signature
     """Report whether a text begins with a match of a pattern."""
     return _pattern(pattern, ignorecase, multiline).find(_text(value), only_here=True) is not None
 
 
-def searches(value: Any, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002 - as Ansible's
+def searches(value: Any, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002 - Ansible's signature
     """Report whether a pattern matches anywhere in a text."""
     return _pattern(pattern, ignorecase, multiline).find(_text(value)) is not None
 
 
-def _pattern(pattern: Any, ignore_case: Any, many_lines: Any) -> regex.Pattern:  # noqa: ANN401 - what a template gives
+def _pattern(pattern: Any, ignore_case: Any, many_lines: Any) -> regex.Pattern:  # noqa: ANN401 - template input
     return regex.compiled(_text(pattern), ignore_case=bool(ignore_case), many_lines=bool(many_lines))
 
 

@@ -119,7 +119,7 @@ def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = 
     return value.with_text(text, laid) if isinstance(value, marked.Text) else marked.made(text, "indent", None, laid)
 
 
-def trim(value: Any, chars: str | None = None) -> str:  # noqa: ANN401 - as Jinja2
+def trim(value: Any, chars: str | None = None) -> str:  # noqa: ANN401 - Jinja2's signature
     """Trim like Jinja2; a fragment loses the blank lines around it, and a text made by a filter keeps its origin."""
     if isinstance(value, tokens.Fragment):
         return value.strip(chars)
@@ -140,7 +140,7 @@ def string(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 @jinja2.pass_environment
-def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: str | int | None = None) -> str:  # noqa: ANN401 - as Jinja2
+def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: str | int | None = None) -> str:  # noqa: ANN401 - Jinja2's signature
     """Join like Jinja2; each item is text, as it would be written inside a string."""
     now = budget.now()
     parts = [string(item) for item in _each(environment, value, attribute, now)]
@@ -151,7 +151,7 @@ def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: st
 
 
 @jinja2.pass_environment
-def total(environment: jinja2.Environment, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:  # noqa: ANN401 - as Jinja2
+def total(environment: jinja2.Environment, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:  # noqa: ANN401 - Jinja2's signature
     """Sum like Jinja2; each addition is charged, since it copies lists."""
     found = start
     for item in _each(environment, iterable, attribute, budget.now()):
@@ -171,7 +171,7 @@ def _each(
         yield getter(item) if getter else item
 
 
-def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  # noqa: ANN401 - as Jinja2
+def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  # noqa: ANN401 - Jinja2's signature
     """Replace like Jinja2."""
     text, old, new = string(value), values.to_text(old), values.to_text(new)
     if isinstance(text, tokens.Fragment):
@@ -188,7 +188,7 @@ def refuse_format(*_: object, **__: object) -> str:
     raise errors.RenderError(msg)
 
 
-def as_int(value: Any, default: int = 0, base: int = 10) -> int:  # noqa: ANN401 - as Jinja2
+def as_int(value: Any, default: int = 0, base: int = 10) -> int:  # noqa: ANN401 - Jinja2's signature
     """Convert like Jinja2; a text with more digits than Python reads is an error, not the default."""
     if isinstance(value, str) and len(value) > _DIGITS:
         msg = f"int takes a text of at most {_DIGITS:,} characters"
@@ -201,17 +201,17 @@ def rounded(value: float, precision: int = 0, method: Literal["common", "ceil", 
     return jinja2.filters.do_round(value, limited("round", precision, 300), method)
 
 
-def batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - as Jinja2
+def batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - Jinja2's signature
     """Batch like Jinja2, up to 10,000 items in a batch."""
     return jinja2.filters.do_batch(value, limited("batch", linecount, 10_000), fill_with)
 
 
-def slices(value: Iterable[Any], slices: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - as Jinja2
+def slices(value: Iterable[Any], slices: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - Jinja2's signature
     """Slice like Jinja2, up to 10,000 slices."""
     return jinja2.filters.sync_do_slice(value, limited("slice", slices, 10_000), fill_with)  # type: ignore[arg-type]
 
 
-def limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - what a template gives
+def limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - template input
     """Return a number that sets how much a filter does; raises RenderError if it is not a number, or too large."""
     if isinstance(value, bool) or not isinstance(value, int) or not -most <= value <= most:
         found = "another one" if isinstance(value, int) and not isinstance(value, bool) else values.kind_of(value)

@@ -1,4 +1,4 @@
-"""Match regular expressions in time that grows linearly with the text, never with its square or worse.
+"""Match regular expressions in time that grows with the text, never with its square or worse.
 
 Python's own matcher tries a text in as many ways as a pattern allows. Data can make these astronomically many
 (``(a+)+$``), and the matcher cannot be interrupted. So patterns are read by Python's parser, and matched by a small
@@ -98,7 +98,7 @@ class Pattern:
         finally:
             seen.clear()  # now, not when the error whose traceback refers to this call is dropped
 
-    def _find(self, text: str, start: int, end: int, advance: bool, seen: set[int]) -> Match | None:  # noqa: FBT001 - as find
+    def _find(self, text: str, start: int, end: int, advance: bool, seen: set[int]) -> Match | None:  # noqa: FBT001 - see find
         now = budget.now()
         for begin in range(start, end):
             now.spend(self.groups)
@@ -190,7 +190,7 @@ class _Writer:
             then = self._item(str(kind), argument, flags, then)
         return then
 
-    def _item(self, kind: str, argument: Any, flags: int, then: int) -> int:  # noqa: ANN401 - of Python's parser
+    def _item(self, kind: str, argument: Any, flags: int, then: int) -> int:  # noqa: ANN401 - from Python's parser
         if kind in regex_tests.CHARACTERS:
             key = kind, argument if isinstance(argument, int) else id(argument), flags
             if key not in self._moves:
@@ -213,7 +213,7 @@ class _Writer:
         msg = "back references, look-around and possessive repetitions are not supported in regular expressions here"
         raise errors.RenderError(msg)
 
-    def _repeat(self, argument: Any, flags: int, then: int, *, greedy: bool) -> int:  # noqa: ANN401 - of Python's parser
+    def _repeat(self, argument: Any, flags: int, then: int, *, greedy: bool) -> int:  # noqa: ANN401 - from Python's parser
         least, most, inner = argument
         if str(most) == "MAXREPEAT":
             loop = self.add(_Step([then]))

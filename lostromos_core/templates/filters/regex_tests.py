@@ -14,7 +14,7 @@ Test: TypeAlias = "Callable[[str], bool]"
 CHARACTERS: Final = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN"})
 
 
-def test(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - of Python's parser
+def test(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - from Python's parser
     """Return a test of one character."""
     if kind == "ANY":
         return (lambda _: True) if flags & int(re.DOTALL) else (lambda character: character != "\n")
@@ -38,7 +38,7 @@ def _forms(character: str) -> tuple[str, ...]:
     return tuple(form for form in forms if len(form) == 1)
 
 
-def _member(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - of Python's parser
+def _member(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - from Python's parser
     if kind == "LITERAL":
         wanted = chr(argument)
         return lambda character: character == wanted

@@ -54,7 +54,7 @@ def missing(obj: Any, name: str) -> MissingField:  # noqa: ANN401 - a mapping
 
 
 def below(found: MissingField, name: object) -> NoReturn:
-    """Raise UndefinedError for a field of a missing value: a default after both does not help."""
+    """Raise UndefinedError for a field of a missing value: a default after both has no effect."""
     message = found._undefined_message  # noqa: SLF001 - of our own class
     hint = f"; the default must stand on the way: (... | default({{}})).{name}" if "default(" in message else ""
     raise jinja2.UndefinedError(message + hint)

@@ -32,7 +32,7 @@ _WRITERS: dict[str, Callable[[object], str]] = {
 class EmbeddedDocument(jinja2.ext.Extension):
     """Provide the tags ``yaml`` and ``json``: they must enclose one document, and the result is one string."""
 
-    tags = set(_WRITERS)  # noqa: RUF012 - as the base class declares it
+    tags = set(_WRITERS)  # noqa: RUF012 - declared so in the base class
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
         """Return one call of ``_write`` with the body as its text."""

@@ -74,7 +74,7 @@ _MARKED: Final = frozenset({marked.Text, marked.Nothing})
 
 
 def _marked(value: Any, kept: budget.Slots) -> Any:  # noqa: ANN401 - a marked value
-    """Return a marked value as it is kept; an undefined value comes from an inline if without an else."""
+    """Return a marked value as it is stored; an undefined value comes from an inline if without an else."""
     if isinstance(value, str):
         kept.budget.write(len(value))
         values.check_text(str.__str__(value))
@@ -86,7 +86,7 @@ _current: Final = budget.current.get
 
 
 @jinja2.pass_context
-def finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - passing the context keeps Jinja2 from folding it
+def finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - the context prevents constant folding by Jinja2
     """Emit a value like ``emit``, with a fast path for the most common values."""
     kind = value.__class__
     quick = len(value) <= budget.SHORT and value.isascii() if kind is str else kind is int and -_WHOLE < value < _WHOLE

@@ -56,7 +56,7 @@ def reading(what: Reading) -> Iterator[Reading]:
         _reading.reset(reset)
 
 
-def lookup(apiVersion: Any = "", kind: Any = None, name: Any = None, namespace: Any = None, **others: Any) -> Any:  # noqa: ANN401, N803 - as in YAML
+def lookup(apiVersion: Any = "", kind: Any = None, name: Any = None, namespace: Any = None, **others: Any) -> Any:  # noqa: ANN401, N803 - the name in YAML
     """Return an object of the cluster, in the resource's own namespace unless another is specified."""
     of_ansible = advice.of_lookup(apiVersion)
     if of_ansible or others:
@@ -96,7 +96,7 @@ class Method:
     _undefined_obj: Any
     _undefined_name: Any
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the mapping's method
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the method's signature
         """Call the method."""
         return getattr(self._undefined_obj, self._undefined_name)(*args, **kwargs)
 
@@ -148,7 +148,7 @@ def has(value: object, name: object) -> bool:
     return isinstance(value, NotYet | LiveMapping) or (isinstance(value, LiveList) and isinstance(name, int))
 
 
-def below(value: Any, name: Any) -> Any:  # noqa: ANN401 - what a template asks for
+def below(value: Any, name: Any) -> Any:  # noqa: ANN401 - template input
     """Return the value below such a value, by name or index."""
     if isinstance(value, NotYet):
         return value

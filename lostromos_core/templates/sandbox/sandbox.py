@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
-def rounds(items: Any, cost: int, written: str = "") -> Iterator[Any]:  # noqa: ANN401 - what a template loops over
+def rounds(items: Any, cost: int, written: str = "") -> Iterator[Any]:  # noqa: ANN401 - any loop input
     """Iterate over the items of a loop, ``cost`` steps each; ``written`` is the expression, for messages."""
     if items is None or isinstance(items, bool | int | float):
         origin = f" (from {written})" if written else ""
@@ -46,7 +46,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 }  # fmt: skip
 
 
-def compare(operators: tuple[str, ...], operands: tuple[Any, ...]) -> Any:  # noqa: ANN401 - a boolean, mostly
+def compare(operators: tuple[str, ...], operands: tuple[Any, ...]) -> Any:  # noqa: ANN401 - usually a boolean
     """Evaluate a comparison, or a chain of comparisons, and charge for it."""
     found: Any = True
     for index, name in enumerate(operators):
@@ -80,7 +80,7 @@ def joined(parts: Iterable[str]) -> str:
 class _Template(jinja2.Template):
     """Build a template's module anew for each rendering: a cached one would keep another resource's slots."""
 
-    def _get_default_module(self, ctx: object = None) -> Any:  # noqa: ANN401, ARG002 - as Jinja2
+    def _get_default_module(self, ctx: object = None) -> Any:  # noqa: ANN401, ARG002 - Jinja2's signature
         return self.make_module()
 
 
@@ -150,7 +150,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def _marked(self, raw: Iterable[lexer.RawToken], name: str | None) -> Iterator[lexer.RawToken]:
         return lexer.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
 
-    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as Jinja2
+    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - Jinja2's signature
         """Return a key or an item, never a method; a missing part of a looked-up object can be waited for.
 
         Filters use this for attributes, too: ``selectattr("items")`` means the field.
@@ -165,7 +165,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             return absent.MissingField(obj=None, name=argument)
         return super().getitem(obj, argument)
 
-    def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as getitem
+    def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - see getitem
         """Get an item like ``getitem``; a name that is not part of the template may be a secret, and is not shown."""
         found = self.getitem(obj, costs.as_key(argument))
         if isinstance(found, looked_up.NotYet):
@@ -174,7 +174,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             return absent.MissingField(hint=absent.COMPUTED)
         return found
 
-    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja2
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - Jinja2's signature
         """Return a mapping's key rather than its method: ``resource.spec.items`` is the field."""
         if obj.__class__ is dict and attribute in obj:
             return obj[attribute]
@@ -186,12 +186,12 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             absent.below(obj, attribute)
         return super().getattr(obj, attribute)
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - Jinja2's signature
         """Refuse operations that would exhaust time or memory before they are computed."""
         operator_costs.charge_operator(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
-    def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Jinja2
+    def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Jinja2's signature
         """Refuse methods whose argument determines the size of their result, and charge for copied data."""
         kind = function.__class__
         if kind is types.BuiltinFunctionType:
@@ -203,7 +203,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
                 costs.charge_comparison(value, value)
         return super().call(context, function, *args, **kwargs)
 
-    def wrap_str_format(self, value: Any) -> Any:  # noqa: ANN401 - as Jinja2
+    def wrap_str_format(self, value: Any) -> Any:  # noqa: ANN401 - Jinja2's signature
         """Refuse formatting, which can make any amount of text from nothing."""
         if super().wrap_str_format(value) is None:
             return None

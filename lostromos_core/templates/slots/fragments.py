@@ -7,7 +7,7 @@ rendered text contains marks around each fragment; they are replaced by the frag
 - After ``key:``: the lines are placed below, indented by two; so is a single line that is an item or a ``key: value``.
 - Inside a block scalar: the lines start where the line of the call starts.
 - Inside a comment: every line becomes a comment.
-- Elsewhere, a fragment of several lines would break the line apart: an error.
+- Elsewhere, a fragment of several lines is an error, since it would break the line apart.
 
 Elsewhere, a fragment of one line is inserted unchanged.
 """

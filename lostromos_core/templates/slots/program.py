@@ -119,7 +119,7 @@ class Spread:
         found: list[Any] = self._checked(slots, list, "a list", "items")
         return found
 
-    def _checked(self, slots: Slots, kind: type[dict[str, Any] | list[Any]], name: str, among: str) -> Any:  # noqa: ANN401 - of this kind
+    def _checked(self, slots: Slots, kind: type[dict[str, Any] | list[Any]], name: str, among: str) -> Any:  # noqa: ANN401 - an instance of kind
         if marked.is_moved(slots[self.slot]):
             raise Misplaced(f"{marked.MOVED} {among} around it, without | indent", self.place)
         found = self.fill(slots)

@@ -83,7 +83,7 @@ class _Origins:
         self._steps = 0
 
     def of(self, node: nodes.Node | None, seen: tuple[str, ...] = ()) -> Iterator[nodes.Node]:  # noqa: C901 - a table of kinds
-        """Yield what an expression can be; raises _UnknownError."""
+        """Yield the nodes that an expression can evaluate to; raises _UnknownError."""
         self._steps += 1
         if self._steps > MANY:
             raise _UnknownError
