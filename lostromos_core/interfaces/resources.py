@@ -42,7 +42,7 @@ def join_key(namespace: str, name: str) -> str:
 
 
 def split_key(key: str) -> tuple[str, str]:
-    """Return the namespace (empty if there is none) and the name in a key."""
+    """Return the namespace in a key, empty for a cluster-scoped object, and the name."""
     namespace, _, name = key.rpartition("/")
     return namespace, name
 
