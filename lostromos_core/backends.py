@@ -28,7 +28,7 @@ def relative(path: pathlib.Path, info: pydantic.ValidationInfo) -> pathlib.Path:
 
 def _given(path: object) -> object:
     if path == "":
-        raise ValueError("a path is expected here, relative to the configuration file")
+        raise ValueError("expected a path, relative to the configuration file")
     return path
 
 

@@ -85,7 +85,7 @@ class Registry:
             msg = f"the {kind} {name!r} {why}: pip install ./{folder} in a clone of Lostrómos"
             raise errors.PluginError(msg)
         there = ", ".join(self.names(kind)) or "none"
-        msg = f"there is no {kind} {name!r} (there is: {there}){errors.nearest(name, self.names(kind))}"
+        msg = f"there is no {kind} {name!r} (available: {there}){errors.nearest(name, self.names(kind))}"
         raise errors.PluginError(msg)
 
     @property
@@ -237,7 +237,7 @@ def _call(implementation: Any, origin: tuple[str, str]) -> Mapping[str, Any]:  #
     try:
         answer = implementation.function()
     except Exception as error:
-        msg = f"{who} failed to say what it brings: {type(error).__name__}: {error}"
+        msg = f"{who} failed to list what it provides: {type(error).__name__}: {error}"
         raise errors.PluginError(msg) from error
     if not isinstance(answer, dict):
         msg = f"{who} must return a dict from {implementation.function.__name__}, and returned {type(answer).__name__}"

@@ -113,7 +113,7 @@ class HelmOptions(AccessOptions):
         default="force", description="With Helm 4: take fields that other managers own, or fail."
     )
     drift: settings.DriftMode = pydantic.Field(
-        default="repair", description="What is done when somebody changes an object of a release."
+        default="repair", description="What to do when another field manager changes an object of a release."
     )
     ignore: dict[str, tuple[Pointer, ...]] = pydantic.Field(
         default_factory=dict, description="Kind: JSON pointers to fields whose drift does not count."

@@ -35,7 +35,7 @@ class ServerSideOptions(Options):
     )
     ignore: dict[str, tuple[Pointer, ...]] = pydantic.Field(
         default_factory=dict,
-        description="Kind: JSON pointers to fields that are left to whoever takes them, such as /spec/replicas.",
+        description="Kind: JSON pointers to fields that other field managers may own, such as /spec/replicas.",
     )
     wait: bool = pydantic.Field(default=False, description="Resources are ready only when their objects are.")
     inventory_namespace: str = pydantic.Field(

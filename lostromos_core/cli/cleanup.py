@@ -25,7 +25,7 @@ Example:
 """
 
 
-@click.command("cleanup", short_help="Take marks and finalizers off resources.", epilog=EXAMPLE)
+@click.command("cleanup", short_help="Release resources whose operator is gone.", epilog=EXAMPLE)
 @options.cluster
 @click.option(
     "--kind",
@@ -40,18 +40,20 @@ Example:
     "claimants",
     multiple=True,
     metavar="CONTROLLER",
-    help="Only resources that this controller looked after. May be repeated; without it, all.",
+    help="Only resources of this controller. May be repeated; all by default.",
 )
 @click.option(
     "--operator",
     "operators",
     multiple=True,
     metavar="NAMESPACE/NAME",
-    help="Only resources that the operator of this identity looked after. May be repeated; without it, all.",
+    help="Only resources of the operator with this identity. May be repeated; all by default.",
 )
 @click.option("-n", "--namespace", default="", help="Only in this namespace.")
 @click.option("--delete-objects", is_flag=True, help="Delete the objects that were applied for them, too.")
-@click.option("--force", is_flag=True, help="Also resources whose operator runs, or may run: it will mark them again.")
+@click.option(
+    "--force", is_flag=True, help="Also resources whose operator is running, or may be; it will claim them again."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def command(  # noqa: PLR0913 - the options of the command
@@ -99,7 +101,7 @@ async def _find(kube: cluster.Cluster, text: str, namespace: str, claimants: Seq
 def _show(found: Sequence[cleanup.Claimed]) -> None:
     console = tables.console()
     if not found:
-        console.print("No resource carries marks of Lostrómos.")
+        console.print("No resource has labels, annotations or a finalizer of Lostrómos.")
         return
     rows = [
         (
@@ -116,7 +118,7 @@ def _show(found: Sequence[cleanup.Claimed]) -> None:
 def _question(number: int, *, delete_objects: bool) -> str:
     which, whose = ("this resource", "its") if number == 1 else (f"these {number} resources", "their")
     what = f"and delete {whose} objects" if delete_objects else f"and leave {whose} objects where they are"
-    return f"Let go of {which} {what}?"
+    return f"Release {which} {what}?"
 
 
 def _count(number: int, what: str) -> str:
@@ -142,5 +144,5 @@ async def _clean(kube: cluster.Cluster, found: Sequence[cleanup.Claimed], *, del
             failed += 1
             click.echo(f"{one.ref}: {error}", err=True)
     more = f", {_count(deleted, 'object')} deleted" if delete_objects else ""
-    click.echo(f"{len(found) - failed} of {_count(len(found), 'resource')} let go{more}.")
+    click.echo(f"Released {len(found) - failed} of {_count(len(found), 'resource')}{more}.")
     return 1 if failed else 0

@@ -125,7 +125,7 @@ def _choose(setup: bootstrap.Setup, name: str, resource: interfaces.Resource) ->
     names = [controller.name for controller in controllers]
     if name:
         if name not in names:
-            there = f"there is: {', '.join(names)}"
+            there = f"available: {', '.join(names)}"
             msg = f"there is no controller {name!r} in the configuration ({there}){errors.nearest(name, names)}"
             raise click.UsageError(msg)
         return names.index(name)
@@ -134,7 +134,7 @@ def _choose(setup: bootstrap.Setup, name: str, resource: interfaces.Resource) ->
         return fitting[0]
     what = f"{resource.ref.kind} of {resource.ref.api_version}"
     many = f"{len(fitting)} controllers watch" if fitting else "no controller watches"
-    msg = f"{many} {what}; choose one with --controller (there is: {', '.join(names)})"
+    msg = f"{many} {what}; choose one with --controller (available: {', '.join(names)})"
     raise click.UsageError(msg)
 
 

@@ -38,7 +38,7 @@ def _one_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
 def _no_bool(value: Any) -> Any:  # noqa: ANN401 - before validation
     """Reject booleans: in Python, true is the number 1."""
     if isinstance(value, bool):
-        raise ValueError("a number is expected here")  # noqa: TRY004 - pydantic catches no TypeError
+        raise ValueError("expected a number")  # noqa: TRY004 - pydantic catches no TypeError
     return value
 
 
@@ -116,7 +116,7 @@ class ControllerConfig(pydantic.BaseModel):
     name: str = pydantic.Field(description="Lower-case letters, digits and '-'; part of field managers on the cluster.")
     watch: Choice
     render: Choice | None = pydantic.Field(
-        default=None, description="How objects or values are made of a resource; some appliers bring a default."
+        default=None, description="How objects or values are made of a resource; some appliers have a default."
     )
     apply: Choice = pydantic.Field(default_factory=lambda: {"server-side": {}})
     lookup: LookupConfig = pydantic.Field(default_factory=LookupConfig)
@@ -188,7 +188,7 @@ def load(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Config, Docume
     """Read a configuration file; raises ConfigError with file, line and field."""
     document = _read(path)
     if not isinstance(document.data, dict):
-        raise document.error((), "a mapping is expected here, with the key `controllers`; see `lostromos schema`")
+        raise document.error((), "expected a mapping with the key `controllers`; see `lostromos schema`")
     raw = document.data.get("environment")
     declared = document.validate(_Declared, {"environment": raw or {}}).environment
     document.data = _substitute(document, document.data, declared, environ, ())

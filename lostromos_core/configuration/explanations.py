@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     import pydantic
 
 _TEXTS: Final = {
-    "dict_type": "a mapping is expected here",
-    "model_type": "a mapping is expected here",
-    "list_type": "a list is expected here",
-    "tuple_type": "a list is expected here",
-    "path_type": "a path is expected here",
-    "bool_type": "true or false is expected here",
-    "bool_parsing": "true or false is expected here",
-    "int_type": "an integer is expected here",
-    "int_parsing": "an integer is expected here",
-    "int_from_float": "an integer is expected here",
-    "float_type": "a number is expected here",
-    "float_parsing": "a number is expected here",
-    "finite_number": "a number is expected here that is not infinite",
+    "dict_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+    "path_type": "expected a path",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "int_type": "expected an integer",
+    "int_parsing": "expected an integer",
+    "int_from_float": "expected an integer",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a finite number",
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
@@ -41,13 +41,13 @@ def explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN401
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
         known = _known_keys(model.model_json_schema(by_alias=True), error["loc"][:-1])
-        there = f" (there is: {', '.join(sorted(known))})" if known else ""
+        there = f" (available: {', '.join(sorted(known))})" if known else ""
         return f"unknown key{errors.nearest(str(error['loc'][-1]), known)}{there}"
     if kind == "missing":
         return "this key is required"
     if kind == "string_type":
         hint = "; put it in quotes" if isinstance(error["input"], int | float) else ""
-        return f"a text is expected here{hint}"
+        return f"expected a string{hint}"
     if kind in _TEXTS:
         return _TEXTS[kind].format_map(error.get("ctx") or {})
     return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")

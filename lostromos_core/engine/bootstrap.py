@@ -53,7 +53,7 @@ class Setup:
         except errors.PluginError as error:
             raise self.document.error(("controllers", index, "apply"), str(error)) from error
         if not found:
-            msg = f"this key is required, since the applier {applier} brings no renderer of its own"
+            msg = f"this key is required, since the applier {applier} has no default renderer"
             raise self.document.error(("controllers", index, field), msg)
         return {found: None}
 

@@ -286,7 +286,7 @@ class Operator:
         for task in late:
             task.cancel()
         if self._busy:
-            _log.warning("not everything could be finished in time; the next start goes on", count=len(self._busy))
+            _log.warning("not all reconciles finished in time; the next start continues", count=len(self._busy))
         if watches or workers:
             _, stuck = await asyncio.wait([*watches, *workers], timeout=CANCEL)
             _complain(stuck)
@@ -294,4 +294,4 @@ class Operator:
 
 def _complain(stuck: Iterable[asyncio.Task[Any]]) -> None:
     for task in stuck:
-        _log.error("a plug-in does not let itself be cancelled", task=task.get_name())
+        _log.error("a task ignored its cancellation", task=task.get_name())

@@ -188,7 +188,7 @@ async def _delete(controller: ControllerContext, key: str, resource: interfaces.
         # The cause, such as a policy or a webhook, may change without an event.
         return Result(interfaces.Outcome.again(), dataclasses.replace(report, retrying=True), resource)
     if applied.remaining:
-        message = f"{reports.count(applied.remaining)} still being deleted"
+        message = f"{reports.objects(applied.remaining)} still being deleted"
         report = interfaces.Report(
             ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
         )
@@ -197,7 +197,7 @@ async def _delete(controller: ControllerContext, key: str, resource: interfaces.
     if resource is None:
         return Result(interfaces.Outcome.done())
     if "deletionTimestamp" not in resource.metadata:
-        message = "no controller looks after it"
+        message = "no controller reconciles it"
         await controller.watcher.report(
             resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
         )
@@ -232,7 +232,7 @@ async def _report_interruption(controller: ControllerContext, resource: interfac
     """Report that the process ends before the work is done, if that is quick; the next start continues."""
     if resource is None:
         return
-    message = "the operator ended before everything was applied; it goes on when it is started again"
+    message = "the operator ended before everything was applied; it continues when the operator is started again"
     report = interfaces.Report(ready=False, reason="Interrupted", message=message, retrying=True)
     with contextlib.suppress(Exception):
         async with asyncio.timeout(LAST_WORDS):

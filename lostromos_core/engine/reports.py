@@ -28,9 +28,9 @@ def report_of(applied: interfaces.Applied, rendered: interfaces.Rendered | None)
         return interfaces.Report(ready=False, reason="Waiting", message=waiting, retrying=True, objects=applied.objects)
     there = sum(result.action is not interfaces.Action.PRUNED for result in applied.objects)
     drifted = [result.ref for result in applied.objects if result.action is interfaces.Action.DRIFTED]
-    message = f"{count(there - len(drifted))} as rendered"
+    message = f"{objects(there - len(drifted))} up to date"
     if drifted:
-        message += f"; {count(len(drifted))} not, and left so: {', '.join(map(str, drifted[:SAID]))}"
+        message += f"; {objects(len(drifted))} drifted and left alone: {', '.join(map(str, drifted[:SAID]))}"
     return interfaces.Report(ready=True, reason="Applied", message=message, objects=applied.objects)
 
 
@@ -49,9 +49,9 @@ def _waiting(applied: interfaces.Applied, rendered: interfaces.Rendered | None) 
     return "; ".join(said[:SAID]) + more
 
 
-def count(number: int) -> str:
-    """Return a number of objects in words, with its verb."""
-    return "1 object is" if number == 1 else f"{number} objects are"
+def objects(number: int) -> str:
+    """Return a number of objects in words."""
+    return "1 object" if number == 1 else f"{number} objects"
 
 
 def outcome_of(error: errors.LostromosError) -> interfaces.Outcome:

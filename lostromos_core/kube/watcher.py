@@ -149,7 +149,7 @@ class KubernetesWatcher:
                 unsure.append(key)
         if unsure:
             _log.warning(
-                "resources outside of the selection were looked after by this controller, and do not say of which "
+                "resources outside the selection belonged to this controller and do not name their "
                 "operator; they are left alone. `lostromos cleanup` releases them",
                 controller=self._controller, kind=self.kind, count=len(unsure), first=unsure[0],
             )  # fmt: skip

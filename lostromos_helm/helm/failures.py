@@ -195,7 +195,8 @@ _PATTERNS: Final[tuple[tuple[str, Callable[[str], errors.LostromosError]], ...]]
     (
         r'\w+ "[^"]+" already exists',
         lambda text: errors.ApiError(
-            f"{text}; unless somebody else has just made it, the chart makes it twice: look for it in two of its files",
+            f"{text}; unless another client has just created it, the chart makes it twice: look for it in two of its "
+            "files",
             status=409,
             retryable=True,
         ),

@@ -169,7 +169,7 @@ class Removal:
         if self._options.hooks and held is not None and _has_delete_hooks(held):
             _log.warning(
                 "the delete hooks of a release are not run: it is not proven that they are the chart's (an operation "
-                "failed, an earlier version of the operator made the release, or somebody changed its Secret)",
+                "failed, an earlier version of the operator made the release, or its Secret was changed)",
                 release=f"{place[0]}/{place[1]}",
             )
 

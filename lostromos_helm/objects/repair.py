@@ -284,8 +284,8 @@ class Repairer:
         pause = fight.pause(time.monotonic())
         if pause > 0:
             message = (
-                f"somebody changes it again and again ({fight.repairs} repairs; {what}); next repair in {pause:.0f} s. "
-                f"{_NOT_THERE if what == drift.DELETED else _CHANGED}"
+                f"another field manager keeps changing it ({fight.repairs} repairs; {what}); next repair in "
+                f"{pause:.0f} s. {_NOT_THERE if what == drift.DELETED else _CHANGED}"
             )
             return case.result(Action.FAILED, message, retryable=True, after=pause), ""
         held = await self._drift.repair(item, case.place)

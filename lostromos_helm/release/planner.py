@@ -108,14 +108,14 @@ class Planner:
         places = lint.look(chart.path)
         if places.unquoted:
             _log.warning(
-                "the chart writes values without quotes: whoever chooses them can make other objects, as far as the "
-                "operator's rights go; quote them, or use the renderer helm-template",
+                "the chart writes values without quotes: users who set them can create other objects, within the "
+                "operator's rights; quote them, or use the renderer helm-template",
                 chart=chart.name,
                 places=_shown(places.unquoted),
             )
         if places.rendered:
             _log.warning(
-                "the chart renders values as templates (tpl): whoever chooses them can read what the operator may "
+                "the chart renders values as templates (tpl): users who set them can read what the operator may "
                 "read, Secrets of all namespaces included, and all other values; choose these values yourself, in a "
                 "template of values, or use the renderer helm-template, where `lookup` finds nothing",
                 chart=chart.name,

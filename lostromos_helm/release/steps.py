@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class Step(enum.Enum):
     """Name the next step."""
 
-    NOTHING = "it is as it shall be"
+    NOTHING = "it is up to date"
     INSTALL = "install"
     INSTALL_AGAIN = "install again: no revision ever served, so install hooks have to run"
     UPGRADE = "upgrade"
     RECOVER = "end what was broken off, and go on from there"
     REPLACE = "finish the uninstall that was broken off, and install"
-    WAIT = "somebody else is at work"
-    REFUSE = "it is somebody else's"
+    WAIT = "another operation is in progress"
+    REFUSE = "it belongs to another owner"
 
 
 @final
@@ -74,7 +74,7 @@ def decide(  # noqa: PLR0913, PLR0911 - many inputs and outcomes
     if newest.pending and not (abandoned and newest.ours and newest.owner == owner):
         left = min(newest.modified + patience - now, patience - waited)
         if left > 0:
-            why = f"somebody else is at work on {name} ({newest.status}); it is taken over in {left:.0f} s"
+            why = f"another operation is in progress on {name} ({newest.status}); it is taken over in {left:.0f} s"
             return Decision(Step.WAIT, why, left)
     if newest.pending:
         return Decision(Step.RECOVER)

@@ -187,7 +187,7 @@ async def load(kube: cluster.Cluster, revision: Revision) -> Stored | None:
     if secret.get("type") != TYPE or about != (revision.namespace, revision.name, revision.number):
         msg = (
             f"the Secret {revision.namespace}/{revision.secret} does not hold the release that it is named after; "
-            "somebody changed it: delete it"
+            "another field manager changed it: delete it"
         )
         raise ForgedError(msg)
     return Stored(release, secret)
@@ -285,7 +285,7 @@ async def let_go(kube: cluster.Cluster, revision: Revision) -> None:
         await kube.request_bytes(
             "PATCH",
             paths.item("v1", "secrets", revision.namespace, revision.secret),
-            action=f"let go of the release {revision.namespace}/{revision.name}",
+            action=f"release the ownership of {revision.namespace}/{revision.name}",
             body={"metadata": {"labels": dict.fromkeys(OWN)}},
             content_type=media_types.MERGE,
             accept=media_types.METADATA_ONLY,

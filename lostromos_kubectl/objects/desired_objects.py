@@ -160,7 +160,7 @@ def _directives(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Dir
         if value != "" and value not in choices:
             place = str(manifest.locate(("metadata", "annotations", key)) or "")
             shown = errors.shorten(str(value), 40)
-            raise errors.RenderError(f"{key}: {shown!r} is none of {', '.join(choices)}", place=place)
+            raise errors.RenderError(f"{key}: {shown!r} is not one of {', '.join(choices)}", place=place)
         return value
 
     wave = str(written.get(labels.WAVE, "0"))

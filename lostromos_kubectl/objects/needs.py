@@ -32,7 +32,7 @@ def from_later(item: desired_objects.Desired, objects: Iterable[desired_objects.
         near = other.ref.namespace in {"", item.ref.namespace or _service(item).get("namespace")}
         if other.directives.wave > item.directives.wave and near and (other.ref.kind, other.ref.name) in wanted:
             wave, own = other.directives.wave, item.directives.wave
-            return f"; it needs {other.ref}, which only wave {wave} brings: give that wave {own} or earlier"
+            return f"; it needs {other.ref}, which is only created in wave {wave}: move it to wave {own} or earlier"
     return ""
 
 

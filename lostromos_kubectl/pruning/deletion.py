@@ -115,7 +115,7 @@ class Deleter:
             await self._kube.request_bytes(
                 "PATCH",
                 child.path,
-                action=f"let go of {child.ref}",
+                action=f"release {child.ref}",
                 body={"metadata": metadata},
                 content_type=media_types.MERGE,
                 accept=media_types.METADATA_ONLY,

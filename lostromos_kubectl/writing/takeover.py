@@ -63,7 +63,7 @@ class TakeOver:
         except errors.LostromosError as error:
             return desired_objects.explain(item, error)
         if taken and self._kube.dry_run:
-            message = "it would be repaired: somebody put an item of a list in the place of one of the template"
+            message = "it would be repaired: a list item of the template was replaced by another one"
             return interfaces.ObjectResult(item.ref, interfaces.Action.UPDATED, message)
         return None
 

@@ -80,7 +80,7 @@ class Writer:
             tries = await self._round(tries, results, owner)
         for one in tries:
             error = errors.ApiError(
-                f"{one.item.ref} changes hands too quickly", status=http.HTTPStatus.CONFLICT, retryable=True
+                f"{one.item.ref} keeps being replaced; retrying", status=http.HTTPStatus.CONFLICT, retryable=True
             )
             results[one.item.key] = desired_objects.explain(one.item, error)
         for key in [key for key, entry in owned.entries.items() if not entry.uid]:
@@ -191,7 +191,7 @@ class Writer:
         if repaired and entry.fight and not self._kube.dry_run:
             entry.fight.opponent = entry.fight.opponent or (before.writer if before else "")
             entry.fight.repaired(self._clock())
-            why = "somebody changed it" if write.uid else "somebody deleted it"
+            why = "another field manager changed it" if write.uid else "it was deleted"
             _log.info("an object was repaired", resource=owner.key, object=str(item.ref), why=why)
         entry.child = found[0] if found else None
         entry.uid, entry.digest = str(answer.metadata.get("uid", "")), item.digest

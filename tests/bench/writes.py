@@ -76,7 +76,7 @@ def _status(owner: api.Json, objects: Sequence[api.Json]) -> Request:
     status = {
         "observedGeneration": 1,
         "conditions": [
-            _condition("Ready", value="True", reason="Applied", message="4 objects are as rendered"),
+            _condition("Ready", value="True", reason="Applied", message="4 objects up to date"),
             _condition("Reconciling", value="False", reason="NotReconciling", message=""),
             _condition("Stalled", value="False", reason="NotStalled", message=""),
         ],

@@ -125,7 +125,7 @@ def test_an_overlapping_operator_is_refused_and_named_and_takes_over_when_the_ot
         waiting.wait_until(lambda: operators.is_ready(api.get(path)))
         before = uids(api, [namespace])
         with operators.Operator(second, kubeconfig) as two:
-            two.says(f"is looked after by the operator {namespace}/first", timeout=30)
+            two.says(f"belongs to the operator {namespace}/first", timeout=30)
             two.says("which is running; make the two operators' selections differ, or stop that one", timeout=60)
             api.patch(path, {"spec": {"text": "two"}})
             waiting.wait_until(lambda: text_of(api, namespace, "web") == "two")
@@ -137,7 +137,7 @@ def test_an_overlapping_operator_is_refused_and_named_and_takes_over_when_the_ot
             assert uids(api, [namespace]) == before
             assert api.get(path)["metadata"]["annotations"][OPERATOR] == f"{namespace}/second"
             one.start()
-            one.says(f"is looked after by the operator {namespace}/second", timeout=30)
+            one.says(f"belongs to the operator {namespace}/second", timeout=30)
     assert uids(api, [namespace]) == before
 
 
@@ -241,7 +241,7 @@ def test_cleanup_leaves_alone_what_an_operator_that_runs_looks_after(
         assert uids(api, [namespace]).items() <= before.items()
         assert operators.is_ready(api.get(crd.path(namespace, "web")))
     done = operators.lostromos(*common, f"--operator={namespace}/a")
-    assert (done.returncode, "1 of 1 resource let go." in done.stdout) == (0, True)
+    assert (done.returncode, "Released 1 of 1 resource." in done.stdout) == (0, True)
 
 
 def test_a_claim_that_names_no_operator_is_taken_over_and_never_released(

@@ -139,7 +139,7 @@ def test_cleanup_lets_go_when_the_operator_is_gone(
     shown = operators.lostromos(*common, "--dry-run")
     assert (shown.returncode, "WebApp" in shown.stdout, api.exists(crd.path(namespace, "a"))) == (0, True, True)
     done = operators.lostromos(*common, "--yes", "--claimant=app")
-    assert (done.returncode, "2 of 2 resources let go." in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "Released 2 of 2 resources." in done.stdout) == (0, True), done.stderr
     waiting.wait_until(lambda: not api.exists(crd.path(namespace, "a")))
     assert "finalizers" not in api.get(crd.path(namespace, "b"))["metadata"]
     assert data(api, namespace, "b") == {"text": "x"}
@@ -152,7 +152,7 @@ def test_cleanup_lets_go_when_the_operator_is_gone(
     asked = operators.lostromos(*common, "--delete-objects", stdin="n\n")
     assert (asked.returncode, data(api, namespace, "b")) == (1, {"text": "x"})
     done = operators.lostromos(*common, "--delete-objects", stdin="y\n")
-    assert "1 of 1 resource let go, 1 object deleted." in done.stdout
+    assert "Released 1 of 1 resource, 1 object deleted." in done.stdout
     assert read(api, namespace, "b") is None
     again = operators.lostromos(*common, "--yes")
     assert (again.returncode, "No resource" in again.stdout) == (0, True)
@@ -295,7 +295,7 @@ def test_two_operators_do_not_share_a_resource(
         api.create(crd.path(namespace), crd.manifest("web", spec={"text": "one"}))
         waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "web"))))
         with operators.Operator(second, control_plane.kubeconfig) as refused:
-            refused.says("is looked after by the controller 'app'")
+            refused.says("belongs to the controller 'app'")
     assert data(api, namespace, "web") == {"text": "one"}
     both = {"controllers": [operators.controller(crd, name=name) for name in ("one", "two")]}
     first.write(both)

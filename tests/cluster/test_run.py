@@ -129,7 +129,7 @@ def test_once_reconciles_everything_and_prints_a_table(
     status, output = run(made, "--once", f"--kubeconfig={control_plane.kubeconfig}")
     assert status == 0, output
     assert f"{namespace}/good" in output
-    assert "1 object is as rendered" in output
+    assert "1 object up to date" in output
     api.create(crd.path(namespace), crd.manifest("bad", spec={"text": ["no", "text"]}))
     status, output = run(made, "--once", f"--kubeconfig={control_plane.kubeconfig}")
     assert status == 1
@@ -145,7 +145,7 @@ def test_once_prints_rows_that_are_not_wrapped_where_a_program_reads_them(
     arguments = ("--once", "--dry-run", f"--kubeconfig={control_plane.kubeconfig}")
     status, output = run(made, *arguments, COLUMNS="40")
     assert status == 0, output
-    assert re.search(rf"^ *app +{namespace}/web +True +Applied +1 object is as rendered *$", output, re.MULTILINE)
+    assert re.search(rf"^ *app +{namespace}/web +True +Applied +1 object up to date *$", output, re.MULTILINE)
     assert "\nDry run: nothing was kept.\n" in output
     done = operators.lostromos("run", "-c", str(made.config), *arguments, "-o", "json")
     found = json.loads(done.stdout)

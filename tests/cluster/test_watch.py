@@ -183,8 +183,8 @@ async def test_what_comes_back_while_it_is_released_is_looked_after(
     path, key = crd.path(namespace, "web"), f"{namespace}/web"
     where = {"labels": "labels", "annotation": "annotations"}[by]
     ours = {"metadata": {where: {"app": "one"}}}
-    gone = interfaces.Report(ready=False, reason=interfaces.RELEASED, message="no controller looks after it")
-    done = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")
+    gone = interfaces.Report(ready=False, reason=interfaces.RELEASED, message="no controller reconciles it")
+    done = interfaces.Report(ready=True, reason="Applied", message="1 object up to date")
     async with watching(control_plane, crd, **{by: "app=one"}) as made:
         api.create(crd.path(namespace), crd.manifest("web", **{where: {"app": "one"}}))
         before = await becomes(made, key, lambda found: found is not None)
@@ -204,7 +204,7 @@ async def test_the_status_that_a_release_cleared_is_written_again_at_once(
     control_plane: cluster.ControlPlane, api: apis.Api, crd: crds.CustomKind, namespace: str
 ) -> None:
     path, key = crd.path(namespace, "web"), f"{namespace}/web"
-    done = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")
+    done = interfaces.Report(ready=True, reason="Applied", message="1 object up to date")
     async with watching(control_plane, crd, labels="app=one") as made:
         api.create(crd.path(namespace), crd.manifest("web", labels={"app": "one"}))
         before = await becomes(made, key, lambda found: found is not None)

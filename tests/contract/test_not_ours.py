@@ -182,7 +182,7 @@ async def test_who_was_refused_cleans_up_nothing(target: test_appliers.ClusterTa
     where = target.crd.path(target.namespace, "web")
     async with target.applier() as first, target.applier(controller="second") as second:
         await apply(first, owner, fakes.config_map("a", {"v": "1"}))
-        with pytest.raises(Exception, match="looked after by the controller 'contract'"):
+        with pytest.raises(Exception, match="belongs to the controller 'contract'"):
             await apply(second, target.fresh(owner), fakes.config_map("a", {"v": "2"}))
         target.api.delete(where)
         assert (await second.delete(owner.key, target.fresh(owner))).objects == ()
@@ -254,7 +254,7 @@ async def test_a_resource_that_was_claimed_since_it_was_read_is_left_alone(targe
     claimed = {"metadata": {"annotations": {labels.CONTROLLER: "another"}}}
     target.api.patch(target.crd.path(target.namespace, "web"), claimed)
     async with target.applier() as applier:
-        with pytest.raises(errors.ClaimedError, match="looked after by the controller 'another'"):
+        with pytest.raises(errors.ClaimedError, match="belongs to the controller 'another'"):
             await applier.apply(read, fakes.manifests(fakes.config_map("web-a", {"text": "a"})))
     assert target.data("web-a") is None
 

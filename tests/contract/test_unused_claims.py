@@ -106,7 +106,7 @@ async def test_a_wave_says_when_it_waits_for_what_only_a_later_one_brings(target
     (waiting,) = found.waiting
     assert "wave 1 waits for Pod" in waiting.message
     assert "it needs ConfigMap" in waiting.message
-    assert "which only wave 1 brings: give that wave 0 or earlier" in waiting.message
+    assert "which is only created in wave 1: move it to wave 0 or earlier" in waiting.message
 
 
 async def test_a_right_that_is_missing_is_told(target: test_appliers.ClusterTarget, classes: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from lostromos_core import interfaces
 from lostromos_core.engine import change_log
 from tests import fakes
 
-READY = interfaces.Report(ready=True, reason="Applied", message="1 object is as rendered")
+READY = interfaces.Report(ready=True, reason="Applied", message="1 object up to date")
 
 
 def waits(message: str, reason: str = "Waiting") -> interfaces.Report:

@@ -193,9 +193,9 @@ def test_an_unknown_command_suggests_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("number", "delete", "asked"),
     [
-        (1, True, "Let go of this resource and delete its objects?"),
-        (1, False, "Let go of this resource and leave its objects where they are?"),
-        (3, True, "Let go of these 3 resources and delete their objects?"),
+        (1, True, "Release this resource and delete its objects?"),
+        (1, False, "Release this resource and leave its objects where they are?"),
+        (3, True, "Release these 3 resources and delete their objects?"),
     ],
 )
 def test_cleanup_asks_in_words_that_fit(number: int, delete: bool, asked: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import errors, hookspecs, interfaces, plugins
-from lostromos_core.engine import change_log, controller
+from lostromos_core.engine import change_log, controller, supervision
 from lostromos_core.engine import operator as operators
 from lostromos_core.kube import cluster
 from lostromos_core.kube.transport import client
@@ -104,7 +104,7 @@ async def test_plug_ins_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_watcher_that_fails_or_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operators, "RESTART_WATCH", 0.001)
+    monkeypatch.setattr(supervision, "RESTART_WATCH", 0.001)
 
     class Flaky(fakes.FakeWatcher):
         times = 0
@@ -389,7 +389,7 @@ async def test_a_start_that_cannot_be_cancelled_is_left_behind(monkeypatch: pyte
         operator.stop()
         async with asyncio.timeout(30):
             await running
-    assert ("a plug-in does not let itself be cancelled", "start") in [(log["event"], log.get("task")) for log in logs]
+    assert ("a task ignored its cancellation", "start") in [(log["event"], log.get("task")) for log in logs]
     release.set()
     await asyncio.sleep(0)
 

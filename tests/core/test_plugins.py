@@ -42,7 +42,7 @@ def test_our_own_back_ends_are_found_by_entry_points() -> None:
     [
         ("applier", "hlm", "did you mean 'helm'"),
         ("applier", "kubctl", "did you mean 'kubectl'"),
-        ("watcher", "x", "there is: kubernetes"),
+        ("watcher", "x", "available: kubernetes"),
     ],
 )
 def test_a_missing_back_end_is_named_with_the_way_out(kind: str, name: str, says: str) -> None:
@@ -98,7 +98,7 @@ def raises() -> Mapping[str, Any]:
     [
         ({"lostromos_aplliers": nothing}, "does not fit"),
         ({"lostromos_appliers": lambda wrong: {"a": wrong}}, "does not fit"),
-        ({"lostromos_appliers": raises}, "failed to say what it brings: ZeroDivisionError"),
+        ({"lostromos_appliers": raises}, "failed to list what it provides: ZeroDivisionError"),
         ({"lostromos_appliers": no_dict}, "must return a dict"),
         (
             {"lostromos_appliers": lambda: {"kubectl": None}},

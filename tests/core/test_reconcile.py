@@ -57,7 +57,7 @@ async def test_a_resource_is_rendered_applied_and_reported(world: World) -> None
     assert result.outcome == interfaces.Outcome.done()
     assert world.applier.world["web"][1]["data"] == {"text": "1", "var": ""}
     report = world.watcher.reports["ns/web"]
-    assert (report.ready, report.reason, report.message) == (True, "Applied", "1 object is as rendered")
+    assert (report.ready, report.reason, report.message) == (True, "Applied", "1 object up to date")
 
 
 async def test_a_resource_that_is_gone_is_cleaned_up_and_not_reported(world: World) -> None:

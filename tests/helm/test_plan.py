@@ -109,7 +109,10 @@ def test_nobody_is_waited_for_longer_whatever_their_clock_says(ahead: float) -> 
 def test_a_wait_says_for_whom_and_how_long() -> None:
     found = decide(revision("pending-upgrade", ours=False, age=590))
     assert found.after == 10
-    assert found.why == "somebody else is at work on the release ns/app-web (pending-upgrade); it is taken over in 10 s"
+    assert (
+        found.why
+        == "another operation is in progress on the release ns/app-web (pending-upgrade); it is taken over in 10 s"
+    )
 
 
 @pytest.mark.parametrize(

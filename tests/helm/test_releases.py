@@ -343,7 +343,7 @@ def test_another_process_that_is_at_work_on_a_release_is_waited_for(world: World
     labels = {"status": "pending-upgrade", "lostromos.dev/holder": ELSEWHERE, "modifiedAt": ahead}
     world.api.patch(secret, {"metadata": {"labels": labels}})
     with operator:
-        wait(lambda: "somebody else is at work on" in world.message("web"))
+        wait(lambda: "another operation is in progress on" in world.message("web"))
         assert world.revisions("app-web") == [(1, "pending-upgrade")]
         waiting.wait_until(lambda: world.revisions("app-web")[-1] == (2, "deployed"), timeout=60)
 

@@ -55,7 +55,7 @@ MAYBE = {"volumes": [{"configMap": {"name": "x", "optional": True}}]}
 def test_what_only_a_later_wave_brings_is_named(kind: str, spec: dict[str, Any], other: str) -> None:
     item, needed = made(kind, "web", 1, **spec), made(other, "x", 3)
     said = needs.from_later(item, [item, needed])
-    assert f"it needs {needed.ref}, which only wave 3 brings" in said
+    assert f"it needs {needed.ref}, which is only created in wave 3" in said
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ async def api_of_sites(store: Any) -> AsyncIterator[sites_api.Api]:
 
 
 def report(**fields: Any) -> interfaces.Report:
-    return interfaces.Report(**{"ready": True, "reason": "Applied", "message": "1 object is as rendered", **fields})
+    return interfaces.Report(**{"ready": True, "reason": "Applied", "message": "1 object up to date", **fields})
 
 
 async def test_every_site_is_rung_for_once_and_a_list_that_is_the_same_costs_a_304(
@@ -195,7 +195,7 @@ async def test_a_report_is_written_once_and_only_if_it_is_new(
         shop = await watching.watcher.get("shop")
         for _ in range(2):
             await watching.watcher.report(shop, report(status={"release": release}))
-        told = {"ready": True, "reason": "Applied", "message": "1 object is as rendered", "release": release}
+        told = {"ready": True, "reason": "Applied", "message": "1 object up to date", "release": release}
         assert store.statuses == {"shop": told}
         assert [method for method, _, _ in api_of_sites.answers] == ["GET", "GET", "PUT", "GET"]
         assert await watching.look() == [], "what we say is no news"

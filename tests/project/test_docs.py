@@ -315,7 +315,7 @@ def test_the_rights_to_run_it_in_a_cluster_are_enough(own_control_plane: cluster
     kubeconfig["users"][0]["user"] = {"token": token.strip()}
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
     table = run("lostromos run --once --kubeconfig=kubeconfig", tmp_path, environment())
-    assert "3 objects are as rendered" in table
+    assert "3 objects up to date" in table
 
 
 def run(command: str, folder: Path, environment: Mapping[str, str]) -> str:

@@ -73,7 +73,7 @@ def _named(path: pathlib.Path, section: str, entries: Any, inner: str) -> dict[s
 
 def _choose(where: str, name: str, contexts: Named) -> Mapping[str, Any]:
     """Return the context with this name."""
-    there = f"there is: {', '.join(sorted(contexts))}" if contexts else "there is none"
+    there = f"available: {', '.join(sorted(contexts))}" if contexts else "no context is defined"
     if not name:
         raise errors.ConfigError(f"{where}: no `current-context` is set; choose one with --context ({there})")
     if name not in contexts:

@@ -55,5 +55,5 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {(error.strerror or str(error)).lower()}"
     if isinstance(error, AttributeError | TypeError | KeyError):
-        return "it has not the form of a kubeconfig; `kubectl config view` may say more"
+        return "it does not look like a kubeconfig; `kubectl config view` may say more"
     return errors.shorten(str(error))

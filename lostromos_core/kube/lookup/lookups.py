@@ -111,7 +111,9 @@ class Lookups:
             if why := self._objects.why_not(kind, self._scope(kind, ref), _place(kind, ref)):
                 raise errors.RefusedError(f"lookup of {real}: {why}")
             return known, item
-        msg = f"{real} is not there yet, or is none of the resource's own objects; see `lookup` in the configuration"
+        msg = (
+            f"{real} does not exist yet, or is not one of the resource's own objects; see `lookup` in the configuration"
+        )
         raise errors.NotYetError(msg, of=ref)
 
     async def _load(self, key: str, ref: interfaces.ObjectRef) -> None:

@@ -89,7 +89,7 @@ class Claims:
         claim = read(owner.metadata)
         if claim.controller not in {"", self._controller}:
             msg = (
-                f"{owner.ref} is looked after by the controller {claim.controller!r} (annotation {labels.CONTROLLER}); "
+                f"{owner.ref} belongs to the controller {claim.controller!r} (annotation {labels.CONTROLLER}); "
                 "make the two controllers' selections differ, or, if that controller is gone, run `lostromos cleanup "
                 f"--kind {owner.ref.kind}.{owner.ref.group} --claimant {claim.controller}`"
             )
@@ -106,7 +106,7 @@ def _pause(liveness: presence.Liveness) -> float:
 
 
 def _explain(ref: interfaces.ObjectRef, claim: Claim, liveness: presence.Liveness) -> str:
-    who = f"{ref} is looked after by the operator {errors.shorten(claim.operator, 300)} (annotation {labels.OPERATOR})"
+    who = f"{ref} belongs to the operator {errors.shorten(claim.operator, 300)} (annotation {labels.OPERATOR})"
     if liveness is presence.Liveness.UNKNOWN:
         return f"{who}; whether that still runs will be known in some seconds"
     if liveness is presence.Liveness.HIDDEN:

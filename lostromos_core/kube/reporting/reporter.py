@@ -229,8 +229,8 @@ class Reporter:
             )
         if has_subresource and said[2]:
             advice = (
-                "the kind requires status fields that are not ours; until somebody writes them, there will be the "
-                "smallest values that fit, or no status at all where none does; make them optional in its definition, "
+                "the kind requires status fields that are not ours; until another manager writes them, they hold the "
+                "smallest values that fit; if none fits, no status is written; make them optional in its definition, "
                 "or render them with a template for the status"
             )
             _log.warning(advice, kind=self._kind, required=said[2])

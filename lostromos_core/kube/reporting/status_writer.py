@@ -197,7 +197,9 @@ class StatusWriter:
         except placeholders.NothingFits:
             return False
         draft.stopgaps[name] = value
-        draft.said.append(f"{cause.field} is required and nobody has written it; until somebody does, it is {value!r}")
+        draft.said.append(
+            f"{cause.field} is required and not set; until another manager sets it, its value is {value!r}"
+        )
         return True
 
     async def _disown(self, draft: Draft) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ class MissingField(jinja2.StrictUndefined):
             keys = sorted(str(key)[:_LONG_KEY] for key in itertools.islice(found, _MANY_KEYS))
             there = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")  # noqa: PLR2004 - a readable list
             guess = errors.nearest(str(name)[:_LONG_KEY], keys)
-            hint = f"there is: {there}" if keys else "the mapping is empty"
+            hint = f"available: {there}" if keys else "the mapping is empty"
             return f"there is no field {name!r} here ({hint}){guess}; write | default(...) if it may be absent"
         if isinstance(found, list) and isinstance(name, int):
             return f"there is no item {name} in a list of {len(found)}"

@@ -57,7 +57,7 @@ def of_test(name: str, known: Iterable[str]) -> str:
 def _remedy(written: str | None, name: str, known: Iterable[str]) -> str:
     if written:
         return f"; {written}"
-    return errors.nearest(name, sorted(known)) or "; a plug-in can bring it"
+    return errors.nearest(name, sorted(known)) or "; a plug-in can add it"
 
 
 def of_lookup(first: object) -> str:

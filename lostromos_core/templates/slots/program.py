@@ -213,7 +213,7 @@ class Fields:
 def _put(found: dict[str, Any], filled: dict[str, Any], node: Spread) -> None:
     """Add the keys of a value to the others; raises Misplaced for one that already exists."""
     if not filled.keys().isdisjoint(found):  # examines only the new keys
-        msg = "the expression brings a key that comes twice in this mapping; leave it out of the one or of the other"
+        msg = "the expression sets a key of this mapping twice; remove one of them"
         raise Misplaced(msg, node.place)
     filled.update(found)
 

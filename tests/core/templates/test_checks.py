@@ -42,7 +42,7 @@ def names(made: renderer.JinjaRenderer, **spec: Any) -> list[str]:
         ("a: {{ [1] | select('strng') | list }}", 4, "No test named 'strng'; did you mean 'string'?"),
         ("a: {{ [{}] | selectattr('x', 'equl', 1) | list }}", 4, "No test named 'equl'"),
         ("{% filter uper %}\nx\n{% endfilter %}", 4, "No filter named 'uper'"),
-        ("a: {{ x | community.crypto.x509_certificate_info }}", 4, "a plug-in can bring it"),
+        ("a: {{ x | community.crypto.x509_certificate_info }}", 4, "a plug-in can add it"),
         ("a: {{ x | uper }}\nb: {{ x | lowr }}", 4, "(and 1 more in this file)"),
     ],
 )  # fmt: skip
@@ -100,8 +100,8 @@ def test_what_is_not_closed_is_reported_where_it_is_opened(lines: str, line: int
         ("{{ lookup('en' ~ 'v', 'X') }}", "vars.NAME"),
         ("{{ lookup('env', 'X') }}", "lookup('env', ...) is Ansible's; write a variable: vars.NAME"),
         ("{{ query('k8s', kind='Pod') }}", "write lookup(apiVersion, kind, name), for one object"),
-        ("{% include '_prt.yaml' %}", "there is no template '_prt.yaml' (there is: _part.yaml, a.yaml); did you mean '_part.yaml'?"),
-        ("{% include 'nginx.conf' %}", "the file nginx.conf is none, since the name of one ends in .yaml"),
+        ("{% include '_prt.yaml' %}", "there is no template '_prt.yaml' (available: _part.yaml, a.yaml); did you mean '_part.yaml'?"),
+        ("{% include 'nginx.conf' %}", "the file nginx.conf is not a template, since the name of a template ends in .yaml"),
     ],
 )  # fmt: skip
 def test_a_message_says_what_to_do(expression: str, says: str, tmp_path: Path) -> None:

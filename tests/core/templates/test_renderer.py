@@ -72,7 +72,7 @@ def test_a_template_sees_what_the_author_wrote_and_nothing_else(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (HEAD + "a: {{ resource.spec.txt }}\n", "a.yaml:4: there is no field 'txt' here (there is: text); did you mean 'text'?"),
+        (HEAD + "a: {{ resource.spec.txt }}\n", "a.yaml:4: there is no field 'txt' here (available: text); did you mean 'text'?"),
         (HEAD + "a: {{ reource.spec }}\n", "a.yaml:4: there is no variable 'reource'"),
         (HEAD + "a: {{ vars.x }}\n", "the mapping is empty"),
         (HEAD + "a: {{ resource.spec.text.x }}\n", "a.yaml:4: a string has no field 'x'"),
@@ -260,7 +260,7 @@ def test_a_field_that_is_named_like_a_method_is_a_field(expression: str, expecte
 
 
 def test_a_field_that_is_named_like_a_method_is_missed_like_one(tmp_path: Path) -> None:
-    with pytest.raises(errors.RenderError, match=r"a.yaml:4: there is no field 'values' here \(there is: text\)"):
+    with pytest.raises(errors.RenderError, match=r"a.yaml:4: there is no field 'values' here \(available: text\)"):
         render(tmp_path, HEAD + "a: {{ resource.spec.values }}\n", fakes.resource("web", text="x"))
 
 
