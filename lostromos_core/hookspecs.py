@@ -54,7 +54,7 @@ def lostromos_template_functions() -> Mapping[str, Any]:  # type: ignore[empty-b
 def lostromos_review(controller: str, resource: interfaces.Resource, rendered: interfaces.Rendered) -> str | None:
     """Called before each apply, for every plug-in. Return a sentence to forbid it, None to allow it.
 
-    A forbidden apply is reported on the resource as Stalled with the reason Refused, and retried when the resource
+    A forbidden apply is reported on the resource as Stalled with the reason Refused, and retried slowly, and when it
     changes. An exception forbids as well. The arguments are copies: changing them has no effect.
     """
 

@@ -131,7 +131,7 @@ class Writer:
         entry.fight = entry.fight or contention.Contention()
         pause = entry.fight.pause(self._clock())
         if pause > 0:
-            who = entry.fight.opponent or "somebody"
+            who = entry.fight.opponent or "another manager"
             message = (
                 f"{item.ref}: {who} changes it again and again ({entry.fight.repairs} repairs); next repair in "
                 f"{pause:.0f} s. `ignore` the field, set {labels.CONFLICTS}: yield, or leave it out of the template"
