@@ -143,7 +143,7 @@ class ApiError(LostromosError):
     can be granted at any time. 409 and 410: our data is out of date."""
     SERVER_FAILED: ClassVar[int] = 500
 
-    def __init__(  # noqa: PLR0913 - one parameter for each part of a Status answer
+    def __init__(
         self,
         message: str,
         *,

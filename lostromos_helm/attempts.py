@@ -54,7 +54,7 @@ class Failed:
         return (interfaces.ObjectResult(release, failed, message, "", self.retryable, after),)
 
 
-def failed(  # noqa: PLR0913 - a failure needs all of these
+def failed(
     before: Failed | None,
     digest: str,
     error: errors.LostromosError,

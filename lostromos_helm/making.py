@@ -53,7 +53,7 @@ class Known:
 class Maker:
     """Make the releases of one controller."""
 
-    def __init__(  # noqa: PLR0913 - a release needs all of these
+    def __init__(
         self,
         kube: cluster.Cluster,
         controller: str,

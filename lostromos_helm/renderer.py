@@ -46,7 +46,7 @@ class HelmTemplateRenderer:
 
     produces = interfaces.Manifests
 
-    def __init__(  # noqa: PLR0913 - each is a separate option
+    def __init__(
         self,
         chart: str | references.Reference,
         *,

@@ -42,7 +42,7 @@ Results = dict[tracked_objects.Key, interfaces.ObjectResult]
 class ApplySets:
     """Manage the sets of all owners of one controller. ``wait``: an owner is ready when all of its objects are."""
 
-    def __init__(  # noqa: PLR0913 - the collaborators of a set
+    def __init__(
         self,
         runtime: interfaces.Runtime,
         sender: sending.Sender,

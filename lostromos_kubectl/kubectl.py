@@ -228,7 +228,7 @@ def _answers(output: bytes, writes: Sequence[sending.Write]) -> list[sending.Ans
     return answers
 
 
-def _identity(item: Any) -> tuple[str, str, str, str]:  # noqa: ANN401 - an object as plain data
+def _identity(item: interfaces.Json) -> tuple[str, str, str, str]:
     metadata = item["metadata"]
     group = interfaces.group_of(str(item.get("apiVersion", "")))
     return group, str(item.get("kind")), metadata.get("namespace") or "", metadata["name"]

@@ -56,7 +56,7 @@ Example:
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def command(  # noqa: PLR0913 - the options of the command
+def command(
     *,
     kubeconfig: str,
     context: str,

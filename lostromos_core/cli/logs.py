@@ -16,6 +16,8 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lostromos_core import interfaces
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -69,7 +71,7 @@ def _adopt_foreign(shared: list[Any], style: str, number: int) -> None:
     logging.captureWarnings(capture=True)
 
 
-def _dumps(event: Any, default: Callable[[Any], Any] | None = None, **_: Any) -> str:  # noqa: ANN401 - structlog's call
+def _dumps(event: interfaces.Anything, default: Callable[[Any], Any] | None = None, **_: interfaces.Anything) -> str:
     try:
         return orjson.dumps(event, default=default or str).decode()
     except TypeError:  # half a surrogate pair, a huge number, a key that is not a string: json can, slowly

@@ -107,7 +107,7 @@ def _render(
 
 
 async def _render_with(
-    renderer: Any,  # noqa: ANN401 - a Renderer, whose method may be a coroutine function
+    renderer: interfaces.Anything,
     runtime: interfaces.Runtime,
     resource: interfaces.Resource,
     context: interfaces.Context,
@@ -138,7 +138,7 @@ def _choose(setup: bootstrap.Setup, name: str, resource: interfaces.Resource) ->
     raise click.UsageError(msg)
 
 
-def _watches(choice: Any, resource: interfaces.Resource) -> bool:  # noqa: ANN401 - raw configuration
+def _watches(choice: interfaces.Anything, resource: interfaces.Resource) -> bool:
     given = choice.get("kubernetes") or {}
     group, _, version = resource.ref.api_version.rpartition("/")
     return (given.get("group", ""), given.get("version"), given.get("kind")) == (group, version, resource.ref.kind)
@@ -164,7 +164,7 @@ def _documents(path: pathlib.Path) -> Iterator[dict[str, Any]]:
             yield _object(document, str(path))
 
 
-def _object(data: Any, where: str) -> dict[str, Any]:  # noqa: ANN401 - any data in the file
+def _object(data: interfaces.Anything, where: str) -> dict[str, Any]:
     """Return an object whose metadata has the form Kubernetes expects; raises UsageError that names ``where``."""
     if not isinstance(data, dict):
         raise click.UsageError(f"{where}: an object with apiVersion, kind and metadata is expected")

@@ -68,7 +68,7 @@ Examples:
     show_envvar=True,
     help="The least important lines to write.",
 )
-def command(  # noqa: PLR0913 - the options of the command
+def command(
     *,
     config_file: pathlib.Path,
     kubeconfig: str,

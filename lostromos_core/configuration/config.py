@@ -20,11 +20,13 @@ from lostromos_core.configuration import explanations, yamlfile
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lostromos_core import interfaces
+
 _VARIABLE: Final = re.compile(r"\$\$|\$\{(?P<name>[^}]*)\}")
 _STRICT: Final = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
-def _one_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
+def _one_alone(value: interfaces.Anything) -> interfaces.Anything:
     """Require that a back end is chosen by exactly one key."""
     if isinstance(value, dict) and len(value) > 1:
         msg = f"give exactly one of: {', '.join(map(str, value))}"
@@ -35,7 +37,7 @@ def _one_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
     return value
 
 
-def _no_bool(value: Any) -> Any:  # noqa: ANN401 - before validation
+def _no_bool(value: interfaces.Anything) -> interfaces.Anything:
     """Reject booleans: in Python, true is the number 1."""
     if isinstance(value, bool):
         raise ValueError("expected a number")  # noqa: TRY004 - pydantic catches no TypeError
@@ -50,7 +52,7 @@ Choice = Annotated[
 ]
 
 
-def _names_alone(value: Any) -> Any:  # noqa: ANN401 - before validation
+def _names_alone(value: interfaces.Anything) -> interfaces.Anything:
     """Turn a list of names into a mapping without defaults: all names are required."""
     return dict.fromkeys(value) if isinstance(value, list) and all(isinstance(name, str) for name in value) else value
 
@@ -157,7 +159,9 @@ class Config(pydantic.BaseModel):
 class Document:
     """Hold a configuration file as it was read: its data, and the line of each field."""
 
-    def __init__(self, path: pathlib.Path, data: Any, lines: Mapping[tuple[str | int, ...], int]) -> None:  # noqa: ANN401
+    def __init__(
+        self, path: pathlib.Path, data: interfaces.Anything, lines: Mapping[tuple[str | int, ...], int]
+    ) -> None:
         self.path = path
         self.data = data
         self._lines = lines
@@ -173,7 +177,7 @@ class Document:
         line = next((self._lines[known] for known in _prefixes(tuple(field)) if known in self._lines), 1)
         return errors.ConfigError(f"{self.path}:{line}: {where}{message}")
 
-    def validate(self, model: type[Model], data: Any, field: Sequence[str | int] = ()) -> Model:  # noqa: ANN401
+    def validate(self, model: type[Model], data: interfaces.Anything, field: Sequence[str | int] = ()) -> Model:
         """Return the data below a field as a model; raises ConfigError for one mistake, unknown keys first."""
         try:
             return model.model_validate(data, context={"base": self.base})
@@ -216,11 +220,11 @@ def _read(path: pathlib.Path) -> Document:
 
 def _substitute(
     document: Document,
-    value: Any,  # noqa: ANN401 - any JSON value
+    value: interfaces.Json,
     declared: Mapping[str, str | None],
     environ: Mapping[str, str],
     field: tuple[str | int, ...],
-) -> Any:  # noqa: ANN401 - any JSON value
+) -> interfaces.Json:
     """Return the value with ``${NAME}`` replaced by the variable, and ``$$`` by ``$``."""
     if isinstance(value, dict):
         return {key: _substitute(document, item, declared, environ, (*field, key)) for key, item in value.items()}

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     import pydantic
 
+    from lostromos_core import interfaces
+
 _TEXTS: Final = {
     "dict_type": "expected a mapping",
     "model_type": "expected a mapping",
@@ -36,7 +38,7 @@ _TEXTS: Final = {
 """Messages by pydantic's error type."""
 
 
-def explain(error: Any, model: type[pydantic.BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def explain(error: interfaces.Anything, model: type[pydantic.BaseModel]) -> str:
     """Return one sentence that explains one of pydantic's errors."""
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterator, Mapping
 
+    from lostromos_core import interfaces
+
 MOST: Final = 1_000_000
 """Maximum number of values in a document, with aliases expanded."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -106,7 +108,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+def _json(text: str) -> interfaces.Json:
     """Return the data of a JSON text; raises ValueError for what we do not accept."""
     data = json.loads(
         text,
@@ -127,7 +129,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse(what: str) -> Any:  # noqa: ANN401 - never returns
+def _refuse(what: str) -> interfaces.Anything:
     raise ValueError(what)
 
 
@@ -145,12 +147,14 @@ def _nodes(text: str) -> Iterator[Any]:
         loader.dispose()
 
 
-def _parsed(node: Any) -> Parsed:  # noqa: ANN401 - PyYAML is untyped
+def _parsed(node: interfaces.Anything) -> Parsed:
     lines: dict[Field, int] = {(): node.start_mark.line + 1}
     return Parsed(_value(node, (), lines, frozenset()), lines)
 
 
-def _value(node: Any, field: Field, lines: dict[Field, int], inside: frozenset[int]) -> Any:  # noqa: ANN401 - as above
+def _value(
+    node: interfaces.Anything, field: Field, lines: dict[Field, int], inside: frozenset[int]
+) -> interfaces.Anything:
     if id(node) in inside:
         raise _error(node, field, "contains itself through an alias")
     if len(lines) > MOST:
@@ -166,7 +170,9 @@ def _value(node: Any, field: Field, lines: dict[Field, int], inside: frozenset[i
     return _text(node, field) if node.style else _resolve(node, field, scalars.resolve)
 
 
-def _mapping(node: Any, field: Field, lines: dict[Field, int], inside: frozenset[int]) -> dict[str, Any]:  # noqa: ANN401 - as above
+def _mapping(
+    node: interfaces.Anything, field: Field, lines: dict[Field, int], inside: frozenset[int]
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
@@ -180,7 +186,7 @@ def _mapping(node: Any, field: Field, lines: dict[Field, int], inside: frozenset
     return found
 
 
-def _text(node: Any, field: Field) -> str:  # noqa: ANN401 - as above
+def _text(node: interfaces.Anything, field: Field) -> str:
     """Return a quoted text; two escapes that encode one character, as JSON writes it, become that character."""
     text: str = node.value
     if not _SURROGATE.search(text):
@@ -191,13 +197,13 @@ def _text(node: Any, field: Field) -> str:  # noqa: ANN401 - as above
         raise _error(node, field, "a \\u escape is half of a pair, and no character without the other half") from error
 
 
-def _resolve(node: Any, field: Field, resolve: Any) -> Any:  # noqa: ANN401 - as above
+def _resolve(node: interfaces.Anything, field: Field, resolve: interfaces.Anything) -> interfaces.Anything:
     try:
         return resolve(node.value)
     except scalars.AmbiguousScalarError as error:
         raise _error(node, field, str(error)) from error
 
 
-def _error(node: Any, field: Field, message: str) -> YamlError:  # noqa: ANN401 - as above
+def _error(node: interfaces.Anything, field: Field, message: str) -> YamlError:
     where = f"{dotted(field)}: " if field else ""
     return YamlError(f"{where}{message}", node.start_mark.line + 1)

@@ -16,6 +16,7 @@ from lostromos_core.kube.lookup import lookups
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lostromos_core import interfaces
     from lostromos_core.kube import cluster
     from lostromos_core.kube.transport import client
 
@@ -29,7 +30,7 @@ class Setup:
     document: config.Document
     registry: plugins.Registry
 
-    def part(self, index: int, field: str) -> Any:  # noqa: ANN401 - a watcher, renderer or applier
+    def part(self, index: int, field: str) -> interfaces.Anything:
         """Return the back end of a controller's ``watch``, ``render`` or ``apply``; raises ConfigError with a line."""
         choice = getattr(self.settings.controllers[index], field) or self._default(index, field)
         ((name, given),) = choice.items()

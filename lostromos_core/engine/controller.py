@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import structlog
 
@@ -50,7 +50,7 @@ class Controller:
     most 40 characters; changing it later creates a different controller. Raises ConfigError if the parts do not fit.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a controller
+    def __init__(
         self,
         name: str,
         *,
@@ -112,7 +112,7 @@ class Controller:
         """Return what a reconcile needs; ``state`` holds whether the watcher has read its source."""
         watcher = self._watcher
 
-        def review(resource: interfaces.Resource, rendered: interfaces.Rendered) -> Any:  # noqa: ANN401 - a sequence
+        def review(resource: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Anything:
             return registry.review(self.name, resource, rendered)
 
         def knows(key: str) -> bool:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
+    from lostromos_core import interfaces
     from lostromos_core.kube import cluster
 
     Variables: TypeAlias = Mapping[str, Any] | Callable[[cluster.Cluster], Awaitable[Mapping[str, Any]]]
 
 
-def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - the result of the coroutine
+def run_async(coroutine: Coroutine[Any, Any, Any]) -> interfaces.Anything:
     """Run a coroutine in a new event loop: uvloop's if it is installed, otherwise asyncio's."""
     try:
         import uvloop  # noqa: PLC0415 - an extra
@@ -26,7 +27,7 @@ def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - the
 
 
 @contextlib.contextmanager
-def signals(stop: Callable[[], None]) -> Any:  # noqa: ANN401 - a generator
+def signals(stop: Callable[[], None]) -> interfaces.Anything:
     """Call ``stop`` on the first SIGTERM or SIGINT; a second one ends the process as usual."""
     loop = asyncio.get_running_loop()
     handled = (signal.SIGTERM, signal.SIGINT)

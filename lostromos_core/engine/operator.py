@@ -56,7 +56,7 @@ class Operator:
     for parameters that cannot work. ``started`` is set when all controllers have been started.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of an operator
+    def __init__(
         self,
         controllers: Sequence[controller.Controller],
         *,
@@ -131,7 +131,7 @@ class Operator:
             await asyncio.sleep(0.02)
 
     @contextlib.asynccontextmanager
-    async def _running(self) -> Any:  # noqa: ANN401 - an async generator of the queues
+    async def _running(self) -> interfaces.Anything:
         """Run watchers and workers, from the start to a shutdown of limited duration.
 
         Each controller has its own queue and workers, so that one that waits for a slow program does not delay the

@@ -168,7 +168,7 @@ def _is_paused(resource: interfaces.Resource) -> bool:
 
 
 async def _render(controller: ControllerContext, resource: interfaces.Resource) -> interfaces.Rendered:
-    def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> Any:  # noqa: ANN401 - or awaitable
+    def render(find: Callable[[interfaces.ObjectRef], Mapping[str, Any] | None]) -> interfaces.Anything:
         return interfaces.render(controller.renderer, resource, dataclasses.replace(controller.context, lookup=find))
 
     if controller.lookups is not None:

@@ -32,13 +32,24 @@ from lostromos_core.interfaces.rendered import (
     Values,
 )
 from lostromos_core.interfaces.reports import PROGRESS, RELEASED, Action, Applied, ObjectResult, Outcome, Report
-from lostromos_core.interfaces.resources import Json, ObjectRef, Path, Resource, group_of, join_key, split_key, texts
+from lostromos_core.interfaces.resources import (
+    Anything,
+    Json,
+    ObjectRef,
+    Path,
+    Resource,
+    group_of,
+    join_key,
+    split_key,
+    texts,
+)
 
 __all__ = [
     "CONTROL_PREFIXES",
     "PROGRESS",
     "RELEASED",
     "Action",
+    "Anything",
     "Applied",
     "Applier",
     "Context",

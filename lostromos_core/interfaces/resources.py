@@ -15,6 +15,12 @@ Json: TypeAlias = Any
 """Plain data: None, bool, int, float, str, and lists and string-keyed dicts of these."""
 
 
+Anything: TypeAlias = Any
+"""Any object at all, for the few places where no other type is true: a value of a template, or of an untyped library.
+
+It is an alias of Any, as Json is: mypy then checks nothing about these values, and reading them costs no cast.
+"""
+
 Path: TypeAlias = "Sequence[str | int]"
 """A path into plain data: ``("spec", "ports", 0, "port")``."""
 

@@ -22,7 +22,7 @@ _log = structlog.get_logger("lostromos.watcher")
 class Events:
     """Pass on the events of the watches of all namespaces."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the parts it connects
+    def __init__(  # noqa: PLR0917 - the parts it connects
         self,
         kube: cluster.Cluster,
         api_version: str,

@@ -41,7 +41,7 @@ class KubernetesWatcher:
 
     can_dry_run = True
 
-    def __init__(  # noqa: PLR0913 - the parts of a selection
+    def __init__(
         self,
         *,
         version: str,

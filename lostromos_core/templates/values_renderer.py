@@ -35,7 +35,7 @@ class ValuesRenderer:
 
     produces = interfaces.Values
 
-    def __init__(  # noqa: PLR0913 - each is a separate option
+    def __init__(
         self,
         template: str | pathlib.Path = "",
         *,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 OLDEST: Final = (3, 17)
 """Oldest supported version of Helm: the first with all flags that we use."""
 NEWEST_MAJOR: Final = 4
+SERVER_SIDE: Final = 4
+"""First major version of Helm that uses server-side apply."""
 GRACE: Final = 30.0
 """Seconds that a process may run beyond the time limit that Helm itself enforces."""
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
@@ -41,6 +43,11 @@ class Version:
     major: int
     minor: int
     patch: int
+
+    @property
+    def is_server_side(self) -> bool:
+        """Return whether this Helm uses server-side apply."""
+        return self.major >= SERVER_SIDE
 
     def __str__(self) -> str:
         """Return the version as Helm writes it, without the leading v."""
@@ -63,7 +70,7 @@ class Helm:
     commands that do not wait. With only two slots, uninstalls may take the second one too.
     """
 
-    def __init__(  # noqa: PLR0913 - a process needs all of these
+    def __init__(
         self,
         kube: cluster.Cluster | None,
         *,

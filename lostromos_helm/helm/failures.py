@@ -7,7 +7,7 @@ removed: the operator's variables and the Secrets used in the values.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lostromos_core import errors
 from lostromos_core.kube.transport import api_errors
@@ -58,7 +58,7 @@ class KilledError(errors.LostromosError):
     retryable = True
 
 
-def explain(  # noqa: PLR0913, PLR0917 - an explanation needs all of these
+def explain(  # noqa: PLR0917 - an explanation needs all of these
     done: process.Completed,
     action: str,
     secrets: hiding.Hidden | Mapping[str, str],
@@ -78,7 +78,7 @@ def explain(  # noqa: PLR0913, PLR0917 - an explanation needs all of these
     return _explained(hidden.hide(said), done.status, action, rendered, chart, keys)
 
 
-def _explained(  # noqa: PLR0913, PLR0917 - as above
+def _explained(  # noqa: PLR0917 - as above
     said: str, status: int, action: str, rendered: interfaces.Values | None, chart: str, keys: misfits.Keys | None
 ) -> errors.LostromosError:
     misfit = misfits.explain(said, rendered, chart, keys)
@@ -113,7 +113,7 @@ def hide(text: str, secrets: hiding.Hidden | Mapping[str, str]) -> str:
     return hiding.of(secrets).hide(text)
 
 
-def secrets_of(hidden: Iterable[str], written: Any) -> hiding.Hidden:  # noqa: ANN401 - any JSON value
+def secrets_of(hidden: Iterable[str], written: interfaces.Json) -> hiding.Hidden:
     """Return the texts to hide, except those that the resource's author wrote."""
     return hiding.Hidden(hidden, written)
 

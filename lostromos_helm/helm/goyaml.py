@@ -20,6 +20,8 @@ from lostromos_core import errors
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lostromos_core import interfaces
+
 _INTEGER: Final = re.compile(r"[-+]?(0[bB][01]+|0[oO]?[0-7]+|0[xX][0-9a-fA-F]+|[1-9][0-9]*|0)")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: Final[Mapping[str, bool | None]] = {
@@ -37,7 +39,7 @@ _TYPES: Final[Mapping[str, frozenset[type]]] = {
 }
 
 
-def read(text: str) -> Any:  # noqa: ANN401 - any JSON value
+def read(text: str) -> interfaces.Json:
     """Read one document; raises ValueError or yaml.YAMLError."""
     node = yaml.compose(text, Loader=_Loader)
     return None if node is None else _Builder().build(node)
@@ -53,7 +55,7 @@ _PLAIN: Final = "plain"
 class _Loader(_Base):  # type: ignore[misc]
     """Load YAML, leaving plain scalars to this module's ``resolve``."""
 
-    def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> str:  # noqa: ANN401, ARG002
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: interfaces.Anything) -> str:  # noqa: ARG002 - the signature of PyYAML
         return _PLAIN if kind is yaml.ScalarNode and implicit[0] else f"{_TAG}str"
 
 
@@ -64,7 +66,7 @@ class _Builder:
     def __init__(self) -> None:
         self._built: dict[yaml.Node, Any] = {}
 
-    def build(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any JSON value
+    def build(self, node: yaml.Node) -> interfaces.Json:
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         if node not in self._built:
@@ -75,7 +77,7 @@ class _Builder:
             raise ValueError("an anchor's value contains itself")
         return self._built[node]
 
-    def _mapping(self, node: Any) -> dict[str, Any]:  # noqa: ANN401 - a MappingNode
+    def _mapping(self, node: interfaces.Anything) -> dict[str, Any]:
         """Build a mapping from top to bottom, as Go's library does: the last of equal keys wins, even a merged one."""
         found: dict[str, Any] = {}
         for key, value in node.value:
@@ -95,7 +97,7 @@ class _Builder:
             yield one
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - a scalar
+def _scalar(node: yaml.ScalarNode) -> interfaces.Anything:
     text = str(node.value)
     if node.tag == _PLAIN:
         return resolve(text)
@@ -109,7 +111,7 @@ def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - a scalar
     return value
 
 
-def resolve(text: str) -> Any:  # noqa: ANN401 - a scalar
+def resolve(text: str) -> interfaces.Anything:
     """Resolve a plain scalar as Go's library does; raises ValueError for numbers that JSON cannot represent."""
     if text in _WORDS:
         return _WORDS[text]
@@ -129,7 +131,7 @@ def resolve(text: str) -> Any:  # noqa: ANN401 - a scalar
     return text
 
 
-def _key(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def _key(value: interfaces.Json) -> str:
     """Return a mapping's key as a JSON key. Source: https://pkg.go.dev/sigs.k8s.io/yaml, convertToJSONableObject."""
     match value:
         case str():

@@ -12,7 +12,7 @@ import itertools
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import interfaces
 
@@ -65,7 +65,7 @@ class Hidden:
     there is a message.
     """
 
-    def __init__(self, texts: Iterable[str], written: Any = None) -> None:  # noqa: ANN401 - any JSON value
+    def __init__(self, texts: Iterable[str], written: interfaces.Json = None) -> None:
         self._texts = tuple(texts)
         self._data = written
 

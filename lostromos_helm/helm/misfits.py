@@ -115,7 +115,7 @@ def _violation(chart: str, path: tuple[str | int, ...], text: str) -> _Violation
     return _Violation(chart, path, "does not fit")
 
 
-def _within(values: Any, path: Sequence[str | int]) -> Any:  # noqa: ANN401 - any JSON value
+def _within(values: interfaces.Json, path: Sequence[str | int]) -> interfaces.Json:
     """Return the value at a path, or None if the path does not exist."""
     for step in path:
         try:
@@ -125,7 +125,7 @@ def _within(values: Any, path: Sequence[str | int]) -> Any:  # noqa: ANN401 - an
     return values
 
 
-def _steps(pointer: str, values: Any) -> Iterator[str | int]:  # noqa: ANN401 - any JSON value
+def _steps(pointer: str, values: interfaces.Json) -> Iterator[str | int]:
     """Yield the steps of a JSON pointer into values. Source: RFC 6901."""
     for part in _bare(pointer).split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
@@ -134,7 +134,7 @@ def _steps(pointer: str, values: Any) -> Iterator[str | int]:  # noqa: ANN401 - 
         values = _within(values, [step])
 
 
-def _split(field: str, values: Any) -> Iterator[str | int]:  # noqa: ANN401 - any JSON value
+def _split(field: str, values: interfaces.Json) -> Iterator[str | int]:
     """Yield the steps of a dotted path into values; a key may contain dots as well."""
     while field and field != _ROOT:
         keys = values if isinstance(values, Mapping) else ()

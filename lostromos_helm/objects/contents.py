@@ -249,7 +249,7 @@ async def parse(text: str, namespace: str) -> Sequence[manifest.Item]:
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any JSON value
+def _mapping(value: interfaces.Json) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 

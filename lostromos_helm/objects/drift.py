@@ -21,6 +21,7 @@ from lostromos_helm.objects import watched_objects
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lostromos_core import interfaces
     from lostromos_core.kube import cluster
     from lostromos_helm.objects import manifest
     from lostromos_helm.release import releases
@@ -157,7 +158,7 @@ class Drift:
         there: Mapping[str, Any] | None,
         *,
         dry_run: bool,
-    ) -> Any:  # noqa: ANN401 - an API answer
+    ) -> interfaces.Json:
         query = operations.apply_query(watched_objects.MANAGER, force=True)
         kind = await self._kube.discovery.in_any_version(item.ref.api_version, item.ref.kind)
         body = {**self._body(item, place, there), "apiVersion": kind.api_version}
@@ -215,7 +216,7 @@ def _as_seen(there: Mapping[str, Any] | None, *, ignoring: bool) -> Mapping[str,
     return {**found, "resourceVersion": metadata["resourceVersion"]} if ignoring else found
 
 
-def _as_there(body: Any, there: Any, path: Sequence[str | int] | None) -> Any:  # noqa: ANN401 - any JSON values
+def _as_there(body: interfaces.Json, there: interfaces.Json, path: Sequence[str | int] | None) -> interfaces.Json:
     """Return a body with the field at a path as in another object, or without it if it is absent there."""
     if not path:
         return body
@@ -236,7 +237,7 @@ def _view(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**{key: value for key, value in item.items() if key != "status"}, "metadata": metadata}
 
 
-def _differences(before: Any, after: Any, where: str) -> Iterator[str]:  # noqa: ANN401 - any JSON values
+def _differences(before: interfaces.Json, after: interfaces.Json, where: str) -> Iterator[str]:
     """Yield the paths at which two values differ."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}):

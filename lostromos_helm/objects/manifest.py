@@ -73,7 +73,7 @@ def doubles(items: Iterable[Item]) -> Iterator[tuple[Item, Item]]:
             yield item, other
 
 
-def _flat(data: Any, file: str) -> list[Any]:  # noqa: ANN401 - any YAML value
+def _flat(data: interfaces.Anything, file: str) -> list[Any]:
     """Return a document, or the items of a list: anything with ``items``, as in Helm's own library.
 
     Items of a typed list may omit apiVersion and kind.
@@ -89,7 +89,7 @@ def _flat(data: Any, file: str) -> list[Any]:  # noqa: ANN401 - any YAML value
     return found
 
 
-def _item(data: Any, namespace: str, file: str, text: str) -> Item:  # noqa: ANN401 - any YAML value
+def _item(data: interfaces.Anything, namespace: str, file: str, text: str) -> Item:
     metadata = data.get("metadata") if isinstance(data, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if (

@@ -53,7 +53,7 @@ class RemovalError(errors.LostromosError):
 class Removal:
     """Remove the releases of one controller."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the parts that removal needs
+    def __init__(  # noqa: PLR0917 - the parts that removal needs
         self,
         kube: cluster.Cluster,
         known: releases.Releases,

@@ -23,7 +23,7 @@ from lostromos_core.kube.watching import cache_sync, watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lostromos_core import errors
+    from lostromos_core import errors, interfaces
     from lostromos_core.kube import cluster
     from lostromos_core.kube.kinds import discovery
     from lostromos_helm.release import releases
@@ -119,7 +119,7 @@ class WatchedObjects:
             permit=self._kube.list_limiter.permit(),
         )
 
-    def _put(self, key: tracked_objects.Key, seen: Seen, *, known: bool) -> None:
+    def put(self, key: tracked_objects.Key, seen: Seen, *, known: bool) -> None:
         """Store the newest state of an object, and report changes if the first list is complete (``known``)."""
         before = self._seen.get(key)
         self._seen[key] = seen
@@ -132,7 +132,8 @@ class WatchedObjects:
         if before is not None and before.place != seen.place:  # its annotations now name another release
             self._changed(before.place)
 
-    def _drop(self, key: tracked_objects.Key) -> None:
+    def drop(self, key: tracked_objects.Key) -> None:
+        """Forget an object that was deleted, and report the change."""
         seen = self._seen.pop(key, None)
         if seen is not None:
             if key[:2] == expiry.JOB:
@@ -141,20 +142,20 @@ class WatchedObjects:
                     del self._went[next(iter(self._went))]
             self._changed(seen.place)
 
-    def _lose(self, kind: discovery.Kind) -> None:
+    def lose(self, kind: discovery.Kind) -> None:
         """Report the releases of a kind's objects: the kind may be served, and must be watched, in another version."""
         self._kube.discovery.forget(kind.api_version, kind.name)
         for place in {seen.place for key, seen in self._of(kind) if seen.api_version == kind.api_version}:
             self._changed(place)
 
-    def _arrived(self, kind: discovery.Kind, namespace: str) -> None:
+    def arrived(self, kind: discovery.Kind, namespace: str) -> None:
         """Drop objects that were seen in versions no longer served and are not in this one."""
         group_kind = kind.group_kind
         handlers = [one for one in self._handlers.values() if one.kind.group_kind == group_kind]
         lost = {one.kind.api_version for one in handlers if one.lost} - {kind.api_version}
         for key, seen in self._of(kind) if lost else ():
             if seen.api_version in lost and namespace in {"", key[2]}:
-                self._drop(key)
+                self.drop(key)
 
     def _of(self, kind: discovery.Kind) -> list[tuple[tracked_objects.Key, Seen]]:
         return [(key, seen) for key, seen in self._seen.items() if key[:2] == kind.group_kind]
@@ -177,7 +178,7 @@ class _Handler:
         annotations = metadata.get("annotations") or {}
         key = self._key(metadata.get("namespace") or "", metadata["name"])
         if RELEASE not in annotations:
-            self._live._drop(key)  # noqa: SLF001 - same module
+            self._live.drop(key)
             return
         item = {**item, "apiVersion": self.kind.api_version, "kind": self.kind.name}
         seen = Seen(
@@ -190,10 +191,10 @@ class _Handler:
             end=expiry.by_status(item) if self.kind.group_kind == expiry.JOB else expiry.End.NONE,
             api_version=self.kind.api_version,
         )
-        self._live._put(key, seen, known=self.cache_sync.complete)  # noqa: SLF001 - same module
+        self._live.put(key, seen, known=self.cache_sync.complete)
 
     def gone(self, namespace: str, name: str) -> None:
-        self._live._drop(self._key(namespace, name))  # noqa: SLF001 - same module
+        self._live.drop(self._key(namespace, name))
 
     def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - required by the protocol
         """Handle what can be read: the metadata and the status suffice."""
@@ -202,13 +203,13 @@ class _Handler:
 
     def synced(self) -> None:
         self.lost = False
-        self._live._arrived(self.kind, self._namespace)  # noqa: SLF001 - same module
+        self._live.arrived(self.kind, self._namespace)
         self.cache_sync.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
         if error is not None and error.status == http.HTTPStatus.NOT_FOUND and not self.lost:
             self.lost = True
-            self._live._lose(self.kind)  # noqa: SLF001 - same module
+            self._live.lose(self.kind)
         self.cache_sync.trouble(error)
 
     def _key(self, namespace: str, name: str) -> tracked_objects.Key:
@@ -245,7 +246,7 @@ def _is_helms(entry: Mapping[str, Any]) -> bool:
     return bool(entry.get("manager") == MANAGER) and entry.get("subresource") != "status"
 
 
-def _digest(content: Any) -> str:  # noqa: ANN401 - any JSON value
+def _digest(content: interfaces.Json) -> str:
     return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
 
 

@@ -168,18 +168,18 @@ class Operations:
     def _way_of_writing(self, plan: ReleasePlan) -> list[str]:
         """Return the switch for values with characters that YAML forbids: Helm 4's applies are read as YAML."""
         plain = encoding.is_safe_in_yaml(encoding.encode(plan.values, f"the values of the {plan.name}"))
-        return [] if plain or self._helm.version.major <= 3 else ["server-side=false"]  # noqa: PLR2004 - major version
+        return [] if plain or not self._helm.version.is_server_side else ["server-side=false"]
 
     @property
     def _forces(self) -> bool:
         """Return whether to take over fields of other managers: only Helm 4 supports it."""
-        return self._helm.version.major > 3 and self._options.conflicts == "force"  # noqa: PLR2004 - major version
+        return self._helm.version.is_server_side and self._options.conflicts == "force"
 
     def _rollback(self, *, proven: bool) -> list[str]:
         """Return the switch that makes Helm roll back a failure; Helm 4 has another name for it."""
         if not self._options.atomic or not proven:
             return []
-        return ["rollback-on-failure" if self._helm.version.major > 3 else "atomic"]  # noqa: PLR2004 - major version
+        return ["rollback-on-failure" if self._helm.version.is_server_side else "atomic"]
 
     def _switches(self, *, known: bool, forces: bool) -> list[str]:
         """Return the switches of install and upgrade."""

@@ -13,6 +13,8 @@ from lostromos_core.kube.transport import encoding
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lostromos_core import interfaces
+
 
 def encode(values: Mapping[str, Any]) -> bytes:
     """Return values as JSON that is also safe YAML: no text in them can become structure. Raises RenderError."""
@@ -31,7 +33,7 @@ def digest(*parts: bytes) -> str:
     return summed.hexdigest()[:40]
 
 
-def shape(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def shape(value: interfaces.Json) -> interfaces.Json:
     """Return keys and types without texts and numbers, which mostly decide whether a chart makes valid objects.
 
     List items of the same shape count once.

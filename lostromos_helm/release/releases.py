@@ -43,7 +43,7 @@ class Releases:
         self._labels = f"owner=helm,{storage.CONTROLLER}={controller}"
         self._namespaces = tuple(namespaces) or ("",)
         self._changed = changed
-        self._arrivals: dict[str, cache_sync.CacheSync] = {}
+        self._cache_syncs: dict[str, cache_sync.CacheSync] = {}
         self._asked: set[tuple[str, str]] = set()
         self._news = asyncio.Event()
         self._revisions: dict[Place, dict[int, storage.Revision]] = {}
@@ -54,16 +54,16 @@ class Releases:
         """Start watching, also in ``namespace`` if given, and wait for the first lists; raises ApiError."""
         more = {namespace} if namespace and self._namespaces != ("",) else set()
         for place in {*more, *self._namespaces}:
-            if place not in self._arrivals:
+            if place not in self._cache_syncs:
                 kind = await self._kube.discovery.kind("v1", _SECRET)
                 needs = "give the operator the verbs list and watch on secrets (v1)"
-                self._arrivals[place] = cache_sync.CacheSync(kind, why="watch the releases in", needs=needs)
+                self._cache_syncs[place] = cache_sync.CacheSync(kind, why="watch the releases in", needs=needs)
                 self._kube.background(self._watch(place).run, name=f"watch releases {place}")
-            await self._arrivals[place].wait()
+            await self._cache_syncs[place].wait()
 
     async def look(self, namespace: str, owner: str) -> None:
         """List an owner's releases in a namespace once, unless it is watched; raises ApiError."""
-        if self._namespaces == ("",) or namespace in self._arrivals or (namespace, owner) in self._asked:
+        if self._namespaces == ("",) or namespace in self._cache_syncs or (namespace, owner) in self._asked:
             return
         action = f"look for earlier releases in {errors.shorten(namespace, 80)}"
         try:
@@ -137,14 +137,15 @@ class Releases:
         return watch.Watch(
             self._kube,
             path,
-            _Handler(self, self._arrivals[namespace]),
+            _Handler(self, self._cache_syncs[namespace]),
             what=f"releases in {namespace or 'all namespaces'}",
             labels=self._labels,
             accept=(media_types.METADATA_ONLY, media_types.METADATA_LIST),
             permit=self._kube.list_limiter.permit(),
         )
 
-    def _put(self, revision: storage.Revision) -> None:
+    def put(self, revision: storage.Revision) -> None:
+        """Store a revision that a watch found, and report it if it is news."""
         place = revision.namespace, revision.name
         known = self._revisions.setdefault(place, {})
         before = known.get(revision.number)
@@ -161,7 +162,8 @@ class Releases:
         self._secrets[revision.namespace, revision.secret] = place, revision.number
         self._places.setdefault(revision.owner, set()).add(place)
 
-    def _drop(self, namespace: str, secret: str) -> None:
+    def drop(self, namespace: str, secret: str) -> None:
+        """Forget a revision whose Secret was deleted, and report that."""
         place, number = self._secrets.pop((namespace, secret), (None, 0))
         known = self._revisions.get(place) if place else None
         if place is None or known is None or number not in known:
@@ -179,21 +181,21 @@ class _Handler:
 
     def __init__(self, releases: Releases, arrived: cache_sync.CacheSync) -> None:
         self._releases = releases
-        self._arrival = arrived
+        self._cache_sync = arrived
 
     def changed(self, item: dict[str, Any]) -> None:
         found = storage.read(item["metadata"])
         if found is not None:
-            self._releases._put(found)  # noqa: SLF001 - same module
+            self._releases.put(found)
 
     def gone(self, namespace: str, name: str) -> None:
-        self._releases._drop(namespace, name)  # noqa: SLF001 - same module
+        self._releases.drop(namespace, name)
 
     def broken(self, item: dict[str, Any], reason: str) -> None:
         """Skip metadata that cannot be decoded: Helm did not write it."""
 
     def synced(self) -> None:
-        self._arrival.synced()
+        self._cache_sync.synced()
 
     def trouble(self, error: errors.ApiError | None) -> None:
-        self._arrival.trouble(error)
+        self._cache_sync.trouble(error)

@@ -44,7 +44,7 @@ def goes_on(history: Sequence[storage.Revision]) -> Step:
     return Step.UPGRADE if any(one.status in _SERVED for one in history) else Step.INSTALL_AGAIN
 
 
-def decide(  # noqa: PLR0913, PLR0911 - many inputs and outcomes
+def decide(  # noqa: PLR0911 - many inputs and outcomes
     history: Sequence[storage.Revision],
     *,
     owner: str,

@@ -8,7 +8,7 @@ Source: https://helm.sh/docs/topics/kubernetes_apis/
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import yaml
@@ -22,6 +22,7 @@ from lostromos_helm.release import seals, storage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from lostromos_core import interfaces
     from lostromos_core.kube import cluster
 
 _log = structlog.get_logger("lostromos.helm")
@@ -110,14 +111,14 @@ def _document(text: str, instead: Mapping[_Kind, str]) -> str:
     return "\n".join(["", *([source[0]] if source else []), encoded, ""])
 
 
-def _read(text: str) -> Any:  # noqa: ANN401 - any JSON value
+def _read(text: str) -> interfaces.Json:
     try:
         return goyaml.read(text)
     except (yaml.YAMLError, ValueError, RecursionError, errors.LostromosError):
         return None
 
 
-def _changed(data: Any, instead: Mapping[_Kind, str]) -> Any:  # noqa: ANN401 - any JSON value
+def _changed(data: interfaces.Json, instead: Mapping[_Kind, str]) -> interfaces.Json:
     """Return an object, or a list of objects, in other versions."""
     if not isinstance(data, dict):
         return data
@@ -129,7 +130,7 @@ def _changed(data: Any, instead: Mapping[_Kind, str]) -> Any:  # noqa: ANN401 - 
     return found
 
 
-def _named(data: Any) -> Iterator[_Kind]:  # noqa: ANN401 - any JSON value
+def _named(data: interfaces.Json) -> Iterator[_Kind]:
     if isinstance(data, dict):
         if isinstance(data.get("apiVersion"), str) and isinstance(data.get("kind"), str):
             yield data["apiVersion"], data["kind"]

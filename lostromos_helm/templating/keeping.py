@@ -55,7 +55,7 @@ def compare(one: Sequence[manifest.Item], other: Sequence[manifest.Item]) -> Cha
     return Changing(leaves, tuple(item for item in one if item.ref.key not in known))
 
 
-def _leaves(one: Any, other: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401 - any JSON values
+def _leaves(one: interfaces.Json, other: interfaces.Json, path: Path) -> Iterator[Path]:
     """Yield the paths of strings and numbers that differ, where both renderings have the same structure."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in one.keys() & other.keys():
@@ -117,7 +117,7 @@ class Keeper:
         return live if inventory.belongs_to(live["metadata"], owner) else None
 
 
-def _kept(  # noqa: PLR0913 - the decision needs all of these
+def _kept(
     item: manifest.Item,
     twin: manifest.Item,
     live: Mapping[str, Any] | None,
@@ -125,7 +125,7 @@ def _kept(  # noqa: PLR0913 - the decision needs all of these
     *,
     made_of: str,
     looks: bool,
-) -> Any:  # noqa: ANN401 - an object
+) -> interfaces.Anything:
     """Return an object with the live values at some paths, if they are still valid."""
     data: Any = item.data
     if live is None:
@@ -143,7 +143,7 @@ def _kept(  # noqa: PLR0913 - the decision needs all of these
     return data
 
 
-def _is_salted(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+def _is_salted(value: interfaces.Json) -> bool:
     return isinstance(value, str) and any(mark in value for mark in _SALTED)
 
 
@@ -161,7 +161,7 @@ def _values(objects: Sequence[Mapping[str, Any]], path: Path) -> tuple[Sequence[
     return (plain, True) if written else ([*found[:-1], *plain], False)
 
 
-def _at(data: Any, path: Path) -> Any:  # noqa: ANN401 - any JSON values
+def _at(data: interfaces.Json, path: Path) -> interfaces.Json:
     for step in path:
         try:
             data = data[step]
@@ -174,7 +174,7 @@ def _is_secret(data: Mapping[str, Any]) -> bool:
     return data.get("kind") == "Secret" and data.get("apiVersion") == "v1"
 
 
-def _with(data: Any, path: Path, value: Any) -> Any:  # noqa: ANN401 - any JSON values
+def _with(data: interfaces.Json, path: Path, value: interfaces.Json) -> interfaces.Json:
     """Return a copy with another value at a path."""
     if not path:
         return value

@@ -110,7 +110,7 @@ def rank(kind: str) -> int:
     return RANKS.get(kind, LAST_RANK)
 
 
-def prepare(  # noqa: PLR0913 - the inputs of an object
+def prepare(
     manifest: interfaces.Manifest,
     unit: str,
     owner: interfaces.Resource,
@@ -155,7 +155,7 @@ def _directives(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Dir
     """Return the directives in an object's annotations; raises RefusedError for invalid values."""
     written = _mapping(manifest.data["metadata"], "annotations", ref)
 
-    def one_of(key: str, *choices: str) -> Any:  # noqa: ANN401 - one of the choices
+    def one_of(key: str, *choices: str) -> interfaces.Anything:
         value = written.get(key, "")
         if value != "" and value not in choices:
             place = str(manifest.locate(("metadata", "annotations", key)) or "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from lostromos_core import interfaces
     from lostromos_kubectl.objects import desired_objects
 
 Needed: TypeAlias = tuple[str, str]
@@ -74,9 +75,9 @@ def _references(source: Mapping[str, Any], fields: Iterable[tuple[str, str, str]
             yield kind, str(found.get(name))
 
 
-def _listed(value: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - any JSON value
+def _listed(value: interfaces.Json) -> list[Mapping[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any JSON value
+def _mapping(value: interfaces.Json) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}

@@ -21,6 +21,7 @@ from lostromos_kubectl.writing import places
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from lostromos_core import interfaces
     from lostromos_core.kube import cluster
     from lostromos_core.kube.kinds import list_keys
     from lostromos_kubectl.objects import desired_objects
@@ -283,7 +284,7 @@ def _unowned(spot: _Spot, way: Sequence[str | int]) -> Iterator[places.Path]:
                 yield from _unowned(below, ())
 
 
-def _put(wanted: dict[str, Any], live: Any, path: places.Path) -> None:  # noqa: ANN401 - any JSON value
+def _put(wanted: dict[str, Any], live: interfaces.Json, path: places.Path) -> None:
     """Copy the live value of a field into a body; skip a field that is in a list, or that no longer exists."""
     at = wanted
     for step in path[:-1]:

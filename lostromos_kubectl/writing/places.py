@@ -15,6 +15,7 @@ from lostromos_core.kube.managed_fields import fields
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from lostromos_core import interfaces
     from lostromos_core.kube.kinds import list_keys
 
 HALF: Final = 0.5
@@ -114,7 +115,7 @@ def replaced(
 
 
 def may_be_replaced(
-    body: Any,  # noqa: ANN401 - any JSON value
+    body: interfaces.Json,
     ours: Mapping[str, Any] | None,
     held: Mapping[str, Any] | None,
     defaults: list_keys.Defaults,
@@ -154,7 +155,7 @@ def _is_lost(
     return may_be_replaced(item, ours[step], held[before] if held and before else None, defaults.in_items())
 
 
-def find(live: Any, step: str) -> Any:  # noqa: ANN401 - any JSON value
+def find(live: interfaces.Json, step: str) -> interfaces.Json:
     """Return the list item that a field set names by its keys; None if it does not exist."""
     keys = _keys(step)
     items = live if isinstance(live, list) else ()
@@ -176,7 +177,7 @@ def _keys(step: str) -> Mapping[str, Any]:
     return found
 
 
-def _likeness(wanted: Mapping[str, Any], there: Any, keys: Mapping[str, Any]) -> float:  # noqa: ANN401 - any JSON value
+def _likeness(wanted: Mapping[str, Any], there: interfaces.Json, keys: Mapping[str, Any]) -> float:
     """Return the share of an item, apart from its keys, that another one has; 0 if it has only keys."""
     rest = [name for name in wanted if name not in keys]
     if not rest or not isinstance(there, dict):
@@ -184,7 +185,7 @@ def _likeness(wanted: Mapping[str, Any], there: Any, keys: Mapping[str, Any]) ->
     return sum(_is_like(wanted[name], there.get(name)) for name in rest) / len(rest)
 
 
-def _is_like(wanted: Any, there: Any) -> bool:  # noqa: ANN401 - any JSON value
+def _is_like(wanted: interfaces.Json, there: interfaces.Json) -> bool:
     """Return whether a value is present, apart from what the server has added."""
     if isinstance(wanted, dict):
         return isinstance(there, dict) and all(_is_like(value, there.get(name)) for name, value in wanted.items())

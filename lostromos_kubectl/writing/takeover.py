@@ -142,7 +142,7 @@ class TakeOver:
         await self._again(item, give)
 
 
-def _sets(body: Any, path: places.Path) -> bool:  # noqa: ANN401 - any JSON value
+def _sets(body: interfaces.Json, path: places.Path) -> bool:
     """Return whether a body sets a field; a field in a list counts as set."""
     for step in path:
         if not step.startswith("f:"):

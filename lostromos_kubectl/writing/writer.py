@@ -39,7 +39,7 @@ _log = structlog.get_logger("lostromos.applier")
 class Writer:
     """Write the objects of one controller."""
 
-    def __init__(  # noqa: PLR0913 - the collaborators of a writer
+    def __init__(
         self,
         kube: cluster.Cluster,
         manager: str,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from lostromos_core.configuration import scalars
 from lostromos_core.templates.data import values
+
+if TYPE_CHECKING:
+    from lostromos_core import interfaces
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -27,7 +30,7 @@ def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def to_yaml(item: Any) -> str:  # noqa: ANN401 - any JSON value
+def to_yaml(item: interfaces.Json) -> str:
     """Return one document, in block style, with keys in their order."""
     text: str = yaml.dump(
         values.plain(item), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=2

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
+    from lostromos_core import interfaces
+
 _IN_CLUSTER = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _log = structlog.get_logger("lostromos.kube")
 
@@ -199,7 +201,7 @@ class Credentials:
             raise errors.ConfigError(msg)
         return configuration, self._lasts(loader)
 
-    def _lasts(self, loader: Any) -> float:  # noqa: ANN401 - the official client is untyped
+    def _lasts(self, loader: interfaces.Anything) -> float:
         """Return the seconds until the next reload; infinity if the credentials do not expire."""
         self._is_plugin = "tokenFile" not in loader._user  # noqa: SLF001 - no public API
         expiry = getattr(loader, "exec_plugin_expiry", None)
@@ -233,7 +235,7 @@ def _source(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _overheard() -> Any:  # noqa: ANN401 - a generator of a list
+def _overheard() -> interfaces.Anything:
     """Collect the logs of the official client: it reports only there why an exec plug-in failed."""
     heard: list[str] = []
 

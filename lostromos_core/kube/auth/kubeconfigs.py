@@ -12,6 +12,8 @@ from lostromos_core import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lostromos_core import interfaces
+
     Named: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
@@ -59,7 +61,7 @@ def _read(path: pathlib.Path) -> Mapping[str, Any]:
     return data
 
 
-def _named(path: pathlib.Path, section: str, entries: Any, inner: str) -> dict[str, Mapping[str, Any]]:  # noqa: ANN401 - any YAML value
+def _named(path: pathlib.Path, section: str, entries: interfaces.Anything, inner: str) -> dict[str, Mapping[str, Any]]:
     """Return the entries of a list by name."""
     found: dict[str, Mapping[str, Any]] = {}
     for entry in entries if isinstance(entries, list) else [None]:

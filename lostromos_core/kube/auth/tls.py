@@ -6,15 +6,17 @@ import contextlib
 import hashlib
 import pathlib
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lostromos_core import errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lostromos_core import interfaces
 
-def fingerprint(configuration: Any) -> Sequence[object]:  # noqa: ANN401 - the official client is untyped
+
+def fingerprint(configuration: interfaces.Anything) -> Sequence[object]:
     """Return a fingerprint of the TLS settings; equal for equal settings."""
     files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
     contents = []
@@ -24,7 +26,7 @@ def fingerprint(configuration: Any) -> Sequence[object]:  # noqa: ANN401 - the o
     return (configuration.host, configuration.verify_ssl, *contents)
 
 
-def ssl_context(configuration: Any, source: str) -> ssl.SSLContext | bool:  # noqa: ANN401 - the official client is untyped
+def ssl_context(configuration: interfaces.Anything, source: str) -> ssl.SSLContext | bool:
     """Return the TLS settings of a kubeconfig, True for plain HTTP. Raises ConfigError."""
     if not str(configuration.host).startswith("https"):
         return True

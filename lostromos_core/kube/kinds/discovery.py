@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
 
@@ -182,14 +182,14 @@ class Discovery:
         self._read_at = self._clock()
 
 
-def _stale_groups(answer: Any) -> Iterator[str]:  # noqa: ANN401 - an API answer
+def _stale_groups(answer: interfaces.Json) -> Iterator[str]:
     """Yield the groups with a version whose kinds could not be read."""
     for group in answer.get("items") or []:
         if any(version.get("freshness") == "Stale" for version in group.get("versions") or []):
             yield group.get("metadata", {}).get("name", "")
 
 
-def _kinds(answer: Any) -> Iterator[Kind]:  # noqa: ANN401 - an API answer
+def _kinds(answer: interfaces.Json) -> Iterator[Kind]:
     for group in answer.get("items") or []:
         name = group.get("metadata", {}).get("name", "")
         for version in group.get("versions") or []:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lostromos_core import interfaces
+
 UNFIT: Final = object()
 """Returned instead of a value of which nothing fits."""
 OPEN: Final = "x-kubernetes-preserve-unknown-fields"
@@ -36,7 +38,7 @@ def fields(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, An
     return {key: value for key, value in found.items() if value is not UNFIT}
 
 
-def fit(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+def fit(value: interfaces.Json, schema: Mapping[str, Any]) -> interfaces.Json:
     """Return the part of a value that a schema accepts, or UNFIT."""
     if not _is_of_type(value, schema) or ("enum" in schema and value not in schema["enum"]):
         return UNFIT
@@ -51,7 +53,7 @@ def fit(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSO
     return value
 
 
-def _is_of_type(value: Any, schema: Mapping[str, Any]) -> bool:  # noqa: ANN401 - any JSON value
+def _is_of_type(value: interfaces.Json, schema: Mapping[str, Any]) -> bool:
     if schema.get("x-kubernetes-int-or-string"):
         return isinstance(value, int | str) and not isinstance(value, bool)
     wanted = schema.get("type")
@@ -61,14 +63,14 @@ def _is_of_type(value: Any, schema: Mapping[str, Any]) -> bool:  # noqa: ANN401 
     return isinstance(value, types) and (wanted == "boolean" or not isinstance(value, bool))
 
 
-def _listed(value: list[Any], schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+def _listed(value: list[Any], schema: Mapping[str, Any]) -> interfaces.Json:
     """Return the items that fit, up to the allowed number, or UNFIT."""
     items = schema.get("items") or {}
     kept = [found for item in value if (found := fit(item, items)) is not UNFIT][: schema.get("maxItems")]
     return UNFIT if (value and not kept) or len(kept) < (schema.get("minItems") or 0) else kept
 
 
-def _text(value: str, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+def _text(value: str, schema: Mapping[str, Any]) -> interfaces.Json:
     """Return a text, truncated if it is too long; UNFIT if a pattern or format forbids that."""
     longest = schema.get("maxLength")
     if longest is None or len(value) <= longest:

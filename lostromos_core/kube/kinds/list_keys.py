@@ -20,6 +20,7 @@ from lostromos_core.kube.kinds import schema as schemas
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lostromos_core import interfaces
     from lostromos_core.kube.kinds import discovery
     from lostromos_core.kube.transport import client
 
@@ -124,7 +125,7 @@ def _keep(below: dict[str, Defaults], step: str, schema: Mapping[str, Any]) -> N
         below[step] = found
 
 
-def _has_items(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+def _has_items(value: interfaces.Json) -> bool:
     """Return whether a value contains a list of mappings, apart from the metadata."""
     if isinstance(value, dict):
         return any(

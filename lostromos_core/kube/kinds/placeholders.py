@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lostromos_core import interfaces
+
 NEUTRAL: Final = ("", "Unknown", "None", "Pending", False, 0)
 """Neutral values to choose from if a definition lists the allowed ones."""
 _TEXTS: Final = ("", "Unknown", "None", "unknown", "none", "0")
@@ -20,7 +22,7 @@ class NothingFits(ValueError):  # noqa: N818 - a result, not a failure
     """Raised when no neutral value is known to fit."""
 
 
-def smallest(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+def smallest(schema: Mapping[str, Any]) -> interfaces.Json:
     """Return a neutral value that a schema accepts; raises NothingFits."""
     if "default" in schema:
         return schema["default"]

@@ -14,6 +14,8 @@ from lostromos_core.kube.kinds import list_keys
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from lostromos_core import interfaces
+
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]|\.")
 _SELECTOR: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^,\]]*))')
 _IDENTITY: Final = frozenset({"apiVersion", "kind", "status"})
@@ -34,7 +36,7 @@ def owns_all(
 
 def owns(
     fields: Mapping[str, Any],
-    body: Any,  # noqa: ANN401 - any JSON value
+    body: interfaces.Json,
     path: Sequence[str | int],
     defaults: list_keys.Defaults = list_keys.BUILT_IN,
 ) -> bool:
@@ -44,7 +46,7 @@ def owns(
 
 def steps(
     fields: Mapping[str, Any],
-    body: Any,  # noqa: ANN401 - any JSON value
+    body: interfaces.Json,
     path: Sequence[str | int],
     defaults: list_keys.Defaults = list_keys.BUILT_IN,
 ) -> tuple[str, ...] | None:
@@ -66,7 +68,7 @@ def steps(
     return tuple(found)
 
 
-def parse(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON value
+def parse(field: str, data: interfaces.Json) -> list[str | int]:
     """Return ``spec.containers[name="c"].image`` as a path into ``data``; the path ends where the data ends."""
     path: list[str | int] = []
     at = 0
@@ -85,7 +87,7 @@ def parse(field: str, data: Any) -> list[str | int]:  # noqa: ANN401 - any JSON 
     return path
 
 
-def _key(field: str, data: Any) -> str:  # noqa: ANN401 - any JSON value
+def _key(field: str, data: interfaces.Json) -> str:
     """Return the longest key of a mapping that the rest of a field begins with, since keys may contain dots."""
     if not isinstance(data, dict):
         return ""
@@ -97,7 +99,7 @@ def _key(field: str, data: Any) -> str:  # noqa: ANN401 - any JSON value
 
 def lost(
     fields: Mapping[str, Any],
-    body: Any,  # noqa: ANN401 - any JSON value
+    body: interfaces.Json,
     path: Sequence[str | int],
     defaults: list_keys.Defaults = list_keys.BUILT_IN,
 ) -> list[list[str | int]]:
@@ -113,7 +115,9 @@ def lost(
     return [[*path, *below] for below in _lost_below(fields, body, defaults)]
 
 
-def _lost_below(fields: Mapping[str, Any], body: Any, defaults: list_keys.Defaults) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON value
+def _lost_below(
+    fields: Mapping[str, Any], body: interfaces.Json, defaults: list_keys.Defaults
+) -> Iterator[list[str | int]]:
     """Yield the relative paths that a manager does not own, below a field that it partly owns."""
     if not fields or not isinstance(body, dict | list):
         return
@@ -127,7 +131,7 @@ def _lost_below(fields: Mapping[str, Any], body: Any, defaults: list_keys.Defaul
                 yield [step, *deeper]
 
 
-def point(pointer: str, data: Any) -> list[str | int] | None:  # noqa: ANN401 - any JSON value
+def point(pointer: str, data: interfaces.Json) -> list[str | int] | None:
     """Return a JSON pointer (RFC 6901) as a path into ``data``; None if its target does not exist."""
     path: list[str | int] = []
     for text in pointer.split("/")[1:]:
@@ -141,7 +145,7 @@ def point(pointer: str, data: Any) -> list[str | int] | None:  # noqa: ANN401 - 
     return path
 
 
-def nulls(body: Any) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON value
+def nulls(body: interfaces.Json) -> Iterator[list[str | int]]:
     """Yield the paths to nulls in the mappings of a body: an apply keeps the live values in their place."""
     if isinstance(body, dict):
         for name, value in body.items():
@@ -154,7 +158,7 @@ def nulls(body: Any) -> Iterator[list[str | int]]:  # noqa: ANN401 - any JSON va
             yield from ([index, *deeper] for deeper in nulls(item))
 
 
-def without(body: Any, paths: Sequence[Sequence[str | int]]) -> Any:  # noqa: ANN401 - any JSON value
+def without(body: interfaces.Json, paths: Sequence[Sequence[str | int]]) -> interfaces.Json:
     """Return a body without the fields at some paths; unaffected parts are shared with the original."""
     if not paths:
         return body
@@ -167,7 +171,7 @@ def without(body: Any, paths: Sequence[Sequence[str | int]]) -> Any:  # noqa: AN
     return body
 
 
-def _covers(fields: Mapping[str, Any], wanted: Any, defaults: list_keys.Defaults) -> bool:  # noqa: ANN401 - any JSON value
+def _covers(fields: Mapping[str, Any], wanted: interfaces.Json, defaults: list_keys.Defaults) -> bool:
     if not fields:  # a leaf, or a list or mapping that is owned as a whole
         return True
     if isinstance(wanted, dict):
@@ -184,7 +188,9 @@ def _covers(fields: Mapping[str, Any], wanted: Any, defaults: list_keys.Defaults
     return True
 
 
-def find_item(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any]) -> Mapping[str, Any] | None:  # noqa: ANN401 - any JSON value
+def find_item(
+    fields: Mapping[str, Any], item: interfaces.Json, defaults: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
     """Return the set of a list item, None if it has no set; ``defaults`` are those of its keys.
 
     A key that the item lacks, and that has no known default, matches any value.
@@ -193,7 +199,7 @@ def find_item(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any])
     return None if step is None else fields[step]
 
 
-def find_step(fields: Mapping[str, Any], item: Any, defaults: Mapping[str, Any]) -> str | None:  # noqa: ANN401 - any JSON value
+def find_step(fields: Mapping[str, Any], item: interfaces.Json, defaults: Mapping[str, Any]) -> str | None:
     """Return the step by which a set names a list item (``k:{...}`` or ``v:...``); see ``find_item``."""
     if isinstance(item, dict):
         for name in fields:
@@ -215,7 +221,7 @@ def fits(item: Mapping[str, Any], keys: Mapping[str, Any], defaults: Mapping[str
     return all(item.get(key, defaults.get(key, value)) == value for key, value in keys.items())
 
 
-def _step(bracket: str, data: Any) -> str | int:  # noqa: ANN401 - any JSON value
+def _step(bracket: str, data: interfaces.Json) -> str | int:
     """Return the step for the text in brackets: an index, a key, or the index of the list item that it selects."""
     if bracket.isdecimal():
         return int(bracket)

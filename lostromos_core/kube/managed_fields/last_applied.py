@@ -15,6 +15,8 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from lostromos_core import interfaces
+
 MOST: Final = 1_500
 """Maximum number of recorded fields: of an object with more, none are recorded."""
 _SIZE: Final = 3
@@ -56,7 +58,7 @@ def holds(text: str, body: Mapping[str, Any], path: Sequence[str | int], keys: C
     return any(one >> 8 in known for one in hashes)
 
 
-def _collect(value: Any, at: int, found: set[int]) -> None:  # noqa: ANN401 - any JSON value
+def _collect(value: interfaces.Json, at: int, found: set[int]) -> None:
     """Add all fields below a field, until there are too many."""
     if len(found) > MOST:
         return
@@ -72,7 +74,7 @@ def _collect(value: Any, at: int, found: set[int]) -> None:  # noqa: ANN401 - an
             _collect(item, below, found)
 
 
-def _names(item: Any, index: int) -> list[str]:  # noqa: ANN401 - any JSON value
+def _names(item: interfaces.Json, index: int) -> list[str]:
     """Return the names of a list item: one for each field that may identify it."""
     if isinstance(item, dict):
         names = [name for name in _KEYS if isinstance(item.get(name), str | int)]

@@ -27,7 +27,7 @@ _GONE: Final = re.compile(r"request to convert CR to an invalid group/version: (
 _log = structlog.get_logger("lostromos.kube")
 
 
-async def apply(  # noqa: PLR0913 - the parts of a server-side apply
+async def apply(
     kube: cluster.Cluster,
     path: str,
     *,
@@ -36,7 +36,7 @@ async def apply(  # noqa: PLR0913 - the parts of a server-side apply
     body: Mapping[str, Any],
     accept: str,
     subresource: str = "",
-) -> Any:  # noqa: ANN401 - any JSON value
+) -> interfaces.Json:
     """Apply to the object at a path, or to a subresource of it, and return the response. Raises ApiError."""
     place = f"{path}/{subresource}" if subresource else path
     for attempt in range(ROUNDS + 1):
@@ -51,7 +51,7 @@ async def apply(  # noqa: PLR0913 - the parts of a server-side apply
     raise AssertionError  # the last attempt has returned or raised
 
 
-async def is_mended(  # noqa: PLR0913 - the parts of a failed apply
+async def is_mended(
     kube: cluster.Cluster, path: str, error: errors.ApiError, api_version: str, kind: str, *, action: str
 ) -> bool:
     """Repair an object if an apply failed due to a version that is gone; return whether to retry. Raises ApiError.

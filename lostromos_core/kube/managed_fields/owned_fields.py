@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lostromos_core import interfaces
 
-def select(fields: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - any JSON value
+
+def select(fields: Mapping[str, Any], value: interfaces.Json) -> interfaces.Json:
     """Return the part of a value that a set of fields (``fieldsV1``) covers; a leaf is covered as a whole."""
     below = {step: deeper for step, deeper in fields.items() if step != "."}
     if not below:
@@ -25,7 +27,7 @@ def select(fields: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401 - any 
     return value
 
 
-def _entry(fields: Mapping[str, Any], item: Any, index: int) -> str:  # noqa: ANN401 - any JSON value
+def _entry(fields: Mapping[str, Any], item: interfaces.Json, index: int) -> str:
     """Return the step that leads to a list item; empty if no step does."""
     for step in fields:
         kind, _, text = step.partition(":")
@@ -40,13 +42,13 @@ def _entry(fields: Mapping[str, Any], item: Any, index: int) -> str:  # noqa: AN
     return ""
 
 
-def _with_keys(step: str, fields: Mapping[str, Any], item: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _with_keys(step: str, fields: Mapping[str, Any], item: interfaces.Json) -> interfaces.Json:
     """Return the covered part of a list item, with the keys that identify it."""
     kept = select(fields, item)
     return {**json.loads(step[2:]), **kept} if step.startswith("k:") and isinstance(kept, dict) else kept
 
 
-def of(entries: Any, manager: str, subresource: str = "") -> Mapping[str, Any]:  # noqa: ANN401 - metadata.managedFields
+def of(entries: interfaces.Anything, manager: str, subresource: str = "") -> Mapping[str, Any]:
     """Return the fields of an object, or of a subresource, that a manager applied, as ``fieldsV1``; empty if none."""
     for entry in entries or ():
         who = entry.get("manager"), entry.get("operation"), entry.get("subresource") or ""

@@ -18,7 +18,7 @@ from lostromos_core.kube.transport import operations, paths
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lostromos_core import identity
+    from lostromos_core import identity, interfaces
     from lostromos_core.kube.transport import client
 
 API: Final = "coordination.k8s.io/v1"
@@ -85,7 +85,7 @@ async def give_back(kube: client.Transport, of: identity.Identity, held: Lease) 
     await kube.request_bytes("DELETE", path(of), action=f"give back the Lease {of}", body=body, urgent=True)
 
 
-async def _send(kube: client.Transport, method: str, where: str, *, action: str, body: Any = None) -> Lease:  # noqa: ANN401 - JSON
+async def _send(kube: client.Transport, method: str, where: str, *, action: str, body: interfaces.Json = None) -> Lease:
     """Send a request past the limiter, with a short timeout: delays of other requests must not end the Lease."""
     try:
         async with asyncio.timeout(PATIENCE):
@@ -95,7 +95,7 @@ async def _send(kube: client.Transport, method: str, where: str, *, action: str,
     return _lease(answer, action)
 
 
-def _lease(item: Any, action: str) -> Lease:  # noqa: ANN401 - any JSON value
+def _lease(item: interfaces.Json, action: str) -> Lease:
     spec = item.get("spec") if isinstance(item, dict) and isinstance(item.get("metadata"), dict) else None
     if not isinstance(spec, dict):
         raise errors.ApiError(f"{action}: the API server's answer is not a Lease", status=200, reason="Unreadable")

@@ -22,7 +22,7 @@ DEFAULT_NAMESPACE: Final = "default"
 """Namespace of Events about cluster-scoped objects."""
 
 
-async def write(  # noqa: PLR0913 - the parts of an Event
+async def write(
     kube: client.Transport,
     about: interfaces.ObjectRef,
     *,

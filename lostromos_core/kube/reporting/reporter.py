@@ -39,7 +39,7 @@ def _now() -> dt.datetime:
 class Reporter:
     """Write the status of one kind's resources, as their only writer for one controller."""
 
-    def __init__(  # noqa: PLR0913 - two of them are clocks
+    def __init__(
         self,
         kube: cluster.Cluster,
         controller: str,
@@ -152,7 +152,9 @@ class Reporter:
         version = tracked_objects.number(answer["metadata"].get("resourceVersion"))
         self._last[resource.key] = resource.uid, version, orjson.dumps(rest)  # in case it is selected again immediately
 
-    async def _remove(self, resource: interfaces.Resource, path: str, said: Collection[str], *, shared: bool) -> Any:  # noqa: ANN401 - any JSON value
+    async def _remove(
+        self, resource: interfaces.Resource, path: str, said: Collection[str], *, shared: bool
+    ) -> interfaces.Json:
         """Remove fields of a status; if ``shared``, only fields that no other controller owns. Raises ApiError."""
         ref = resource.ref
         action = f"clear the status of {ref}"

@@ -92,7 +92,7 @@ def _conditions(
     return [_condition(name, state, report, before.get(name) or {}, generation, now) for name, state in states.items()]
 
 
-def _condition(  # noqa: PLR0913, PLR0917 - the parts of a condition
+def _condition(  # noqa: PLR0917 - the parts of a condition
     name: str,
     state: bool | None,  # noqa: FBT001 - the condition's value
     report: interfaces.Report,

@@ -175,7 +175,7 @@ class Children:
             for enqueue in self._sinks.get(owner.kind, ()):
                 enqueue(owner.key)
 
-    def _put(self, child: tracked_objects.TrackedObject, owner: tracked_objects.Owner) -> None:
+    def put(self, child: tracked_objects.TrackedObject, owner: tracked_objects.Owner) -> None:
         """Keep the latest state of a child, and notify; two watches may report it, even in two versions."""
         before = self._index.get(child.owner, child.key)
         if before is not None and before.uid == child.uid and before.version > child.version:
@@ -183,7 +183,7 @@ class Children:
         self._index.put(child, owner)
         self._tell(owner, before, child)
 
-    def _drop(self, child: tracked_objects.TrackedObject) -> None:
+    def drop(self, child: tracked_objects.TrackedObject) -> None:
         """Forget a child, and notify, unless another watch has already reported it."""
         known = self._index.get(child.owner, child.key)
         if known is None or known.uid != child.uid:
@@ -191,6 +191,10 @@ class Children:
         owner = self._index.owner(child.owner)
         self._index.drop(known)
         self._tell(owner, known, None)
+
+    def look_again(self, kind: discovery.Kind) -> None:
+        """Look up how a kind is served: the API server does not know its path any more."""
+        self._kube.discovery.forget(kind.api_version, kind.name)
 
     def _tell(
         self,
@@ -253,12 +257,12 @@ class _Handler:
             self.gone(*place)
         if found is not None:
             self._known[found[0].key] = found[0]
-            self._children._put(*found)  # noqa: SLF001 - same module
+            self._children.put(*found)
 
     def gone(self, namespace: str, name: str) -> None:
         child = self._known.pop((*self.group_kind, namespace, name), None)
         if child is not None:
-            self._children._drop(child)  # noqa: SLF001 - same module
+            self._children.drop(child)
 
     def broken(self, item: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - required by the protocol
         """Handle the readable part of an object's metadata."""
@@ -271,5 +275,5 @@ class _Handler:
     def trouble(self, error: errors.ApiError | None) -> None:
         self._troubled = error is not None
         if error is not None and error.status == http.HTTPStatus.NOT_FOUND:
-            self._children._kube.discovery.forget(self._kind.api_version, self._kind.name)  # noqa: SLF001 - same module
+            self._children.look_again(self._kind)
         self.cache_sync.trouble(error)

@@ -48,7 +48,7 @@ def by_status(item: Mapping[str, Any]) -> End:
     return End.NONE
 
 
-def by_managers(group: str, kind: str, entries: Any) -> End:  # noqa: ANN401 - metadata.managedFields
+def by_managers(group: str, kind: str, entries: interfaces.Anything) -> End:
     """Return how a Job has finished, judging by which status fields its ``managedFields`` list.
 
     Measured on Kubernetes 1.37: a Job that completed has ``completionTime``; one that failed has conditions and failed

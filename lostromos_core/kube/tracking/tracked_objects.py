@@ -184,12 +184,12 @@ def number(version: object) -> int:
         return 0
 
 
-def owner_uid(references: Any) -> str:  # noqa: ANN401 - metadata.ownerReferences
+def owner_uid(references: interfaces.Anything) -> str:
     """Return the uid of the controlling owner; empty without one."""
     return sys.intern(next((str(one.get("uid", "")) for one in references if one.get("controller")), ""))
 
 
-def _managers(entries: Any) -> tuple[tuple[tuple[str, str, FieldSet], ...], str]:  # noqa: ANN401 - metadata.managedFields
+def _managers(entries: interfaces.Anything) -> tuple[tuple[tuple[str, str, FieldSet], ...], str]:
     applied, writer, written = [], "", ""
     for entry in entries:
         name, time = sys.intern(str(entry.get("manager", ""))), sys.intern(str(entry.get("time", "")))

@@ -26,6 +26,8 @@ from lostromos_core.kube.transport import api_errors, encoding, limiter, media_t
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from lostromos_core import interfaces
+
 JSON: Final = media_types.JSON
 METADATA_ONLY: Final = media_types.METADATA_ONLY
 METADATA_LIST: Final = media_types.METADATA_LIST
@@ -45,28 +47,28 @@ class Transport(Protocol):
 
     dry_run: bool
 
-    async def request(  # noqa: PLR0913 - the parts of an HTTP request
+    async def request(
         self,
         method: str,
         path: str,
         *,
         action: str,
         query: Mapping[str, str] | None = None,
-        body: Any = None,  # noqa: ANN401 - any JSON value
+        body: interfaces.Json = None,
         content_type: str = JSON,
         accept: str = JSON,
         urgent: bool = False,
-    ) -> Any:  # noqa: ANN401 - any JSON value
+    ) -> interfaces.Json:
         """See ``Client.request``."""
 
-    async def request_bytes(  # noqa: PLR0913 - the parts of an HTTP request
+    async def request_bytes(
         self,
         method: str,
         path: str,
         *,
         action: str,
         query: Mapping[str, str] | None = None,
-        body: Any = None,  # noqa: ANN401 - any JSON value
+        body: interfaces.Json = None,
         content_type: str = JSON,
         accept: str = JSON,
         urgent: bool = False,
@@ -126,18 +128,18 @@ class Client:
             # TLS connections shut down after close() has returned. Source: aiohttp's docs, "Graceful shutdown".
             await asyncio.sleep(LAST_WORDS)
 
-    async def request(  # noqa: PLR0913 - the parts of an HTTP request
+    async def request(
         self,
         method: str,
         path: str,
         *,
         action: str,
         query: Mapping[str, str] | None = None,
-        body: Any = None,  # noqa: ANN401 - any JSON value
+        body: interfaces.Json = None,
         content_type: str = JSON,
         accept: str = JSON,
         urgent: bool = False,
-    ) -> Any:  # noqa: ANN401 - any JSON value
+    ) -> interfaces.Json:
         """Send one request and return the decoded response, without managed fields that cannot be decoded.
 
         ``action`` begins the error message ("apply Service team-a/shop"). Raises ApiError.
@@ -151,14 +153,14 @@ class Client:
             msg = f"{action}: the API server's answer cannot be read: {error}"
             raise errors.ApiError(msg, status=200, reason=unreadable.REASON) from error
 
-    async def request_bytes(  # noqa: PLR0913 - the parts of an HTTP request
+    async def request_bytes(
         self,
         method: str,
         path: str,
         *,
         action: str,
         query: Mapping[str, str] | None = None,
-        body: Any = None,  # noqa: ANN401 - any JSON value
+        body: interfaces.Json = None,
         content_type: str = JSON,
         accept: str = JSON,
         urgent: bool = False,
@@ -211,7 +213,7 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _connection_failed(action, error) from error
 
-    async def _send(  # noqa: PLR0913, PLR0917 - the parts of an HTTP request
+    async def _send(  # noqa: PLR0917 - the parts of an HTTP request
         self,
         session: aiohttp.ClientSession,
         method: str,
@@ -261,7 +263,7 @@ def __getattr__(name: str) -> type[Client]:
 def _without_effect(
     method: str,
     query: Mapping[str, str] | None,
-    body: Any,  # noqa: ANN401 - any JSON value
+    body: interfaces.Json,
 ) -> tuple[Mapping[str, str], Any]:
     """Return the query and body of a write, turned into a dry run."""
     if method == "DELETE" and body is not None:

@@ -9,16 +9,16 @@ Source: https://yaml.org/spec/1.2.2/#51-character-set
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 
 _UNSAFE: Final = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
 
 
-def encode(body: Any, action: str) -> bytes:  # noqa: ANN401 - any JSON value
+def encode(body: interfaces.Json, action: str) -> bytes:
     """Return plain data as JSON; raises RefusedError, whose message begins with ``action``."""
     try:
         return orjson.dumps(body)

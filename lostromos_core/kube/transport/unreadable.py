@@ -17,6 +17,8 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lostromos_core import interfaces
+
 REASON: Final = "Unreadable"
 """Reason of the ApiError for a response that cannot be decoded."""
 DEPTH: Final = 200
@@ -29,7 +31,7 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{\[][^"{}\[\]]*+[}\]]|[{}\[\
 """Matches a string, a container without nested containers or strings, or a bracket."""
 
 
-def loads(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
+def loads(text: bytes) -> interfaces.Json:
     """Decode JSON without managed fields that are nested too deeply. Raises orjson.JSONDecodeError."""
     try:
         return orjson.loads(text)
@@ -96,7 +98,7 @@ def sift(item: dict[str, Any]) -> dict[str, Any] | None:
     return None if is_deep(sifted) else sifted
 
 
-def is_deep(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+def is_deep(value: interfaces.Json) -> bool:
     """Return whether plain data has so many levels that it can be decoded, but not encoded again."""
     level = [value]
     for _ in range(DEPTH):
@@ -107,7 +109,7 @@ def is_deep(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     return True
 
 
-def _without_deep_fields(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _without_deep_fields(value: interfaces.Json) -> interfaces.Json:
     """Return an object, or each item of a list, without managed fields that are nested too deeply."""
     if not isinstance(value, dict):
         return value
@@ -120,7 +122,7 @@ def _without_deep_fields(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return {**value, "metadata": {**metadata, "managedFields": kept}}
 
 
-def _without_fields(entry: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _without_fields(entry: interfaces.Json) -> interfaces.Json:
     return {key: field for key, field in entry.items() if key != "fieldsV1"} if isinstance(entry, dict) else {}
 
 

@@ -19,6 +19,8 @@ from lostromos_core.kube.transport import unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from lostromos_core import interfaces
+
 _log = structlog.get_logger("lostromos.kube")
 _TYPES: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")
 
@@ -114,7 +116,7 @@ class Reflector:
         else:
             self._take(event)
 
-    def _take(self, event: Any, flaw: _Flaw | None = None) -> None:  # noqa: ANN401 - any server response
+    def _take(self, event: interfaces.Anything, flaw: _Flaw | None = None) -> None:
         """Process an event; ``flaw`` describes why it could not be decoded as a whole."""
         kind = event.get("type") if isinstance(event, dict) else None
         if kind not in _TYPES:
@@ -148,7 +150,7 @@ class Reflector:
                 self.progress += 1
         self.version = version or self.version
 
-    def _metadata(self, item: Any, *, named: bool = True) -> Mapping[str, Any]:  # noqa: ANN401 - any server response
+    def _metadata(self, item: interfaces.Anything, *, named: bool = True) -> Mapping[str, Any]:
         """Return the metadata of an object; raises ConnectionFailed if it is not an object."""
         metadata = item.get("metadata") if isinstance(item, dict) else None
         if isinstance(metadata, dict) and (not named or (isinstance(metadata.get("name"), str) and metadata["name"])):
@@ -246,14 +248,14 @@ def _header(page: Mapping[str, Any]) -> dict[str, Any]:
     return {"apiVersion": page.get("apiVersion", ""), "kind": str(page.get("kind", "")).removesuffix("List")}
 
 
-def _name(item: Any) -> str:  # noqa: ANN401 - any server response
+def _name(item: interfaces.Anything) -> str:
     """Return the name of an object; empty if it has none."""
     metadata = item.get("metadata") if isinstance(item, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return name if isinstance(name, str) else ""
 
 
-def _number(version: Any) -> int:  # noqa: ANN401 - any server response
+def _number(version: interfaces.Anything) -> int:
     """Return a version as a number, since versions can be compared; 0 if it is not a number."""
     try:
         return int(version)

@@ -70,7 +70,7 @@ class Watch:
     see ``reflector.Reflector``. ``permit`` is acquired before each list, to limit how many run at once.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a watch
+    def __init__(
         self,
         kube: client.Transport,
         path: Callable[[], Awaitable[str]],

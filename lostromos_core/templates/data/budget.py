@@ -15,6 +15,8 @@ from lostromos_core import errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from lostromos_core import interfaces
+
 MAX_STEPS: Final = 10_000_000
 """Steps of one rendering: about a second, since a step takes at most a tenth of a microsecond."""
 TURN: Final = 50_000
@@ -188,7 +190,7 @@ def now() -> Budget:
     return Budget() if charged is None else charged
 
 
-def weigh(value: Any) -> int:  # noqa: ANN401 - plain data
+def weigh(value: interfaces.Json) -> int:
     """Return the number of characters of plain data."""
     if isinstance(value, str):
         return ITEM + len(value)
@@ -199,7 +201,7 @@ def weigh(value: Any) -> int:  # noqa: ANN401 - plain data
     return ITEM
 
 
-def walk(value: Any, budget: Budget, cost: int = 1) -> None:  # noqa: ANN401 - any value
+def walk(value: interfaces.Anything, budget: Budget, cost: int = 1) -> None:
     """Charge for everything in a value, at any depth; raises RenderError if it is too much or nested too deeply."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):

@@ -96,7 +96,7 @@ class RefusedError(Exception):
         self.path = path
 
 
-def settle(data: Any, now: budget.Budget) -> Any:  # noqa: ANN401 - plain data with marked values in it
+def settle(data: interfaces.Json, now: budget.Budget) -> interfaces.Json:
     """Settle the marked values in a document's data, in place, and return the data; raises RefusedError."""
     if not isinstance(data, dict | list):
         return _settled(data, ())
@@ -117,7 +117,7 @@ def settle(data: Any, now: budget.Budget) -> Any:  # noqa: ANN401 - plain data w
     return data
 
 
-def _settled(value: Any, path: interfaces.Path) -> Any:  # noqa: ANN401 - a plain or marked value
+def _settled(value: interfaces.Json, path: interfaces.Path) -> interfaces.Json:
     if isinstance(value, Nothing):
         raise RefusedError(value.hint, path)
     if not isinstance(value, Text):
@@ -147,7 +147,7 @@ def is_moved(value: object) -> bool:
     return isinstance(value, Text) and value.startswith(" ")
 
 
-def structure(value: Any) -> Any:  # noqa: ANN401 - a value among keys or items
+def structure(value: interfaces.Anything) -> interfaces.Anything:
     """Return what to insert among keys or items: for a text of ``to_yaml``, the value that it was made from."""
     if isinstance(value, Nothing):
         return None

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any, Final, NoReturn, final
+from typing import Final, NoReturn, final
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 
 FIRST, LAST = "\ufdd0", "\ufdd7"
 FRAGMENT_BEGIN: Final = "\ufdd5"
@@ -87,8 +87,8 @@ def refuse(action: str) -> NoReturn:
     raise errors.RenderError(_HINT.format(action))
 
 
-def _refuse(action: str) -> Any:  # noqa: ANN401 - a method of any signature
-    def method(self: Fragment, *_: object, **__: object) -> NoReturn:  # noqa: ARG001
+def _refuse(action: str) -> interfaces.Anything:
+    def method(self: Fragment, *_: object, **__: object) -> NoReturn:  # noqa: ARG001 - refused whatever it is called on
         refuse(action)
 
     return method

@@ -75,7 +75,7 @@ class _UnwantedError(BaseException):
 class _Beside:
     """Run a rendering in a thread: pause it, and send its lookups to the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, find: Any) -> None:  # noqa: ANN401 - None or Context.lookup
+    def __init__(self, loop: asyncio.AbstractEventLoop, find: interfaces.Anything) -> None:
         self._loop = loop
         self._find = find
         self._ended = threading.Event()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import jinja2
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.templates.data import budget, marked, tokens
 
 MAX_STRING = marked.MAX_STRING
@@ -26,7 +26,7 @@ def kind_of(value: object) -> str:
     return "null" if value is None else names.get(type(value), f"a Python {type(value).__name__}")
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def plain(value: interfaces.Json) -> interfaces.Json:
     """Return the value as plain data: str, int, float, bool, None, lists and dicts with string keys.
 
     Raises RenderError for values that JSON cannot represent, and Jinja2's UndefinedError for missing values. The work
@@ -40,7 +40,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return _plain(value, 0, budget.now())
 
 
-def _plain(value: Any, depth: int, now: budget.Budget) -> Any:  # noqa: ANN401, PLR0911 - any JSON value; a table of kinds
+def _plain(value: interfaces.Json, depth: int, now: budget.Budget) -> interfaces.Json:  # noqa: PLR0911 - any JSON value; a table of kinds
     kind = type(value)
     if kind is str:
         return check_text(value)
@@ -134,7 +134,7 @@ def _key(key: object) -> str:
     return check_text(key)
 
 
-def _odd(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _odd(value: interfaces.Json) -> interfaces.Json:
     """Convert subclasses of plain types; raise the error for everything else."""
     if value.__class__ is jinja2.Undefined:
         marked.refuse(marked.NO_ELSE)

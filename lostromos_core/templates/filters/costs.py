@@ -18,6 +18,8 @@ from lostromos_core.templates.data import budget, tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lostromos_core import interfaces
+
 ITEMS: Final = (list, tuple, dict, set, frozenset, range, KeysView, ValuesView, ItemsView)
 NUMBERS: Final = frozenset({int, bool, float, types.NoneType})
 REFERENCE: Final = 8
@@ -77,12 +79,12 @@ def guard_filter(name: str, function: Callable[..., Any], *, for_fragments: bool
             tokens.refuse(f"given to the filter {name}")
 
     @functools.wraps(function)
-    def free(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the filter's signature
+    def free(*args: interfaces.Anything, **kwargs: interfaces.Anything) -> interfaces.Anything:
         check((*args, *kwargs.values()) if kwargs else args)
         return function(*args, **kwargs)
 
     @functools.wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the filter's signature
+    def guarded(*args: interfaces.Anything, **kwargs: interfaces.Anything) -> interfaces.Anything:
         if not kwargs and all(map(_is_small, args)):
             return function(*args)
         check((*args, *kwargs.values()))
@@ -96,7 +98,7 @@ def guard_filter(name: str, function: Callable[..., Any], *, for_fragments: bool
     return free if cost is FREE else guarded
 
 
-def _is_small(value: Any) -> bool:  # noqa: ANN401 - any value
+def _is_small(value: interfaces.Anything) -> bool:
     kind = value.__class__
     return len(value) <= budget.SHORT if kind is str else kind in NUMBERS or kind in _PASSED
 
@@ -110,7 +112,7 @@ def ignore(*kinds: type) -> None:
     _PASSED.update(kinds)
 
 
-def _charge(value: Any, cost: Cost, now: budget.Budget) -> Any:  # noqa: ANN401 - any value
+def _charge(value: interfaces.Anything, cost: Cost, now: budget.Budget) -> interfaces.Anything:
     """Charge for an argument and return it; one of unknown length is counted while it is read."""
     if value.__class__ in _PASSED:
         return value
@@ -142,7 +144,7 @@ def _charge_attributes(args: tuple[Any, ...], kwargs: dict[str, Any], cost: Cost
         now.spend(steps * cost.item * max((len(value) for value in args if isinstance(value, ITEMS)), default=1000))
 
 
-def _charge_result(found: Any, now: budget.Budget) -> None:  # noqa: ANN401 - any value
+def _charge_result(found: interfaces.Anything, now: budget.Budget) -> None:
     if isinstance(found, str):
         length = str.__len__(found)
         if length > budget.SHORT:
@@ -161,7 +163,7 @@ def guard_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return function
 
     @functools.wraps(function)
-    def guarded(value: Any, *args: Any) -> Any:  # noqa: ANN401 - the test's signature
+    def guarded(value: interfaces.Anything, *args: interfaces.Anything) -> interfaces.Anything:
         if name in _TEXT_TESTS:
             _charge(value, _TEXT, budget.now())
         elif args:
@@ -171,7 +173,7 @@ def guard_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def contains(value: Any, where: Any) -> bool:  # noqa: ANN401 - any values
+def contains(value: interfaces.Anything, where: interfaces.Anything) -> bool:
     """Report whether a list, a mapping or a text contains a value."""
     kind = where.__class__
     if kind is not str or len(where) > budget.SHORT:
@@ -189,7 +191,7 @@ def contains(value: Any, where: Any) -> bool:  # noqa: ANN401 - any values
     return value in where
 
 
-def charge_comparison(left: Any, right: Any) -> None:  # noqa: ANN401 - any values
+def charge_comparison(left: interfaces.Anything, right: interfaces.Anything) -> None:
     """Charge for comparing two values; it is free unless both are long texts, or lists or mappings."""
     if isinstance(left, str):
         if isinstance(right, str) and str.__len__(left) > budget.SHORT:
@@ -200,7 +202,7 @@ def charge_comparison(left: Any, right: Any) -> None:  # noqa: ANN401 - any valu
         budget.walk(right, now)
 
 
-def as_key(value: Any) -> Any:  # noqa: ANN401 - any value
+def as_key(value: interfaces.Anything) -> interfaces.Anything:
     """Return a value that is about to be looked up; a tuple is charged for at all levels."""
     if isinstance(value, tuple):
         budget.walk(value, budget.now())
@@ -235,11 +237,15 @@ def charge_method(function: types.BuiltinFunctionType | types.BuiltinMethodType,
         charge_call((owner, *args), {})
 
 
-def _pieces(owner: Any, name: str, args: tuple[Any, ...]) -> int:  # noqa: ANN401 - text or bytes
+def _pieces(owner: interfaces.Anything, name: str, args: tuple[Any, ...]) -> int:
     """Return the maximum number of pieces that a text is split into."""
     if name != "splitlines" and args and isinstance(args[0], type(owner)) and len(args[0]):
         return int(owner.count(args[0])) + 1
     return len(owner) // 2 + 1
+
+
+_FREE_ARGUMENTS: Final = 8
+"""Size of the arguments of a call up to which they are not charged: the call itself costs more."""
 
 
 def charge_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -248,7 +254,7 @@ def charge_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     for value in args:
         if isinstance(value, ITEMS):
             size += len(value)
-    if size > 8:  # noqa: PLR2004 - the call itself costs more
+    if size > _FREE_ARGUMENTS:
         now = budget.now()
         now.spend(size)
         now.make(size * _ENTRY)

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any, Final
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.templates.data import budget, marked, tokens
 from lostromos_core.templates.filters import filters
 
@@ -15,7 +15,7 @@ _LAYOUT: Final = re.compile(f"[{tokens.FRAGMENT_BEGIN}{tokens.FRAGMENT_END}{toke
 _ALGORITHMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 
 
-def digest(value: Any, algorithm: str = "sha1") -> str:  # noqa: ANN401 - any JSON value or a fragment
+def digest(value: interfaces.Json, algorithm: str = "sha1") -> str:
     """Return the hexadecimal digest of a text's UTF-8 bytes; of other values, that of their JSON with sorted keys.
 
     The digest of a fragment stays the same as long as its text and its values do.
@@ -32,12 +32,12 @@ def digest(value: Any, algorithm: str = "sha1") -> str:  # noqa: ANN401 - any JS
     return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
 
 
-def sha1(value: Any) -> str:  # noqa: ANN401 - see digest
+def sha1(value: interfaces.Anything) -> str:
     """Return the SHA-1, 40 hexadecimal digits."""
     return digest(value, "sha1")
 
 
-def sha256(value: Any) -> str:  # noqa: ANN401 - see digest
+def sha256(value: interfaces.Anything) -> str:
     """Return the SHA-256, 64 hexadecimal digits."""
     return digest(value, "sha256")
 

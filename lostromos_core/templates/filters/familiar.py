@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import jinja2
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.templates.data import budget, values
 from lostromos_core.templates.filters import costs, digests, filters, parsing, regex
 
@@ -25,7 +25,7 @@ _ESCAPE: Final = re.compile(r"\\(?:g<(\w+)>|([0-9]{1,2})|(.))", re.DOTALL)
 _LETTERS: Final = {"n": "\n", "t": "\t", "r": "\r"}
 
 
-def as_bool(value: Any) -> bool:  # noqa: ANN401 - a scalar
+def as_bool(value: interfaces.Anything) -> bool:
     """Convert the usual spellings of a boolean; raises RenderError for anything else."""
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -35,19 +35,21 @@ def as_bool(value: Any) -> bool:  # noqa: ANN401 - a scalar
     raise errors.RenderError("bool takes true, false, yes, no, on, off, 1, 0 or null, and this is something else")
 
 
-def ternary(value: Any, true: Any, false: Any, none: Any = None) -> Any:  # noqa: ANN401 - any values
+def ternary(
+    value: interfaces.Anything, true: interfaces.Anything, false: interfaces.Anything, none: interfaces.Anything = None
+) -> interfaces.Anything:
     """Return the second value if the first is true, else the third; for null, the fourth if it is specified."""
     if value is None and none is not None:
         return none
     return true if value else false
 
 
-def quote(value: Any) -> Any:  # noqa: ANN401 - any value
+def quote(value: interfaces.Anything) -> interfaces.Anything:
     """Return the value unchanged: nothing needs quotes here."""
     return value
 
 
-def combine(*layers: Any, recursive: bool = False, **unknown: Any) -> dict[str, Any]:  # noqa: ANN401 - mappings
+def combine(*layers: interfaces.Anything, recursive: bool = False, **unknown: interfaces.Anything) -> dict[str, Any]:
     """Merge mappings; the keys of later ones win, and with ``recursive``, nested mappings are merged, too."""
     if unknown:
         raise errors.RenderError("combine takes mappings, and recursive=true; other arguments are not supported")
@@ -82,7 +84,7 @@ def _merged(below: dict[str, Any], above: Mapping[str, Any], now: budget.Budget)
     return made
 
 
-def zipped(*lists: Any) -> list[list[Any]]:  # noqa: ANN401 - lists
+def zipped(*lists: interfaces.Anything) -> list[list[Any]]:
     """Return a list of the first items, one of the second items, and so on, up to the end of the shortest list."""
     if not all(isinstance(one, Iterable) and not isinstance(one, str | jinja2.Undefined) for one in lists):
         raise errors.RenderError("zip takes lists; write | default([], true) for one that may be absent or null")
@@ -94,7 +96,7 @@ def zipped(*lists: Any) -> list[list[Any]]:  # noqa: ANN401 - lists
     return made
 
 
-def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:  # noqa: ANN401 - a mapping
+def dict2items(value: interfaces.Anything, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:
     """Return the entries of a mapping as a list of mappings."""
     found = _checked(value, Mapping, "dict2items", "a mapping")
     budget.now().spend(5 * len(found))
@@ -102,7 +104,7 @@ def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> 
     return [{key_name: key, value_name: one} for key, one in found.items()]
 
 
-def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> dict[str, Any]:  # noqa: ANN401 - a list
+def items2dict(value: interfaces.Anything, key_name: str = "key", value_name: str = "value") -> dict[str, Any]:
     """Return a mapping from a list of mappings that have a key and a value."""
     found = _checked(value, list, "items2dict", "a list")
     budget.now().spend(5 * len(found))
@@ -114,38 +116,38 @@ def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> 
     return {one[key_name]: one[value_name] for one in found}
 
 
-def _checked(value: Any, kind: type, name: str, what: str) -> Any:  # noqa: ANN401 - any value; an instance of kind
+def _checked(value: interfaces.Anything, kind: type, name: str, what: str) -> interfaces.Anything:
     if not isinstance(value, kind):
         hint = "; write | default(..., true)" if value is None else ""
         raise errors.RenderError(f"{name} takes {what}, and this is {values.kind_of(value)}{hint}")
     return value
 
 
-def basename(value: Any) -> str:  # noqa: ANN401 - a scalar
+def basename(value: interfaces.Anything) -> str:
     """Return the last part of a path."""
     return posixpath.basename(_text(value))
 
 
-def dirname(value: Any) -> str:  # noqa: ANN401 - a scalar
+def dirname(value: interfaces.Anything) -> str:
     """Return a path without its last part."""
     return posixpath.dirname(_text(value))
 
 
-def splitext(value: Any) -> list[str]:  # noqa: ANN401 - a scalar
+def splitext(value: interfaces.Anything) -> list[str]:
     """Return a path without its ending, and the ending."""
     return list(posixpath.splitext(_text(value)))
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - a scalar
+def _text(value: interfaces.Anything) -> str:
     return str.__str__(filters.string(value))
 
 
-def regex_replace(  # noqa: PLR0913, PLR0917 - Ansible's signature
-    value: Any,  # noqa: ANN401 - a scalar
+def regex_replace(  # noqa: PLR0917 - Ansible's signature
+    value: interfaces.Anything,
     pattern: str = "",
     replacement: str = "",
-    ignorecase: bool = False,  # noqa: FBT001, FBT002 - Ansible's signature
-    multiline: bool = False,  # noqa: FBT001, FBT002
+    ignorecase: bool = False,
+    multiline: bool = False,
     count: int = 0,
 ) -> str:
     r"""Return the text with matches replaced; ``\1`` and ``\g<name>`` in the replacement stand for groups."""
@@ -168,12 +170,12 @@ def regex_replace(  # noqa: PLR0913, PLR0917 - Ansible's signature
 
 
 def regex_search(
-    value: Any,  # noqa: ANN401 - a scalar
+    value: interfaces.Anything,
     pattern: str,
     *groups: str,
     ignorecase: bool = False,
     multiline: bool = False,
-) -> Any:  # noqa: ANN401 - a text, a list of texts or null
+) -> interfaces.Anything:
     r"""Return the first match, or null if nothing matches; with groups (``\1``), a list of their matches."""
     compiled = _pattern(pattern, ignorecase, multiline)
     wanted = [_template(_text(group), compiled) for group in groups]
@@ -185,10 +187,10 @@ def regex_search(
 
 
 def regex_findall(
-    value: Any,  # noqa: ANN401 - a scalar
+    value: interfaces.Anything,
     pattern: str,
-    ignorecase: bool = False,  # noqa: FBT001, FBT002 - Ansible's signature
-    multiline: bool = False,  # noqa: FBT001, FBT002
+    ignorecase: bool = False,
+    multiline: bool = False,
 ) -> list[Any]:
     """Return all matches; for a pattern with groups, the matches of the groups."""
     compiled = _pattern(pattern, ignorecase, multiline)
@@ -201,17 +203,19 @@ def regex_findall(
     return found
 
 
-def matches(value: Any, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002 - Ansible's signature
+def matches(value: interfaces.Anything, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:
     """Report whether a text begins with a match of a pattern."""
     return _pattern(pattern, ignorecase, multiline).find(_text(value), only_here=True) is not None
 
 
-def searches(value: Any, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002 - Ansible's signature
+def searches(value: interfaces.Anything, pattern: str, ignorecase: bool = False, multiline: bool = False) -> bool:
     """Report whether a pattern matches anywhere in a text."""
     return _pattern(pattern, ignorecase, multiline).find(_text(value)) is not None
 
 
-def _pattern(pattern: Any, ignore_case: Any, many_lines: Any) -> regex.Pattern:  # noqa: ANN401 - template input
+def _pattern(
+    pattern: interfaces.Anything, ignore_case: interfaces.Anything, many_lines: interfaces.Anything
+) -> regex.Pattern:
     return regex.compiled(_text(pattern), ignore_case=bool(ignore_case), many_lines=bool(many_lines))
 
 
@@ -235,7 +239,9 @@ def _template(replacement: str, pattern: regex.Pattern) -> list[str | int]:
     return [*pieces, replacement[end:]]
 
 
-def version(value: Any, other: Any, operator: str = "==", **_: Any) -> bool:  # noqa: ANN401 - scalars
+def version(
+    value: interfaces.Anything, other: interfaces.Anything, operator: str = "==", **_: interfaces.Anything
+) -> bool:
     """Compare a version with another one: numbers by value, words alphabetically."""
     if operator not in _OPERATORS:
         raise errors.RenderError(f"version compares with one of {', '.join(dict.fromkeys(_OPERATORS.values()))}")
@@ -246,7 +252,7 @@ def version(value: Any, other: Any, operator: str = "==", **_: Any) -> bool:  # 
     ]
 
 
-def _parts(value: Any) -> list[tuple[int, int, str]]:  # noqa: ANN401 - a scalar
+def _parts(value: interfaces.Anything) -> list[tuple[int, int, str]]:
     """Return the parts to compare a version by, without zeros at the end; a word comes before all numbers."""
     text = _text(value).strip().lower().removeprefix("v").partition("+")[0]
     if len(text) > _MAX_VERSION:

@@ -19,6 +19,8 @@ from lostromos_core.templates.filters import operator_costs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from lostromos_core import interfaces
+
 
 class _Dumper(yaml.CSafeDumper):
     """Write YAML that every reader reads alike: strings are quoted wherever a reader could see another type."""
@@ -36,34 +38,34 @@ def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def to_yaml(value: Any, indent: int = 2, **_: Any) -> str:  # noqa: ANN401 - any JSON value
+def to_yaml(value: interfaces.Json, indent: int = 2, **_: interfaces.Json) -> str:
     """Return a value as a YAML document, block style, keys in order; Ansible's other arguments are ignored."""
     return _yaml(value, "to_yaml", indent)
 
 
-def to_nice_yaml(value: Any, indent: int = 4, **_: Any) -> str:  # noqa: ANN401 - any JSON value
+def to_nice_yaml(value: interfaces.Json, indent: int = 4, **_: interfaces.Json) -> str:
     """Return a value as YAML, like ``to_yaml``."""
     return _yaml(value, "to_nice_yaml", indent)
 
 
-def _yaml(value: Any, maker: str, indent: int) -> str:  # noqa: ANN401 - any JSON value
+def _yaml(value: interfaces.Json, maker: str, indent: int) -> str:
     data = plain_data(value, item=250)
     indent = limited(maker, indent, 100)
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1, indent=indent)
     return marked.made(text.removesuffix("...\n"), maker, data)
 
 
-def to_json(value: Any, indent: int | None = None, **_: Any) -> str:  # noqa: ANN401 - any JSON value
+def to_json(value: interfaces.Json, indent: int | None = None, **_: interfaces.Json) -> str:
     """Return a value as JSON, on one line unless ``indent`` is specified; Ansible's other arguments are ignored."""
     return _json(value, "to_json", indent)
 
 
-def to_nice_json(value: Any, indent: int = 4, **_: Any) -> str:  # noqa: ANN401 - any JSON value
+def to_nice_json(value: interfaces.Json, indent: int = 4, **_: interfaces.Json) -> str:
     """Return a value as JSON, like ``to_json``, on several lines."""
     return _json(value, "to_nice_json", indent)
 
 
-def _json(value: Any, maker: str, indent: int | None) -> str:  # noqa: ANN401 - any JSON value
+def _json(value: interfaces.Json, maker: str, indent: int | None) -> str:
     if indent is not None:
         limited(maker, indent, 100)
     separators = (",", ": ") if indent else (", ", ": ")
@@ -72,7 +74,7 @@ def _json(value: Any, maker: str, indent: int | None) -> str:  # noqa: ANN401 - 
     return marked.made(text, maker, data)
 
 
-def to_toml(value: Any) -> str:  # noqa: ANN401 - a mapping
+def to_toml(value: interfaces.Anything) -> str:
     """Return a mapping as a TOML document; TOML has no null."""
     data = plain_data(value, item=60)
     budget.now().spend(2 * budget.weigh(data))
@@ -100,7 +102,7 @@ def b64decode(value: object) -> str:
         raise errors.RenderError(msg) from error
 
 
-def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:  # noqa: ANN401, FBT001, FBT002 - Jinja2's signature
+def indent(value: interfaces.Anything, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
     """Indent like Jinja2; a fragment is YAML, so its lines stay together and are moved by spaces only."""
     by = len(width) if isinstance(width, str) else limited("indent", width, 100_000)
     if isinstance(value, tokens.Fragment):
@@ -119,7 +121,7 @@ def indent(value: Any, width: int | str = 4, first: bool = False, blank: bool = 
     return value.with_text(text, laid) if isinstance(value, marked.Text) else marked.made(text, "indent", None, laid)
 
 
-def trim(value: Any, chars: str | None = None) -> str:  # noqa: ANN401 - Jinja2's signature
+def trim(value: interfaces.Anything, chars: str | None = None) -> str:
     """Trim like Jinja2; a fragment loses the blank lines around it, and a text made by a filter keeps its origin."""
     if isinstance(value, tokens.Fragment):
         return value.strip(chars)
@@ -134,13 +136,15 @@ def center(value: object, width: int = 80) -> str:
     return values.to_text(value).center(limited("center", width, 1_000))
 
 
-def string(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def string(value: interfaces.Json) -> str:
     """Return a scalar as text, as it would be written inside a string: ``true``, not ``True``."""
     return value if isinstance(value, tokens.Fragment) else str.__str__(values.to_text(value))
 
 
 @jinja2.pass_environment
-def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: str | int | None = None) -> str:  # noqa: ANN401 - Jinja2's signature
+def join(
+    environment: jinja2.Environment, value: interfaces.Anything, d: str = "", attribute: str | int | None = None
+) -> str:
     """Join like Jinja2; each item is text, as it would be written inside a string."""
     now = budget.now()
     parts = [string(item) for item in _each(environment, value, attribute, now)]
@@ -151,7 +155,12 @@ def join(environment: jinja2.Environment, value: Any, d: str = "", attribute: st
 
 
 @jinja2.pass_environment
-def total(environment: jinja2.Environment, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:  # noqa: ANN401 - Jinja2's signature
+def total(
+    environment: jinja2.Environment,
+    iterable: interfaces.Anything,
+    attribute: str | int | None = None,
+    start: interfaces.Anything = 0,
+) -> interfaces.Anything:
     """Sum like Jinja2; each addition is charged, since it copies lists."""
     found = start
     for item in _each(environment, iterable, attribute, budget.now()):
@@ -171,7 +180,7 @@ def _each(
         yield getter(item) if getter else item
 
 
-def replace(value: Any, old: str, new: str, count: int | None = None) -> str:  # noqa: ANN401 - Jinja2's signature
+def replace(value: interfaces.Anything, old: str, new: str, count: int | None = None) -> str:
     """Replace like Jinja2."""
     text, old, new = string(value), values.to_text(old), values.to_text(new)
     if isinstance(text, tokens.Fragment):
@@ -188,7 +197,7 @@ def refuse_format(*_: object, **__: object) -> str:
     raise errors.RenderError(msg)
 
 
-def as_int(value: Any, default: int = 0, base: int = 10) -> int:  # noqa: ANN401 - Jinja2's signature
+def as_int(value: interfaces.Anything, default: int = 0, base: int = 10) -> int:
     """Convert like Jinja2; a text with more digits than Python reads is an error, not the default."""
     if isinstance(value, str) and len(value) > _DIGITS:
         msg = f"int takes a text of at most {_DIGITS:,} characters"
@@ -201,17 +210,17 @@ def rounded(value: float, precision: int = 0, method: Literal["common", "ceil", 
     return jinja2.filters.do_round(value, limited("round", precision, 300), method)
 
 
-def batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - Jinja2's signature
+def batch(value: Iterable[Any], linecount: int, fill_with: interfaces.Anything = None) -> Iterator[list[Any]]:
     """Batch like Jinja2, up to 10,000 items in a batch."""
     return jinja2.filters.do_batch(value, limited("batch", linecount, 10_000), fill_with)
 
 
-def slices(value: Iterable[Any], slices: int, fill_with: Any = None) -> Iterator[list[Any]]:  # noqa: ANN401 - Jinja2's signature
+def slices(value: Iterable[Any], slices: int, fill_with: interfaces.Anything = None) -> Iterator[list[Any]]:
     """Slice like Jinja2, up to 10,000 slices."""
     return jinja2.filters.sync_do_slice(value, limited("slice", slices, 10_000), fill_with)  # type: ignore[arg-type]
 
 
-def limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - template input
+def limited(name: str, value: interfaces.Anything, most: int) -> int:
     """Return a number that sets how much a filter does; raises RenderError if it is not a number, or too large."""
     if isinstance(value, bool) or not isinstance(value, int) or not -most <= value <= most:
         found = "another one" if isinstance(value, int) and not isinstance(value, bool) else values.kind_of(value)
@@ -220,7 +229,7 @@ def limited(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - template
     return value
 
 
-def plain_data(value: Any, *, item: int) -> Any:  # noqa: ANN401 - any JSON value
+def plain_data(value: interfaces.Json, *, item: int) -> interfaces.Json:
     """Return a value as plain data, about to be made into text, and charge ``item`` steps for each item."""
     data = values.plain(value)
     now, weight = budget.now(), budget.weigh(data)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.templates.data import budget, tokens, values
 from lostromos_core.templates.filters import costs
 
@@ -12,7 +12,7 @@ MAX_BITS: Final = 256
 """Bits of a number that one operation may produce."""
 
 
-def charge_operator(operator: str, left: Any, right: Any) -> None:  # noqa: ANN401 - any operands
+def charge_operator(operator: str, left: interfaces.Anything, right: interfaces.Anything) -> None:
     """Charge for an operator; raises RenderError if the result would be too large for any object."""
     if left.__class__ in costs.NUMBERS and right.__class__ in costs.NUMBERS:
         if left.__class__ is not float and right.__class__ is not float and left is not None and right is not None:
@@ -44,14 +44,14 @@ def _check_bits(operator: str, left: int, right: int) -> None:
         refuse_size(operator)
 
 
-def _check_length(operator: str, length: int, of: Any) -> None:  # noqa: ANN401 - text, list or tuple
+def _check_length(operator: str, length: int, of: interfaces.Anything) -> None:
     if length > values.MAX_STRING:
         refuse_size(operator)
     if length > budget.SHORT or not isinstance(of, str):
         budget.now().make(length * (1 if isinstance(of, str | bytes) and of.isascii() else costs.REFERENCE))
 
 
-def _is_sized(value: Any) -> bool:  # noqa: ANN401 - any operand
+def _is_sized(value: interfaces.Anything) -> bool:
     return isinstance(value, _SIZED) and not isinstance(value, tokens.Fragment)
 
 
@@ -61,7 +61,7 @@ def refuse_size(operator: str) -> NoReturn:
     raise errors.RenderError(msg)
 
 
-def cut(value: Any, where: slice) -> Any:  # noqa: ANN401 - any value
+def cut(value: interfaces.Anything, where: slice) -> interfaces.Anything:
     """Return a part of a list or a text."""
     if isinstance(value, list | tuple | str) and value.__class__ is not tokens.Fragment:
         length = len(range(*where.indices(len(value))))

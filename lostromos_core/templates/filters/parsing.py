@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.templates.data import budget, tokens, values
 from lostromos_core.templates.filters import filters
 from lostromos_core.templates.slots import compiler, program
@@ -19,7 +19,7 @@ _EVENT: Final = 60
 """Steps of reading a key, an item or a value."""
 
 
-def from_yaml(value: Any) -> Any:  # noqa: ANN401 - any value; any JSON value
+def from_yaml(value: interfaces.Json) -> interfaces.Json:
     """Return the value of a YAML document, null for an empty one; a value that is not a text is returned unchanged."""
     if not isinstance(value, str) or isinstance(value, tokens.Fragment):
         return _as_it_is(value, "from_yaml")
@@ -46,7 +46,7 @@ _NO_YAML: Final = (
 )
 
 
-def from_json(value: Any) -> Any:  # noqa: ANN401 - any value; any JSON value
+def from_json(value: interfaces.Json) -> interfaces.Json:
     """Return the value of a JSON text; a value that is not a text is returned unchanged."""
     if not isinstance(value, str) or isinstance(value, tokens.Fragment):
         return _as_it_is(value, "from_json")
@@ -69,11 +69,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_number(name: str) -> Any:  # noqa: ANN401 - it never returns
+def _no_number(name: str) -> interfaces.Anything:
     raise ValueError(name)
 
 
-def _as_it_is(value: Any, name: str) -> Any:  # noqa: ANN401 - any value
+def _as_it_is(value: interfaces.Anything, name: str) -> interfaces.Anything:
     if isinstance(value, tokens.Fragment):
         tokens.refuse(f"given to the filter {name}")
     return filters.plain_data(value, item=2) if isinstance(value, list | dict) else value

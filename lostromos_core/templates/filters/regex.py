@@ -22,6 +22,8 @@ from lostromos_core.templates.filters import regex_tests
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from lostromos_core import interfaces
+
 _parser: Any = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 - the parser that knows Python's syntax
 
 MAX_PATTERN: Final = 500
@@ -190,7 +192,7 @@ class _Writer:
             then = self._item(str(kind), argument, flags, then)
         return then
 
-    def _item(self, kind: str, argument: Any, flags: int, then: int) -> int:  # noqa: ANN401 - from Python's parser
+    def _item(self, kind: str, argument: interfaces.Anything, flags: int, then: int) -> int:
         if kind in regex_tests.CHARACTERS:
             key = kind, argument if isinstance(argument, int) else id(argument), flags
             if key not in self._moves:
@@ -213,7 +215,7 @@ class _Writer:
         msg = "back references, look-around and possessive repetitions are not supported in regular expressions here"
         raise errors.RenderError(msg)
 
-    def _repeat(self, argument: Any, flags: int, then: int, *, greedy: bool) -> int:  # noqa: ANN401 - from Python's parser
+    def _repeat(self, argument: interfaces.Anything, flags: int, then: int, *, greedy: bool) -> int:
         least, most, inner = argument
         if str(most) == "MAXREPEAT":
             loop = self.add(_Step([then]))

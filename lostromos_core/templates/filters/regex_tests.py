@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from lostromos_core import interfaces
 
 Test: TypeAlias = "Callable[[str], bool]"
 
@@ -14,7 +16,7 @@ Test: TypeAlias = "Callable[[str], bool]"
 CHARACTERS: Final = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN"})
 
 
-def test(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - from Python's parser
+def test(kind: str, argument: interfaces.Anything, flags: int) -> Test:
     """Return a test of one character."""
     if kind == "ANY":
         return (lambda _: True) if flags & int(re.DOTALL) else (lambda character: character != "\n")
@@ -38,7 +40,7 @@ def _forms(character: str) -> tuple[str, ...]:
     return tuple(form for form in forms if len(form) == 1)
 
 
-def _member(kind: str, argument: Any, flags: int) -> Test:  # noqa: ANN401 - from Python's parser
+def _member(kind: str, argument: interfaces.Anything, flags: int) -> Test:
     if kind == "LITERAL":
         wanted = chr(argument)
         return lambda character: character == wanted

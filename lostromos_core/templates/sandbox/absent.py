@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Final, NoReturn, final
+from typing import Final, NoReturn, final
 
 import jinja2
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.templates.data import values
 from lostromos_core.templates.sandbox import advice, looked_up
 
 COMPUTED: Final = "there is no field of the name that the template computes; write | default(...) if it may be absent"
+_SHOWN: Final = 8
+"""Number of keys that a message lists."""
 _MANY_KEYS: Final = 200
 _LONG_KEY: Final = 60
 """Keys of a mapping, and characters of a key, that are examined to list the existing names."""
@@ -31,7 +33,7 @@ class MissingField(jinja2.StrictUndefined):
             return advice.of_variable(str(name))
         if isinstance(found, dict):
             keys = sorted(str(key)[:_LONG_KEY] for key in itertools.islice(found, _MANY_KEYS))
-            there = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")  # noqa: PLR2004 - a readable list
+            there = ", ".join(keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
             guess = errors.nearest(str(name)[:_LONG_KEY], keys)
             hint = f"available: {there}" if keys else "the mapping is empty"
             return f"there is no field {name!r} here ({hint}){guess}; write | default(...) if it may be absent"
@@ -48,7 +50,7 @@ class MissingMethod(looked_up.Method, MissingField):
     __slots__ = ()
 
 
-def missing(obj: Any, name: str) -> MissingField:  # noqa: ANN401 - a mapping
+def missing(obj: interfaces.Anything, name: str) -> MissingField:
     """Return the placeholder for a missing key."""
     return (MissingMethod if name in looked_up.MAPPING_METHODS else MissingField)(obj=obj, name=name)
 

@@ -18,6 +18,8 @@ from lostromos_core.templates.data import tokens
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lostromos_core import interfaces
+
 ROUND: Final = 3
 """Steps of one iteration of a loop, in addition to those of its body."""
 _LINE: Final = 20
@@ -65,18 +67,18 @@ def _written(node: nodes.Node) -> str:
 class CodeGenerator(jinja2.compiler.CodeGenerator):
     """Mark the output of includes, and pass the output of blocks and ``~`` through the environment's checks."""
 
-    def visit_Template(self, node: Any, frame: Any = None) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_Template(self, node: interfaces.Anything, frame: interfaces.Anything = None) -> None:
         for one in (node, *node.find_all((nodes.Macro, nodes.CallBlock, nodes.Block))):
             one.body.insert(0, self._charge(one))
         super().visit_Template(node, frame)
 
-    def _charge(self, node: Any) -> nodes.Node:  # noqa: ANN401 - any node with a body
+    def _charge(self, node: interfaces.Anything) -> nodes.Node:
         """Return a statement that charges for one run of a body."""
         step = nodes.EnvironmentAttribute(_CHARGE)
         call = nodes.Call(step, [nodes.Const(cost_of(node.body))], [], None, None)
         return nodes.ExprStmt(call).set_lineno(node.lineno).set_environment(self.environment)
 
-    def visit_Call(self, node: Any, frame: Any, forward_caller: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002, N802 - Jinja2's visitor
+    def visit_Call(self, node: interfaces.Anything, frame: interfaces.Anything, forward_caller: bool = False) -> None:  # noqa: FBT001, FBT002 - Jinja2's visitor
         if isinstance(node.node, nodes.EnvironmentAttribute) and node.node.name in _OWN:
             self.write(f"environment.{node.node.name}(")
             for argument in node.args:
@@ -86,7 +88,7 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
             return
         super().visit_Call(node, frame, forward_caller=forward_caller)
 
-    def visit_Compare(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_Compare(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         operands = [node.expr, *(operand.expr for operand in node.ops)]
         simple = any(isinstance(one, nodes.Const) and not isinstance(one.value, str) for one in operands)
         if simple and len(node.ops) == 1:
@@ -98,20 +100,20 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
             self.write(", ")
         self.write("))")
 
-    def visit_Pair(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_Pair(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         self.write("environment.as_key(")
         self.visit(node.key, frame)
         self.write("): ")
         self.visit(node.value, frame)
 
-    def visit_Dict(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_Dict(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         self.write("{")
         for item in node.items:
             self.visit(item, frame)
             self.write(", ")
         self.write("}")
 
-    def visit_Getitem(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_Getitem(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         if isinstance(node.arg, nodes.Slice):
             self.write("environment.cut(")
             self.visit(node.node, frame)
@@ -130,14 +132,14 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
         self.visit(node.arg, frame)
         self.write(")")
 
-    def visit_Const(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_Const(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         value = node.as_const(frame.eval_ctx)
         if isinstance(value, float) and not math.isfinite(value):
             self.write(f"float({str(value)!r})")  # Python has no names inf and nan
         else:
             super().visit_Const(node, frame)
 
-    def visit_For(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_For(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         cost = nodes.Const(ROUND + cost_of(node.body) + (0 if node.test is None else cost_of([node.test])))
         if node.recursive:  # nested items are looped over by a call
             node.body.insert(0, self._charge(node))
@@ -146,12 +148,12 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
         node.iter = counted.set_lineno(node.lineno).set_environment(self.environment)
         super().visit_For(node, frame)
 
-    def visit_Include(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_Include(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         self.simple_write(repr(tokens.FRAGMENT_BEGIN), frame, node)
         super().visit_Include(node, frame)
         self.simple_write(repr(tokens.FRAGMENT_END), frame, node)
 
-    def visit_CallBlock(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_CallBlock(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         call_frame, macro = self.macro_body(node, frame)
         self.writeline("caller = ")
         self.macro_def(macro, call_frame)
@@ -161,7 +163,7 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
         self.write(")")
         self.end_write(frame)
 
-    def visit_FilterBlock(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_FilterBlock(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         inner = frame.inner()
         inner.symbols.analyze_node(node)
         self.enter_frame(inner)
@@ -174,7 +176,7 @@ class CodeGenerator(jinja2.compiler.CodeGenerator):
         self.end_write(frame)
         self.leave_frame(inner)
 
-    def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: ANN401, N802 - Jinja2's visitor
+    def visit_Concat(self, node: interfaces.Anything, frame: interfaces.Anything) -> None:
         self.write("environment.concatenate((")
         for child in node.nodes:
             self.visit(child, frame)

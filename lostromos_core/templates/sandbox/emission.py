@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import jinja2
 import jinja2.nodes
@@ -16,6 +16,8 @@ from lostromos_core.templates.sandbox import looked_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from lostromos_core import interfaces
 
 HOLE: Final = "\N{WHITE SQUARE}"
 """Placeholder for a value that does not exist yet, when guessing which objects a unit would make."""
@@ -43,7 +45,7 @@ def collect(render: Callable[[], str]) -> tuple[str, budget.Slots]:
         budget.current.reset(reset)
 
 
-def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
+def emit(value: interfaces.Anything) -> str:
     """Return the text that represents a value: a token, or the text itself if the template made it."""
     if isinstance(value, tokens.Fragment):
         return _emit_fragment(value)
@@ -73,7 +75,7 @@ def emit(value: Any) -> str:  # noqa: ANN401 - anything that an expression can y
 _MARKED: Final = frozenset({marked.Text, marked.Nothing})
 
 
-def _marked(value: Any, kept: budget.Slots) -> Any:  # noqa: ANN401 - a marked value
+def _marked(value: interfaces.Anything, kept: budget.Slots) -> interfaces.Anything:
     """Return a marked value as it is stored; an undefined value comes from an inline if without an else."""
     if isinstance(value, str):
         kept.budget.write(len(value))
@@ -86,7 +88,7 @@ _current: Final = budget.current.get
 
 
 @jinja2.pass_context
-def finalize(_context: object, value: Any) -> str:  # noqa: ANN401 - the context prevents constant folding by Jinja2
+def finalize(_context: object, value: interfaces.Anything) -> str:
     """Emit a value like ``emit``, with a fast path for the most common values."""
     kind = value.__class__
     quick = len(value) <= budget.SHORT and value.isascii() if kind is str else kind is int and -_WHOLE < value < _WHOLE

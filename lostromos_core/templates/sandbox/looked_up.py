@@ -56,7 +56,13 @@ def reading(what: Reading) -> Iterator[Reading]:
         _reading.reset(reset)
 
 
-def lookup(apiVersion: Any = "", kind: Any = None, name: Any = None, namespace: Any = None, **others: Any) -> Any:  # noqa: ANN401, N803 - the name in YAML
+def lookup(
+    apiVersion: interfaces.Anything = "",  # noqa: N803 - the name in YAML
+    kind: interfaces.Anything = None,
+    name: interfaces.Anything = None,
+    namespace: interfaces.Anything = None,
+    **others: interfaces.Anything,
+) -> interfaces.Anything:
     """Return an object of the cluster, in the resource's own namespace unless another is specified."""
     of_ansible = advice.of_lookup(apiVersion)
     if of_ansible or others:
@@ -96,7 +102,7 @@ class Method:
     _undefined_obj: Any
     _undefined_name: Any
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the method's signature
+    def __call__(self, *args: interfaces.Anything, **kwargs: interfaces.Anything) -> interfaces.Anything:
         """Call the method."""
         return getattr(self._undefined_obj, self._undefined_name)(*args, **kwargs)
 
@@ -148,7 +154,7 @@ def has(value: object, name: object) -> bool:
     return isinstance(value, NotYet | LiveMapping) or (isinstance(value, LiveList) and isinstance(name, int))
 
 
-def below(value: Any, name: Any) -> Any:  # noqa: ANN401 - template input
+def below(value: interfaces.Anything, name: interfaces.Anything) -> interfaces.Anything:
     """Return the value below such a value, by name or index."""
     if isinstance(value, NotYet):
         return value
@@ -162,7 +168,7 @@ def _absent(where: tuple[str, str], step: str) -> str:
     return f"{origin} has no {(path + step).lstrip('.')} yet"
 
 
-def _live(value: Any, where: tuple[str, str], depth: int, now: budget.Budget) -> Any:  # noqa: ANN401 - any JSON value
+def _live(value: interfaces.Json, where: tuple[str, str], depth: int, now: budget.Budget) -> interfaces.Json:
     """Return a value in which every mapping and list records its origin, down to the levels that may be written."""
     if depth > budget.MAX_DEPTH or not isinstance(value, dict | list):
         return value

@@ -24,8 +24,10 @@ from lostromos_core.templates.slots import lexer, slots
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from lostromos_core import interfaces
 
-def rounds(items: Any, cost: int, written: str = "") -> Iterator[Any]:  # noqa: ANN401 - any loop input
+
+def rounds(items: interfaces.Anything, cost: int, written: str = "") -> Iterator[Any]:
     """Iterate over the items of a loop, ``cost`` steps each; ``written`` is the expression, for messages."""
     if items is None or isinstance(items, bool | int | float):
         origin = f" (from {written})" if written else ""
@@ -46,7 +48,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 }  # fmt: skip
 
 
-def compare(operators: tuple[str, ...], operands: tuple[Any, ...]) -> Any:  # noqa: ANN401 - usually a boolean
+def compare(operators: tuple[str, ...], operands: tuple[Any, ...]) -> interfaces.Anything:
     """Evaluate a comparison, or a chain of comparisons, and charge for it."""
     found: Any = True
     for index, name in enumerate(operators):
@@ -80,7 +82,7 @@ def joined(parts: Iterable[str]) -> str:
 class _Template(jinja2.Template):
     """Build a template's module anew for each rendering: a cached one would keep another resource's slots."""
 
-    def _get_default_module(self, ctx: object = None) -> Any:  # noqa: ANN401, ARG002 - Jinja2's signature
+    def _get_default_module(self, ctx: object = None) -> interfaces.Anything:  # noqa: ARG002 - Jinja2's signature
         return self.make_module()
 
 
@@ -150,7 +152,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def _marked(self, raw: Iterable[lexer.RawToken], name: str | None) -> Iterator[lexer.RawToken]:
         return lexer.mark(raw, file=self._name_file(name or "<template>"), places=self.places)
 
-    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - Jinja2's signature
+    def getitem(self, obj: interfaces.Anything, argument: interfaces.Anything) -> interfaces.Anything:
         """Return a key or an item, never a method; a missing part of a looked-up object can be waited for.
 
         Filters use this for attributes, too: ``selectattr("items")`` means the field.
@@ -165,7 +167,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             return absent.MissingField(obj=None, name=argument)
         return super().getitem(obj, argument)
 
-    def getitem_computed(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - see getitem
+    def getitem_computed(self, obj: interfaces.Anything, argument: interfaces.Anything) -> interfaces.Anything:
         """Get an item like ``getitem``; a name that is not part of the template may be a secret, and is not shown."""
         found = self.getitem(obj, costs.as_key(argument))
         if isinstance(found, looked_up.NotYet):
@@ -174,7 +176,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             return absent.MissingField(hint=absent.COMPUTED)
         return found
 
-    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - Jinja2's signature
+    def getattr(self, obj: interfaces.Anything, attribute: str) -> interfaces.Anything:
         """Return a mapping's key rather than its method: ``resource.spec.items`` is the field."""
         if obj.__class__ is dict and attribute in obj:
             return obj[attribute]
@@ -186,12 +188,20 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             absent.below(obj, attribute)
         return super().getattr(obj, attribute)
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - Jinja2's signature
+    def call_binop(
+        self, context: interfaces.Anything, operator: str, left: interfaces.Anything, right: interfaces.Anything
+    ) -> interfaces.Anything:
         """Refuse operations that would exhaust time or memory before they are computed."""
         operator_costs.charge_operator(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
-    def call(self, context: Any, function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Jinja2's signature
+    def call(
+        self,
+        context: interfaces.Anything,
+        function: interfaces.Anything,
+        *args: interfaces.Anything,
+        **kwargs: interfaces.Anything,
+    ) -> interfaces.Anything:
         """Refuse methods whose argument determines the size of their result, and charge for copied data."""
         kind = function.__class__
         if kind is types.BuiltinFunctionType:
@@ -203,7 +213,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
                 costs.charge_comparison(value, value)
         return super().call(context, function, *args, **kwargs)
 
-    def wrap_str_format(self, value: Any) -> Any:  # noqa: ANN401 - Jinja2's signature
+    def wrap_str_format(self, value: interfaces.Anything) -> interfaces.Anything:
         """Refuse formatting, which can make any amount of text from nothing."""
         if super().wrap_str_format(value) is None:
             return None
@@ -228,7 +238,7 @@ def _guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return costs.guard_filter(name, function, for_fragments=name in familiar.FOR_FRAGMENTS)
 
 
-def _operand(value: Any) -> str:  # noqa: ANN401 - anything that an expression can yield
+def _operand(value: interfaces.Anything) -> str:
     """Return an operand of ``~`` as text, as it would be written inside a string."""
     if value.__class__ is jinja2.Undefined:
         return ""

@@ -22,6 +22,7 @@ from lostromos_core.templates.slots import compiler, program
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lostromos_core import interfaces
     from lostromos_core.templates.data import budget
 
 KEPT: Final = 4 << 20
@@ -252,7 +253,7 @@ def _numbers(marked: str) -> list[program.Number]:
     return numbers
 
 
-def _column(event: Any) -> int:  # noqa: ANN401 - PyYAML is untyped
+def _column(event: interfaces.Anything) -> int:
     return int(event.start_mark.column)
 
 

@@ -18,6 +18,8 @@ from lostromos_core.templates.slots import program, splices
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from lostromos_core import interfaces
+
 
 def _expects_key(stack: list[tuple[Any, list[program.Node]]]) -> bool:
     return bool(stack) and isinstance(stack[-1][0], yaml.MappingStartEvent) and len(stack[-1][1]) % 2 == 0
@@ -78,7 +80,7 @@ class Compiler:
             msg = f"the template holds a character that YAML does not allow: U+{error.character:04X}"
             raise program.Misplaced(msg, None) from error
 
-    def _take(self, event: Any, stack: list[tuple[Any, list[program.Node]]]) -> program.Node | None:  # noqa: ANN401 - PyYAML is untyped
+    def _take(self, event: interfaces.Anything, stack: list[tuple[Any, list[program.Node]]]) -> program.Node | None:
         """Handle one event, and return the node of a document if the event completed one."""
         self.count += 1
         if isinstance(event, yaml.NodeEvent):
@@ -99,7 +101,7 @@ class Compiler:
         stack[-1][1].append(node)
         return None
 
-    def key(self, event: Any) -> program.Key:  # noqa: ANN401 - PyYAML is untyped
+    def key(self, event: interfaces.Anything) -> program.Key:
         """Return the node of a key from its event; raises Misplaced."""
         self.check(event)
         return self._key(self._scalar(event, is_key=True))
@@ -112,7 +114,7 @@ class Compiler:
             raise program.Misplaced("this is not one value", None)
         return found[0]
 
-    def check(self, event: Any) -> None:  # noqa: ANN401 - PyYAML is untyped
+    def check(self, event: interfaces.Anything) -> None:
         """Raise Misplaced for ambiguous YAML: anchors, aliases and tags."""
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise program.Misplaced(
@@ -121,12 +123,12 @@ class Compiler:
         if getattr(event, "tag", None) and event.tag not in {"!", "tag:yaml.org,2002:str"}:
             raise program.Misplaced("tags are not supported, except !!str", self.place_of(event))
 
-    def place_of(self, event: Any) -> program.Number:  # noqa: ANN401 - PyYAML is untyped
+    def place_of(self, event: interfaces.Anything) -> program.Number:
         """Return the place of the line on which an event begins."""
         line = event.start_mark.line
         return self._lines[line] if line < len(self._lines) else None
 
-    def _collection(self, event: Any, nodes: list[program.Node]) -> program.Node:  # noqa: ANN401 - PyYAML is untyped
+    def _collection(self, event: interfaces.Anything, nodes: list[program.Node]) -> program.Node:
         place = self.place_of(event)
         if isinstance(event, yaml.SequenceStartEvent):
             return _fix(program.Items(tuple(nodes), place))
@@ -146,7 +148,7 @@ class Compiler:
             raise program.Misplaced("a key must be a string, and this is a list or a mapping", node.place)
         return node
 
-    def _scalar(self, event: Any, *, is_key: bool) -> program.Node:  # noqa: ANN401 - PyYAML is untyped
+    def _scalar(self, event: interfaces.Anything, *, is_key: bool) -> program.Node:
         text, plain = event.value, event.implicit[0]
         place = self.place_of(event)
         if tokens.RESERVED.search(text):
@@ -172,7 +174,7 @@ class Compiler:
         columns = tuple(_columns(parts)) if style in {"|", ">"} else None
         return program.Text(parts, places, columns=columns)
 
-    def _yaml_error(self, error: Any) -> program.Misplaced:  # noqa: ANN401 - PyYAML is untyped
+    def _yaml_error(self, error: interfaces.Anything) -> program.Misplaced:
         is_key = error.context == "while scanning a simple key"  # the error is at the key, not after it
         mark = (error.context_mark if is_key else None) or error.problem_mark or error.context_mark
         number = self._lines[min(mark.line, len(self._lines) - 1)] if mark and self._lines else None

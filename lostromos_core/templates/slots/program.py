@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Final, TypeAlias, final
 
-from lostromos_core import errors
+from lostromos_core import errors, interfaces
 from lostromos_core.templates.data import budget, marked, values
 
 Slots: TypeAlias = "budget.Slots"
@@ -31,7 +31,7 @@ class Constant:
     value: Any
     place: Number
 
-    def fill(self, slots: Slots) -> Any:  # noqa: ANN401, ARG002 - any JSON value; the signature of all nodes
+    def fill(self, slots: Slots) -> interfaces.Json:  # noqa: ARG002 - any JSON value; the signature of all nodes
         """Return the value itself."""
         return self.value
 
@@ -48,7 +48,7 @@ class Typed:
     slot: int
     place: Number
 
-    def fill(self, slots: Slots) -> Any:  # noqa: ANN401 - any JSON value
+    def fill(self, slots: Slots) -> interfaces.Json:
         """Return the value unchanged."""
         return slots[self.slot]
 
@@ -104,7 +104,7 @@ class Spread:
     slot: int
     place: Number
 
-    def fill(self, slots: Slots) -> Any:  # noqa: ANN401 - any JSON value
+    def fill(self, slots: Slots) -> interfaces.Json:
         """Return the value whose parts are inserted, or None if it is empty."""
         found = slots[self.slot]
         return values.plain(marked.structure(found)) if found.__class__ in _MARKED else found
@@ -119,7 +119,9 @@ class Spread:
         found: list[Any] = self._checked(slots, list, "a list", "items")
         return found
 
-    def _checked(self, slots: Slots, kind: type[dict[str, Any] | list[Any]], name: str, among: str) -> Any:  # noqa: ANN401 - an instance of kind
+    def _checked(
+        self, slots: Slots, kind: type[dict[str, Any] | list[Any]], name: str, among: str
+    ) -> interfaces.Anything:
         if marked.is_moved(slots[self.slot]):
             raise Misplaced(f"{marked.MOVED} {among} around it, without | indent", self.place)
         found = self.fill(slots)
@@ -242,7 +244,7 @@ class Fixed:
         """Return the place where it begins."""
         return self.node.place
 
-    def fill(self, slots: Slots) -> Any:  # noqa: ANN401, ARG002 - any JSON value; the signature of all nodes
+    def fill(self, slots: Slots) -> interfaces.Json:  # noqa: ARG002 - any JSON value; the signature of all nodes
         """Return the value itself."""
         return self.value
 

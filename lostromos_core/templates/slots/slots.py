@@ -169,7 +169,7 @@ class Programs:
         return _Program((quick[0],), shape.count(tokens.HOLE), quick[1])
 
 
-def _filled(node: program.Node, own: budget.Slots) -> Any:  # noqa: ANN401 - any JSON value
+def _filled(node: program.Node, own: budget.Slots) -> interfaces.Json:
     """Return the data of a document; raises Misplaced."""
     data = node.fill(own)
     if not own.marked:

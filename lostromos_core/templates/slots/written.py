@@ -7,7 +7,7 @@ on the analysis alone: a value is compared with the words when it is written.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import jinja2
 from jinja2 import nodes
@@ -124,7 +124,7 @@ class _Origins:
         else:
             raise _UnknownError
 
-    def _below(self, node: nodes.Node | None, key: Any, seen: tuple[str, ...]) -> Iterator[nodes.Node]:  # noqa: ANN401 - a constant
+    def _below(self, node: nodes.Node | None, key: interfaces.Anything, seen: tuple[str, ...]) -> Iterator[nodes.Node]:
         """Yield a part of a list or mapping; every part if the key is not known."""
         for whole in self.of(node, seen):
             if isinstance(whole, nodes.Dict):

@@ -55,10 +55,10 @@ def test_counts_are_those_of_a_plain_list(steps: list[tuple[bool, str, int, int]
     for version, (put, name, number, uid) in enumerate(steps):
         one = child(name, f"set{number}", uid=str(uid), version=version)
         if put:
-            found._put(one, OWNERS[number])
+            found.put(one, OWNERS[number])
             model[number, name] = str(uid)
         else:
-            found._drop(one)
+            found.drop(one)
             if model.get((number, name)) == str(uid):
                 del model[number, name]
         for kind in ("Web", "Db"):
@@ -82,9 +82,9 @@ def test_many_objects_of_an_owner_cost_as_much_each_as_few() -> None:
     def fill(count: int) -> None:
         found = children.Children(NO_CLUSTER)
         for number in range(count):
-            found._put(child(f"c{number}", "set"), OWNERS[0])
+            found.put(child(f"c{number}", "set"), OWNERS[0])
         for number in range(count):
-            found._drop(child(f"c{number}", "set"))
+            found.drop(child(f"c{number}", "set"))
         assert found.count("example.com", "Web") == 0
 
     assert seconds(lambda: fill(4000)) < 40 * seconds(lambda: fill(400))
