@@ -8,6 +8,7 @@ import pydantic
 
 from lostromos_core import Backend, Options, hookimpl
 from lostromos_kubectl import kubectl, server_side
+from lostromos_kubectl.pruning import prune
 
 Pointer = Annotated[str, pydantic.StringConstraints(pattern=r"^(/[^/]+)+$")]
 
@@ -15,10 +16,14 @@ Pointer = Annotated[str, pydantic.StringConstraints(pattern=r"^(/[^/]+)+$")]
 class PruneOptions(Options):
     """Limit how much is pruned without consent on the resource."""
 
-    objects: int = pydantic.Field(default=10, ge=0, description="Objects of one resource.")
-    share: float = pydantic.Field(default=0.5, ge=0, le=1, description="Share of one resource's objects.")
+    objects: int = pydantic.Field(default=prune.OBJECTS, ge=0, description="Objects of one resource.")
+    share: float = pydantic.Field(default=prune.SHARE, ge=0, le=1, description="Share of one resource's objects.")
     controller_share: float = pydantic.Field(
-        default=0.1, ge=0, le=1, alias="controllerShare", description="Share of all objects of the controller."
+        default=prune.CONTROLLER_SHARE,
+        ge=0,
+        le=1,
+        alias="controllerShare",
+        description="Share of all objects of the controller.",
     )
 
 

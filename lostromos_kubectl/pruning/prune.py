@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from lostromos_core import firstlook, interfaces
 
 OBJECTS: Final = 10
+"""Default number of objects of one resource that are pruned without consent."""
 SHARE: Final = 0.5
+"""Default share of one resource's objects that is pruned without consent."""
 CONTROLLER_SHARE: Final = 0.1
+"""Default share of a controller's objects that is pruned without consent."""
 SMALL: Final = 4
 """Number of objects of a resource up to which all may be pruned."""
 ADDED_UP: Final = 3600.0
