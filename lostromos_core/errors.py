@@ -138,9 +138,10 @@ class ApiError(LostromosError):
     """
 
     RETRYABLE: ClassVar[frozenset[int]] = frozenset({0, 200, 401, 403, 408, 409, 410, 425, 429})
-    """HTTP statuses to retry, and all from 500. 200: the answer could not be read, so another server answered. 401: an
-    authenticator or a token service may be down. 403: permissions are often granted a moment later than the rest, and
-    can be granted at any time. 409 and 410: our data is out of date."""
+    """HTTP statuses that are retried soon (``Retry.SOON``), as all from 500 are; the others are retried slowly. 200:
+    the answer could not be read, so another server answered. 401: an authenticator or a token service may be down. 403:
+    permissions are often granted a moment later than the rest, and can be granted at any time. 409 and 410: our data is
+    out of date."""
     SERVER_FAILED: ClassVar[int] = 500
 
     def __init__(

@@ -7,7 +7,7 @@ In the order in which data flows:
 - ``objects`` builds the desired objects of a resource, and tracks their state.
 - ``writing`` writes them, through ``server_side`` or ``kubectl``.
 - ``pruning`` deletes those that are no longer wanted.
-- ``plugin`` registers both appliers.
+- ``plugin`` declares these options for lostromos.yaml, and registers both appliers.
 """
 
 from lostromos_kubectl.kubectl import KubectlApplier

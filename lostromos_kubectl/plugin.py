@@ -27,8 +27,8 @@ class PruneOptions(Options):
     )
 
 
-class ServerSideOptions(Options):
-    """Configure native server-side apply."""
+class ApplierOptions(Options):
+    """Configure what both appliers do alike. For Python, ``settings`` declares the same options."""
 
     conflicts: Literal["fail", "force", "yield"] = pydantic.Field(
         default="fail",
@@ -58,8 +58,12 @@ class ServerSideOptions(Options):
         return found | {"prune_controller_share": limits.controller_share}
 
 
-class KubectlOptions(ServerSideOptions):
-    """Configure the real kubectl, which is called once per resource."""
+class ServerSideOptions(ApplierOptions):
+    """Configure native server-side apply."""
+
+
+class KubectlOptions(ApplierOptions):
+    """Configure the real kubectl, which is called once for all objects that can be sent together."""
 
     binary: str = pydantic.Field(default="", description="The path of kubectl; found on PATH by default.")
     timeout: float = pydantic.Field(default=120.0, gt=0, description="Seconds that one call may take.")

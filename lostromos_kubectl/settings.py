@@ -1,4 +1,7 @@
-"""Define the options that both appliers share, and create the sets from them."""
+"""Define the options that both appliers share, as keywords for Python, and create the sets from them.
+
+For lostromos.yaml, ``plugin`` declares the same options.
+"""
 
 from __future__ import annotations
 

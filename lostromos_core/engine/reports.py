@@ -1,4 +1,7 @@
-"""Decide what to report after a reconcile, and when to retry the resource."""
+"""Decide what to report after a reconcile, and when to retry the resource.
+
+The Report itself is in ``interfaces.reports``; ``kube.reporting.status`` makes conditions of it.
+"""
 
 from __future__ import annotations
 

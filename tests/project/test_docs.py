@@ -21,6 +21,9 @@ import pytest
 import yaml
 
 import lostromos_core
+import lostromos_helm.plugin as helm_plugin
+import lostromos_kubectl.plugin as kubectl_plugin
+import lostromos_kubectl.settings as kubectl_settings
 from lostromos_core import errors, hookspecs, interfaces, plugins
 from lostromos_core.cli import app
 from lostromos_core.engine import bootstrap
@@ -31,6 +34,8 @@ from tests.core.templates import rendering
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
+
+    import pydantic
 
     from tests.controlplane import cluster
 
@@ -145,6 +150,40 @@ def test_every_key_of_the_configuration_is_documented() -> None:
     assert sorted(known - {name[-1] for name in told}) == []
     assert [name for name in told if not set(name[:-1]) <= known] == []
     assert {"lookup.namespaces", "lookup.secrets", "prune.share", "chart.digest"} <= {".".join(name) for name in told}
+
+
+def section(title: str) -> str:
+    """The part of the reference of the configuration below a heading."""
+    text = (DOCS / "reference" / "configuration.md").read_text()
+    return text.partition(f"\n## `{title}`\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("title", "options"),
+    [
+        ("apply: server-side", kubectl_plugin.ServerSideOptions),
+        ("apply: helm", helm_plugin.HelmOptions),
+        ("apply: kubectl", kubectl_plugin.KubectlOptions),
+    ],
+)
+def test_the_defaults_of_options_are_those_of_the_code(title: str, options: type[pydantic.BaseModel]) -> None:
+    tables = section("apply: server-side") + section(title)
+    rows = {line.split(" | ")[0].strip("| `"): line for line in tables.splitlines() if line.startswith("| `")}
+    for name, field in options.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, bool | int | float):
+            shown = json.dumps(default).removesuffix(".0")
+            assert re.search(rf"\| `?{re.escape(shown)}`? \|", rows[field.alias or name]), (name, rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords"),
+    [("lostromos_kubectl.ServerSideApplier", kubectl_settings.Keywords)],
+)
+def test_the_keywords_of_an_applier_are_documented(name: str, keywords: type) -> None:
+    text = (DOCS / "reference" / "python-api.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+    assert [one for one in keywords.__annotations__ if f"`{one}`" not in row] == []
 
 
 def keys(schema: Any) -> Iterator[str]:

@@ -83,6 +83,7 @@ def differs(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
 def _conditions(
     report: interfaces.Report, current: Mapping[str, Any], generation: int, now: dt.datetime
 ) -> list[dict[str, Any]]:
+    """Return our conditions. A new one is an entry in ``states``, and a column in docs/reference/status.md."""
     before = _by_type(current)
     states = {
         "Ready": None if report.paused else report.ready,

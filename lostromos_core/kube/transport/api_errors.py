@@ -1,7 +1,8 @@
 """Translate error responses of the API server into ApiErrors.
 
 Measured on Kubernetes 1.37: schema errors of server-side apply are returned as 500 without a reason, and quote the
-invalid value; the value may be a Secret's, so it is removed.
+invalid value; the value may be a Secret's, so it is removed. How soon an error is retried follows from its status
+(``errors.ApiError.RETRYABLE``); exceptions are made here.
 """
 
 from __future__ import annotations

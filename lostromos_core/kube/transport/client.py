@@ -36,6 +36,7 @@ MERGE: Final = media_types.MERGE
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OVERLOAD = frozenset({429, 503, 504})
+"""Status codes that lower the number of concurrent requests. Retries: ``errors.ApiError.RETRYABLE``."""
 _TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=5)
 LAST_WORDS = 0.05
 """Seconds that closed connections have to shut down."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 UNSUPPORTED: Final = frozenset({400, 422})
 """Status codes of a server that cannot list and watch in one stream."""
 LATER: Final = frozenset({0, 401, 403, 404, 408, 429, 503, 504})
-"""Status codes that may change a moment later (0: no response), whatever the list method."""
+"""Status codes that say nothing about the list method, since they may change a moment later (0: no response)."""
 BROKEN: Final = 3
 """Streams, or attempts at one page, that break before the list is complete; then another method is used."""
 STUCK: Final = 5
