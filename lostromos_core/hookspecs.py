@@ -61,9 +61,10 @@ def lostromos_review(controller: str, resource: interfaces.Resource, rendered: i
 
 @hookspec
 def lostromos_reconciled(controller: str, key: str, report: interfaces.Report | None, seconds: float) -> None:
-    """Called after each reconcile, for metrics and similar uses. ``report`` is None if the resource is gone.
+    """Called after each reconcile, for metrics and similar uses.
 
-    An exception is logged and has no other effect.
+    ``report`` is None if there is nothing to report: the resource is gone, was released, or is not known yet. An
+    exception is logged and has no other effect.
     """
 
 

@@ -1,4 +1,7 @@
-"""Remember the last failure of a release, and when to retry."""
+"""Remember the last failure of a release, and decide when to retry it, in place of the queue's back-off.
+
+Errors before Helm is called are retried as ``errors.Retry`` says.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack, final
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
-from lostromos_core.kube.managed_fields import outdated
+from lostromos_core.kube.managed_fields import applying
 from lostromos_core.kube.transport import operations
 from lostromos_kubectl import settings
 from lostromos_kubectl.writing import sending
@@ -68,7 +68,7 @@ class Sender:
 
     async def _send(self, write: sending.Write) -> sending.Answer:
         try:
-            answer = await outdated.apply(
+            answer = await applying.apply(
                 self._kube,
                 write.desired.path,
                 action=f"apply {write.desired.ref}",

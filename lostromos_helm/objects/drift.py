@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
 from lostromos_core.kube.kinds import discovery
-from lostromos_core.kube.managed_fields import fields, outdated
+from lostromos_core.kube.managed_fields import applying, fields
 from lostromos_core.kube.transport import media_types, operations, paths
 from lostromos_helm.objects import watched_objects
 
@@ -171,7 +171,7 @@ class Drift:
             return await self._kube.request(
                 "PATCH", path, action=action, query=query, body=body, content_type=media_types.APPLY
             )
-        return await outdated.apply(self._kube, path, action=action, query=query, body=body, accept=media_types.JSON)
+        return await applying.apply(self._kube, path, action=action, query=query, body=body, accept=media_types.JSON)
 
     def _body(self, item: manifest.Item, place: releases.Place, there: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return an object as Helm applies it: with Helm's label and annotations, and ignored fields as in ``there``.

@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core.kube import labels
-from lostromos_core.kube.managed_fields import field_sets, fields, outdated, owned_fields
+from lostromos_core.kube.managed_fields import applying, field_sets, fields, owned_fields
 from lostromos_core.kube.transport import media_types, operations
 from lostromos_kubectl.writing import places
 
@@ -108,7 +108,7 @@ class Ownership:
         Raises ApiError.
         """
         query = {**operations.apply_query(self._manager, force=True), "dryRun": "All"}
-        applied = await outdated.apply(
+        applied = await applying.apply(
             self._kube,
             item.path,
             action=f"adopt {item.ref}",
@@ -142,7 +142,7 @@ class Ownership:
             if key in live["metadata"]
         }
         body = {**wanted, "apiVersion": item.ref.api_version, "kind": item.ref.kind, "metadata": metadata}
-        await outdated.apply(
+        await applying.apply(
             self._kube,
             item.path,
             action=f"leave fields of {item.ref} as they are",

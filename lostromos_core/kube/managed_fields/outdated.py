@@ -21,34 +21,8 @@ if TYPE_CHECKING:
 
     from lostromos_core.kube import cluster
 
-ROUNDS: Final = 4
-"""How often an object is repaired in one apply: the served versions may change meanwhile."""
 _GONE: Final = re.compile(r"request to convert CR to an invalid group/version: ([^\s,;]+)")
 _log = structlog.get_logger("lostromos.kube")
-
-
-async def apply(
-    kube: cluster.Cluster,
-    path: str,
-    *,
-    action: str,
-    query: Mapping[str, str],
-    body: Mapping[str, Any],
-    accept: str,
-    subresource: str = "",
-) -> interfaces.Json:
-    """Apply to the object at a path, or to a subresource of it, and return the response. Raises ApiError."""
-    place = f"{path}/{subresource}" if subresource else path
-    for attempt in range(ROUNDS + 1):
-        try:
-            return await kube.request(
-                "PATCH", place, action=action, query=query, body=body, content_type=media_types.APPLY, accept=accept
-            )
-        except errors.ApiError as error:
-            spoken = body["apiVersion"], body["kind"]
-            if attempt == ROUNDS or not await is_mended(kube, path, error, *spoken, action=action):
-                raise
-    raise AssertionError  # the last attempt has returned or raised
 
 
 async def is_mended(

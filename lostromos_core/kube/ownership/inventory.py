@@ -18,7 +18,7 @@ import structlog
 
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
-from lostromos_core.kube.managed_fields import outdated
+from lostromos_core.kube.managed_fields import applying
 from lostromos_core.kube.ownership import claims, inventory_hints, job_runs, releasing
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import api_errors, media_types, operations, paths
@@ -180,7 +180,7 @@ class ParentInventory:
             metadata["resourceVersion"] = owner.metadata["resourceVersion"]
         if ref.namespace:
             metadata["namespace"] = ref.namespace
-        answer = await outdated.apply(
+        answer = await applying.apply(
             self._kube,
             await self._path(ref),
             action=f"mark {ref}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lostromos_core.kube import labels
-from lostromos_core.kube.managed_fields import outdated
+from lostromos_core.kube.managed_fields import applying
 from lostromos_core.kube.transport import media_types, operations
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def write(
     ``about``: apiVersion, kind and metadata with the object's name, namespace and uid, so that no object is created.
     """
     metadata = {**about["metadata"], "annotations": {labels.RAN: ",".join(sorted(names))}}
-    answer = await outdated.apply(
+    answer = await applying.apply(
         kube,
         path,
         action="remember which Jobs have run",

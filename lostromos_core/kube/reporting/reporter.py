@@ -12,7 +12,7 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.kinds import fitting, schema
-from lostromos_core.kube.managed_fields import outdated, owned_fields
+from lostromos_core.kube.managed_fields import applying, owned_fields
 from lostromos_core.kube.reporting import events, status, status_writer
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import api_errors, media_types, operations, paths
@@ -165,7 +165,7 @@ class Reporter:
                 accept=media_types.METADATA_ONLY,
             )  # fmt: skip
         identity = {"name": ref.name, "uid": resource.uid} | ({"namespace": ref.namespace} if ref.namespace else {})
-        return await outdated.apply(  # an empty apply removes the fields that only we own
+        return await applying.apply(  # an empty apply removes the fields that only we own
             self._kube,
             path,
             subresource="status",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from lostromos_core import errors
 from lostromos_core.kube.kinds import placeholders
-from lostromos_core.kube.managed_fields import fields, outdated, owned_fields
+from lostromos_core.kube.managed_fields import applying, fields, owned_fields
 from lostromos_core.kube.reporting import status
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import api_errors, media_types, operations, paths
@@ -133,7 +133,7 @@ class StatusWriter:
         written = await self._written(draft) if draft.keeps else {}
         if written:
             metadata["resourceVersion"] = draft.version  # another manager may own them by now
-        answer = await outdated.apply(
+        answer = await applying.apply(
             self._kube,
             draft.path,
             subresource="status",

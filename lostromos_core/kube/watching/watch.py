@@ -89,7 +89,7 @@ class Watch:
         self._path = path
         self._handler = handler
         self._action = f"watch {what}"
-        self._feed = reflector.Reflector(handler, self._action, known)
+        self._reflector = reflector.Reflector(handler, self._action, known)
         self._selection = {"labelSelector": labels} if labels else {}
         self._accept = accept
         self._timings = timings or watch_timings.Timings()
@@ -105,23 +105,23 @@ class Watch:
         """Watch until cancelled."""
         state = self._first
         while True:
-            self._opened, before = None, self._feed.progress
+            self._opened, before = None, self._reflector.progress
             try:
                 await self._step(state)
                 error = self._broken_off(state, before)
             except errors.LostromosError as failure:
-                state = State.WATCH if self._feed.complete else state
+                state = State.WATCH if self._reflector.complete else state
                 error = self._worth_telling(state, failure)
             if error is None:
                 self._recovered()
-                await self._sleep(0 if self._feed.progress > before else self._timings.quiet_reconnect)
-                state = State.WATCH if self._feed.complete else self._first
+                await self._sleep(0 if self._reflector.progress > before else self._timings.quiet_reconnect)
+                state = State.WATCH if self._reflector.complete else self._first
             else:
                 state = await self._after_failure(state, error)
 
     def _broken_off(self, state: State, before: int) -> errors.ApiError | None:
         """Return the error if a stream that ended cleanly still counts as a failure, else None."""
-        if self._feed.complete and (self._feed.progress > before or self._is_steady()):
+        if self._reflector.complete and (self._reflector.progress > before or self._is_steady()):
             return None
         why = "before all was listed" if state is State.INITIAL else "at once"
         return errors.ConnectionFailed(f"{self._action}: the API server ended the stream {why}")
@@ -204,30 +204,30 @@ class Watch:
         await self._sleep(max(delay, min(error.retry_after or 0, timings.last_asked)))
 
     async def _initial(self) -> None:
-        self._feed.begin()
+        self._reflector.begin()
         query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": ""}
         await self._stream(query)
 
     async def _watch(self) -> None:
-        await self._stream({"resourceVersion": self._feed.version})
+        await self._stream({"resourceVersion": self._reflector.version})
 
     async def _list(self) -> None:
         """Read all pages; after a failure, continue with the page that failed."""
         pages = self._pages
         if not pages.token:
-            self._feed.begin()
+            self._reflector.begin()
         path = await self._path()
         while True:
             answer = await self._kube.request_bytes(
                 "GET", path, action=self._action, query={**pages.query, **self._selection}, accept=self._accept[1]
             )
-            metadata = self._feed.page(answer)
+            metadata = self._reflector.page(answer)
             self._tally.broken = 0
             pages.token = metadata.get("continue") or ""
             if not pages.token:
                 break
         self._pages = tally.Pages()
-        self._feed.end(metadata.get("resourceVersion", ""))
+        self._reflector.end(metadata.get("resourceVersion", ""))
 
     async def _stream(self, query: Mapping[str, str]) -> None:
         timeout = random.uniform(0.8, 1.2) * self._timings.server_timeout  # noqa: S311 - as above
@@ -242,25 +242,25 @@ class Watch:
         try:
             async for line in self._lines(chunks):
                 self._take(line)
-                if self._feed.complete:
+                if self._reflector.complete:
                     self._permit.release()
         except errors.ConnectionFailed as error:
             silent = self._opened is not None and isinstance(error.__cause__, TimeoutError)
-            if silent and not self._feed.complete:
+            if silent and not self._reflector.complete:
                 raise _NoListInStreamError(str(error)) from error
             raise
         finally:
             await chunks.aclose()  # type: ignore[attr-defined]
 
     def _take(self, line: bytes) -> None:
-        before, went_on = self._feed.progress, self._feed.complete
-        self._feed.line(line)
-        progress = self._feed.progress > before
+        before, went_on = self._reflector.progress, self._reflector.complete
+        self._reflector.line(line)
+        progress = self._reflector.progress > before
         if progress and went_on:
             self._tally.expired = 0
-        if progress or (self._feed.complete and self._is_steady()):
+        if progress or (self._reflector.complete and self._is_steady()):
             self._recovered()
-        if self._feed.plain_bookmark:
+        if self._reflector.plain_bookmark:
             raise _NoListInStreamError(f"{self._action}: the API server does not say when all is listed")
 
     async def _lines(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

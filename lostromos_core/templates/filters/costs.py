@@ -42,7 +42,7 @@ class Cost:
 
 FREE: Final = Cost(0, 0)
 _TEXT: Final = Cost(deep=True)
-FILTERS: Final = {
+COSTS: Final = {
     **dict.fromkeys(("length", "count", "first", "last", "default", "d", "abs", "int", "float", "round", "attr"), FREE),
     **dict.fromkeys(("items", "replace", "join", "sum", "to_yaml", "to_json", "tojson", "to_toml", "sha256"), FREE),
     **dict.fromkeys(("to_nice_yaml", "to_nice_json", "sha1", "checksum", "hash", "from_yaml", "from_json"), FREE),
@@ -72,7 +72,7 @@ _TEXT_TESTS: Final = frozenset({"lower", "upper"})
 
 def guard_filter(name: str, function: Callable[..., Any], *, for_fragments: bool) -> Callable[..., Any]:
     """Return a filter that is charged for, and that refuses fragments, unless made for them: tokens are not text."""
-    cost = FILTERS.get(name, Cost())
+    cost = COSTS.get(name, Cost())
 
     def check(values: Iterable[Any]) -> None:
         if not for_fragments and any(value.__class__ is tokens.Fragment for value in values):

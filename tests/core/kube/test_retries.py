@@ -11,7 +11,7 @@ import pytest
 
 from lostromos_core import complaints, errors
 from lostromos_core.kube.watching import watch
-from tests.core.kube.test_feed import KNOWN, Recorder, event
+from tests.core.kube.test_reflector import KNOWN, Recorder, event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
