@@ -99,6 +99,16 @@ def test_a_job_that_removed_itself_is_run_once(
     def settled() -> bool:
         return not api.list(jobs) and operators.is_ready(api.get(path))
 
+    def wait_until_settled() -> None:
+        try:
+            waiting.wait_until(settled, timeout=120)
+        except TimeoutError as error:
+            error.add_note(f"Jobs: {[one['metadata'] | one.get('status', {}) for one in api.list(jobs)]}")
+            error.add_note(f"resource: {api.get(path)}")
+            error.add_note(f"runs: {kubelet.runs}")
+            error.add_note(operator.log[-4000:])
+            raise
+
     with operators.Operator(project(tmp_path, kind, applier), control_plane.kubeconfig) as operator:
         api.create(kind.path(namespace), kind.manifest("web", spec={"jobs": JOBS}))
         waiting.wait_until(lambda: len(kubelet.runs) == len(JOBS), timeout=120)
@@ -108,16 +118,17 @@ def test_a_job_that_removed_itself_is_run_once(
         for _ in range(2):
             api.delete(config_map)  # which is repaired, and the Jobs are looked at with it
             waiting.wait_until(lambda: api.exists(config_map))
-        waiting.wait_until(settled)
+        wait_until_settled()
         operator.stop()
         api.delete(config_map)
         operator.start()
-        waiting.wait_until(lambda: api.exists(config_map) and settled())
+        waiting.wait_until(lambda: api.exists(config_map))
+        wait_until_settled()
         assert {name: len(uids) for name, uids in kubelet.runs.items()} == {f"app-web-{name}": 1 for name in JOBS}
         changed = {**JOBS, "later": job(image="example.com/other", ttlSecondsAfterFinished=1)}
         api.patch(path, {"spec": {"jobs": changed}})
         waiting.wait_until(lambda: len(kubelet.runs["app-web-later"]) == 2, timeout=60, message="it has changed")
-        waiting.wait_until(settled, timeout=60)
+        wait_until_settled()
 
 
 def test_a_job_that_somebody_deletes_while_it_runs_is_made_again(
