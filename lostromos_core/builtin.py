@@ -20,7 +20,7 @@ _KIND = re.compile(r"[A-Za-z](?:[-A-Za-z0-9]*[A-Za-z0-9])?")
 def _check_group(text: str) -> str:
     if not _GROUP.fullmatch(text):
         hint = f"; `group` is {text.partition('/')[0]} here, and the rest is `version`" if "/" in text else ""
-        raise ValueError(f"{text!r} is no API group, such as example.com{hint}")
+        raise ValueError(f"{text!r} is not a valid API group (for example: example.com){hint}")
     return text
 
 
@@ -28,13 +28,13 @@ def _check_version(text: str) -> str:
     if not _VERSION.fullmatch(text):
         group, slash, version = text.rpartition("/")
         hint = f"; put the group into `group`: {{group: {group}, version: {version}}}" if slash else ""
-        raise ValueError(f"{text!r} is no version of an API group, such as v1{hint}")
+        raise ValueError(f"{text!r} is not a valid API version (for example: v1){hint}")
     return text
 
 
 def _check_kind(text: str) -> str:
     if not _KIND.fullmatch(text):
-        raise ValueError(f"{text!r} is no kind, such as WebApp")
+        raise ValueError(f"{text!r} is not a valid kind (for example: WebApp)")
     return text
 
 

@@ -1,8 +1,8 @@
 """Define the exceptions of Lostrómos as a tree; each determines when to retry.
 
     LostromosError
-    ├── ConfigError           ends the start: change the configuration      (exit code 3)
-    │   └── PluginError       ends the start: fix or install the plug-in    (exit code 3)
+    ├── ConfigError           ends startup: change the configuration        (exit code 3)
+    │   └── PluginError       ends startup: fix or install the plug-in      (exit code 3)
     ├── RenderError           on change: of the template or the resource
     ├── NotYetError           on change: of the object that is waited for
     ├── RefusedError          slowly: a policy or another owner prevents it

@@ -33,7 +33,7 @@ DEFAULT_NAMESPACE: Final = "default"
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """Identify an operator by the namespace and the name of its Lease. ``source`` tells where it comes from."""
+    """Identify an operator by the namespace and the name of its Lease. ``source`` says where it comes from."""
 
     namespace: str
     name: str

@@ -28,7 +28,7 @@ INSTALL: Final = {
     "helm": "lostromos-helm",
     "helm-template": "lostromos-helm",
 }
-"""Back ends that our distributions provide, for the error that tells what to install."""
+"""Back ends that our distributions provide, for the error that says what to install."""
 
 
 @final
@@ -74,7 +74,7 @@ class Registry:
         return sorted(self._things[kind])
 
     def backend(self, kind: str, name: str) -> backends.Backend:
-        """Return the back end of a kind and name; raises PluginError that tells what to install."""
+        """Return the back end of a kind and name; raises PluginError that says what to install."""
         found = self._things[kind].get(name)
         if isinstance(found, backends.Backend):
             return found
@@ -240,7 +240,7 @@ def _call(implementation: interfaces.Anything, origin: tuple[str, str]) -> Mappi
         msg = f"{who} failed to list what it provides: {type(error).__name__}: {error}"
         raise errors.PluginError(msg) from error
     if not isinstance(answer, dict):
-        msg = f"{who} must return a dict from {implementation.function.__name__}, and returned {type(answer).__name__}"
+        msg = f"{who} must return a dict from {implementation.function.__name__}, but returned {type(answer).__name__}"
         raise errors.PluginError(msg)
     return answer
 

@@ -77,7 +77,7 @@ class Runner(Protocol):
 def find(name: str, given: str = "", *, also: str = "") -> str:
     """Return the path of a program: the ``given`` one, or the one of this name on PATH, or in the folder ``also``.
 
-    Raises ProcessError that tells what is missing.
+    Raises ProcessError that says what is missing.
     """
     found = shutil.which(given or name) or (shutil.which(name, path=also) if also and not given else None)
     if found is None:

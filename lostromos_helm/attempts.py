@@ -26,7 +26,7 @@ LAST_RETRY: Final = 600.0
 class Failed:
     """Describe the last failure: its input, cause and count, and when (monotonic) to retry.
 
-    Failures that are not retryable are retried too, since the cause may be another object on the cluster and go away.
+    Failures that are not retryable are retried too: the cause may be another object on the cluster, and may go away.
     ``looked_at``: nothing was tried, so checking again earlier costs nothing.
     """
 

@@ -126,7 +126,7 @@ class ControllerConfig(pydantic.BaseModel):
         default=0.0,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds after which a resource is reconciled though nothing happened; 0: never.",
+        description="Seconds after which a resource is reconciled even if nothing changed; 0: never.",
     )
 
 
@@ -239,7 +239,7 @@ def _substitute(
             return "$"
         if name not in declared:
             hint = errors.nearest(name, list(declared))
-            way_out = f"add {name} to `environment`, or write $${{{name}}} to mean the text itself"
+            way_out = f"add {name} to `environment`, or write $${{{name}}} for the literal text"
             raise document.error(field, f"${{{name}}} is not declared; {way_out}{hint}")
         found = environ.get(name, declared[name])
         if found is None:

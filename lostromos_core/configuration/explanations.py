@@ -32,8 +32,8 @@ _TEXTS: Final = {
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
-    "too_short": "must have at least {min_length} of them",
-    "too_long": "must have at most {max_length} of them",
+    "too_short": "needs {min_length} or more entries",
+    "too_long": "may have {max_length} entries at most",
 }
 """Messages by pydantic's error type."""
 

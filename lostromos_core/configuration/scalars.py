@@ -1,7 +1,7 @@
 """Resolve plain scalars by the YAML 1.2 core schema, and refuse those that readers disagree about.
 
 kubectl, Helm, PyYAML and YAML 1.2 read ``0400``, ``yes`` or ``12:30:45`` differently. A template must not depend on the
-reader, so such a scalar is refused with a message that tells what to write.
+reader, so such a scalar is refused with a message that says what to write.
 Source: https://yaml.org/spec/1.2.2/#103-core-schema, https://yaml.org/type/ (1.1).
 """
 
@@ -38,7 +38,7 @@ class AmbiguousScalarError(ValueError):
 def resolve(text: str) -> bool | int | float | str | None:
     """Return the value of a plain scalar.
 
-    Raises AmbiguousScalarError, with a message that tells what to write instead.
+    Raises AmbiguousScalarError, with a message that says what to write instead.
     """
     if text in _NULL:
         return None
@@ -61,7 +61,7 @@ def resolve_key(text: str) -> str:
     if value is None:
         raise AmbiguousScalarError("a key is empty")
     if isinstance(value, float):
-        raise AmbiguousScalarError(_advice(text, "is a number, and a key must be a string"))
+        raise AmbiguousScalarError(_advice(text, "is a number, but a key must be a string"))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -98,7 +98,7 @@ class Controller:
             if not (isinstance(part, interfaces.DryRunning) and part.can_dry_run):
                 msg = (
                     f"controller {self.name}: the {role} {type(part).__name__} cannot run dry, and would write; leave "
-                    "--dry-run out, or let its author support `Runtime.dry_run` and say so with `can_dry_run = True`"
+                    "--dry-run, or ask its author to support `Runtime.dry_run` and set `can_dry_run = True`"
                 )
                 raise errors.ConfigError(msg)
 

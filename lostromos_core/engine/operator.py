@@ -53,7 +53,7 @@ class Operator:
     resources of each controller are reconciled at the same time, 1 to 256. ``identity`` identifies this operator: other
     operators leave its resources alone, and two operators with the same identity do not work at the same time; by
     default it is derived from the Pod's Deployment, or from the user, the machine and the program. Raises ConfigError
-    for parameters that cannot work. ``started`` is set when all controllers have been started.
+    for invalid parameters. ``started`` is set when all controllers have been started.
     """
 
     def __init__(

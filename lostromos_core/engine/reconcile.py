@@ -95,7 +95,7 @@ async def reconcile(controller: ControllerContext, key: str) -> Result:
             result = await _step(controller, key, resource)
     except TimeoutError as error:
         if deadline.expired():
-            log.exception("the reconcile took too long and was ended", seconds=controller.deadline)
+            log.exception("the reconcile timed out and was stopped", seconds=controller.deadline)
             result = _failed(resource, reports.too_long(controller.deadline))
         else:
             log.exception("a bug: the reconcile failed with an unexpected error")

@@ -58,7 +58,7 @@ class WatchState:
 
 @final
 class StateSink:
-    """Enqueue keys for one controller, and log trouble of its watch, once and again at long intervals."""
+    """Enqueue keys for one controller, and log watch trouble once, and again at long intervals."""
 
     def __init__(self, name: str, enqueue: Callable[[str], None], state: WatchState) -> None:
         self._log = structlog.get_logger("lostromos.controller").bind(controller=name)

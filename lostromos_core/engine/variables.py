@@ -28,7 +28,7 @@ class Reader(Protocol):
 async def gather(
     settings: config.Config, document: config.Document, read: Reader, environ: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return all variables: ``vars``, then the sources, later ones override. Raises ConfigError or ApiError."""
+    """Return all variables: ``vars``, then the sources; later ones override. Raises ConfigError or ApiError."""
     found = dict(settings.vars)
     for index, source in enumerate(settings.vars_from):
         more = await _read(source, document, ("varsFrom", index), read, os.environ if environ is None else environ)

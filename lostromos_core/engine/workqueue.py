@@ -3,7 +3,7 @@
 Guarantees: a key that was added is handed out at least once after that moment; at most one worker holds it at a time,
 and if it is added meanwhile, it becomes ready again when the worker releases it; a key that is delayed or held does not
 block others. Groups take turns, and so do groups within them, so that ten thousand keys of one tenant do not delay the
-one key of another, nor a thousand tenants of one controller the one of another.
+one key of another, nor a thousand tenants of one controller those of another.
 
 The schedule is a plain object that is told the time, so that it can be tested without waiting; ``WorkQueue`` is a thin
 asynchronous wrapper around it. Model: client-go's util/workqueue.

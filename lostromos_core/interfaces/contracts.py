@@ -65,7 +65,7 @@ class Startable(Protocol):
     """Prepare before work begins; optional for a Watcher, Renderer or Applier."""
 
     async def start(self, runtime: Runtime) -> None:
-        """Get ready, or raise ConfigError that tells what to change."""
+        """Get ready, or raise ConfigError that says what to change."""
 
 
 @runtime_checkable
@@ -85,7 +85,7 @@ class EventSink(Protocol):
         """Enqueue a key that may have changed. Cheap, never blocks, may be called too often."""
 
     def synced(self) -> None:
-        """Report that all resources that existed at the start have been enqueued."""
+        """Report that all resources that existed at startup have been enqueued."""
 
     def trouble(self, message: str) -> None:
         """Report why the source cannot be watched now; an empty message means that it can be again."""

@@ -93,7 +93,7 @@ class Manifests:
 @final
 @dataclasses.dataclass(frozen=True, slots=True)
 class Values:
-    """Hold one rendered tree of values, as a Helm chart takes it; ``waiting`` tells why it cannot be used yet.
+    """Hold one rendered tree of values, as a Helm chart takes it; ``waiting`` says why it cannot be used yet.
 
     ``source`` finds where each value comes from. ``hidden`` are texts that the resource's author must not see: the
     operator's variables, and Secrets that were looked up. ``reads`` and ``status`` are as in Manifests.

@@ -87,7 +87,7 @@ class Resource:
     ``key`` is unique within its Watcher (``namespace/name`` for Kubernetes). ``data`` is the whole resource as plain
     data. ``generation`` grows with every change that its author makes (0 if the source does not count). ``deleting`` is
     true when its objects are to be cleaned up: its deletion was requested, or it left the selection. ``unreadable``
-    tells why its data cannot be read, if so; ``data`` then contains only metadata and status.
+    says why its data cannot be read, if so; ``data`` then contains only metadata and status.
     """
 
     key: str

@@ -66,7 +66,7 @@ class JinjaRenderer:
         compiled = self._library.compile_all()
         self._units = [compiled[name] for name in names if not self._is_partial(name)]
         if self._status_name and self._status_name not in compiled:
-            msg = f"templates: the folder {self._folder} holds no {self._status_name}, which `status` names"
+            msg = f"templates: the folder {self._folder} has no {self._status_name}, which `status` names"
             raise errors.ConfigError(msg)
         if not self._units:
             msg = f"templates: the folder {self._folder} holds no template; add a file such as configmap.yaml"

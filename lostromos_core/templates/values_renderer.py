@@ -53,7 +53,7 @@ class ValuesRenderer:
         self._status_name = status
         self._library: library.Library | None = None
         if status and not template:
-            msg = "values: `status` is a template beside `template`; give that one too"
+            msg = "values: `status` is a template beside `template`; set that one too"
             raise errors.ConfigError(msg)
 
     async def start(self, runtime: interfaces.Runtime) -> None:

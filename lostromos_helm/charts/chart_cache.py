@@ -146,7 +146,7 @@ class Charts:
         if path.is_dir():
             files = chart_files.read_all(path, self._home)
             if "Chart.yaml" not in files:
-                msg = f"chart: the folder {path} holds no Chart.yaml; name a chart's folder, or a .tgz file"
+                msg = f"chart: the folder {path} has no Chart.yaml; name a chart's folder, or a .tgz file"
                 raise errors.ConfigError(msg)
             summed = hashlib.sha256()
             for name, content in sorted(files.items()):
@@ -210,7 +210,7 @@ def _check(reference: references.Reference, digest: str, said: str) -> None:
     found = {f"sha256:{digest}", *((manifest.group(1),) if manifest else ())}
     if reference.digest and reference.digest not in found:
         msg = (
-            f"chart: {reference} has the digest sha256:{digest}, and {reference.digest} is requested: the chart "
+            f"chart: {reference} has the digest sha256:{digest}, but {reference.digest} is requested: the chart "
             "was changed, or the digest belongs to another one"
         )
         raise errors.ConfigError(msg)

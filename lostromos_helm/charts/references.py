@@ -75,7 +75,7 @@ def remote(repository: str, name: str, version: str, digest: str = "") -> Refere
     if not _REPOSITORY.fullmatch(repository):
         # Not repeated: it may contain a password.
         msg = (
-            f"the repository of the chart {name} must be oci://HOST/PATH or https://HOST/PATH, without a user and a "
+            f"the repository of the chart {name} must be oci://HOST/PATH or https://HOST/PATH, without a user or "
             "password: for registries, these go into the file that `registryConfig` names"
         )
         raise errors.ConfigError(msg)

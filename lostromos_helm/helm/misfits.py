@@ -57,7 +57,7 @@ def are_meant(said: str) -> bool:
 def explain(
     said: str, rendered: interfaces.Values | None, chart: str, keys: Keys | None = None
 ) -> errors.RenderError | None:
-    """Return an error that names the first such value in path order; None if the message is about something else.
+    """Return an error that names the first bad value in path order; None if the message is about something else.
 
     ``chart``: the name of the release's own chart; messages of other charts are about their part of the values.
     ``keys`` returns the keys that its schema defines.

@@ -103,7 +103,7 @@ async def of(
     for key in made.checked:
         twice = made.items[key]
         _log.warning(
-            "the chart makes an object twice; take one of them out",
+            "the chart makes an object twice; remove one of them",
             release=place[1],
             object=str(twice.ref),
             file=twice.file,

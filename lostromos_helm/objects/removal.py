@@ -32,9 +32,9 @@ Action = interfaces.Action
 _JUDGED: Final = 1000
 """Releases for which it is remembered whether they are proven."""
 _BLAMED: Final = 50
-"""Objects that are checked, at most, for why they cannot be deleted."""
+"""Maximum objects that are checked for why they cannot be deleted."""
 _MOST: Final = 10_000
-"""Objects deleted by hand per release, at most: a forged release may name any number."""
+"""Maximum objects deleted by hand per release: a forged release may name any number."""
 _log = structlog.get_logger("lostromos.helm")
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from lostromos_core import interfaces
 
 LONGEST: Final = 53
-"""Characters in a release's name, at most. Source: https://helm.sh/docs/chart_template_guide/getting_started"""
+"""Maximum characters in a release's name. Source: https://helm.sh/docs/chart_template_guide/getting_started"""
 _HASH: Final = 8
 _ALLOWED: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _HASHED: Final = re.compile(rf".*-[0-9a-f]{{{_HASH}}}")

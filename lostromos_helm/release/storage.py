@@ -50,9 +50,9 @@ REMEMBERED: Final = 20_000
 TYPE: Final = "helm.sh/release.v1"
 """The type of the Secrets that Helm makes."""
 LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of an unpacked release, at most."""
+"""Maximum bytes of an unpacked release."""
 MOST: Final = 1_000_000
-"""Lists and mappings in a release, at most."""
+"""Maximum lists and mappings in a release."""
 
 DEPLOYED: Final = "deployed"
 SUPERSEDED: Final = "superseded"
@@ -104,7 +104,7 @@ class Revision:
 
 
 def read(metadata: Mapping[str, Any]) -> Revision | None:
-    """Return the revision that a Secret's metadata describes; None if it is no release, or not named as Helm does."""
+    """Return the revision that a Secret's metadata describes; None if it is not a release, or not named like one."""
     labels = metadata.get("labels") or {}
     if not is_releases(metadata) or metadata["name"] != f"sh.helm.release.v1.{labels['name']}.v{labels.get('version')}":
         return None

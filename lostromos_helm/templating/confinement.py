@@ -89,7 +89,7 @@ def refuse_far(
         inside = not everywhere and ref.namespace == namespace
         if same is None and not inside:
             where = "is in no namespace" if everywhere else f"is in another namespace than the resource, {namespace}"
-            way_out = f"; if it may, list {_kind(item)} in the renderer's `kinds`" if everywhere else ""
+            way_out = f"; to allow it, list {_kind(item)} in the renderer's `kinds`" if everywhere else ""
             msg = f"{item.file}: {ref}: {where}, and the chart does not make it of its defaults{way_out}"
             raise errors.RefusedError(msg)
         if ref.group == _RBAC:

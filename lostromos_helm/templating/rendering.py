@@ -139,7 +139,7 @@ def _refuse_doubles(items: Sequence[manifest.Item]) -> None:
 
 
 def _comes(data: Mapping[str, Any]) -> bool:
-    """Return whether an object is no hook, or its event occurs: rendered charts are not uninstalled or rolled back."""
+    """Return False for a hook whose event does not occur: rendered charts are not uninstalled or rolled back."""
     annotations = data["metadata"].get("annotations")
     hook = annotations.get(_HOOK) if isinstance(annotations, dict) else None
     return hook is None or any(event.strip() in _EVENTS for event in str(hook).split(","))

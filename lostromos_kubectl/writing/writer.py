@@ -3,7 +3,7 @@
 Each object goes through the same steps, however it is sent: create only, if it is unknown; pick it up, if it exists and
 has our ownership labels; refuse, if it belongs to another owner. Once known, each write names its uid, so that it
 cannot change, or recreate, another object of the same name. Writes are not forced at first: what another manager has
-taken from us is taken back, for the rest the policy for conflicts decides.
+taken from us is taken back; for the rest, the conflict policy decides.
 """
 
 from __future__ import annotations

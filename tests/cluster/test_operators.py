@@ -257,7 +257,7 @@ def test_a_claim_that_names_no_operator_is_taken_over_and_never_released(
         api.patch(crd.path(space, "web"), {"metadata": {"annotations": {OPERATOR: None}}})
     second = made(tmp_path, crd, "b", {"namespaces": [namespace]}, identity=f"{namespace}/second")
     with operators.Operator(second, control_plane.kubeconfig) as operator:
-        operator.says("and do not say of which operator")
+        operator.says("and do not name their operator")
         path = crd.path(namespace, "web")
         waiting.wait_until(lambda: api.get(path)["metadata"]["annotations"].get(OPERATOR) == f"{namespace}/second")
         time.sleep(1)

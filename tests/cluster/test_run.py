@@ -50,7 +50,7 @@ BROKEN: dict[str, tuple[Callable[[operators.Project], object], tuple[str, ...]]]
         ("lostromos.yaml:1: workers: ", "integer"),
     ),
     "no YAML": (lambda p: p.config.write_text("controllers: [\n"), ("lostromos.yaml:2", "not valid YAML")),
-    "no mapping": (lambda p: p.config.write_text("- 1\n"), ("lostromos.yaml:1", "a mapping is expected")),
+    "no mapping": (lambda p: p.config.write_text("- 1\n"), ("lostromos.yaml:1", "expected a mapping")),
     "key twice": (
         lambda p: edit(p, "name: app", "name: app\n  name: app"),
         ("lostromos.yaml:3: controllers[0].name: the key comes twice",),

@@ -25,7 +25,7 @@ def test_the_advice_fits_what_somebody_does(world: World) -> None:
             except errors.ApiError as error:
                 if error.status not in {404, 409}:
                     raise
-            return all("again and again" in world.message(name) for name in ("changed", "deleted"))
+            return all("keeps changing it" in world.message(name) for name in ("changed", "deleted"))
 
         waiting.wait_until(fight, interval=0.2)
         assert "`ignore` it" in world.message("changed")

@@ -172,7 +172,7 @@ def test_definitions_of_the_chart_and_of_its_subcharts_are_created_and_stay(worl
                 world.create(name)
             world.create("more", extra={"enabled": True})
             waiting.wait_until(lambda: all(map(world.is_ready, names)), timeout=60)
-            waiting.wait_until(lambda: "these definitions only with other values" in world.message("more"))
+            waiting.wait_until(lambda: "these definitions only with values other than" in world.message("more"))
             found = [world.data(f"app-{name}") for name in names]
             assert found == [{"first": "true"}] * 5, "all are rendered again when the cluster has the kind"
             for name in names:

@@ -143,7 +143,7 @@ class Credentials:
     async def renew(self, used: str) -> bool:
         """Renew credentials that were rejected or expire; return whether they now differ from ``used``.
 
-        Renews once for all requests that used the same ones; if they did not change, again only after a pause.
+        Renews once for all requests with the same credentials; if these did not change, only after a pause.
         Raises CredentialsError.
         """
         async with self._renewing:
@@ -255,7 +255,7 @@ def _overheard() -> interfaces.Anything:
 
 def _plugin_failure(heard: list[str]) -> str:
     """Return why an exec plug-in failed, without its output, which may be a secret."""
-    said = errors.shorten(heard[-1].partition(". ")[0], 200) if heard else "it brought no token"
+    said = errors.shorten(heard[-1].partition(". ")[0], 200) if heard else "it gave no token"
     return said.removeprefix("exec: ")
 
 

@@ -20,7 +20,7 @@ _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 
 
 def check(paths: Sequence[pathlib.Path], context: str) -> None:
-    """Raise ConfigError if the files are no valid kubeconfigs, or lack something that the context needs.
+    """Raise ConfigError if the files are not valid kubeconfigs or lack something that the context needs.
 
     The first entry of each name wins; without a ``context``, the last ``current-context`` is used.
     """

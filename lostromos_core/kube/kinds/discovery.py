@@ -1,6 +1,6 @@
 """Discover which kinds the cluster serves, and how, from the aggregated discovery document, cached in memory.
 
-Two requests (``/api`` and ``/apis``) cover everything. A missing kind is looked up again after some seconds, so
+Two requests (``/api`` and ``/apis``) cover everything. A missing kind is looked up again seconds later, so
 that a CustomResourceDefinition that is created later is found. A group whose server does not respond is listed as
 stale, without kinds: they may still exist.
 Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery

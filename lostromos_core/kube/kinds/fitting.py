@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lostromos_core import interfaces
 
 UNFIT: Final = object()
-"""Returned instead of a value of which nothing fits."""
+"""Returned instead of a value if no part of it fits."""
 OPEN: Final = "x-kubernetes-preserve-unknown-fields"
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "object": (dict,),

@@ -148,7 +148,7 @@ class Presence:
         self._renewing: asyncio.Task[None] | None = None
 
     async def hold(self, *, wait: bool) -> None:
-        """Acquire the Lease; while another process of this identity runs, wait for its end.
+        """Acquire the Lease; while another process with this identity runs, wait for it.
 
         Without ``wait``, raise RefusedError as soon as the other process is known to run, and continue without a Lease
         if the request fails. Without the permissions to hold one, continue and retry in the background.

@@ -39,7 +39,7 @@ def desired(
 def news(report: interfaces.Report, current: Mapping[str, Any]) -> tuple[Literal["Normal", "Warning"], str, str] | None:
     """Return type, reason and message of an Event, if a change is worth reporting; else None.
 
-    Success at the first try is expected, and not worth an Event.
+    Success on the first try is expected, and not worth an Event.
     """
     conditions = _by_type(current)
     before = conditions.get("Ready") or {}

@@ -99,7 +99,7 @@ class TrackedObject:
 
     @property
     def path(self) -> str:
-        """Return its path at the API server."""
+        """Return its path in the API."""
         return paths.item(self.kind.api_version, self.kind.plural, self.namespace, self.name)
 
     @property

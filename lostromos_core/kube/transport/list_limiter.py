@@ -1,4 +1,4 @@
-"""Limit how many watches list at the same time: the first list is the cost of a watch for the API server."""
+"""Limit how many watches list at the same time: the first list is what a watch costs the API server."""
 
 from __future__ import annotations
 

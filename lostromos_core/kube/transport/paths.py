@@ -17,7 +17,7 @@ def segment(name: str) -> str:
     """Return a name as one quoted path segment; raises RefusedError for names that the API never allows."""
     if not name or name in {".", ".."} or "/" in name or "%" in name:
         shown = errors.shorten(name, 80)
-        msg = f"{shown!r} cannot be a name in Kubernetes: it is empty, '.', '..', or has a '/' or '%' in it"
+        msg = f"{shown!r} cannot be a name in Kubernetes: it is empty, '.', '..', or contains '/' or '%'"
         raise errors.RefusedError(msg)
     return urllib.parse.quote(name, safe="")
 

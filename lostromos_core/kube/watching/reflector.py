@@ -41,7 +41,7 @@ class EventHandler(Protocol):
         """
 
     def synced(self) -> None:
-        """Handle the end of a list: all existing objects have been given. Called again after each new list."""
+        """Handle the end of a list: all existing objects were reported. Called again after each new list."""
 
     def trouble(self, error: errors.ApiError | None) -> None:
         """Handle an error that interrupts the watch; None once the watch continues."""
@@ -53,7 +53,7 @@ class Reflector:
 
     ``progress`` grows with each complete list, and with each version that is newer than all before: repeated events
     do not count. ``plain_bookmark`` is true if a bookmark arrived before the list was complete.
-    ``known`` are the namespaces and names of objects that an earlier reflector has given: those missing from the
+    ``known`` are the namespaces and names of objects that an earlier reflector saw: those missing from the
     first list are gone.
     """
 
@@ -73,12 +73,12 @@ class Reflector:
         return bool(self.version) and self._seen is None
 
     def begin(self) -> None:
-        """Start a new list: all objects will be given again."""
+        """Start a new list, which reports all objects again."""
         self._seen = set()
         self.plain_bookmark = False
 
     def end(self, version: str) -> None:
-        """Complete a list: objects that were known before and not given since are gone."""
+        """Complete a list: objects that were known before but not reported are gone."""
         for key in self._known - (self._seen or set()):
             self._known.discard(key)
             self._handler.gone(*key)

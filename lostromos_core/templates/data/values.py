@@ -106,7 +106,7 @@ def check_text(value: str) -> str:
         msg = f"a value holds half of a character, U+{ord(found[0]):04X}, which no text in UTF-8 can have"
         raise errors.RenderError(msg)
     if found:
-        msg = "a value holds a character from U+FDD0 to U+FDD7: it was cut out of a fragment, or it is no honest text"
+        msg = "a value holds a character from U+FDD0 to U+FDD7: it was cut out of a fragment, or is not genuine text"
         raise errors.RenderError(msg)
     return value
 

@@ -1,6 +1,6 @@
 """Embed documents in strings with ``{% yaml %} ... {% endyaml %}`` and ``{% json %}``, as safely as in the template.
 
-A configuration file inside a ConfigMap is plain text to Kubernetes. Written as a block scalar with expressions in it,
+A configuration file inside a ConfigMap is plain text to Kubernetes. If it were a block scalar with expressions in it,
 data could add keys to it. Between these tags, it is a template in its own right: parsed, filled and serialized.
 """
 

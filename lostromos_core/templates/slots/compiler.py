@@ -77,7 +77,7 @@ class Compiler:
         except yaml.MarkedYAMLError as error:
             raise self._yaml_error(error) from error
         except yaml.reader.ReaderError as error:
-            msg = f"the template holds a character that YAML does not allow: U+{error.character:04X}"
+            msg = f"the template has a character that YAML does not allow: U+{error.character:04X}"
             raise program.Misplaced(msg, None) from error
 
     def _take(self, event: interfaces.Anything, stack: list[tuple[Any, list[program.Node]]]) -> program.Node | None:

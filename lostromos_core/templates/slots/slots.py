@@ -1,6 +1,6 @@
 """Fill parsed templates: text with tokens in, plain data out; a parsed template is cached and filled many times.
 
-Guarantees: a value arrives exactly, or RenderError names the place. No value can add, move or rename a node; it can be
+Guarantees: a value arrives intact, or RenderError names the place. No value can add, move or rename a node; it can be
 a node's value, typed, or part of a string.
 """
 
