@@ -222,7 +222,7 @@ def _describe(folder: pathlib.Path, digest: str) -> Chart:
     path = archive if archive.is_file() else next(one for one in folder.iterdir() if one.is_dir())
     text = dict(chart_files.texts(path, "Chart.yaml".__eq__)).get("Chart.yaml")
     if not text:
-        msg = f"chart: {path} holds no Chart.yaml, so it is no chart"
+        msg = f"chart: {path} has no Chart.yaml, so it is not a chart"
         raise errors.ConfigError(msg)
     about = _mapping(text, f"{path}/Chart.yaml")
     name, version = str(about.get("name", "")), str(about.get("version", ""))

@@ -160,9 +160,9 @@ async def test_an_archive_and_a_folder_are_described_alike(helm: Path, tmp_path:
     ("make", "says"),
     [
         (lambda _: None, "does not exist"),
-        (lambda path: path.mkdir(), "holds no Chart.yaml"),
+        (lambda path: path.mkdir(), "has no Chart.yaml"),
         (lambda path: path.write_bytes(b"no archive"), "no archive that can be read"),
-        (lambda path: tarfile.open(path, "w:gz").close(), "so it is no chart"),
+        (lambda path: tarfile.open(path, "w:gz").close(), "so it is not a chart"),
     ],
 )
 async def test_what_is_no_chart_is_an_error_that_says_so(helm: Path, tmp_path: Path, make: Any, says: str) -> None:
