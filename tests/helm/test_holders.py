@@ -44,7 +44,7 @@ def test_nothing_is_known_of_processes_elsewhere(name: str) -> None:
 
 
 def test_two_processes_of_a_machine_have_it_in_common() -> None:
-    command = [sys.executable, "-c", "from lostromos_helm import holders; print(holders.this_process())"]
+    command = [sys.executable, "-c", "from lostromos_helm.release import holders; print(holders.this_process())"]
     other = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     assert other.partition(".")[0] == holders.this_process().partition(".")[0]
     assert other != holders.this_process()

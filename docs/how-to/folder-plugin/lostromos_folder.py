@@ -77,9 +77,9 @@ class FolderWatcher:
             return None
         ref = ObjectRef("folder.example.com/v1", "File", "", key)
         try:
-            return Resource(key=key, ref=ref, uid="", data={"metadata": {"name": key}, "spec": json.loads(text)})
+            return Resource(key=key, ref=ref, uid=key, data={"metadata": {"name": key}, "spec": json.loads(text)})
         except json.JSONDecodeError as error:
-            return Resource(key=key, ref=ref, uid="", data={"metadata": {"name": key}}, unreadable=str(error))
+            return Resource(key=key, ref=ref, uid=key, data={"metadata": {"name": key}}, unreadable=str(error))
 
     async def report(self, resource: Resource, report: Report) -> None:
         """Write how it went, if that is news."""
