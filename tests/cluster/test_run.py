@@ -241,8 +241,10 @@ def test_logs_can_be_json(tmp_path: Path, control_plane: cluster.ControlPlane, c
     made = operators.project(tmp_path, crd)
     with operators.Operator(made, control_plane.kubeconfig, "--log-format=json") as operator:
         operator.says("all resources are known")
-        lines = [json.loads(line) for line in operator.log.splitlines()]
-    assert {"event", "level", "timestamp", "controller"} <= set(lines[-1])
+        operator.stop()
+    lines = [json.loads(line) for line in operator.log.splitlines()]
+    known = next(line for line in lines if line["event"] == "all resources are known")
+    assert {"event", "level", "timestamp", "controller"} <= set(known)
 
 
 def test_logs_are_json_with_plug_ins_too_and_tell_failures_once_and_recoveries(
