@@ -14,7 +14,7 @@ from lostromos_helm import making, renderer, settings
 from lostromos_helm.helm import failures
 from lostromos_helm.objects import contents
 from lostromos_helm.release import steps
-from tests.helm import test_plan
+from tests.helm import test_steps
 
 APP = Path(__file__).with_name("charts") / "app"
 SECRET = "hunter2-s3cret"
@@ -71,4 +71,4 @@ async def test_what_helm_says_counts_and_not_that_the_releases_cannot_be_read(er
     maker = making.Maker(kube, "app", settings.Settings(), known=known, run=run, **parts)
     plan: Any = types.SimpleNamespace(place=("ns", "app-web"))
     with pytest.raises(type(error), match=str(error)):
-        await maker._run(plan, steps.Step.UPGRADE, [test_plan.revision("deployed")], contents.Before({}, {}))
+        await maker._run(plan, steps.Step.UPGRADE, [test_steps.revision("deployed")], contents.Before({}, {}))
