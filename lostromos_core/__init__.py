@@ -14,11 +14,11 @@ The packages and modules, in the order in which data passes through them:
 - ``engine`` runs controllers, under an ``identity``.
 - ``interfaces`` are the contracts of watchers, renderers and appliers, and ``errors`` the exceptions they raise.
 - ``kube`` talks to the Kubernetes API, and ``templates`` renders Jinja2 and YAML.
-- ``process`` runs programs; ``firstlook`` and ``complaints`` remember what has been reconciled and logged.
+- ``process`` runs programs; ``deprecations`` warns about names of an earlier version; ``firstlook`` and
+  ``complaints`` remember what has been reconciled and logged.
 """
 
-import warnings
-
+from lostromos_core import deprecations
 from lostromos_core.backends import Backend, Options
 from lostromos_core.engine.controller import Controller
 from lostromos_core.engine.operator import Operator
@@ -74,7 +74,6 @@ __all__ = [
 def __getattr__(name: str) -> type[EventSink]:
     """Return a class by the name that it had in version 0.1."""
     if name == "Doorbell":
-        what = "lostromos_core.Doorbell is now called EventSink; the old name will be removed in 0.3"
-        warnings.warn(what, DeprecationWarning, stacklevel=2)
+        deprecations.warn("lostromos_core.Doorbell", "called EventSink")
         return EventSink
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,13 +7,14 @@ import contextlib
 import ctypes
 import dataclasses
 import functools
+import pathlib
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from lostromos_core import errors
 
@@ -83,6 +84,20 @@ def find(name: str, given: str = "", *, also: str = "") -> str:
     if found is None:
         raise errors.ProcessError(f"{given} is not there, or cannot be executed" if given else f"{name} is not on PATH")
     return found
+
+
+_START_TIME: Final = 19
+"""Index of the start time among the fields after the name of the program."""
+
+
+def start_time(pid: int) -> str:
+    """Return the start time of a process in clock ticks since boot; empty if it has ended. Source: proc(5)."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return ""
+    fields = text.rpartition(")")[2].split()
+    return fields[_START_TIME] if len(fields) > _START_TIME and fields[0] not in {"Z", "X"} else ""
 
 
 async def run(

@@ -72,7 +72,7 @@ class HelmApplier:
         kube: cluster.Cluster = runtime.kube
         options = self._options
         self._runtime, self._kube = runtime, kube
-        self._helm, self._charts = await planner.open_charts(kube, options, self._chart, changed=self._ring_all)
+        self._helm, self._charts = await planner.open_charts(kube, options, self._chart, changed=self._enqueue_all)
         if options.waits and options.processes == 1:
             _log.warning(
                 "with `wait` or `atomic` and one process, nothing else is done while Helm waits for a release; "
@@ -101,7 +101,7 @@ class HelmApplier:
         if self._inventory.of_kubernetes:
             kube.background(self._look_for_orphans, name="sweep releases")
         looking = functools.partial(
-            inventory_hints.ring_for_forgotten, self._inventory, self._known.__contains__, runtime.enqueue, after=SWEEP
+            inventory_hints.enqueue_forgotten, self._inventory, self._known.__contains__, runtime.enqueue, after=SWEEP
         )
         kube.background(looking, name="sweep what is remembered")
 
@@ -271,7 +271,7 @@ class HelmApplier:
         for revision in self._releases.of(place)[-1:]:
             self._release_changed(revision)
 
-    def _ring_all(self) -> None:
+    def _enqueue_all(self) -> None:
         for key in list(self._known):
             self._runtime.enqueue(key)
 

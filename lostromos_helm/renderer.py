@@ -83,7 +83,9 @@ class HelmTemplateRenderer:
         if isinstance(self._values, interfaces.Startable):
             await self._values.start(runtime)
         self._runtime = runtime
-        helm, self._charts = await planner.open_charts(runtime.kube, self._options, self._chart, changed=self._ring_all)
+        helm, self._charts = await planner.open_charts(
+            runtime.kube, self._options, self._chart, changed=self._enqueue_all
+        )
         self._templates = rendering.Templates(helm, hooks=self._options.hooks)
         if runtime.kube is not None:
             await runtime.kube.connect()
@@ -120,7 +122,7 @@ class HelmTemplateRenderer:
         found = tuple(interfaces.Unit(file, tuple(manifests)) for file, manifests in units.items())
         return interfaces.Manifests(found, rendered.reads, rendered.status)
 
-    def _ring_all(self) -> None:
+    def _enqueue_all(self) -> None:
         """Enqueue all resources when the chart changes; those that still exist are remembered when rendered again."""
         keys, self._keys = self._keys, set()
         for key in keys:

@@ -70,7 +70,7 @@ class ApplySets:
         self._listening: set[tuple[str, str]] = set()
         if not inventory_.of_kubernetes:
             looking = functools.partial(
-                inventory_hints.ring_for_forgotten, inventory_, self._known.__contains__, runtime.enqueue, after=SWEEP
+                inventory_hints.enqueue_forgotten, inventory_, self._known.__contains__, runtime.enqueue, after=SWEEP
             )
             self._kube.background(looking, name="sweep what is remembered")
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator
 
-    from lostromos_core import interfaces
-    from lostromos_core.kube import cluster
-
-    Variables: TypeAlias = Mapping[str, Any] | Callable[[cluster.Cluster], Awaitable[Mapping[str, Any]]]
+    T = TypeVar("T")
 
 
-def run_async(coroutine: Coroutine[Any, Any, Any]) -> interfaces.Anything:
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a new event loop: uvloop's if it is installed, otherwise asyncio's."""
     try:
         import uvloop  # noqa: PLC0415 - an extra
@@ -27,7 +24,7 @@ def run_async(coroutine: Coroutine[Any, Any, Any]) -> interfaces.Anything:
 
 
 @contextlib.contextmanager
-def signals(stop: Callable[[], None]) -> interfaces.Anything:
+def signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call ``stop`` on the first SIGTERM or SIGINT; a second one ends the process as usual."""
     loop = asyncio.get_running_loop()
     handled = (signal.SIGTERM, signal.SIGINT)

@@ -26,7 +26,7 @@ from lostromos_core.kube.ownership import presence
 from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
     Variables: TypeAlias = Mapping[str, Any] | Callable[[cluster.Cluster], Awaitable[Mapping[str, Any]]]
 
@@ -131,7 +131,7 @@ class Operator:
             await asyncio.sleep(0.02)
 
     @contextlib.asynccontextmanager
-    async def _running(self) -> interfaces.Anything:
+    async def _running(self) -> AsyncIterator[Mapping[str, workqueue.WorkQueue[str]]]:
         """Run watchers and workers, from the start to a shutdown of limited duration.
 
         Each controller has its own queue and workers, so that one that waits for a slow program does not delay the

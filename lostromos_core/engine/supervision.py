@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from typing import TYPE_CHECKING, TypeAlias, final
 
 import structlog
 
-from lostromos_core import complaints, errors, firstlook
+from lostromos_core import complaints, deprecations, errors, firstlook
 from lostromos_core.engine import reconcile
 
 if TYPE_CHECKING:
@@ -74,9 +73,7 @@ class StateSink:
 
     def ring(self, key: str) -> None:
         """Enqueue a key; this is the name of ``enqueue`` in version 0.1."""
-        warnings.warn(
-            "EventSink.ring is now called enqueue; it will be removed in 0.3", DeprecationWarning, stacklevel=2
-        )
+        deprecations.warn("EventSink.ring", "called enqueue")
         self.enqueue(key)
 
     def synced(self) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 
-from lostromos_core import firstlook
+from lostromos_core import deprecations, firstlook
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -56,7 +55,7 @@ class Runtime:
     @property
     def ring(self) -> Callable[[str], None]:
         """Return ``enqueue``; this is its name in version 0.1."""
-        warnings.warn("Runtime.ring is now called enqueue; it will be removed in 0.3", DeprecationWarning, stacklevel=2)
+        deprecations.warn("Runtime.ring", "called enqueue")
         return self.enqueue
 
 

@@ -20,9 +20,9 @@ Applications use ``Client``, ``Cluster``, ``LookupPolicy`` and ``paths``. ``look
 
 import importlib
 import types
-import warnings
 from typing import Final
 
+from lostromos_core import deprecations
 from lostromos_core.kube.cluster import Cluster
 from lostromos_core.kube.lookup.lookups import Policy as LookupPolicy
 from lostromos_core.kube.transport import paths
@@ -46,6 +46,6 @@ def __getattr__(name: str) -> types.ModuleType:
     """Return a module by the name that it had in version 0.1."""
     if name in _MOVED:
         new = f"{__name__}.{_MOVED[name]}"
-        warnings.warn(f"{__name__}.{name} is now {new}; the old name will be removed in 0.3", DeprecationWarning, 2)
+        deprecations.warn(f"{__name__}.{name}", new)
         return importlib.import_module(new)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,18 +15,18 @@ import socket
 import sys
 from typing import Final
 
+from lostromos_core import process
+
 _PROC: Final = pathlib.Path("/proc")
 _POD: Final = re.compile(r"/pods/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
 """The UID of a Pod, in the paths on the node from which files of its containers are mounted."""
-_STARTED: Final = 19
-"""Index of the start time among the fields after the name in ``/proc/PID/stat``. Source: proc(5), field 22."""
 
 
 @functools.cache
 def this_process() -> str:
     """Return the name of this process, valid as a label: ``MACHINE.PID.START``."""
     pid = os.getpid()
-    return f"{_machine()}.{pid}.{_started(pid) or 0}"
+    return f"{_machine()}.{pid}.{process.start_time(pid) or 0}"
 
 
 def is_gone(name: str) -> bool:
@@ -35,7 +35,7 @@ def is_gone(name: str) -> bool:
     pid, _, start = rest.partition(".")
     if machine != _machine() or not pid.isdecimal() or sys.platform != "linux":
         return False
-    return _started(int(pid)) != start
+    return process.start_time(int(pid)) != start
 
 
 @functools.cache
@@ -51,12 +51,6 @@ def _machine() -> str:
         except OSError:
             parts.append("")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _started(pid: int) -> str:
-    """Return when a process began, in the kernel's units since boot; empty if it does not run."""
-    fields = _text(_PROC / str(pid) / "stat").rpartition(")")[2].split()
-    return fields[_STARTED] if len(fields) > _STARTED and fields[0] not in {"Z", "X"} else ""
 
 
 def _text(path: pathlib.Path) -> str:

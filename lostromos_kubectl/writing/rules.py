@@ -1,6 +1,7 @@
 """Define the rules of a write: what to leave alone, what to force, and whether there is anything to write.
 
-Pure: decisions depend only on the desired object, what is remembered of it, and the options.
+Decisions depend only on the desired object, what is remembered of it, and the options. ``is_settled`` also remembers
+that an object turned out to be up to date.
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ import sys
 
 import pytest
 
+from lostromos_core import process as processes
 from lostromos_helm.release import holders, storage
 from tests.controlplane import waiting
 
 
 def named(pid: int, start: str | None = None) -> str:
     machine = holders.this_process().partition(".")[0]
-    return f"{machine}.{pid}.{holders._started(pid) if start is None else start}"
+    return f"{machine}.{pid}.{processes.start_time(pid) if start is None else start}"
 
 
 def test_the_name_of_a_process_can_be_a_label() -> None:

@@ -23,7 +23,7 @@ from lostromos_core.kube.auth import exec_plugins, kubeconfigs, tls
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lostromos_core import interfaces
 
@@ -235,7 +235,7 @@ def _source(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _overheard() -> interfaces.Anything:
+def _overheard() -> Iterator[list[str]]:
     """Collect the logs of the official client: it reports only there why an exec plug-in failed."""
     heard: list[str] = []
 

@@ -13,6 +13,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final
 
+from lostromos_core import process
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,19 +36,14 @@ def end_plugins() -> int:
     return ended
 
 
-def _variables(process: int) -> bytes:
+def _variables(pid: int) -> bytes:
     """Return the environment that a process was started with, empty if it has ended; raises OSError."""
     for _ in range(_LOOKS):
-        found = pathlib.Path(f"/proc/{process}/environ").read_bytes()
-        if found or _has_ended(process):
+        found = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+        if found or not process.start_time(pid):
             return found
         time.sleep(_PAUSE)
     return b""
-
-
-def _has_ended(process: int) -> bool:
-    """Return whether a process is a zombie that its parent has not reaped yet. Source: proc(5)."""
-    return pathlib.Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
 
 
 def _children() -> Iterator[int]:

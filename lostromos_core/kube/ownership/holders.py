@@ -8,28 +8,28 @@ import pathlib
 import platform
 from typing import Final
 
+from lostromos_core import process
+
 present: Final[set[str]] = set()
 """Active holders in this process: several operators may run in it."""
-
-
 numbers: Final = itertools.count(1)
 
 
 def me(number: int = 0) -> str:
     """Return the name of a Lease holder: machine, process ID, start time, and a number within the process."""
-    return f"{_machine()}_{os.getpid()}_{_started(os.getpid())}.{number}"
+    return f"{_machine()}_{os.getpid()}_{process.start_time(os.getpid())}.{number}"
 
 
 def is_over(holder: str) -> bool:
     """Return whether a holder has definitely ended: the Lease was released, or its process on this machine is gone."""
     if not holder:
         return True
-    machine, _, process = holder.rpartition("_")[0].rpartition("_")
-    if machine != _machine() or not process.isdecimal():
+    machine, _, pid = holder.rpartition("_")[0].rpartition("_")
+    if machine != _machine() or not pid.isdecimal():
         return False
-    if int(process) == os.getpid() and holder not in present:
+    if int(pid) == os.getpid() and holder not in present:
         return True
-    return _started(int(process)) != holder.rpartition("_")[2].partition(".")[0]
+    return process.start_time(int(pid)) != holder.rpartition("_")[2].partition(".")[0]
 
 
 def _machine() -> str:
@@ -40,13 +40,3 @@ def _machine() -> str:
     except OSError:
         return platform.node()
     return f"{platform.node()}-{boot}-{room}"
-
-
-def _started(process: int) -> str:
-    """Return the start time of a process in clock ticks; empty if it has ended. Source: proc(5)."""
-    try:
-        text = pathlib.Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    fields = text.rpartition(")")[2].split()
-    return "" if fields[0] in {"Z", "X"} else fields[19]

@@ -92,7 +92,7 @@ class Inventory(Protocol):
         """Record that Jobs were created; raises ApiError."""
 
 
-async def ring_for_forgotten(
+async def enqueue_forgotten(
     inventory: Inventory, is_known: Callable[[str], bool], enqueue: Callable[[str], None], *, after: float
 ) -> None:
     """Enqueue, once, recorded resources that no source has reported; ``after``: seconds before each try."""

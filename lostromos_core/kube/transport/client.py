@@ -12,14 +12,13 @@ import http
 import re
 import time
 import urllib.parse
-import warnings
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 import aiohttp
 import orjson
 import yarl
 
-from lostromos_core import errors
+from lostromos_core import deprecations, errors
 from lostromos_core.kube.auth import credentials
 from lostromos_core.kube.transport import api_errors, encoding, limiter, media_types, unreadable
 
@@ -28,11 +27,9 @@ if TYPE_CHECKING:
 
     from lostromos_core import interfaces
 
-JSON: Final = media_types.JSON
-METADATA_ONLY: Final = media_types.METADATA_ONLY
-METADATA_LIST: Final = media_types.METADATA_LIST
-APPLY: Final = media_types.APPLY
-MERGE: Final = media_types.MERGE
+JSON, METADATA_ONLY, METADATA_LIST = media_types.JSON, media_types.METADATA_ONLY, media_types.METADATA_LIST
+APPLY, MERGE = media_types.APPLY, media_types.MERGE
+"""Names that plug-ins for version 0.1 may use; see ``media_types``."""
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OVERLOAD = frozenset({429, 503, 504})
@@ -56,8 +53,8 @@ class Transport(Protocol):
         action: str,
         query: Mapping[str, str] | None = None,
         body: interfaces.Json = None,
-        content_type: str = JSON,
-        accept: str = JSON,
+        content_type: str = media_types.JSON,
+        accept: str = media_types.JSON,
         urgent: bool = False,
     ) -> interfaces.Json:
         """See ``Client.request``."""
@@ -70,14 +67,14 @@ class Transport(Protocol):
         action: str,
         query: Mapping[str, str] | None = None,
         body: interfaces.Json = None,
-        content_type: str = JSON,
-        accept: str = JSON,
+        content_type: str = media_types.JSON,
+        accept: str = media_types.JSON,
         urgent: bool = False,
     ) -> bytes:
         """See ``Client.request_bytes``."""
 
     def stream(
-        self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON
+        self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = media_types.JSON
     ) -> AsyncIterator[bytes]:
         """See ``Client.stream``."""
 
@@ -137,8 +134,8 @@ class Client:
         action: str,
         query: Mapping[str, str] | None = None,
         body: interfaces.Json = None,
-        content_type: str = JSON,
-        accept: str = JSON,
+        content_type: str = media_types.JSON,
+        accept: str = media_types.JSON,
         urgent: bool = False,
     ) -> interfaces.Json:
         """Send one request and return the decoded response, without managed fields that cannot be decoded.
@@ -162,8 +159,8 @@ class Client:
         action: str,
         query: Mapping[str, str] | None = None,
         body: interfaces.Json = None,
-        content_type: str = JSON,
-        accept: str = JSON,
+        content_type: str = media_types.JSON,
+        accept: str = media_types.JSON,
         urgent: bool = False,
     ) -> bytes:
         """Send one request like ``request``, but return the raw response. ``urgent`` bypasses the limiter."""
@@ -172,7 +169,7 @@ class Client:
             query, body = _without_effect(method, query, body)
         url = self._url(path, query)
         data = None if body is None else encoding.encode(body, action)
-        if data is not None and content_type == APPLY:
+        if data is not None and content_type == media_types.APPLY:
             data = encoding.safe_in_yaml(data)
         headers = {"Accept": accept, "Content-Type": content_type} if data is not None else {"Accept": accept}
         async with contextlib.nullcontext() if urgent else self.limiter:
@@ -190,7 +187,7 @@ class Client:
         raise failure
 
     async def stream(
-        self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = JSON
+        self, path: str, *, action: str, query: Mapping[str, str], idle: float, accept: str = media_types.JSON
     ) -> AsyncIterator[bytes]:
         """Yield the chunks of a watch as they arrive; the first one is empty: the server has accepted the request.
 
@@ -255,8 +252,7 @@ class Client:
 def __getattr__(name: str) -> type[Client]:
     """Return the class by the name that it had in version 0.1."""
     if name == "Kube":
-        what = "Kube is now called Client, and is found in lostromos_core.kube; the old name will be removed in 0.3"
-        warnings.warn(what, DeprecationWarning, stacklevel=2)
+        deprecations.warn("Kube", "called Client, and is found in lostromos_core.kube")
         return Client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

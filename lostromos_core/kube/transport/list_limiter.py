@@ -27,19 +27,19 @@ class ListLimiter:
 class Permit:
     """Hold the slot of one watch: acquired before it lists all objects, and released when it has."""
 
-    def __init__(self, list_limiter: ListLimiter) -> None:
-        self._openings = list_limiter
+    def __init__(self, limiter: ListLimiter) -> None:
+        self._limiter = limiter
         self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self) -> None:
         """Wait for a slot; do nothing if one is already held."""
         if self._timer is None:
-            await self._openings.free.acquire()
-            self._timer = asyncio.get_running_loop().call_later(self._openings.patience, self.release)
+            await self._limiter.free.acquire()
+            self._timer = asyncio.get_running_loop().call_later(self._limiter.patience, self.release)
 
     def release(self) -> None:
         """Release the slot for the next watch, if it is held."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._openings.free.release()
+            self._limiter.free.release()

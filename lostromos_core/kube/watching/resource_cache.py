@@ -84,7 +84,7 @@ class ResourceCache:
 
     def forget(self, key: str) -> None:
         """Forget a resource that has left the selection, or was released."""
-        self._left.pop(key, None)
+        self.forget_left(key)
         self._store.drop(key)
 
     def forget_left(self, key: str) -> None:

@@ -25,11 +25,6 @@ _LONG: Final = 4096
 """Characters above which a line is not examined, such as a list written by a loop."""
 
 
-def is_alone(line: str) -> bool:
-    """Report whether a line contains one expression and nothing else."""
-    return _ALONE.fullmatch(line) is not None
-
-
 def write(text: str) -> str:
     """Rewrite the lines that contain one expression among keys or items; return the text itself if no line does."""
     if not _ALONE.search(text):

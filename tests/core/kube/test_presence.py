@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, identity
+from lostromos_core import process as processes
 from lostromos_core.kube.ownership import holders, lease, presence
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def test_a_process_of_this_machine_that_has_ended_holds_nothing() -> None:
     assert not holders.is_over(OTHER)
     machine = holders.me().rpartition("_")[0].rpartition("_")[0]
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        started = holders._started(process.pid)
+        started = processes.start_time(process.pid)
         assert not holders.is_over(f"{machine}_{process.pid}_{started}")
         assert holders.is_over(f"{machine}_{process.pid}_1"), "another process has its number now"
         process.communicate(b"\n")
