@@ -10,7 +10,7 @@ The packages and modules, in the order in which data passes through them:
 
 - ``cli`` is the command ``lostromos``.
 - ``configuration`` reads lostromos.yaml; ``plugins`` finds the plug-ins, which implement ``hookspecs`` and provide
-  ``backends``. ``builtin`` is our own plug-in.
+  ``backends``; ``hook_guards`` calls them. ``builtin`` is our own plug-in.
 - ``engine`` runs controllers, under an ``identity``.
 - ``interfaces`` are the contracts of watchers, renderers and appliers, and ``errors`` the exceptions they raise.
 - ``kube`` talks to the Kubernetes API, and ``templates`` renders Jinja2 and YAML.

@@ -14,7 +14,7 @@ import orjson
 import pluggy
 import structlog
 
-from lostromos_core import backends, errors, hookspecs, interfaces
+from lostromos_core import backends, errors, hook_guards, hookspecs, interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -105,38 +105,44 @@ class Registry:
 
     def review(self, controller: str, resource: interfaces.Resource, rendered: interfaces.Rendered) -> list[str]:
         """Return why policies forbid an apply; empty if none does. Each policy gets its own copies of the data."""
-        objections: list[str] = []
-        for plugin in self._implementers("lostromos_review"):
-            try:
-                seen = dataclasses.replace(resource, data=_copy(resource.data))
-                given = _arguments(plugin, controller=controller, resource=seen, rendered=_copy_rendered(rendered))
-                answer = plugin.function(**given)
-            except Exception as error:  # noqa: BLE001 - a policy that fails must forbid the apply
-                _log.exception("a policy failed, so it forbids", plugin=plugin.plugin_name)
-                answer = f"the policy {plugin.plugin_name} failed: {type(error).__name__}"
-            if answer:
-                objections.append(str(answer))
-        return objections
+        answers = self._manager.hook.lostromos_review(controller=controller, resource=resource, rendered=rendered)
+        return [str(answer) for answer in answers if answer]
 
     def tell_reconciled(self, controller: str, key: str, report: interfaces.Report | None, seconds: float) -> None:
         """Notify all plug-ins that a reconcile is over."""
-        self._notify("lostromos_reconciled", controller=controller, key=key, report=report, seconds=seconds)
+        self._manager.hook.lostromos_reconciled(controller=controller, key=key, report=report, seconds=seconds)
 
     def tell_unreadable(self, controller: str, key: str, reason: str) -> None:
         """Notify all plug-ins of a resource that cannot be read."""
-        self._notify("lostromos_unreadable", controller=controller, key=key, reason=reason)
+        self._manager.hook.lostromos_unreadable(controller=controller, key=key, reason=reason)
 
-    def _notify(self, hook: str, **arguments: object) -> None:
-        """Call each implementation on its own: if one raises, the others must still be called."""
-        for implementation in self._implementers(hook):
-            try:
-                implementation.function(**_arguments(implementation, **arguments))
-            except Exception:  # noqa: BLE001 - the other plug-ins must be called, too
-                _log.exception("a plug-in failed", plugin=implementation.plugin_name, hook=hook)
 
-    def _implementers(self, hook: str) -> Sequence[Any]:
-        found: Sequence[Any] = getattr(self._manager.hook, hook).get_hookimpls()
-        return found
+def _own(argument: object) -> object:
+    """Return a policy's own copy of an argument, so that it can change neither what others see nor what is applied."""
+    if isinstance(argument, interfaces.Resource):
+        return dataclasses.replace(argument, data=_copy(argument.data))
+    if isinstance(argument, interfaces.Values | interfaces.Manifests):
+        return _copy_rendered(argument)
+    return argument
+
+
+def _forbid(plugin: str, error: Exception) -> str:
+    _log.error("a policy failed, so it forbids", plugin=plugin, exc_info=error)
+    return f"the policy {plugin} failed: {type(error).__name__}"
+
+
+def _notification(hook: str) -> hook_guards.Guard:
+    def failed(plugin: str, error: Exception) -> None:
+        _log.error("a plug-in failed", plugin=plugin, hook=hook, exc_info=error)
+
+    return hook_guards.Guard(own=lambda argument: argument, failed=failed)
+
+
+_GUARDS: Final = {
+    "lostromos_review": hook_guards.Guard(own=_own, failed=_forbid),
+    **{hook: _notification(hook) for hook in ("lostromos_reconciled", "lostromos_unreadable")},
+}
+"""Hooks that are called at run time, where a plug-in that fails must not stop the operator or another plug-in."""
 
 
 def _copy_rendered(rendered: interfaces.Rendered) -> interfaces.Rendered:
@@ -199,9 +205,9 @@ def _register(
         msg = f"{who} is a class; its entry point must name a module or an instance"
         raise errors.PluginError(msg)
     try:
-        manager.register(plugin, name)
+        manager.register(hook_guards.stand_in(manager, plugin, name, _GUARDS), name)
         manager.check_pending()
-    except (pluggy.PluginValidationError, ValueError) as error:
+    except (pluggy.PluginValidationError, ValueError, errors.PluginError) as error:
         msg = f"{who} does not fit: {errors.shorten(str(error))}"
         raise errors.PluginError(msg) from error
     origins[name] = origin
@@ -243,8 +249,3 @@ def _call(implementation: interfaces.Anything, origin: tuple[str, str]) -> Mappi
         msg = f"{who} must return a dict from {implementation.function.__name__}, but returned {type(answer).__name__}"
         raise errors.PluginError(msg)
     return answer
-
-
-def _arguments(implementation: interfaces.Anything, **offered: object) -> dict[str, object]:
-    """Return the arguments that an implementation accepts: as in pluggy, it may name fewer than the hook has."""
-    return {name: offered[name] for name in implementation.argnames}

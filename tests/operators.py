@@ -171,9 +171,11 @@ def with_plugin(file: Path, folder: Path) -> str:
 
 
 def condition(resource: Mapping[str, Any], kind: str = "Ready") -> dict[str, Any]:
-    """A condition of a resource, empty if it has none."""
-    found = (resource.get("status") or {}).get("conditions") or []
-    return next((item for item in found if item["type"] == kind), {})
+    """A condition of a resource, empty if it has none; a status of any shape has none."""
+    match resource.get("status"):
+        case {"conditions": list(found)}:
+            return next((item for item in found if isinstance(item, dict) and item.get("type") == kind), {})
+    return {}
 
 
 def is_ready(resource: Mapping[str, Any]) -> bool:

@@ -93,9 +93,8 @@ def command(
     setup = options.load(config_file)
 
     connection = client.Client(kubeconfig, context=context, dry_run=dry_run)
-    done = event_loop.run_async(
-        _run(setup.operator(connection, workers=workers, identity=identity), connection, once=once)
-    )
+    running = setup.operator(connection, workers=workers, identity=identity)
+    done = event_loop.run_async(event_loop.until_signal(_run(running, connection, once=once), running.stop))
     if done is None:
         return 0
     if output == "json":

@@ -23,6 +23,12 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
         return runner.run(coroutine)
 
 
+async def until_signal(coroutine: Coroutine[Any, Any, T], stop: Callable[[], None]) -> T:
+    """Run a coroutine of the main program; ``stop`` is called on the first SIGTERM or SIGINT, and must end it."""
+    with signals(stop):
+        return await coroutine
+
+
 @contextlib.contextmanager
 def signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call ``stop`` on the first SIGTERM or SIGINT; a second one ends the process as usual."""

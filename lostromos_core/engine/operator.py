@@ -1,4 +1,4 @@
-"""Run a set of controllers in one process, with a queue between watchers and workers, and handle signals."""
+"""Run a set of controllers in one process, with a queue between watchers and workers."""
 
 from __future__ import annotations
 
@@ -90,19 +90,21 @@ class Operator:
         self._results: dict[Key, reconcile.Result] | None = None
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; blocks. Raises ConfigError if the operator cannot start."""
-        event_loop.run_async(self.serve())
+        """Run in an event loop of its own until SIGTERM or SIGINT; blocks. Raises what ``serve`` raises."""
+        event_loop.run_async(event_loop.until_signal(self.serve(), self.stop))
 
     def stop(self) -> None:
         """Take no new work, finish running reconciles, and return from ``serve``."""
         self._stop.set()
 
     async def serve(self) -> None:
-        """Run like ``run``, but inside a running event loop."""
-        with event_loop.signals(self.stop):
-            async with self._running():
-                await self._stop.wait()
-                _log.info("stopping", busy=len(self._busy))
+        """Run in the running event loop until ``stop``, or until cancelled; signals remain the caller's business.
+
+        Raises ConfigError if the operator cannot start, RefusedError if another one has taken over.
+        """
+        async with self._running():
+            await self._stop.wait()
+            _log.info("stopping", busy=len(self._busy))
         _log.info("stopped")
         if self._failure:
             raise self._failure
@@ -110,14 +112,13 @@ class Operator:
     async def once(self) -> results.Summary:
         """Reconcile everything that exists once, and return the results. An Operator can only run once."""
         self._results = {}
-        with event_loop.signals(self.stop):
-            async with self._running() as queues:
-                await self._until_known()
-                join = asyncio.create_task(workqueue.join_all(queues))
-                stop = asyncio.create_task(self._stop.wait())
-                await asyncio.wait({join, stop}, return_when=asyncio.FIRST_COMPLETED)
-                join.cancel()
-                stop.cancel()
+        async with self._running() as queues:
+            await self._until_known()
+            join = asyncio.create_task(workqueue.join_all(queues))
+            stop = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({join, stop}, return_when=asyncio.FIRST_COMPLETED)
+            join.cancel()
+            stop.cancel()
         if self._failure:
             raise self._failure
         troubles = {name: state.trouble for name, state in self._states.items() if not state.synced}

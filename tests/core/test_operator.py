@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -51,6 +55,57 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+async def test_signals_belong_to_the_program_that_serves() -> None:
+    """Two operators in one loop beside a program that handles SIGTERM itself: it is called, and they go on."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, told.set)
+    try:
+        made = [make(), make()]
+        serving = [asyncio.create_task(operator.serve()) for operator in made]
+        for operator in made:
+            await operator.started.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await until(told.is_set)
+        assert not any(task.done() for task in serving)
+        assert (await make().once()).ready
+        for operator in made:
+            operator.stop()
+        await asyncio.gather(*serving)
+        assert loop.remove_signal_handler(signal.SIGTERM), "the program's handler is still there"
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+RUNS = """
+import sys
+from lostromos_core import Controller, Operator
+from lostromos_core.kube import Client
+from tests import fakes
+
+class Telling(fakes.FakeWatcher):
+    async def watch(self, sink):
+        print("watching", flush=True)
+        await super().watch(sink)
+
+one = Controller("app", watch=Telling(), render=fakes.FakeRenderer(), apply=fakes.FakeApplier())
+Operator([one], kube=Client("/nowhere")).run()
+print("ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_ends_in_order_on_a_signal(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", RUNS], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert any(line == "watching\n" for line in process.stdout)
+            process.send_signal(number)
+            assert "ended\n" in process.stdout.readlines()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 async def test_it_reconciles_what_is_there_and_what_changes_until_it_is_stopped() -> None:

@@ -199,6 +199,7 @@ VERBS = frozenset(
         "Warn",
         "Watch",
         "Work",
+        "Wrap",
         "Write",
         "Yield",
     ]
