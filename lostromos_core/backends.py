@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, final
 
 import pydantic
 
 from lostromos_core import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class Options(pydantic.BaseModel):
     """Define the base of a back end's options: strict, with no unknown keys."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @classmethod
+    def from_keywords(cls, keywords: Mapping[str, object]) -> Self:
+        """Return options for the keyword arguments of a constructor, by field name; raises ConfigError."""
+        try:
+            return cls.model_validate(keywords, by_alias=False, by_name=True)
+        except pydantic.ValidationError as error:
+            found = error.errors(include_url=False)[0]
+            option = ".".join(str(part) for part in found["loc"])
+            msg = f"the option {option!r} of {cls.__name__} is not valid: {found['msg']}"
+            raise errors.ConfigError(msg) from None
+
+    def keywords(self) -> dict[str, Any]:
+        """Return the options as keyword arguments of a constructor, by field name."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
 
 
 def relative(path: pathlib.Path, info: pydantic.ValidationInfo) -> pathlib.Path:
@@ -34,6 +49,16 @@ def _given(path: object) -> object:
 
 RelativePath = Annotated[pathlib.Path, pydantic.BeforeValidator(_given), pydantic.AfterValidator(relative)]
 """A path in the configuration, relative to its file."""
+Pointer = Annotated[str, pydantic.StringConstraints(pattern=r"^(/[^/]+)+$")]
+"""A JSON pointer to a field of an object, such as /spec/replicas."""
+InventoryNamespace = Annotated[
+    str,
+    pydantic.Field(
+        alias="inventoryNamespace",
+        description="For resources that are no Kubernetes objects: where ConfigMaps remember what was applied.",
+    ),
+]
+"""The option ``inventoryNamespace`` of appliers."""
 
 
 @final

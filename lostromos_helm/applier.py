@@ -39,14 +39,15 @@ class HelmApplier:
     """Make releases with the real Helm.
 
     ``chart``: a folder, a .tgz file, ``oci://REGISTRY/NAME:VERSION``, ``https://REPOSITORY/NAME:VERSION`` or a
-    ``references.Reference``; empty if each resource names its own. For the other options, see ``settings.Settings``.
+    ``references.Reference``; empty if each resource names its own. For the other options, see
+    ``settings.HelmOptions``; raises ConfigError if one is not valid.
     """
 
     accepts = interfaces.Values
     can_dry_run = True
 
     def __init__(self, chart: str | references.Reference = "", **options: Unpack[settings.Keywords]) -> None:
-        self._options = settings.Settings(**options)
+        self._options = settings.HelmOptions.from_keywords(options)
         self._chart = planner.chart(chart, self._options)
         self._known: dict[str, making.Known] = {}
         self._keys: dict[str, str] = {}

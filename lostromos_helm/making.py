@@ -57,7 +57,7 @@ class Maker:
         self,
         kube: cluster.Cluster,
         controller: str,
-        options: settings.Settings,
+        options: settings.HelmOptions,
         *,
         known: releases.Releases,
         run: commands.Operations,

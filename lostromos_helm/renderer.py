@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
-import pathlib
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Unpack, final
 
 import structlog
 
@@ -23,7 +22,7 @@ from lostromos_helm.release import naming, planner
 from lostromos_helm.templating import confinement, definitions, keeping, rendering, served
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from lostromos_helm.objects import manifest
 
@@ -38,10 +37,8 @@ _log = structlog.get_logger("lostromos.helm")
 class HelmTemplateRenderer:
     """Render a chart with ``helm template``, once for each state of a resource.
 
-    ``chart``: as for the applier ``helm``. ``values``: a renderer that makes the values. ``kinds``: kinds allowed in
-    addition to those that the chart makes from its defaults, such as ``Deployment.apps`` or ``ConfigMap``. ``hooks``:
-    whether hooks of installs and upgrades become ordinary objects; otherwise they are left out. For the other options,
-    see ``settings.Settings``.
+    ``chart``: as for the applier ``helm``. ``values``: a renderer that makes the values. For the other options, see
+    ``settings.HelmTemplateOptions``; raises ConfigError if one is not valid.
     """
 
     produces = interfaces.Manifests
@@ -51,23 +48,14 @@ class HelmTemplateRenderer:
         chart: str | references.Reference,
         *,
         values: interfaces.Renderer,
-        kinds: Collection[str] = (),
-        prefix: str | None = None,
-        hooks: bool = False,
-        binary: str = "",
-        processes: int = 4,
-        timeout: float = 300.0,
-        cache: str = "",
-        base: pathlib.Path = pathlib.Path(),
-        access: chart_cache.Access | None = None,
+        **options: Unpack[settings.TemplateKeywords],
     ) -> None:
-        self._options = settings.Settings(
-            prefix=prefix, hooks=hooks, binary=binary, processes=processes, timeout=timeout, cache=cache,
-            access=access or chart_cache.Access(), base=base,
-        )  # fmt: skip
+        self._options = settings.HelmTemplateOptions.from_keywords(options)
         self._chart = references.parse(chart, self._options.base) if isinstance(chart, str) else chart
         self._values = values
-        self._kinds = frozenset((group, kind) for kind, _, group in (name.partition(".") for name in kinds))
+        self._kinds = frozenset(
+            (group, kind) for kind, _, group in (name.partition(".") for name in self._options.kinds)
+        )
         self._limits: dict[str, confinement.Limits] = {}
         self._warned: set[str] = set()
         self._keys: set[str] = set()

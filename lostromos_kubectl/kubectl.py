@@ -35,36 +35,26 @@ PROCESSES = 4
 class KubectlApplier:
     """Apply manifests with the real kubectl.
 
-    ``binary``: its path, found on PATH by default. ``timeout``: seconds that one call may take. For the other options,
-    see ``settings.Settings``.
+    For the options, see ``settings.KubectlOptions``; raises ConfigError if one is not valid.
     """
 
     accepts = interfaces.Manifests
     can_dry_run = True
 
-    def __init__(
-        self,
-        *,
-        binary: str = "",
-        timeout: float = 120.0,
-        run: process.Runner = process.run,
-        **options: Unpack[settings.Keywords],
-    ) -> None:
-        self._binary = binary
-        self._timeout = timeout
+    def __init__(self, *, run: process.Runner = process.run, **options: Unpack[settings.KubectlKeywords]) -> None:
         self._run = run
-        self._settings = settings.Settings(**options)
+        self._options = settings.KubectlOptions.from_keywords(options)
         self._sets: applyset.ApplySets
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Find kubectl and connect; raises ConfigError, which explains how to install kubectl."""
         kube: cluster.Cluster = runtime.kube
-        binary = _find(self._binary)
+        binary = _find(self._options.binary)
         await kube.connect()
         await self._check(binary)
         command = [binary, *_command(kube, runtime.controller)]
-        sender = _Sender(kube, runtime.controller, command, self._run, self._timeout)
-        self._sets = self._settings.sets(runtime, sender)
+        sender = _Sender(kube, runtime.controller, command, self._run, self._options.timeout)
+        self._sets = self._options.sets(runtime, sender)
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""
@@ -78,7 +68,7 @@ class KubectlApplier:
     async def _check(self, binary: str) -> None:
         command = [binary, "version", "--client", "--output=json"]
         try:
-            done = await self._run(command, environment=os.environ, timeout=self._timeout)
+            done = await self._run(command, environment=os.environ, timeout=self._options.timeout)
         except errors.ProcessError as error:
             raise errors.ConfigError(f"applier kubectl: {error}") from error
         if done.status:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @final
 class ServerSideApplier:
-    """Apply manifests with server-side apply. For the options, see ``settings.Settings``.
+    """Apply manifests with server-side apply.
+
+    For the options, see ``settings.ServerSideOptions``; raises ConfigError if one is not valid.
 
     Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/.
     """
@@ -30,14 +32,14 @@ class ServerSideApplier:
     can_dry_run = True
 
     def __init__(self, **options: Unpack[settings.Keywords]) -> None:
-        self._settings = settings.Settings(**options)
+        self._options = settings.ServerSideOptions.from_keywords(options)
         self._sets: applyset.ApplySets
 
     async def start(self, runtime: interfaces.Runtime) -> None:
         """Connect to the cluster; raises ConfigError."""
         kube: cluster.Cluster = runtime.kube
         await kube.connect()
-        self._sets = self._settings.sets(runtime, Sender(kube, runtime.controller))
+        self._sets = self._options.sets(runtime, Sender(kube, runtime.controller))
 
     async def apply(self, owner: interfaces.Resource, rendered: interfaces.Rendered) -> interfaces.Applied:
         """Apply all objects of a rendering."""

@@ -47,7 +47,7 @@ class Leftovers:
         self,
         kube: cluster.Cluster,
         inventory_: inventory_hints.Inventory,
-        options: settings.Settings,
+        options: settings.HelmOptions,
         namespaces: Collection[str],
     ) -> None:
         self._kube = kube

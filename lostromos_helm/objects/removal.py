@@ -60,7 +60,7 @@ class Removal:
         run: commands.Operations,
         seal: seals.Seals,
         fitting: storage.Fitting,
-        options: settings.Settings,
+        options: settings.HelmOptions,
     ) -> None:
         self._kube = kube
         self._releases = known

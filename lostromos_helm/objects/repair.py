@@ -74,7 +74,7 @@ class Repairer:
     def __init__(
         self,
         kube: cluster.Cluster,
-        options: settings.Settings,
+        options: settings.HelmOptions,
         seal: seals.Seals,
         *,
         everywhere: bool,

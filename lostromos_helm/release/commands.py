@@ -62,7 +62,7 @@ class ReleasePlan:
 class Operations:
     """Run Helm for the releases of one controller."""
 
-    def __init__(self, helm: binary.Helm, controller: str, options: settings.Settings, *, dry_run: bool) -> None:
+    def __init__(self, helm: binary.Helm, controller: str, options: settings.HelmOptions, *, dry_run: bool) -> None:
         self._helm = helm
         self._controller = controller
         self._options = options

@@ -28,7 +28,7 @@ CHART: Final = "lostromos.dev/chart"
 """Annotation of a resource: the chart that it wants, if the controller allows that."""
 
 
-def chart(given: str | references.Reference, options: settings.Settings) -> references.Reference | None:
+def chart(given: str | references.Reference, options: settings.HelmOptions) -> references.Reference | None:
     """Return the controller's own chart, None if resources must name theirs; raises ConfigError."""
     found = references.parse(given, options.base) if isinstance(given, str) and given else given
     if not found and not options.allow:
@@ -39,7 +39,7 @@ def chart(given: str | references.Reference, options: settings.Settings) -> refe
 
 async def open_charts(
     kube: cluster.Cluster | None,
-    options: settings.Settings,
+    options: settings.AccessOptions,
     own: references.Reference | None,
     *,
     changed: Callable[[], None],
@@ -67,7 +67,7 @@ class Planner:
         known: chart_cache.Charts,
         helm: binary.Helm,
         controller: str,
-        options: settings.Settings,
+        options: settings.HelmOptions,
     ) -> None:
         self._chart = reference
         self._charts = known

@@ -68,7 +68,7 @@ async def test_what_helm_says_counts_and_not_that_the_releases_cannot_be_read(er
     known: Any = types.SimpleNamespace(refresh=refresh)
     run: Any = types.SimpleNamespace(upgrade=raising(error))
     kube: Any = None
-    maker = making.Maker(kube, "app", settings.Settings(), known=known, run=run, **parts)
+    maker = making.Maker(kube, "app", settings.HelmOptions(), known=known, run=run, **parts)
     plan: Any = types.SimpleNamespace(place=("ns", "app-web"))
     with pytest.raises(type(error), match=str(error)):
         await maker._run(plan, steps.Step.UPGRADE, [test_steps.revision("deployed")], contents.Before({}, {}))

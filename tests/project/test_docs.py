@@ -21,8 +21,7 @@ import pytest
 import yaml
 
 import lostromos_core
-import lostromos_helm.plugin as helm_plugin
-import lostromos_kubectl.plugin as kubectl_plugin
+import lostromos_helm.settings as helm_settings
 import lostromos_kubectl.settings as kubectl_settings
 from lostromos_core import errors, hookspecs, interfaces, plugins
 from lostromos_core.cli import app
@@ -161,9 +160,9 @@ def section(title: str) -> str:
 @pytest.mark.parametrize(
     ("title", "options"),
     [
-        ("apply: server-side", kubectl_plugin.ServerSideOptions),
-        ("apply: helm", helm_plugin.HelmOptions),
-        ("apply: kubectl", kubectl_plugin.KubectlOptions),
+        ("apply: server-side", kubectl_settings.ServerSideOptions),
+        ("apply: helm", helm_settings.HelmOptions),
+        ("apply: kubectl", kubectl_settings.KubectlOptions),
     ],
 )
 def test_the_defaults_of_options_are_those_of_the_code(title: str, options: type[pydantic.BaseModel]) -> None:
