@@ -128,6 +128,9 @@ class Cause:
     message: str
     who: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
 
 class ApiError(LostromosError):
     """Raised when the Kubernetes API refuses a request or fails to serve it.
@@ -162,6 +165,11 @@ class ApiError(LostromosError):
         self.retry_after = retry_after
         transient = status in self.RETRYABLE or status >= self.SERVER_FAILED
         self.retryable = transient if retryable is None else retryable
+
+    @property
+    def cause(self) -> Cause | None:
+        """Return the first cause, which a message names; None if the API server gave none."""
+        return self.causes[0] if self.causes else None
 
 
 @final

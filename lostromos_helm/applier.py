@@ -16,7 +16,7 @@ import structlog
 from lostromos_core import errors, interfaces
 from lostromos_core.kube import labels
 from lostromos_core.kube.ownership import claims, config_maps, inventory_hints
-from lostromos_helm import making, outcomes, settings
+from lostromos_helm import attempts, making, outcomes, settings
 from lostromos_helm.helm import binary, hiding
 from lostromos_helm.objects import contents, leftovers, removal, repair
 from lostromos_helm.release import commands, naming, owners, planner, releases, seals, storage
@@ -122,9 +122,8 @@ class HelmApplier:
             found, results = await self._make(plan, known)
         except making.LaterError as later:
             return self._outcomes.waiting(plan, later)
-        except making.LeftAloneError:
-            assert known.failed is not None  # noqa: S101 - that is why it is left alone
-            return self._outcomes.failed(plan, known.failed)
+        except attempts.LeftAloneError as left_alone:
+            return self._outcomes.failed(plan, left_alone.last)
         except errors.LostromosError as error:
             return await self._outcomes.failure(plan, known, error)
         known.failed = None
@@ -160,8 +159,8 @@ class HelmApplier:
             return found, await self._care.try_out(found, plan)
         results = await self._care.look(found, self._newest(plan), plan)
         if found.suspect:
-            if known.failed and known.failed.leaves_alone(plan.digest, time.monotonic()):
-                raise making.LeftAloneError
+            if known.failed:
+                known.failed.wait_for_retry(plan.digest, time.monotonic())
             _log.warning(
                 "an object differs from what the release's Secret says, and it is not proven that Helm wrote that for "
                 "us; the release is upgraded",

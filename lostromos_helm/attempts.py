@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
-from lostromos_core import interfaces
+from lostromos_core import errors, interfaces
 from lostromos_helm.helm import failures, misfits
-
-if TYPE_CHECKING:
-    from lostromos_core import errors
 
 AFTER_KILL: Final = 0.5
 FIRST_RETRY: Final = 5.0
 LAST_RETRY: Final = 600.0
 """Seconds until a failed release is retried; the delay doubles each time, up to this one."""
+
+
+class LeftAloneError(errors.LostromosError):
+    """Raised when the last attempt failed and it is not time to retry."""
+
+    def __init__(self, last: Failed) -> None:
+        super().__init__(last.message)
+        self.last = last
 
 
 @final
@@ -38,9 +43,10 @@ class Failed:
     until: float
     looked_at: bool
 
-    def leaves_alone(self, digest: str, now: float) -> bool:
-        """Return whether this input must not be tried now: only later, or never if retrying cannot help."""
-        return self.digest == digest and not self.looked_at and self.until > now
+    def wait_for_retry(self, digest: str, now: float) -> None:
+        """Raise LeftAloneError if this input must not be tried now: only later, or never if retrying cannot help."""
+        if self.digest == digest and not self.looked_at and self.until > now:
+            raise LeftAloneError(self)
 
     def results(self, release: interfaces.ObjectRef, serving: int, now: float) -> tuple[interfaces.ObjectResult, ...]:
         """Return the results that report the failure, the first time and until something changes.

@@ -88,8 +88,8 @@ class Maker:
         decision = await self._decide(plan, known, history, again=again)
         if decision.step is steps.Step.NOTHING:
             return await self._content(plan, known, history[-1])
-        if known.failed and not again and known.failed.leaves_alone(plan.digest, time.monotonic()):
-            raise LeftAloneError
+        if known.failed and not again:
+            known.failed.wait_for_retry(plan.digest, time.monotonic())
         if history:
             # Read what Helm will read: the watch only covers Secrets with our labels.
             history = await self._releases.refresh(plan.place)
@@ -228,7 +228,3 @@ class LaterError(errors.LostromosError):
 
 class NotOursError(errors.RefusedError):
     """Raised when the release belongs to another resource or was not made by Lostrómos."""
-
-
-class LeftAloneError(errors.LostromosError):
-    """Raised when the last attempt failed and it is not time to retry."""

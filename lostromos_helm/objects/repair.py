@@ -142,9 +142,8 @@ class Repairer:
         try:
             await self._drift.try_out(item, plan.place)
         except errors.LostromosError as error:
-            cause = error.causes[0] if isinstance(error, errors.ApiError) and error.causes else None
-            message = f"{cause.field}: {cause.message}" if cause and cause.field else str(error)
-            said = plan.secrets.hide(f"{item.ref}: {message}")
+            cause = error.cause if isinstance(error, errors.ApiError) else None
+            said = plan.secrets.hide(f"{item.ref}: {cause or error}")
             return interfaces.ObjectResult(item.ref, Action.FAILED, said, item.file, error.retryable)
         return None
 

@@ -179,13 +179,10 @@ def _directives(manifest: interfaces.Manifest, ref: interfaces.ObjectRef) -> Dir
 
 def explain(desired: Desired, error: errors.LostromosError) -> interfaces.ObjectResult:
     """Return a failed request as a result that names the field, the line of the template, and the expression."""
-    message, place, field = str(error), desired.manifest.locate(), ""
-    if isinstance(error, errors.ApiError) and error.causes:
-        cause = error.causes[0]
-        field = cause.field
-        place = desired.manifest.locate(fields.parse(field, desired.body)) or place
-        message = f"{field}: {cause.message}" if field else cause.message
-        message = f"{desired.ref}: {message}"
+    message, place = str(error), desired.manifest.locate()
+    if isinstance(error, errors.ApiError) and error.cause:
+        place = desired.manifest.locate(fields.parse(error.cause.field, desired.body)) or place
+        message = f"{desired.ref}: {error.cause}"
     if place is not None and place.expression:
         message = f"{message} (from {place.expression})"
     retryable = error.retryable or (isinstance(error, errors.ApiError) and error.status == http.HTTPStatus.NOT_FOUND)

@@ -55,6 +55,7 @@ VERBS = frozenset(
         "Count",
         "Create",
         "Decide",
+        "Declare",
         "Decode",
         "Decompress",
         "Define",

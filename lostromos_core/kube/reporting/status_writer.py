@@ -188,7 +188,7 @@ class StatusWriter:
         if name in draft.body:
             del draft.body[name]
             self._of(draft.resource).unfit.add(name)
-            draft.said.append(f"status.{name} is not written: {cause.field}: {cause.message}")
+            draft.said.append(f"status.{name} is not written: {cause}")
             return True
         if not cause.message.startswith(_REQUIRED) or cause.field != f"status.{name}" or name in draft.stopgaps:
             return False

@@ -59,9 +59,9 @@ def error(status: int, headers: Mapping[str, str], body: bytes, action: str) -> 
     if _is_another_object(status, message, causes):
         return errors.ApiError(f"{action}: {ANOTHER}", status=409, reason=UID_MISMATCH)
     if status == http.HTTPStatus.INTERNAL_SERVER_ERROR and (schema := _schema_causes(message)):
-        text = f"{action}: {_describe(schema[0])}"
+        text = f"{action}: {schema[0]}"
         return errors.ApiError(text, status=status, reason="SchemaError", causes=schema, retryable=False)
-    said = "; ".join(map(_describe, causes)) if answer.get("reason") == "Invalid" else ""
+    said = "; ".join(map(str, causes)) if answer.get("reason") == "Invalid" else ""
     return errors.ApiError(
         f"{action}: {errors.shorten(said or without_values(message)) or f'HTTP {status}'}",
         status=status,
@@ -166,10 +166,6 @@ def _without_value(what: str) -> str:
         return errors.shorten(what)
     hint = "put the expression in quotes" if "string" in expected.group("expected") else "the value has another type"
     return f"{expected.group('expected')}; {hint}"
-
-
-def _describe(cause: errors.Cause) -> str:
-    return f"{cause.field}: {cause.message}" if cause.field else cause.message
 
 
 def _retry_after(headers: Mapping[str, str], answer: Mapping[str, Any]) -> float | None:

@@ -12,7 +12,7 @@ import http
 import re
 import time
 import urllib.parse
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, final
 
 import aiohttp
 import orjson
@@ -40,37 +40,27 @@ LAST_WORDS = 0.05
 _CONTEXT = re.compile(r" ssl:<[^>]*>| ssl:\w+")
 
 
+class RequestOptions(TypedDict, total=False):
+    """List the options of a request: see ``Client.request_bytes``."""
+
+    query: Mapping[str, str] | None
+    body: interfaces.Json
+    content_type: str
+    accept: str
+    urgent: bool
+
+
 class Transport(Protocol):
     """Send requests to the API server of a cluster; implemented by Client and Cluster."""
 
     dry_run: bool
 
     async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        action: str,
-        query: Mapping[str, str] | None = None,
-        body: interfaces.Json = None,
-        content_type: str = media_types.JSON,
-        accept: str = media_types.JSON,
-        urgent: bool = False,
+        self, method: str, path: str, *, action: str, **options: Unpack[RequestOptions]
     ) -> interfaces.Json:
         """See ``Client.request``."""
 
-    async def request_bytes(
-        self,
-        method: str,
-        path: str,
-        *,
-        action: str,
-        query: Mapping[str, str] | None = None,
-        body: interfaces.Json = None,
-        content_type: str = media_types.JSON,
-        accept: str = media_types.JSON,
-        urgent: bool = False,
-    ) -> bytes:
+    async def request_bytes(self, method: str, path: str, *, action: str, **options: Unpack[RequestOptions]) -> bytes:
         """See ``Client.request_bytes``."""
 
     def stream(
@@ -127,24 +117,13 @@ class Client:
             await asyncio.sleep(LAST_WORDS)
 
     async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        action: str,
-        query: Mapping[str, str] | None = None,
-        body: interfaces.Json = None,
-        content_type: str = media_types.JSON,
-        accept: str = media_types.JSON,
-        urgent: bool = False,
+        self, method: str, path: str, *, action: str, **options: Unpack[RequestOptions]
     ) -> interfaces.Json:
         """Send one request and return the decoded response, without managed fields that cannot be decoded.
 
         ``action`` begins the error message ("apply Service team-a/shop"). Raises ApiError.
         """
-        answer = await self.request_bytes(
-            method, path, action=action, query=query, body=body, content_type=content_type, accept=accept, urgent=urgent
-        )
+        answer = await self.request_bytes(method, path, action=action, **options)
         try:
             return unreadable.loads(answer)
         except orjson.JSONDecodeError as error:
