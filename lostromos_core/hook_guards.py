@@ -66,7 +66,7 @@ def stand_in(manager: pluggy.PluginManager, plugin: object, name: str, guards: M
             continue
         function = getattr(plugin, attribute)
         guard = guards.get(options.get("specname") or attribute)
-        _refuse(attribute, options, guard)
+        _refuse(function, attribute, options, guard)
         if guard:
             guarded = _wrapper(function, name, guard) if options.get("wrapper") else _plain(function, name, guard)
         else:
@@ -80,9 +80,12 @@ def _known(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in accepted}
 
 
-def _refuse(attribute: str, options: Mapping[str, Any], guard: Guard | None) -> None:
+def _refuse(function: object, attribute: str, options: Mapping[str, Any], guard: Guard | None) -> None:
     if options.get("hookwrapper"):
         msg = f"{attribute} is an old-style wrapper (hookwrapper=True); use wrapper=True"
+        raise errors.PluginError(msg)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        msg = f"{attribute} is `async`; hooks are plain functions"
         raise errors.PluginError(msg)
     if options.get("wrapper") and guard is None:
         msg = f"{attribute} is a wrapper; only policies and notifications can be wrapped"

@@ -15,6 +15,7 @@ import orjson
 
 from lostromos_core import errors, interfaces, process
 from lostromos_core.kube import labels
+from lostromos_core.kube.kinds import program_cache
 from lostromos_core.kube.managed_fields import fields, outdated
 from lostromos_core.kube.tracking import tracked_objects
 from lostromos_core.kube.transport import encoding, media_types, operations, unreadable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
     from lostromos_kubectl import applyset
 
+KINDS_AGE = 10.0
+"""Seconds that what kubectl knows of the cluster's kinds may be old."""
 PROCESSES = 4
 """Maximum number of concurrent kubectl processes; each takes about 50 MiB."""
 
@@ -110,6 +113,7 @@ class _Sender:
         self._timeout = timeout
         self._controller = controller
         self._places = asyncio.Semaphore(PROCESSES)
+        self._cache = program_cache.ProgramCache(kube.discovery, program_cache.own_folder())
         self._direct = server_side.Sender(kube, controller)
 
     async def send(self, writes: Sequence[sending.Write]) -> Sequence[sending.Answer]:
@@ -133,9 +137,10 @@ class _Sender:
         items = [write.body for write in writes]
         stdin = orjson.dumps({"apiVersion": "v1", "kind": "List", "items": items})
         try:
+            environment = {**os.environ, **await self._cache.variables(seconds=KINDS_AGE)}
             async with self._places:
-                done = await self._run(command, stdin=stdin, environment=os.environ, timeout=self._timeout)
-        except errors.ProcessError as error:
+                done = await self._run(command, stdin=stdin, environment=environment, timeout=self._timeout)
+        except errors.LostromosError as error:
             return [error] * len(writes)
         if done.status == 0:
             return _answers(done.output, writes)

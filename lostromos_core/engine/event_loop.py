@@ -31,9 +31,10 @@ async def until_signal(coroutine: Coroutine[Any, Any, T], stop: Callable[[], Non
 
 @contextlib.contextmanager
 def signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` on the first SIGTERM or SIGINT; a second one ends the process as usual."""
+    """Call ``stop`` on the first SIGTERM or SIGINT; a second one ends the process. Then restore the handlers."""
     loop = asyncio.get_running_loop()
     handled = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in handled}
 
     def once() -> None:
         for number in handled:
@@ -50,3 +51,4 @@ def signals(stop: Callable[[], None]) -> Iterator[None]:
         with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
             for number in handled:
                 loop.remove_signal_handler(number)
+                signal.signal(number, before[number])

@@ -17,6 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Final, final
 
 from lostromos_core import errors, process
+from lostromos_core.kube.kinds import program_cache
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +29,8 @@ OLDEST: Final = (3, 17)
 NEWEST_MAJOR: Final = 4
 SERVER_SIDE: Final = 4
 """First major version of Helm that uses server-side apply."""
+KINDS_AGE: Final = 10.0
+"""Seconds that what Helm knows of the cluster's kinds may be old for a command that deletes nothing."""
 GRACE: Final = 30.0
 """Seconds that a process may run beyond the time limit that Helm itself enforces."""
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
@@ -83,6 +86,7 @@ class Helm:
         self._kube = kube
         self._wanted = binary
         self.home = home
+        self._cache = program_cache.ProgramCache(kube.discovery, home / "kube") if kube is not None else None
         self._timeout = timeout
         self._run = run
         self._places = asyncio.Semaphore(processes)
@@ -118,13 +122,23 @@ class Helm:
             raise errors.ConfigError(msg)
 
     async def run(
-        self, *arguments: str, stdin: bytes = b"", offline: bool = False, wait: Wait = Wait.NONE, zone: str = ""
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        offline: bool = False,
+        wait: Wait = Wait.NONE,
+        deletes: bool = False,
+        zone: str = "",
     ) -> process.Completed:
         """Run one command to completion; raises ProcessError if it cannot be started or takes too long.
 
-        ``offline``: the command needs no cluster. ``zone``: the time zone that charts see, if not this machine's.
+        ``offline``: the command needs no cluster. ``deletes``: it may delete objects, which Helm does not find if it
+        takes them for a kind that is served in another version by now; raises ApiError if that cannot be found out.
+        ``zone``: the time zone that charts see, if not this machine's.
         """
         environment = {**self._environment(), **({"TZ": zone} if zone else {})}
+        if self._cache is not None and not offline:
+            environment |= await self._cache.variables(seconds=0 if deletes else KINDS_AGE)
         command = [self._binary, *arguments, *([] if offline else self._access())]
         async with contextlib.AsyncExitStack() as places:
             if wait is Wait.COMING:
@@ -156,7 +170,7 @@ class Helm:
             "HELM_DATA_HOME": str(self.home / "data"),
             "HELM_PLUGINS": str(self.home / "plugins"),
             "HELM_DRIVER": "secret",
-            "KUBECACHEDIR": str(self.home / "kube"),
+            program_cache.VARIABLE: str(self.home / "kube"),
         }
         return {**_GO, **kept, **own}
 

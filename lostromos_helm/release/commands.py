@@ -104,7 +104,7 @@ class Operations:
         waits = self._options.wait or (hooks and self._options.hooks)
         done = await self._helm.run(
             "uninstall", name, f"--namespace={namespace}", "--ignore-not-found", *self._helm.limits(),
-            *binary.flags({}, switches), wait=binary.Wait.LEAVING if waits else binary.Wait.NONE,
+            *binary.flags({}, switches), deletes=True, wait=binary.Wait.LEAVING if waits else binary.Wait.NONE,
         )  # fmt: skip
         if done.status:
             raise failures.explain(done, f"uninstall the release {namespace}/{name}", secrets)
@@ -126,7 +126,7 @@ class Operations:
         async with self._known(shape) as known:
             flags = binary.flags(named, [*switches, *self._switches(known=known, forces=forces)])
             command = [verb, plan.place[1], str(plan.chart.path), *flags, *self._helm.limits()]
-            done = await self._helm.run(*command, stdin=plan.input, wait=self._wait(plan))
+            done = await self._helm.run(*command, stdin=plan.input, wait=self._wait(plan), deletes=verb == "upgrade")
             if done.status:
                 raise self._failure(done, f"{verb} the {plan.name}", plan)
             self._validated[shape] = None

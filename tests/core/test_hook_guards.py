@@ -175,9 +175,21 @@ class Unknown:
     def lostromos_reviews(self) -> None: ...
 
 
+class Async:
+    @hook
+    async def lostromos_review(self) -> None: ...
+
+
+class AsyncFilters:
+    @hook
+    async def lostromos_template_filters(self) -> Any: ...
+
+
 @pytest.mark.parametrize(
     ("plugin", "says"),
     [
+        (Async, "'w' .* does not fit: lostromos_review is `async`; hooks are plain functions"),
+        (AsyncFilters, "'w' .* does not fit: lostromos_template_filters is `async`; hooks are plain functions"),
         (OldStyle, "'w' .* does not fit: lostromos_review is an old-style wrapper .* use wrapper=True"),
         (WrapsFilters, "'w' .* does not fit: lostromos_template_filters is a wrapper; only policies"),
         (Unknown, "'w' .* does not fit: .*lostromos_reviews"),

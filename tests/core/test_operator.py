@@ -79,7 +79,7 @@ async def test_signals_belong_to_the_program_that_serves() -> None:
 
 
 RUNS = """
-import sys
+import signal
 from lostromos_core import Controller, Operator
 from lostromos_core.kube import Client
 from tests import fakes
@@ -89,8 +89,11 @@ class Telling(fakes.FakeWatcher):
         print("watching", flush=True)
         await super().watch(sink)
 
+signal.signal(signal.SIGTERM, print)
+interrupted = signal.getsignal(signal.SIGINT)
 one = Controller("app", watch=Telling(), render=fakes.FakeRenderer(), apply=fakes.FakeApplier())
 Operator([one], kube=Client("/nowhere")).run()
+assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == (print, interrupted)
 print("ended", flush=True)
 """
 

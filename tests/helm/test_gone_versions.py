@@ -128,6 +128,41 @@ def test_releases_with_versions_that_are_gone_go_on(
         crds.delete_all(world.api, kind)
 
 
+@pytest.mark.parametrize("change", ["uninstall", "upgrade"])
+def test_helm_deletes_the_object_although_it_has_known_the_kind_in_a_version_that_is_gone(
+    world: World, change: str
+) -> None:
+    """Without hooks and without anything new to Helm, so that it has no reason to ask for the cluster's kinds again."""
+    kind = budgets(world)
+    try:
+        made = project(world, kind)
+        (world.chart / "templates" / "all.yaml").write_text(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}'}\n"
+            "{{ if ne (int .Values.min) 7 }}\n"
+            f"---\napiVersion: {kind.group}/{OLD}\nkind: {kind.kind}\nmetadata: {{name: '{{{{ .Release.Name }}}}'}}\n"
+            "{{ end }}"
+        )
+        with operators.Operator(made, world.plane.kubeconfig, "--log-level=debug") as operator:
+            for name in ("first", "web"):
+                world.create(name)
+                waiting.wait_until(lambda name=name: world.is_ready(name))  # type: ignore[misc]
+            operator.stop()  # the next process has only what Helm keeps on disk
+            end_old_version(world, kind)
+            if change == "uninstall":
+                world.api.delete(world.path("web"))
+                operator.start()
+                waiting.wait_until(lambda: not world.api.exists(world.path("web")), timeout=60)
+            else:
+                world.update("web", min=7)
+                operator.start()
+                waiting.wait_until(lambda: world.release("web").get("revision") == 2, timeout=60)
+            assert names(world, kind) == {"app-first"}
+            assert "had lost its Secret" not in operator.log, "it was Helm that deleted the object"
+            assert "it was rewritten" in operator.log
+    finally:
+        crds.delete_all(world.api, kind)
+
+
 def test_what_nobody_can_prove_is_removed_in_the_version_that_is_served(world: World) -> None:
     kind = budgets(world)
     try:

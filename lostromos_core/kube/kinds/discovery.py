@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 from typing import TYPE_CHECKING, final
 
 from lostromos_core import errors, interfaces
@@ -82,6 +83,7 @@ class Discovery:
         self._stale: frozenset[str] = frozenset()
         self._missing: dict[tuple[str, str], float] = {}
         self._read_at = float("-inf")
+        self._digest = ""
         self._reading = asyncio.Lock()
 
     async def kind(self, api_version: str, kind: str) -> Kind:
@@ -140,14 +142,23 @@ class Discovery:
         return self._clock() - self._missing.setdefault((group, kind), self._clock())
 
     async def everything(self, *, seconds: float) -> tuple[Sequence[Kind], frozenset[str]]:
-        """Return all kinds, read at most ``seconds`` ago, and the groups whose server does not respond.
+        """Return all kinds, read at most ``seconds`` before this call, and the groups whose server does not respond.
 
-        Raises ApiError.
+        Calls that wait for each other share one reading. Raises ApiError.
         """
+        oldest = self._clock() - seconds
         async with self._reading:
-            if self._clock() - self._read_at > seconds:
+            if self._read_at < oldest:
                 await self._read()
         return list(self._kinds.values()), self._stale
+
+    @property
+    def digest(self) -> str:
+        """Return a digest of all kinds, and of how they are served."""
+        if not self._digest:
+            served = sorted((one.api_version, one.name, one.plural, one.namespaced) for one in self._kinds.values())
+            self._digest = hashlib.blake2b(repr(served).encode(), digest_size=12).hexdigest()
+        return self._digest
 
     def look_again(self) -> None:
         """Ask the cluster again at the next lookup, since it now serves more kinds."""
@@ -162,10 +173,12 @@ class Discovery:
     def forget(self, api_version: str, kind: str) -> None:
         """Forget a kind after the cluster returned 404 for it, and ask again at the next lookup."""
         if self._kinds.pop((api_version, kind), None):
+            self._digest = ""
             self._by_group.pop((interfaces.group_of(api_version), kind), None)
             self._read_at = float("-inf")
 
     async def _read(self) -> None:
+        begun = self._clock()
         kinds: dict[tuple[str, str], Kind] = {}
         stale: set[str] = set()
         for path in ("/api", "/apis"):
@@ -179,7 +192,7 @@ class Discovery:
         # The first version is the preferred one of the group.
         self._by_group = {one.group_kind: one for one in reversed(kinds.values())}
         self._missing = {kind: since for kind, since in self._missing.items() if kind not in self._by_group}
-        self._read_at = self._clock()
+        self._read_at, self._digest = begun, ""
 
 
 def _stale_groups(answer: interfaces.Json) -> Iterator[str]:
