@@ -73,7 +73,7 @@ class OptionError(errors.ConfigError):
 def expect(path: pathlib.Path, what: Literal["folder", "file"], *, field: str) -> None:
     """Raise OptionError unless the path in a field of the options is a folder, or a file."""
     if not (path.is_dir() if what == "folder" else path.is_file()):
-        problem = f"is no {what}" if path.exists() else "does not exist"
+        problem = f"is not a {what}" if path.exists() else "does not exist"
         msg = f"the {what} {path} {problem}; create it, or correct the path (relative to the configuration file)"
         raise OptionError(msg, field=field)
 

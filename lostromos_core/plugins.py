@@ -227,7 +227,7 @@ def _collect(
                 if (kind, name) in bringer:
                     first = bringer[kind, name]
                     two = f"{_who(first, origins[first])} and {_who(plugin, origins[plugin])}"
-                    msg = f"the {kind} {name!r} is brought by {two}; uninstall one of them"
+                    msg = f"the {kind} {name!r} comes from {two}; uninstall one of them"
                     raise errors.PluginError(msg)
                 bringer[kind, name] = plugin
                 things[kind][name] = thing

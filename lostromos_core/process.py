@@ -82,7 +82,7 @@ def find(name: str, given: str = "", *, also: str = "") -> str:
     """
     found = shutil.which(given or name) or (shutil.which(name, path=also) if also and not given else None)
     if found is None:
-        raise errors.ProcessError(f"{given} is not there, or cannot be executed" if given else f"{name} is not on PATH")
+        raise errors.ProcessError(f"{given} does not exist or is not executable" if given else f"{name} is not on PATH")
     return found
 
 
@@ -112,14 +112,14 @@ async def run(
     The kernel kills it when the thread that started it ends, so call this in the main thread's event loop.
     """
     if shutil.which(command[0]) is None:
-        msg = f"{command[0]} cannot be started: it is not there, or cannot be executed"
+        msg = f"{command[0]} cannot be started: it does not exist or is not executable"
         raise errors.ProcessError(msg)
     child = _Child(command, environment, stdin)
     try:
         async with asyncio.timeout(timeout):
             return await child.communicate()
     except TimeoutError as error:
-        msg = f"{command[0]} took longer than {timeout:g} s and was ended"
+        msg = f"{command[0]} took longer than {timeout:g} s and was stopped"
         raise errors.ProcessError(msg) from error
     finally:
         await child.end()

@@ -52,7 +52,7 @@ Example:
 @click.option("-n", "--namespace", default="", help="Only in this namespace.")
 @click.option("--delete-objects", is_flag=True, help="Delete the objects that were applied for them, too.")
 @click.option(
-    "--force", is_flag=True, help="Also resources whose operator is running, or may be; it will claim them again."
+    "--force", is_flag=True, help="Include resources whose operator is or may be running; it will claim them again."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -101,7 +101,7 @@ async def _find(kube: cluster.Cluster, text: str, namespace: str, claimants: Seq
 def _show(found: Sequence[cleanup.Claimed]) -> None:
     console = tables.console()
     if not found:
-        console.print("No resource has labels, annotations or a finalizer of Lostrómos.")
+        console.print("No resource has Lostrómos labels, annotations or finalizers.")
         return
     rows = [
         (

@@ -70,7 +70,7 @@ def command(
     for path in files:
         resources = [_resource(data, path) for data in _documents(path)]
         if not resources:
-            raise click.UsageError(f"{path}: there is no resource in it")
+            raise click.UsageError(f"{path}: contains no resource")
         for resource in resources:
             rendered += _render(setup, name, resource, context, there)
     _print(rendered, output)
@@ -151,7 +151,7 @@ def _documents(path: pathlib.Path) -> Iterator[dict[str, Any]]:
     except yamlfile.YamlError as error:
         raise click.UsageError(error.at(path)) from error
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"{path}: cannot be read: it is no UTF-8 text") from error
+        raise click.UsageError(f"{path}: cannot be read: it is not UTF-8") from error
     for document in found:
         if not isinstance(document, dict):
             msg = f"{path}: a document must be an object with apiVersion, kind and metadata"
@@ -167,7 +167,7 @@ def _documents(path: pathlib.Path) -> Iterator[dict[str, Any]]:
 def _object(data: interfaces.Anything, where: str) -> dict[str, Any]:
     """Return an object whose metadata has the form Kubernetes expects; raises UsageError that names ``where``."""
     if not isinstance(data, dict):
-        raise click.UsageError(f"{where}: an object with apiVersion, kind and metadata is expected")
+        raise click.UsageError(f"{where}: expected an object with apiVersion, kind and metadata")
     metadata = data.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise click.UsageError(f"{where}: metadata must be a mapping")

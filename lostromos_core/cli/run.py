@@ -26,13 +26,13 @@ Examples:
 @options.configuration
 @options.cluster
 @click.option(
-    "--once", is_flag=True, help="Reconcile everything once, print a table, and exit: 0 only if all is ready."
+    "--once", is_flag=True, help="Reconcile everything once, print a table and exit (0 only if all is ready)."
 )
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["table", "json"]),
-    help="With --once: how to print the result; json has the objects, too.  [default: table]",
+    help="With --once: how to print the result; json includes the objects.  [default: table]",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Send every write as a dry run: the API server checks it, and keeps nothing."
@@ -57,7 +57,7 @@ Examples:
     show_default=True,
     envvar="LOSTROMOS_LOG_FORMAT",
     show_envvar=True,
-    help="How log lines are written: for people, or one JSON object a line.",
+    help="Log format: text for people, or one JSON object per line.",
 )
 @click.option(
     "--log-level",
@@ -66,7 +66,7 @@ Examples:
     show_default=True,
     envvar="LOSTROMOS_LOG_LEVEL",
     show_envvar=True,
-    help="The least important lines to write.",
+    help="The lowest level to log.",
 )
 def command(
     *,
@@ -86,7 +86,7 @@ def command(
     A second signal ends the process at once; the next start continues where it was.
     """
     if output and not once:
-        msg = "--output is for --once"
+        msg = "--output needs --once"
         raise click.UsageError(msg)
     logs.configure(style=log_format, level=log_level)
     memory.use_one_arena()

@@ -49,6 +49,6 @@ def _ask(program: str, *arguments: str) -> str:
             [program, *arguments], capture_output=True, text=True, errors="replace", timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return "does not tell its version"
+        return "version unknown"
     told = re.search(r"v(\d+\.\d+\.\d+[-+.\w]*)", done.stdout)
-    return told[1] if told else "does not tell its version"
+    return told[1] if told else "version unknown"

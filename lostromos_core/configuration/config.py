@@ -105,9 +105,7 @@ class LookupConfig(pydantic.BaseModel):
 
     namespaces: tuple[str, ...] = pydantic.Field(default=(), description="More namespaces; * means all.")
     secrets: bool = pydantic.Field(default=False, description="Secrets, in all allowed namespaces.")
-    cluster_scoped: bool = pydantic.Field(
-        default=False, alias="clusterScoped", description="Objects that are in no namespace."
-    )
+    cluster_scoped: bool = pydantic.Field(default=False, alias="clusterScoped", description="Cluster-scoped objects.")
 
 
 class ControllerConfig(pydantic.BaseModel):
@@ -118,7 +116,7 @@ class ControllerConfig(pydantic.BaseModel):
     name: str = pydantic.Field(description="Lower-case letters, digits and '-'; part of field managers on the cluster.")
     watch: Choice
     render: Choice | None = pydantic.Field(
-        default=None, description="How objects or values are made of a resource; some appliers have a default."
+        default=None, description="How a resource becomes objects or values; some appliers have a default."
     )
     apply: Choice = pydantic.Field(default_factory=lambda: {"server-side": {}})
     lookup: LookupConfig = pydantic.Field(default_factory=LookupConfig)

@@ -91,9 +91,7 @@ def _whole(text: str, base: int) -> int:
     value = int(digits, base) if len(digits) < _DIGITS else 1 << 64
     if not -(1 << 63) <= value < 1 << 64:
         shown = text if len(text) < _DIGITS else f"{text[:10]}..."
-        raise AmbiguousScalarError(
-            f"{shown} has more than 64 bits, which is no number for Kubernetes; put it in quotes"
-        )
+        raise AmbiguousScalarError(f"{shown} has more than 64 bits, too many for Kubernetes; put it in quotes")
     return value
 
 
@@ -108,7 +106,7 @@ def _refuse_ambiguous(text: str) -> None:
     if _OLD_NUMBER.fullmatch(text):
         raise AmbiguousScalarError(_advice(text, "is a number to some readers and a string to others"))
     if _SEXAGESIMAL.fullmatch(text):
-        raise AmbiguousScalarError(_advice(text, "is a number of base 60 to some readers and a string to others"))
+        raise AmbiguousScalarError(_advice(text, "is a base-60 number to some readers and a string to others"))
     if _TIMESTAMP.fullmatch(text):
         raise AmbiguousScalarError(_advice(text, "is a timestamp to some readers and a string to others"))
     if _NOT_A_NUMBER.fullmatch(text):
@@ -117,7 +115,7 @@ def _refuse_ambiguous(text: str) -> None:
 
 def _refuse_odd(text: str) -> str:
     if text in {"=", "<<"}:
-        raise AmbiguousScalarError(_advice(text, "is a special word of old YAML"))
+        raise AmbiguousScalarError(_advice(text, "is a special word in old YAML"))
     return text
 
 

@@ -58,7 +58,7 @@ def read(path: pathlib.Path) -> str:
     except FileNotFoundError as error:
         raise YamlError("there is no such file") from error
     except UnicodeDecodeError as error:
-        raise YamlError(f"cannot be read: byte {error.start} is no UTF-8; save it as UTF-8 text") from error
+        raise YamlError(f"cannot be read: byte {error.start} is not UTF-8; save it as UTF-8") from error
     except OSError as error:
         raise YamlError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
 
@@ -125,7 +125,7 @@ def _json(text: str) -> interfaces.Json:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        _refuse("a key comes twice")
+        _refuse("a key is repeated")
     return found
 
 
@@ -158,7 +158,7 @@ def _value(
     if id(node) in inside:
         raise _error(node, field, "contains itself through an alias")
     if len(lines) > MOST:
-        raise _error(node, field[:1], f"has more than {MOST:,} values, aliases counted as what they stand for")
+        raise _error(node, field[:1], f"has more than {MOST:,} values, with aliases expanded")
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, field, lines, inside | {id(node)})
     if isinstance(node, yaml.SequenceNode):
@@ -176,11 +176,11 @@ def _mapping(
     found: dict[str, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            raise _error(key_node, field, "a key must be a string, and this is a list or a mapping")
+            raise _error(key_node, field, "a key must be a string, not a list or a mapping")
         key = _text(key_node, field) if key_node.style else _resolve(key_node, field, scalars.resolve_key)
         below = (*field, key)
         if key in found:
-            raise _error(key_node, below, "the key comes twice")
+            raise _error(key_node, below, "the key is repeated")
         lines[below] = key_node.start_mark.line + 1
         found[key] = _value(value_node, below, lines, inside)
     return found

@@ -33,8 +33,8 @@ def check_fit(render: interfaces.Renderer, apply: interfaces.Applier) -> None:
     """Raise ConfigError if the applier does not accept what the renderer produces."""
     if render.produces is not apply.accepts:
         msg = (
-            f"the renderer makes {render.produces.__name__}, and the applier takes {apply.accepts.__name__}; choose a "
-            "renderer and an applier that fit"
+            f"the renderer makes {render.produces.__name__}, but the applier takes {apply.accepts.__name__}; choose a "
+            "matching renderer and applier"
         )
         raise errors.ConfigError(msg)
 
@@ -97,7 +97,7 @@ class Controller:
         for role, part in (("watcher", self._watcher), ("applier", self._applier)):
             if not (isinstance(part, interfaces.DryRunning) and part.can_dry_run):
                 msg = (
-                    f"controller {self.name}: the {role} {type(part).__name__} cannot run dry, and would write; leave "
+                    f"controller {self.name}: the {role} {type(part).__name__} has no dry run, and would write; omit "
                     "--dry-run, or ask its author to support `Runtime.dry_run` and set `can_dry_run = True`"
                 )
                 raise errors.ConfigError(msg)
@@ -137,7 +137,7 @@ def refuse_overlap(controllers: Sequence[Controller]) -> None:
     for first, second in itertools.combinations(controllers, 2):
         if first.overlaps(second):
             msg = (
-                f"the controllers {first.name!r} and {second.name!r} can select the same resource, and would fight for "
+                f"the controllers {first.name!r} and {second.name!r} can select the same resource and would fight over "
                 "it; give them different `namespaces`, `labels` (key=value) or `annotation` (key=value)"
             )
             raise errors.ConfigError(msg)

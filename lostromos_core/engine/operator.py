@@ -251,7 +251,7 @@ class Operator:
                     raise
                 _log.exception("unexpected error: a cancellation from within", controller=context.name, resource=key)
             except Exception:  # noqa: BLE001 - see above
-                _log.exception("unexpected error, the resource is tried again", controller=context.name, resource=key)
+                _log.exception("unexpected error; the resource is retried", controller=context.name, resource=key)
             finally:
                 self._busy.discard(task)
                 queue.done(key, outcome)
@@ -287,7 +287,7 @@ class Operator:
         for task in late:
             task.cancel()
         if self._busy:
-            _log.warning("not all reconciles finished in time; the next start continues", count=len(self._busy))
+            _log.warning("some reconciles did not finish in time; the next start resumes them", count=len(self._busy))
         if watches or workers:
             _, stuck = await asyncio.wait([*watches, *workers], timeout=CANCEL)
             _complain(stuck)

@@ -232,7 +232,7 @@ async def _report_interruption(controller: ControllerContext, resource: interfac
     """Report that the process ends before the work is done, if that is quick; the next start continues."""
     if resource is None:
         return
-    message = "the operator ended before everything was applied; it continues when the operator is started again"
+    message = "the operator stopped before everything was applied; it continues when it is restarted"
     report = interfaces.Report(ready=False, reason="Interrupted", message=message, retrying=True)
     with contextlib.suppress(Exception):
         async with asyncio.timeout(LAST_WORDS):

@@ -80,7 +80,7 @@ def reason_of(error: errors.LostromosError) -> str:
 
 def too_long(seconds: float) -> errors.LostromosError:
     """Return the error for a reconcile that did not end within its deadline."""
-    failure = errors.LostromosError(f"it took longer than {seconds:.0f} seconds, and was ended; it is tried again")
+    failure = errors.LostromosError(f"it took longer than {seconds:.0f} seconds and was stopped; it is retried")
     failure.retryable = True
     return failure
 

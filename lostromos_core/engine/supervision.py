@@ -26,15 +26,15 @@ async def keep_watching(name: str, watch: Watching, enqueue: Callable[[str], Non
     while True:
         try:
             await watch(enqueue, state)
-            _log.error("the watcher ended, it will be started again", controller=name)
+            _log.error("the watcher ended; it will be restarted", controller=name)
             state.trouble = "the watcher ended"
         except asyncio.CancelledError:
             if reconcile.is_cancelled():
                 raise
-            _log.exception("the watcher was cancelled from within, it will be started again", controller=name)
+            _log.exception("the watcher was cancelled from within; it will be restarted", controller=name)
             state.trouble = "the watcher was cancelled from within"
         except Exception as error:  # noqa: BLE001 - one plug-in's failure must not end the others
-            _log.exception("the watcher failed, it will be started again", controller=name)
+            _log.exception("the watcher failed; it will be restarted", controller=name)
             state.trouble = f"the watcher failed: {_cause(error)}"
         await asyncio.sleep(RESTART_WATCH)
 

@@ -35,7 +35,7 @@ async def gather(
         if source.under:
             there = found.get(source.under) or {}
             if not isinstance(there, dict):
-                msg = f"the variable {source.under} is there already, and is no mapping; choose another name"
+                msg = f"the variable {source.under} already exists and is not a mapping; choose another name"
                 raise document.error(("varsFrom", index, "under"), msg)
             found[source.under] = {**there, **more}
         else:
@@ -98,9 +98,7 @@ async def _read_data(
     for part in ("data", "stringData") if kind == "Secret" else ("data",):
         texts = item.get(part) or {}
         if not isinstance(texts, dict):
-            raise document.error(
-                field, f"{kind} {key.namespace}/{key.name}: {part} must be a mapping of names to texts"
-            )
+            raise document.error(field, f"{kind} {key.namespace}/{key.name}: {part} must map names to strings")
         for name, text in texts.items():
             try:
                 found[name] = _decode(text) if (kind, part) == ("Secret", "data") else _text(text)
@@ -120,7 +118,7 @@ def _decode(text: object) -> str:
     try:
         return base64.b64decode(_text(text)).decode("utf-8", "replace")
     except ValueError as error:
-        raise ValueError("must be base64; plain texts go into stringData") from error
+        raise ValueError("must be base64; plain text goes in stringData") from error
 
 
 def _read_file(path: pathlib.Path, document: config.Document, field: tuple[str | int, ...]) -> Mapping[str, Any]:
@@ -130,7 +128,7 @@ def _read_file(path: pathlib.Path, document: config.Document, field: tuple[str |
         raise document.error(field, error.at(path)) from error
     data = found[0] if found else {}
     if len(found) > 1 or not isinstance(data, dict):
-        raise document.error(field, f"{path} must hold one mapping of names to values")
+        raise document.error(field, f"{path} must contain one mapping of names to values")
     return data
 
 

@@ -53,7 +53,7 @@ BROKEN: dict[str, tuple[Callable[[operators.Project], object], tuple[str, ...]]]
     "no mapping": (lambda p: p.config.write_text("- 1\n"), ("lostromos.yaml:1", "expected a mapping")),
     "key twice": (
         lambda p: edit(p, "name: app", "name: app\n  name: app"),
-        ("lostromos.yaml:3: controllers[0].name: the key comes twice",),
+        ("lostromos.yaml:3: controllers[0].name: the key is repeated",),
     ),
     "bad name": (lambda p: edit(p, "name: app", "name: My App"), ("lower-case letters",)),
     "undeclared variable": (
@@ -176,7 +176,7 @@ def test_once_has_a_row_for_what_it_deleted_and_released(
     api.patch(crd.path(namespace, "leaves"), {"metadata": {"annotations": {"stay": "no"}}})
     status, output = run(made, *arguments)
     assert status == 0, output
-    assert re.search(rf"{namespace}/goes +- +Deleted +what was made for it is gone", output)
+    assert re.search(rf"{namespace}/goes +- +Deleted +its objects are gone", output)
     assert re.search(rf"{namespace}/leaves +- +Released +it left the selection", output), output
 
 

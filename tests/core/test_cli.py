@@ -75,8 +75,8 @@ def test_render_takes_variables_from_given_objects(tmp_path: Path) -> None:
      (CR.replace("namespace: ns", "labels: [a]"), (), "cr.yaml: metadata.labels must be a mapping"), (CR.replace("namespace: ns", "annotations: abc"), (), "metadata.annotations must be"),
      (CR.replace("namespace: ns", "labels: {a: 1}"), (), "metadata.labels.a must be a string"), (CR.replace("{name: web, namespace: ns}", "5"), (), "cr.yaml: metadata must be a mapping"),
      (CR.replace("'a: b'", "9" * 5000), (), "cr.yaml:4: spec.text: 9999999999... has more than 64 bits"), (CR.replace("'a: b'", '"\\U00110000"'), (), "cr.yaml:4: not valid YAML"),
-     (CR.replace("'a: b'", '"\\ud83d"'), (), "cr.yaml:4: spec.text: a \\u escape is half of a pair"), ("", (), "cr.yaml: there is no resource in it"), ("# nothing\n---\n", (), "there is no resource"),
-     ("items: [a, 1]", (), "cr.yaml: items[0]: an object with apiVersion"), (CR, ("-f", "nope.yaml"), "nope.yaml: there is no such file"), (CR, ("-f", "."), ".: cannot be read: is a directory"),
+     (CR.replace("'a: b'", '"\\ud83d"'), (), "cr.yaml:4: spec.text: a \\u escape is half of a pair"), ("", (), "cr.yaml: contains no resource"), ("# nothing\n---\n", (), "contains no resource"),
+     ("items: [a, 1]", (), "cr.yaml: items[0]: expected an object with apiVersion"), (CR, ("-f", "nope.yaml"), "nope.yaml: there is no such file"), (CR, ("-f", "."), ".: cannot be read: is a directory"),
      ("- 1", (), "a document must be an object"), (CR, ("--controller", "ap"), "did you mean 'app'"), (CR, ("--objects", "absent"), "does not exist"), (CR, ("-o", "xml"), "xml")],
 )  # fmt: skip
 def test_render_refuses_wrong_usage(text: str, arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_render_refuses_wrong_usage(text: str, arguments: tuple[str, ...], says:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("items: [{}, a, 1]", "objects.yaml: items[1]: an object with apiVersion, kind and metadata is expected"),
+        ("items: [{}, a, 1]", "objects.yaml: items[1]: expected an object with apiVersion, kind and metadata"),
         ("kind: Secret\nmetadata: 5\n", "objects.yaml: metadata must be a mapping"),
         ("kind: Secret\nmetadata: {name: s, namespace: [ns]}\n", "metadata.namespace must be a string"),
     ],
@@ -161,7 +161,7 @@ def test_a_program_that_tells_no_version_is_no_reason_to_fail(tmp_path: Path) ->
     (tmp_path / "kubectl").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "kubectl").chmod(0o755)
     done = operators.lostromos("version", PATH=f"{tmp_path}:{os.environ['PATH']}")
-    assert (done.returncode, "kubectl does not tell its version" in done.stdout) == (0, True)
+    assert (done.returncode, "kubectl version unknown" in done.stdout) == (0, True)
 
 
 @pytest.mark.parametrize("name", sorted(app.commands.commands))
@@ -182,7 +182,7 @@ def test_a_shell_completes_options_and_files() -> None:
 
 def test_output_without_once_is_wrong_usage() -> None:
     done = operators.lostromos("run", "-o", "json")
-    assert (done.returncode, "--output is for --once" in done.stderr) == (2, True)
+    assert (done.returncode, "--output needs --once" in done.stderr) == (2, True)
 
 
 def test_an_unknown_command_suggests_the_nearest() -> None:

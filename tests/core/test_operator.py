@@ -342,7 +342,7 @@ async def test_a_part_that_cannot_run_dry_is_refused(part: str) -> None:
     applier = fakes.FakeApplier() if part == "applier" else DryApplier()
     watcher.put(fakes.resource("a"))
     dry = client.Client("/nowhere", dry_run=True)
-    with pytest.raises(errors.ConfigError, match=f"controller app: the {part} Fake{part.title()} cannot run dry"):
+    with pytest.raises(errors.ConfigError, match=f"controller app: the {part} Fake{part.title()} has no dry run"):
         await make(watcher, applier, kube=dry).once()
     assert applier.world == {}
     assert (await make(DryWatcher(), DryApplier(), kube=dry).once()).ready
@@ -470,7 +470,7 @@ def test_a_renderer_and_an_applier_must_fit() -> None:
     class Charts(fakes.FakeApplier):
         accepts = interfaces.Values  # type: ignore[assignment]
 
-    with pytest.raises(errors.ConfigError, match="the renderer makes Manifests, and the applier takes Values"):
+    with pytest.raises(errors.ConfigError, match="the renderer makes Manifests, but the applier takes Values"):
         controller.Controller("app", watch=fakes.FakeWatcher(), render=fakes.FakeRenderer(), apply=Charts())
 
 

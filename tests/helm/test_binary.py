@@ -101,7 +101,7 @@ async def test_one_that_is_missing_or_not_executable_is_named(tmp_path: Path, mo
         program.chmod(mode)
     with pytest.raises(errors.ConfigError) as caught:
         await started(tmp_path, str(program))
-    assert f"{program} is not there, or cannot be executed" in str(caught.value)
+    assert f"{program} does not exist or is not executable" in str(caught.value)
     assert "install it" in str(caught.value)
 
 

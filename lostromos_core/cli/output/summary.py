@@ -80,8 +80,8 @@ def _fate(result: reconcile.Result) -> tuple[bool | None, str, str]:
     if result.report is not None:
         return result.report.ready, result.report.reason, errors.shorten(result.report.message, LONG)
     if result.resource is not None and "deletionTimestamp" not in result.resource.metadata:
-        return None, "Released", "it left the selection; what was made for it is gone"
-    return None, "Deleted", "what was made for it is gone"
+        return None, "Released", "it left the selection; its objects are gone"
+    return None, "Deleted", "its objects are gone"
 
 
 def _data(controller: str, key: str, result: reconcile.Result) -> dict[str, Any]:
