@@ -43,7 +43,7 @@ class Events:
         """Cache a resource, and enqueue it if it has changed."""
         metadata = item["metadata"]
         if not metadata.get("name"):
-            _log.error("an object cannot be read, nor can its name", kind=self._kind, reason=unreadable)
+            _log.error("an object and its name cannot be read", kind=self._kind, reason=unreadable)
             return
         version = tracked_objects.number(metadata.get("resourceVersion", ""))
         self._reporter.seen(resource_cache.key_of(metadata), version)

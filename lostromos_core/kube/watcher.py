@@ -118,7 +118,7 @@ class KubernetesWatcher:
             except errors.ApiError as error:
                 if str(error) != said:
                     said = str(error)
-                    _log.warning("cannot be looked for now, it will be tried again", what=what, reason=said)
+                    _log.warning("a check failed; it will be retried", what=what, reason=said)
                 meanwhile()
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not security
             pause = min(LAST_LOOK, pause * 2)
@@ -129,7 +129,7 @@ class KubernetesWatcher:
         except errors.ApiError as error:
             if error.status != http.HTTPStatus.FORBIDDEN:
                 raise
-            _log.info("resources that left the selection cannot be looked for", reason=str(error))
+            _log.info("cannot search for resources that left the selection", reason=str(error))
         return True
 
     async def _find_left(self, sink: interfaces.EventSink) -> None:
@@ -149,7 +149,7 @@ class KubernetesWatcher:
                 unsure.append(key)
         if unsure:
             _log.warning(
-                "resources outside the selection belonged to this controller and do not name their "
+                "resources outside the selection belonged to this controller but do not name their "
                 "operator; they are left alone. `lostromos cleanup` releases them",
                 controller=self._controller, kind=self.kind, count=len(unsure), first=unsure[0],
             )  # fmt: skip
@@ -190,9 +190,7 @@ class KubernetesWatcher:
         elif self._cache.is_selected(resource.metadata):
             exists = await self._reporter.write(resource, report)
             if not exists and key in self._cache:  # the watch will report it; if not, the response was wrong
-                msg = (
-                    f"report on {resource.ref}: the API server says that it does not exist, and the watch that it does"
-                )
+                msg = f"report on {resource.ref}: the API server says it does not exist, but the watch says it does"
                 raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)
 
     def _is_held(self, metadata: Mapping[str, Any], known: bool) -> bool:  # noqa: FBT001 - called by the cache

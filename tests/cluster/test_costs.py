@@ -193,10 +193,10 @@ def test_looking_around_that_fails_is_told_and_tried_again_ever_later(tmp_path: 
     everywhere = f"/apis/{world.crd.group}/{world.crd.version}/{world.crd.plural}$"
     with world.chaos.add(actions.Answer(500), path=everywhere), operators.Operator(made, world.chaos.kubeconfig) as one:
         waiting.wait_until(world.ready, timeout=30)
-        one.says("cannot be looked for now, it will be tried again")
+        one.says("a check failed; it will be retried")
         time.sleep(10)
         assert 3 <= len(world.sent(everywhere.rstrip("$"))) <= 7
-        assert one.log.count("cannot be looked for now, it will be tried again") == 1
+        assert one.log.count("a check failed; it will be retried") == 1
 
 
 def test_watches_are_not_opened_all_at_once(tmp_path: Path, world: World) -> None:

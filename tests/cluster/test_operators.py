@@ -153,7 +153,7 @@ def test_two_versions_of_one_operator_take_turns(
     with operators.Operator(old, control_plane.kubeconfig) as first:
         waiting.wait_until(lambda: operators.is_ready(api.get(crd.path(namespace, "web"))))
         with operators.Operator(new, control_plane.kubeconfig) as second:
-            second.says("waiting for another operator of the same identity to end")
+            second.says("waiting for another operator with this identity to stop")
             assert f"identity={identity}" in second.log
             api.patch(crd.path(namespace, "web"), {"spec": {"text": "two"}})
             waiting.wait_until(lambda: text_of(api, namespace, "web") == "two")
@@ -168,7 +168,7 @@ def test_two_versions_of_one_operator_take_turns(
                 "run", "--once", f"--config={old.config}", f"--kubeconfig={control_plane.kubeconfig}"
             )
             assert done.returncode == 1
-            assert f"another operator of the identity {identity} is running" in done.stderr
+            assert f"another operator with identity {identity} is running" in done.stderr
     assert not api.exists(f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/lostromos")
 
 
@@ -257,7 +257,7 @@ def test_a_claim_that_names_no_operator_is_taken_over_and_never_released(
         api.patch(crd.path(space, "web"), {"metadata": {"annotations": {OPERATOR: None}}})
     second = made(tmp_path, crd, "b", {"namespaces": [namespace]}, identity=f"{namespace}/second")
     with operators.Operator(second, control_plane.kubeconfig) as operator:
-        operator.says("and do not name their operator")
+        operator.says("but do not name their operator")
         path = crd.path(namespace, "web")
         waiting.wait_until(lambda: api.get(path)["metadata"]["annotations"].get(OPERATOR) == f"{namespace}/second")
         time.sleep(1)

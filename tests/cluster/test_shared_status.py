@@ -74,8 +74,8 @@ ODD: Final = {
     "a choice without one": Odd(
         status(required=("phase",), phase={"type": "string", "enum": ["Running", "Failed"]}), frozenset(), event="status.phase: Required value"
     ),
-    "a text": Odd(TEXT, frozenset(), event="the kind's status is no mapping"),
-    "a list": Odd({"type": "array", "items": TEXT}, frozenset(), event="the kind's status is no mapping"),
+    "a text": Odd(TEXT, frozenset(), event="the kind's status is not a mapping"),
+    "a list": Odd({"type": "array", "items": TEXT}, frozenset(), event="the kind's status is not a mapping"),
 }  # fmt: skip
 
 

@@ -113,7 +113,7 @@ async def not_listed(
                 await refused(applier, target, owner)
                 async with clusters.Cluster(client.Client(str(chaos.kubeconfig))) as kube:
                     claimed = cleanup.Claimed(owner.ref, owner.uid, "", "", target.fresh(owner).metadata)
-                    with pytest.raises(errors.ApiError, match="objects of it may be left"):
+                    with pytest.raises(errors.ApiError, match="but may have objects of it"):
                         await cleanup.objects_of(kube, claimed)
 
 

@@ -145,14 +145,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("version: v1", "version: ''", "watch.kubernetes.version: '' is not a valid API version"),
         ("kind: Pod", "kind: ''", "watch.kubernetes.kind: '' is not a valid kind"),
         ("kind: Pod", "kind: Pod, namespaces: [a, b, a]", "watch.kubernetes.namespaces: 'a' is given twice"),
-        ("kind: Pod", "kind: Pod, namespaces: [A_b]", "watch.kubernetes.namespaces: 'A_b' is no name of a namespace"),
+        (
+            "kind: Pod",
+            "kind: Pod, namespaces: [A_b]",
+            "watch.kubernetes.namespaces: 'A_b' is not a valid namespace name",
+        ),
         ("kind: Pod", "kind: Pod, namespaces: a", "watch.kubernetes.namespaces: expected a list"),
         (
             "kind: Pod",
             "kind: Pod, labels: '((('",
-            "lostromos.yaml:3: controllers[0].watch.kubernetes.labels: '(((' is no part of a label selector; write, separated by commas: key=value,",
+            "lostromos.yaml:3: controllers[0].watch.kubernetes.labels: '(((' is not a valid part of a label selector; write, separated by commas: key=value,",
         ),
-        ("kind: Pod", "kind: Pod, annotation: '=x'", "watch.kubernetes.annotation: '' is no name of an annotation"),
+        ("kind: Pod", "kind: Pod, annotation: '=x'", "watch.kubernetes.annotation: '' is not a valid annotation name"),
         ("name: a", "name: A", "controllers[0].name: the name 'A'"),
     ],
 )

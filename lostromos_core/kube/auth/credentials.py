@@ -224,7 +224,7 @@ class Credentials:
         if _IN_CLUSTER.is_file():
             return ""
         msg = (
-            "no cluster: there is no --kubeconfig, no $KUBECONFIG, no ~/.kube/config, and this is no Pod with a "
+            "no cluster found: no --kubeconfig, $KUBECONFIG or ~/.kube/config, and this is not a Pod with a "
             "service account; name a kubeconfig with --kubeconfig"
         )
         raise errors.ConfigError(msg)

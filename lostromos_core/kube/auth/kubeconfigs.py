@@ -36,7 +36,7 @@ def check(paths: Sequence[pathlib.Path], context: str) -> None:
     for inner, section in (("cluster", "clusters"), ("user", "users")):
         name = chosen.get(inner)
         if name not in found[section] and (name or inner == "cluster"):
-            msg = f"{where}: the context {context or current!r} names the {inner} {name!r}, which is not there"
+            msg = f"{where}: the context {context or current!r} names the {inner} {name!r}, which does not exist"
             raise errors.ConfigError(msg)
     server = found["clusters"][chosen["cluster"]].get("server")
     if not isinstance(server, str) or not server.startswith(("https://", "http://")):
@@ -54,7 +54,7 @@ def _read(path: pathlib.Path) -> Mapping[str, Any]:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise errors.ConfigError(f"{where}{line} cannot be used: not valid YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise errors.ConfigError(f"{where} cannot be used: it is not valid YAML, or no UTF-8 text") from error
+        raise errors.ConfigError(f"{where} cannot be used: it is not valid YAML, or not UTF-8") from error
     if not isinstance(data, dict):
         msg = f"{where} cannot be used: it must be a mapping with clusters, users and contexts"
         raise errors.ConfigError(msg)

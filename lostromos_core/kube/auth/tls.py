@@ -48,7 +48,7 @@ def ssl_context(configuration: interfaces.Anything, source: str) -> ssl.SSLConte
 
 
 def _unusable(source: str, what: str, form: str, error: Exception) -> errors.ConfigError:
-    cause = f"it is no {form}" if isinstance(error, ssl.SSLError | ValueError) else reason(error)
+    cause = f"it is not a {form}" if isinstance(error, ssl.SSLError | ValueError) else reason(error)
     return errors.ConfigError(f"{source} cannot be used: {what}: {cause}")
 
 

@@ -25,8 +25,8 @@ _ACCEPT = (
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
 )
 TOO_OLD = (
-    "read the cluster's kinds: the API server does not answer with aggregated discovery, which Kubernetes has since "
-    "1.27; upgrade it or, if a proxy stands before it, let the header Accept pass"
+    "read the cluster's kinds: the API server does not return aggregated discovery, which Kubernetes has had since "
+    "1.27; upgrade it or, if a proxy is in front, let the Accept header through"
 )
 NEGATIVE_SECONDS = 5.0
 """Seconds for which a missing kind is not looked up again."""
@@ -167,7 +167,7 @@ class Discovery:
     def _refuse_stale(self, group: str, kind: str) -> None:
         """Raise ApiError if the group's server does not respond: its kinds are unknown then."""
         if group in self._stale:
-            msg = f"the API group {group} is not available, and with it the kind {kind}: its server does not answer"
+            msg = f"the API group {group}, with the kind {kind}, is not available: its server does not respond"
             raise errors.ApiError(msg, status=503, reason=UNAVAILABLE)
 
     def forget(self, api_version: str, kind: str) -> None:

@@ -66,10 +66,10 @@ class Removals:
         if found is None:
             if await self.is_removed(group, kind.name):
                 return None
-            msg = f"the cluster does not serve the kind {kind.name} ({group}) now, in any version"
+            msg = f"the cluster currently serves no version of the kind {kind.name} ({group})"
             raise errors.ApiError(msg, status=503, reason=discovery.UNAVAILABLE)
         if (found.api_version, found.plural, found.namespaced) == (kind.api_version, kind.plural, kind.namespaced):
-            msg = f"the API server lists the kind {kind.name} ({kind.api_version}) and does not find its objects"
+            msg = f"the API server lists the kind {kind.name} ({kind.api_version}) but does not find its objects"
             raise errors.ApiError(msg, status=503, reason=discovery.UNAVAILABLE)
         return found
 

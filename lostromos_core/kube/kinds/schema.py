@@ -116,5 +116,5 @@ async def schema_of(kube: client.Transport, api_version: str, kind: str) -> Mapp
         if wanted in (schema.get("x-kubernetes-group-version-kind") or ()):
             found: Mapping[str, Any] = schema
             return found
-    msg = f"the schema of {kind} in {api_version} is not there yet"
+    msg = f"there is no schema for {kind} in {api_version} yet"
     raise errors.ApiError(msg, status=404, reason="NotFound", retryable=True)

@@ -41,7 +41,7 @@ class Policy:
     def refuse(self, ref: interfaces.ObjectRef) -> None:
         """Raise RefusedError if an object may never be looked up."""
         if (ref.group, ref.kind) == ("", "Secret") and not self.secrets:
-            msg = f"lookup of {ref}: Secrets may be looked up only if the controller says `lookup: {{secrets: true}}`"
+            msg = f"lookup of {ref}: Secrets may be looked up only if the controller sets `lookup: {{secrets: true}}`"
             raise errors.RefusedError(msg)
 
     def allows(self, resource: interfaces.Resource, ref: interfaces.ObjectRef, item: Mapping[str, Any] | None) -> bool:

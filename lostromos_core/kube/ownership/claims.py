@@ -108,10 +108,10 @@ def _pause(liveness: presence.Liveness) -> float:
 def _explain(ref: interfaces.ObjectRef, claim: Claim, liveness: presence.Liveness) -> str:
     who = f"{ref} belongs to the operator {errors.shorten(claim.operator, 300)} (annotation {labels.OPERATOR})"
     if liveness is presence.Liveness.UNKNOWN:
-        return f"{who}; whether that still runs will be known in some seconds"
+        return f"{who}; whether that is still running will be known in a few seconds"
     if liveness is presence.Liveness.HIDDEN:
         return (
-            f"{who}, and whether that still runs cannot be known, since its Lease may not be read; give the operator "
+            f"{who}, but whether that is still running is unknown, since its Lease cannot be read; give this operator "
             f"the verb get on it or, if that operator is gone, run `lostromos cleanup --kind {ref.kind}.{ref.group}`"
         )
     return f"{who}, which is running; make the two operators' selections differ, or stop that one"

@@ -80,9 +80,7 @@ async def objects_of(kube: cluster.Cluster, claimed: Claimed) -> list[tracked_ob
     for group, name in sorted(inventory.hints_of(resource).kinds):
         kind = await kube.discovery.by_group_kind(group, name)
         if kind is None and not await kube.removals.is_removed(group, name):
-            msg = (
-                f"the cluster does not serve the kind {name} ({group}) now, and objects of it may be left; try it later"
-            )
+            msg = f"the cluster does not serve the kind {name} ({group}) now, but may have objects of it; retry later"
             raise errors.ApiError(msg, status=503, reason=discovery.UNAVAILABLE)
         if kind is not None and {"list", "delete"} <= kind.verbs:
             found += [child for child in await tracked_objects.of(kube, claimed.ref, kind) if child.ours]

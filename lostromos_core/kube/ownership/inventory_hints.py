@@ -101,7 +101,7 @@ async def enqueue_forgotten(
         try:
             remembered = await inventory.remembered()
         except errors.LostromosError as error:
-            _log.warning("what was applied earlier cannot be looked for", error=str(error))
+            _log.warning("cannot search for what was applied earlier", error=str(error))
         else:
             break
     for key in remembered:

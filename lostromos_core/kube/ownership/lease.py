@@ -98,7 +98,7 @@ async def _send(kube: client.Transport, method: str, where: str, *, action: str,
 def _lease(item: interfaces.Json, action: str) -> Lease:
     spec = item.get("spec") if isinstance(item, dict) and isinstance(item.get("metadata"), dict) else None
     if not isinstance(spec, dict):
-        raise errors.ApiError(f"{action}: the API server's answer is not a Lease", status=200, reason="Unreadable")
+        raise errors.ApiError(f"{action}: the API server did not return a Lease", status=200, reason="Unreadable")
     holder, renewed = str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or "")
     transitions = spec.get("leaseTransitions")
     return Lease(holder, renewed, item["metadata"], transitions if isinstance(transitions, int) else 0)

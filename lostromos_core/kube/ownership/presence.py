@@ -43,7 +43,7 @@ class Liveness(enum.Enum):
     """Describe whether another operator runs."""
 
     RUNS = "its Lease is being renewed"
-    UNKNOWN = "its Lease has a holder, and whether that renews it will be known in some seconds"
+    UNKNOWN = "its Lease has a holder; whether that renews it will be known in a few seconds"
     GONE = "it has given its Lease back, or has not renewed it for longer than it lasts"
     HIDDEN = "we may not read its Lease"
 
@@ -162,7 +162,7 @@ class Presence:
                 if error.status in api_errors.NO_ACCESS:
                     self._go_without(error)
                     break
-                self._tell("the Lease cannot be taken, it will be tried again", error)
+                self._tell("the Lease cannot be acquired; retrying", error)
                 if not wait and error.status != http.HTTPStatus.CONFLICT:
                     return
             else:
@@ -186,11 +186,11 @@ class Presence:
     def _await_its_end(self, sight: _Sight, found: lease.Lease, *, wait: bool) -> None:
         """Log once for which holder we wait; raise RefusedError if it runs and we are not to wait."""
         if not wait and sight.liveness is Liveness.RUNS:
-            msg = f"another operator of the identity {self._own} is running ({found.holder}); stop it first"
+            msg = f"another operator with identity {self._own} is running ({found.holder}); stop it first"
             raise errors.RefusedError(msg)
         if self._said != found.holder:
             self._said = found.holder
-            what = "waiting for another operator of the same identity to end"
+            what = "waiting for another operator with this identity to stop"
             _log.warning(what, identity=str(self._own), holder=found.holder)
 
     def _tell(self, what: str, error: errors.LostromosError) -> None:
@@ -212,12 +212,12 @@ class Presence:
             async with asyncio.timeout(2):
                 await lease.give_back(self._kube, self._own, held)
         except (errors.LostromosError, TimeoutError) as error:
-            _log.warning("the Lease could not be given back; the next operator waits for its end", reason=str(error))
+            _log.warning("the Lease was not released; the next operator waits until it expires", reason=str(error))
 
     def _go_without(self, error: errors.ApiError) -> None:
         self._pause = LATER
         _log.warning(
-            "no Lease can be held, so that a second operator would not be noticed; give the operator the verbs get, "
+            "no Lease can be held, so a second operator would not be noticed; give the operator the verbs get, "
             "create, update and delete on leases in coordination.k8s.io, or run one process only",
             identity=str(self._own), reason=str(error),
         )  # fmt: skip
@@ -234,18 +234,18 @@ class Presence:
                     http.HTTPStatus.CONFLICT,
                     http.HTTPStatus.NOT_FOUND,
                 }:
-                    self._tell("the Lease could not be renewed, it will be tried again", error)
+                    self._tell("the Lease could not be renewed; retrying", error)
                 elif not await self._still_ours():
                     return
             except Exception:  # noqa: BLE001 - else the Lease would expire unnoticed
-                _log.exception("unexpected error, the Lease will be renewed again")
+                _log.exception("unexpected error; the Lease will be renewed again")
 
     async def _still_ours(self) -> bool:
         """Return whether we may continue, by reading the Lease after a conflicting version was found."""
         try:
             found = await lease.read(self._kube, self._own)
         except errors.LostromosError as error:
-            self._tell("the Lease could not be read, it will be tried again", error)
+            self._tell("the Lease could not be read; retrying", error)
             return True
         if found is None or holders.is_over(found.holder) or found.holder == self._me:
             self._held = found

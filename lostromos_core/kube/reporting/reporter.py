@@ -28,7 +28,7 @@ LOOK_AGAIN = 60.0
 """Seconds between two checks of a kind that declares no status: it may have been added, as we advise."""
 READ_AGAIN = 600.0
 """Seconds after which the schema of a kind is read again for the next status: it may declare more by then."""
-ODD = "the kind's status is no mapping, so that none can be written; Events tell what is wrong"
+ODD = "the kind's status is not a mapping, so none can be written; Events say what is wrong"
 
 
 def _now() -> dt.datetime:

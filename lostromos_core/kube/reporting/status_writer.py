@@ -178,7 +178,7 @@ class StatusWriter:
             if not path or path[0] in status.OWN | learnt.made:
                 continue
             learnt.others.append(path)
-            draft.said.append(f"{cause.field} is left to {cause.who}, who owns it")
+            draft.said.append(f"{cause.field} is left to its owner, {cause.who}")
         draft.body, draft.force = fields.without(draft.body, learnt.others), True
         return True
 

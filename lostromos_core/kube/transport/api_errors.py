@@ -114,7 +114,7 @@ def _cause(cause: Mapping[str, Any]) -> errors.Cause:
         manager = _MANAGER.search(message)
         who = manager.group(1) if manager else "another field manager"
         way_out = "leave it out of the template, or choose `conflicts: force` or `conflicts: yield`"
-        return errors.Cause(field, f"conflict with {who}, who owns this field; {way_out}", who)
+        return errors.Cause(field, f"conflict with {who}, which owns this field; {way_out}", who)
     return errors.Cause(field, errors.shorten(without_values(message)))
 
 

@@ -64,7 +64,7 @@ class Background:
                     delay = FIRST_RESTART
                 expected = isinstance(error, errors.LostromosError)
                 _log.error(
-                    "a background task failed, it will be started again",
+                    "a background task failed; it will be restarted",
                     task=name,
                     seconds=delay,
                     reason=errors.shorten(str(error)) if expected else "a bug, or a plug-in's",

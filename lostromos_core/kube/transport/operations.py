@@ -69,7 +69,7 @@ async def read_outline(kube: client.Transport, path: str, *, action: str) -> dic
         item, _ = unreadable.lenient(answer)
         found = unreadable.outline(item) if isinstance(item, dict) else {}
         if "metadata" not in found:
-            raise errors.ConnectionFailed(f"{action}: the API server's answer holds no object") from error
+            raise errors.ConnectionFailed(f"{action}: the API server's response contains no object") from error
     return found
 
 

@@ -42,7 +42,7 @@ class CacheSync:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError as error:
-            msg = f"{self._why} {self._kind.plural}: the first list takes long"
+            msg = f"{self._why} {self._kind.plural}: the first list is taking a long time"
             raise errors.ApiError(msg, status=0, retryable=True) from error
 
     def synced(self) -> None:

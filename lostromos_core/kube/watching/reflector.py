@@ -120,7 +120,7 @@ class Reflector:
         """Process an event; ``flaw`` describes why it could not be decoded as a whole."""
         kind = event.get("type") if isinstance(event, dict) else None
         if kind not in _TYPES:
-            raise self._strange("a line that is no event")
+            raise self._strange("a line that is not an event")
         item = event.get("object")
         if kind == "ERROR":
             raise self._error(item if isinstance(item, dict) else {})
@@ -164,7 +164,7 @@ class Reflector:
 
     def _strange(self, what: str) -> errors.ConnectionFailed:
         """Return the error for a response that was replaced or truncated on the way, treated as no connection."""
-        return errors.ConnectionFailed(f"{self._action}: the API server's answer holds {what}")
+        return errors.ConnectionFailed(f"{self._action}: the API server's response contains {what}")
 
     def _take_unreadable_page(self, answer: bytes) -> Mapping[str, Any]:
         """Process the items of a page one by one, since at least one cannot be decoded."""
@@ -215,12 +215,12 @@ class Reflector:
     def _bug(self, item: Mapping[str, Any], error: Exception) -> _Flaw:
         """Log an unexpected error caused by one object, and return its flaw."""
         _log.error(
-            "a bug: an object cannot be taken",
+            "a bug: an object cannot be processed",
             watch=self._action,
             object="/".join(_key(item["metadata"])),
             exc_info=error,
         )
-        return _Flaw(f"it cannot be taken: {type(error).__name__}", exact=False)
+        return _Flaw(f"it cannot be processed: {type(error).__name__}", exact=False)
 
     def _remember(self, metadata: Mapping[str, Any]) -> None:
         self._known.add(_key(metadata))

@@ -25,7 +25,7 @@ def check_labels(selector: str) -> str:
     for part in _COMMA.split(selector) if selector.strip() else ():
         if not _REQUIREMENT.fullmatch(part.strip()):
             forms = "key=value, key!=value, key in (a, b), key notin (a, b), key, or !key"
-            msg = f"{part.strip()!r} is no part of a label selector; write, separated by commas: {forms}"
+            msg = f"{part.strip()!r} is not a valid part of a label selector; write, separated by commas: {forms}"
             raise ValueError(msg)
     return selector.strip()
 
@@ -34,7 +34,7 @@ def check_annotation(selection: str) -> str:
     """Return ``key`` or ``key=value`` unchanged; raises ValueError if it is invalid."""
     key = selection.partition("=")[0]
     if selection and not _IS_KEY.fullmatch(key):
-        msg = f"{key!r} is no name of an annotation; write key, or key=value"
+        msg = f"{key!r} is not a valid annotation name; write key, or key=value"
         raise ValueError(msg)
     return selection
 
@@ -43,7 +43,9 @@ def check_namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of namespaces unchanged; raises ValueError for an invalid or duplicate one."""
     for index, name in enumerate(names):
         if not _NAMESPACE.fullmatch(name):
-            msg = f"{name!r} is no name of a namespace: lower-case letters, digits and '-', at most 63 characters"
+            msg = (
+                f"{name!r} is not a valid namespace name: use lower-case letters, digits and '-', at most 63 characters"
+            )
             raise ValueError(msg)
         if name in names[:index]:
             msg = f"{name!r} is given twice; remove one"

@@ -123,7 +123,7 @@ class Watch:
         """Return the error if a stream that ended cleanly still counts as a failure, else None."""
         if self._reflector.complete and (self._reflector.progress > before or self._is_steady()):
             return None
-        why = "before all was listed" if state is State.INITIAL else "at once"
+        why = "before the list was complete" if state is State.INITIAL else "at once"
         return errors.ConnectionFailed(f"{self._action}: the API server ended the stream {why}")
 
     def _worth_telling(self, state: State, error: errors.LostromosError) -> errors.ApiError | None:
@@ -261,7 +261,7 @@ class Watch:
         if progress or (self._reflector.complete and self._is_steady()):
             self._recovered()
         if self._reflector.plain_bookmark:
-            raise _NoListInStreamError(f"{self._action}: the API server does not say when all is listed")
+            raise _NoListInStreamError(f"{self._action}: the API server does not mark the end of the list")
 
     async def _lines(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the lines of a stream; drop an unfinished last line, since it was truncated."""
@@ -272,7 +272,7 @@ class Watch:
             buffer += chunk
             if b"\n" not in chunk:
                 if len(buffer) > LONGEST_LINE:
-                    raise errors.ConnectionFailed(f"{self._action}: the API server's answer holds a line without end")
+                    raise errors.ConnectionFailed(f"{self._action}: the API server's response contains an endless line")
                 continue
             *lines, rest = buffer.split(b"\n")
             buffer = rest

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_a_secret_needs_the_word_of_the_controller() -> None:
     secret = interfaces.ObjectRef("v1", "Secret", "ns", "a")
-    with pytest.raises(errors.RefusedError, match="Secrets may be looked up only if the controller says"):
+    with pytest.raises(errors.RefusedError, match="Secrets may be looked up only if the controller sets"):
         lookups.among([], fakes.resource("web"), lookups.Policy())(secret)
 
 

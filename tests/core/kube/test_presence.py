@@ -123,7 +123,7 @@ async def test_one_that_renews_no_longer_is_followed_after_the_lease_is_over(roo
 async def test_who_does_not_wait_is_refused_when_the_other_is_seen_to_run(room: Room) -> None:
     room.put(OTHER)
     room.each_second = lambda: room.put(OTHER)
-    with pytest.raises(errors.RefusedError, match="another operator of the identity ns/own is running"):
+    with pytest.raises(errors.RefusedError, match="another operator with identity ns/own is running"):
         await own(room).hold(wait=False)
     room.each_second = lambda: None
     made = own(room)

@@ -53,7 +53,7 @@ STRANGE = [
 def test_a_line_that_is_no_event_is_a_failed_connection(line: bytes) -> None:
     handler = Recorder()
     made = reflector.Reflector(handler, "watch Pods")
-    with pytest.raises(errors.ConnectionFailed, match="watch Pods: the API server's answer holds"):
+    with pytest.raises(errors.ConnectionFailed, match="watch Pods: the API server's response contains"):
         made.line(line)
     assert (handler.there, handler.told) == (set(), [])
 
@@ -139,7 +139,7 @@ def test_an_object_that_raises_in_the_sink_stops_no_other() -> None:
     made = reflector.Reflector(handler, "watch Pods")
     made.line(event("ADDED", "bug", "3"))
     made.line(event("ADDED", "b", "4"))
-    assert (handler.there, handler.told, made.version) == ({"b"}, ["bug: it cannot be taken: KeyError"], "4")
+    assert (handler.there, handler.told, made.version) == ({"b"}, ["bug: it cannot be processed: KeyError"], "4")
 
 
 def event(kind: str, name: str, version: str = "1") -> bytes:
@@ -191,4 +191,4 @@ async def test_a_watch_goes_on_from_its_version_after_what_is_no_event(line: byt
     assert [query.get("resourceVersion") for query in kube.queries[:4]] == ["", "5", "5", "5"]
     assert min(pauses[:3]) > 0.2, "it waits before it comes again"
     assert handler.troubles[-1] == ""
-    assert "the API server's answer holds" in handler.troubles[0]
+    assert "the API server's response contains" in handler.troubles[0]

@@ -169,7 +169,7 @@ async def test_a_first_stream_that_ends_in_order_before_the_end_of_the_list_is_a
     server = Server(lambda _: Stream([event("ADDED", "a")]), lambda _: page("a"))
     handler = await run(server, lambda handler: "synced" in handler.told)
     assert server.asked == ["initial"] * 3 + ["list"]
-    assert handler.troubles[0] == "watch Pods: the API server ended the stream before all was listed"
+    assert handler.troubles[0] == "watch Pods: the API server ended the stream before the list was complete"
 
 
 @pytest.mark.parametrize("end", [CUT, None])
@@ -256,7 +256,7 @@ async def test_an_answer_that_is_no_list_is_a_failure_that_is_told_and_tried_aga
     answers = iter([text, text, text])
     server = Server(lambda _: errors.ApiError("no", status=422), lambda _: next(answers, page("a")))
     handler = await run(server, lambda handler: "synced" in handler.told)
-    assert handler.troubles[0].startswith("watch Pods: the API server's answer holds no list")
+    assert handler.troubles[0].startswith("watch Pods: the API server's response contains no list")
     assert handler.troubles[-1] == ""
 
 
@@ -288,7 +288,7 @@ async def test_a_line_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Mo
 
     server = Endless(lambda _: Stream(), lambda _: CUT)
     handler = await run(server, lambda handler: len(handler.troubles) > 1)
-    assert handler.troubles[0] == "watch Pods: the API server's answer holds a line without end"
+    assert handler.troubles[0] == "watch Pods: the API server's response contains an endless line"
 
 
 async def test_credentials_that_cannot_be_read_are_told_and_tried_again() -> None:
