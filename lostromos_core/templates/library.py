@@ -121,7 +121,7 @@ class Library:
         included = self._included
         for name in (*self._sources, *self._read.others):
             if name not in compiled and name not in included:
-                _log.warning("a file of the templates' folder is not used", file=self.name_file(name), hint=_NOT_USED)
+                _log.warning("a file in the template folder is not used", file=self.name_file(name), hint=_NOT_USED)
         return compiled
 
     @property

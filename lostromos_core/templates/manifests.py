@@ -56,7 +56,7 @@ def _manifest(document: slots.Document, file: str, words: written.Words) -> inte
         raise _no_object(
             document,
             (),
-            f"a document must be a mapping written in the template, and this is {_what(data, node)}",
+            f"a document must be a mapping written in the template, not {_what(data, node)}",
             file,
         )
     _check_kind(document, node, file, words)
@@ -66,15 +66,15 @@ def _manifest(document: slots.Document, file: str, words: written.Words) -> inte
     name = metadata.get("name")
     if not isinstance(name, str) or not name:
         hint = "; put the expression in quotes" if isinstance(name, int | float) else ""
-        msg = f"metadata.name must be a string, and this is {_found(name)}{hint}"
+        msg = f"metadata.name must be a string, but is {_found(name)}{hint}"
         raise _no_object(document, ("metadata", "name"), msg, file)
     if not isinstance(metadata.get("namespace", ""), str):
         raise _no_object(document, ("metadata", "namespace"), "metadata.namespace must be a string", file)
     for marks in ("labels", "annotations"):
         pairs = metadata.get(marks)
         if pairs is not None and not isinstance(pairs, Mapping):
-            hint = "; | from_yaml makes one of a text" if isinstance(pairs, str) else ""
-            msg = f"metadata.{marks} must be a mapping, and this is {values.kind_of(pairs)}{hint}"
+            hint = "; | from_yaml makes one from text" if isinstance(pairs, str) else ""
+            msg = f"metadata.{marks} must be a mapping, not {values.kind_of(pairs)}{hint}"
             raise _no_object(document, ("metadata", marks), msg, file)
         if isinstance(pairs, Mapping) and any(key.startswith(interfaces.CONTROL_PREFIXES) for key in pairs):
             _refuse_control(document, marks, file)
@@ -91,7 +91,7 @@ def _check_kind(document: slots.Document, node: program.Fields, file: str, words
         if value is None or not words.covers(value, document.slots, document.places):
             raise _no_object(document, (key,), f"{key} {_NOT_WRITTEN}", file)
         if not isinstance(data[key], str) or not data[key]:
-            raise _no_object(document, (key,), f"{key} must be a string, and this is {_found(data[key])}", file)
+            raise _no_object(document, (key,), f"{key} must be a string, but is {_found(data[key])}", file)
 
 
 def _refuse_control(document: slots.Document, marks: str, file: str) -> None:
@@ -142,6 +142,6 @@ def refuse_twins(units: tuple[interfaces.Unit, ...]) -> None:
         ref = manifest.ref
         if ref.key in seen:
             first = seen[ref.key].locate()
-            msg = f"{ref} is made twice, here and at {first}"
+            msg = f"{ref} occurs twice, here and at {first}"
             raise errors.RenderError(msg, place=str(manifest.locate() or ""))
         seen[ref.key] = manifest

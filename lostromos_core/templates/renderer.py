@@ -69,7 +69,7 @@ class JinjaRenderer:
             msg = f"templates: the folder {self._folder} has no {self._status_name}, which `status` names"
             raise errors.ConfigError(msg)
         if not self._units:
-            msg = f"templates: the folder {self._folder} holds no template; add a file such as configmap.yaml"
+            msg = f"templates: the folder {self._folder} has no template; add a file such as configmap.yaml"
             raise errors.ConfigError(msg)
 
     def render(self, resource: interfaces.Resource, context: interfaces.Context) -> interfaces.Manifests:

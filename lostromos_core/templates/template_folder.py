@@ -17,7 +17,7 @@ _BARE: Final = re.compile(rf"[^.]+\.{_JINJA}")
 _PART: Final = re.compile(rf".+\.{_JINJA}")
 _OBJECT: Final = re.compile(r"(?m)^[ \t]*(?:-[ \t]+)?[\"']?kind[\"']?[ \t]*:")
 _DOCUMENTATION: Final = re.compile(r".*\.(?:md|rst)|LICENSE.*|README.*", re.IGNORECASE)
-ENDINGS: Final = ".yaml, .yml or .json, each also with .j2, .jinja2, .jinja or .tpl behind it, or in these alone"
+ENDINGS: Final = ".yaml, .yml or .json, optionally followed by .j2, .jinja2, .jinja or .tpl, or in one of these alone"
 """Endings of template names, for messages."""
 
 

@@ -65,7 +65,7 @@ BROKEN: dict[str, tuple[Callable[[operators.Project], object], tuple[str, ...]]]
         lambda p: edit(p, "templates: templates", "templates: tmplates"),
         ("tmplates does not exist",),
     ),
-    "empty template folder": (lambda p: (p.folder / "templates" / "config.yaml").unlink(), ("holds no template",)),
+    "empty template folder": (lambda p: (p.folder / "templates" / "config.yaml").unlink(), ("has no template",)),
     "template syntax": (
         lambda p: p.template("config.yaml", "a: 1\nb: {{ x\n"),
         ("templates/config.yaml:2: not a valid template",),

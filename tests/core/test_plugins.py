@@ -102,7 +102,7 @@ def raises() -> Mapping[str, Any]:
         ({"lostromos_appliers": no_dict}, "must return a dict"),
         (
             {"lostromos_appliers": lambda: {"kubectl": None}},
-            "brought by the plug-in .*kubectl.* and the plug-in 'mine'",
+            "comes from the plug-in .*kubectl.* and the plug-in 'mine'",
         ),
     ],
 )

@@ -42,7 +42,7 @@ DOUBLES = {
 @pytest.mark.parametrize("case", DOUBLES)
 def test_both_places_are_named(case: str) -> None:
     items = manifest.parse(DOUBLES[case], "ns")
-    with pytest.raises(errors.RenderError, match=r"x is made twice, here and in app/templates/a.yaml") as caught:
+    with pytest.raises(errors.RenderError, match=r"x occurs twice, here and in app/templates/a.yaml") as caught:
         rendering._refuse_doubles(items)
     assert caught.value.place == items[1].file
 
@@ -57,7 +57,7 @@ def test_the_resource_says_it(world: World) -> None:
     (world.chart / "templates" / "more.yaml").write_text(test_template.CAREFUL)
     with operators.Operator(made, world.plane.kubeconfig):
         world.create("web", text="one")
-        waiting.wait_until(lambda: "is made twice" in world.message("web"))
+        waiting.wait_until(lambda: "occurs twice" in world.message("web"))
         assert world.message("web").startswith("app/templates/more.yaml: ConfigMap")
         assert "here and in app/templates/config.yaml" in world.message("web")
 

@@ -116,7 +116,7 @@ _TOO_LARGE = (
     f"large ones, nor add to one in a loop, which copies it each time, {_WAY_OUT}"
 )
 _TOO_MUCH = (
-    f"the values that are written have more than {MAX_CHARACTERS >> 20} MiB in all, and an object holds 1.5 at most; "
+    f"the values written exceed {MAX_CHARACTERS >> 20} MiB in total, but an object holds at most 1.5; "
     "write less, or limit the field's length in the resource's schema"
 )
 

@@ -19,11 +19,11 @@ TEXTS: Final = frozenset({"annotations", "data", "stringData"})
 MAX_STRING: Final = 4 << 20
 """Characters that one operation may produce: more than any Kubernetes object can hold."""
 _TOO_LONG: Final = (
-    "a text of so many lines, so far to the right, would be too large for any Kubernetes object; limit the field's "
+    "so many lines, indented so far, would be too large for any Kubernetes object; limit the field's "
     "length in the resource's schema"
 )
 NO_ELSE_HINT: Final = 'an inline if without an else gave no value; write one: {{ a if b else "" }}'
-OMIT_HINT: Final = "omit leaves a field or an item out; it has no place inside a string or an expression"
+OMIT_HINT: Final = "omit leaves a field or an item out; it cannot be part of a string or an expression"
 
 
 @final
@@ -126,13 +126,13 @@ def _settled(value: interfaces.Json, path: interfaces.Path) -> interfaces.Json:
         return str.__str__(value)
     if value.maker != "indent":
         msg = (
-            f"{value.maker} makes a string of the value; drop the filter, and the value stands here as it is, also a "
+            f"{value.maker} turns the value into a string; drop the filter to insert the value as it is, even a "
             "list or a mapping; if a string is meant, put the expression in quotes"
         )
         raise RefusedError(msg, path)
     if "\n" in value:
         msg = (
-            "this is a string of several lines; if it holds YAML, write | from_yaml instead of | indent; if a string "
+            "this is a string of several lines; if it is YAML, write | from_yaml instead of | indent; if a string "
             "is meant, drop the filter"
         )
         raise RefusedError(msg, path)

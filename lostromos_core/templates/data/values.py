@@ -95,7 +95,7 @@ def to_text(value: object) -> str:
         if value is None
         else "use | to_json, or let the expression stand alone without quotes; among keys or items, in their column"
     )
-    msg = f"{kind_of(value)} has no place inside a string; {hint}"
+    msg = f"{kind_of(value)} cannot be part of a string; {hint}"
     raise errors.RenderError(msg)
 
 
@@ -103,7 +103,7 @@ def check_text(value: str) -> str:
     """Return the text itself; raises RenderError if it contains characters that no manifest may contain."""
     found = _NO_TEXT.search(value)
     if found and "\ud800" <= found[0] <= "\udfff":
-        msg = f"a value holds half of a character, U+{ord(found[0]):04X}, which no text in UTF-8 can have"
+        msg = f"a value contains half of a character, U+{ord(found[0]):04X}, which UTF-8 cannot encode"
         raise errors.RenderError(msg)
     if found:
         msg = "a value holds a character from U+FDD0 to U+FDD7: it was cut out of a fragment, or is not genuine text"
@@ -129,7 +129,7 @@ def _key(key: object) -> str:
     if isinstance(key, marked.Text):
         key = str.__str__(key)
     if type(key) is not str:
-        msg = f"the keys of a mapping must be strings, and this is {kind_of(key)}"
+        msg = f"a key of a mapping must be a string, not {kind_of(key)}"
         raise errors.RenderError(msg)
     return check_text(key)
 

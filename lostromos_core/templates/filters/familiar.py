@@ -32,7 +32,7 @@ def as_bool(value: interfaces.Anything) -> bool:
     text = values.to_text(value).strip().lower()
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
-    raise errors.RenderError("bool takes true, false, yes, no, on, off, 1, 0 or null, and this is something else")
+    raise errors.RenderError("bool takes true, false, yes, no, on, off, 1, 0 or null, and nothing else")
 
 
 def ternary(
@@ -57,7 +57,7 @@ def combine(*layers: interfaces.Anything, recursive: bool = False, **unknown: in
     made: dict[str, Any] = {}
     for layer in _flat(layers):
         if not isinstance(layer, Mapping):
-            msg = f"combine takes mappings, and this is {values.kind_of(layer)}"
+            msg = f"combine takes mappings, but got {values.kind_of(layer)}"
             raise errors.RenderError(msg + ("; write | default({}, true)" if layer is None else ""))
         if recursive:
             budget.walk(layer, now, 2)
@@ -110,7 +110,7 @@ def items2dict(value: interfaces.Anything, key_name: str = "key", value_name: st
     budget.now().spend(5 * len(found))
     budget.now().make(100 * len(found))
     if not all(isinstance(one, Mapping) and key_name in one and value_name in one for one in found):
-        raise errors.RenderError("items2dict takes mappings that have a key and a value; name them if they are others")
+        raise errors.RenderError("items2dict takes mappings with key and value; else set key_name and value_name")
     if not all(isinstance(one[key_name], str) for one in found):
         raise errors.RenderError("items2dict: the keys must be strings")
     return {one[key_name]: one[value_name] for one in found}
@@ -119,7 +119,7 @@ def items2dict(value: interfaces.Anything, key_name: str = "key", value_name: st
 def _checked(value: interfaces.Anything, kind: type, name: str, what: str) -> interfaces.Anything:
     if not isinstance(value, kind):
         hint = "; write | default(..., true)" if value is None else ""
-        raise errors.RenderError(f"{name} takes {what}, and this is {values.kind_of(value)}{hint}")
+        raise errors.RenderError(f"{name} takes {what}, but got {values.kind_of(value)}{hint}")
     return value
 
 

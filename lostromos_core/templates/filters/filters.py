@@ -79,7 +79,7 @@ def to_toml(value: interfaces.Anything) -> str:
     data = plain_data(value, item=60)
     budget.now().spend(2 * budget.weigh(data))
     if not isinstance(data, dict):
-        msg = f"to_toml takes a mapping, and this is {values.kind_of(data)}"
+        msg = f"to_toml takes a mapping, but got {values.kind_of(data)}"
         raise errors.RenderError(msg)
     try:
         return tomli_w.dumps(data)
@@ -98,7 +98,7 @@ def b64decode(value: object) -> str:
     try:
         return base64.b64decode(utf8(value, "b64decode"), validate=True).decode()
     except ValueError as error:
-        msg = "b64decode takes base64 of a text in UTF-8, and this is not"
+        msg = "b64decode takes base64 of UTF-8 text, but this is not"
         raise errors.RenderError(msg) from error
 
 
@@ -107,7 +107,7 @@ def indent(value: interfaces.Anything, width: int | str = 4, first: bool = False
     by = len(width) if isinstance(width, str) else limited("indent", width, 100_000)
     if isinstance(value, tokens.Fragment):
         if isinstance(width, str) and width.strip(" "):
-            msg = "the output of a macro, include, call or set block is indented by a number of spaces, and by no text"
+            msg = "the output of a macro, include, call or set block is indented by a number of spaces, not by text"
             raise errors.RenderError(msg)
         return value.indented(limited("indent", by, 1_000), first=first)
     lines = values.to_text(value).split("\n")
@@ -200,7 +200,7 @@ def refuse_format(*_: object, **__: object) -> str:
 def as_int(value: interfaces.Anything, default: int = 0, base: int = 10) -> int:
     """Convert like Jinja2; a text with more digits than Python reads is an error, not the default."""
     if isinstance(value, str) and len(value) > _DIGITS:
-        msg = f"int takes a text of at most {_DIGITS:,} characters"
+        msg = f"int takes text of at most {_DIGITS:,} characters"
         raise errors.RenderError(msg)
     return jinja2.filters.do_int(value, default, base)
 
@@ -223,8 +223,8 @@ def slices(value: Iterable[Any], slices: int, fill_with: interfaces.Anything = N
 def limited(name: str, value: interfaces.Anything, most: int) -> int:
     """Return a number that sets how much a filter does; raises RenderError if it is not a number, or too large."""
     if isinstance(value, bool) or not isinstance(value, int) or not -most <= value <= most:
-        found = "another one" if isinstance(value, int) and not isinstance(value, bool) else values.kind_of(value)
-        msg = f"{name} takes a whole number up to {most:,}, and this is {found}"
+        found = "one out of range" if isinstance(value, int) and not isinstance(value, bool) else values.kind_of(value)
+        msg = f"{name} takes a whole number up to {most:,}, but got {found}"
         raise errors.RenderError(msg)
     return value
 
@@ -254,7 +254,7 @@ def utf8(value: object, name: str) -> bytes:
     """Return the UTF-8 bytes of a text; raises RenderError if the value is not a text."""
     if isinstance(value, tokens.Fragment) or not isinstance(value, str):
         what = "the output of a fragment" if isinstance(value, tokens.Fragment) else values.kind_of(value)
-        msg = f"{name} takes a string, and this is {what}"
+        msg = f"{name} takes a string, but got {what}"
         raise errors.RenderError(msg)
     budget.now().at_once(len(value) >> 4)
     return value.encode("utf-8", "surrogatepass")

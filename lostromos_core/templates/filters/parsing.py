@@ -35,13 +35,13 @@ def from_yaml(value: interfaces.Json) -> interfaces.Json:
         where = f" (line {error.place} of the text)" if error.place is not None else ""
         raise errors.RenderError(f"{_NO_YAML}{where}") from error
     if len(documents) > 1:
-        raise errors.RenderError("from_yaml takes one document, and the text holds several")
+        raise errors.RenderError("from_yaml takes one document, but the text has several")
     now.make(60 * reader.count)
     return documents[0] if documents else None
 
 
 _NO_YAML: Final = (
-    "from_yaml: the text is no YAML that all readers read alike; it must have no aliases, no tags and no key twice; "
+    "from_yaml: the text is not YAML that all readers read alike; it must have no aliases, tags or repeated keys; "
     "write words such as yes, no, on, off, 0400 or 12:30 in quotes"
 )
 
@@ -58,7 +58,7 @@ def from_json(value: interfaces.Json) -> interfaces.Json:
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else None
         where = f" (line {line} of the text)" if line is not None else ""
-        msg = f"from_json: the text is no JSON, or has a key twice{where}; write | from_yaml if it is YAML"
+        msg = f"from_json: the text is not JSON or repeats a key{where}; write | from_yaml if it is YAML"
         raise errors.RenderError(msg) from error
 
 

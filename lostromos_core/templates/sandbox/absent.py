@@ -11,7 +11,7 @@ from lostromos_core import errors, interfaces
 from lostromos_core.templates.data import values
 from lostromos_core.templates.sandbox import advice, looked_up
 
-COMPUTED: Final = "there is no field of the name that the template computes; write | default(...) if it may be absent"
+COMPUTED: Final = "no field has the name that the template computes; write | default(...) if it may be absent"
 _SHOWN: Final = 8
 """Number of keys that a message lists."""
 _MANY_KEYS: Final = 200
@@ -58,5 +58,5 @@ def missing(obj: interfaces.Anything, name: str) -> MissingField:
 def below(found: MissingField, name: object) -> NoReturn:
     """Raise UndefinedError for a field of a missing value: a default after both has no effect."""
     message = found._undefined_message  # noqa: SLF001 - of our own class
-    hint = f"; the default must stand on the way: (... | default({{}})).{name}" if "default(" in message else ""
+    hint = f"; put the default before the dot: (... | default({{}})).{name}" if "default(" in message else ""
     raise jinja2.UndefinedError(message + hint)

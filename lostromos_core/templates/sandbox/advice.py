@@ -14,10 +14,10 @@ _FILTERS: Final = {
     **dict.fromkeys(("toYaml", "toJson", "nindent", "yaml", "load_yaml", "yaml_safe", "squote"), _ALONE),
     "b64enc": "write | b64encode", "b64dec": "write | b64decode", "sha256sum": "write | sha256",
     "sha1sum": "write | sha1", "trunc": 'write x[:63], or | truncate(63, true, "")',
-    "format": "write the text with {{ ... }} in it, or use ~", "random": "a rendering makes the same of the same",
-    "password_hash": "a rendering makes the same of the same; keep it in a Secret, and look that up",
-    "to_datetime": "there is no clock in templates", "mandatory": "a field that is not there is an error by itself",
-    "required": "a field that is not there is an error by itself",
+    "format": "write the text with {{ ... }} in it, or use ~", "random": "renderings must be repeatable",
+    "password_hash": "renderings must be repeatable; keep it in a Secret, and look that up",
+    "to_datetime": "there is no clock in templates", "mandatory": "a missing field is already an error",
+    "required": "a missing field is already an error",
     "from_yaml_all": "write | from_yaml, for one document",
 }  # fmt: skip
 _LOOKUPS: Final = {

@@ -46,6 +46,6 @@ class EmbeddedDocument(jinja2.ext.Extension):
         assert isinstance(environment, sandbox.Environment)  # noqa: S101 - for the type checker
         documents = environment.programs.fill(caller().written(), budget.current.get())
         if len(documents) != 1:
-            msg = f"{{% {tag} %}} takes one document, and this is {len(documents)}"
+            msg = f"{{% {tag} %}} takes one document, but got {len(documents)}"
             raise errors.RenderError(msg)
         return str.__str__(_WRITERS[tag](documents[0].data))

@@ -171,7 +171,7 @@ class Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         """Get an item like ``getitem``; a name that is not part of the template may be a secret, and is not shown."""
         found = self.getitem(obj, costs.as_key(argument))
         if isinstance(found, looked_up.NotYet):
-            return looked_up.not_yet("a field that the template computes is not there yet")
+            return looked_up.not_yet("a field whose name is computed does not exist yet")
         if isinstance(found, absent.MissingField) and isinstance(argument, str):
             return absent.MissingField(hint=absent.COMPUTED)
         return found

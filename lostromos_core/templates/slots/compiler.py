@@ -138,14 +138,14 @@ class Compiler:
             written = key.value if isinstance(key, program.Constant) else None
             if written is not None and written in seen:
                 raise program.Misplaced(
-                    f"the key {errors.shorten(written, 80)!r} comes twice in one mapping", key.place
+                    f"the key {errors.shorten(written, 80)!r} is repeated in one mapping", key.place
                 )
             seen.add(written)
         return _fix(program.Fields(pairs, place))
 
     def _key(self, node: program.Node) -> program.Key:
         if isinstance(node, program.Items | program.Fields | program.Fixed):
-            raise program.Misplaced("a key must be a string, and this is a list or a mapping", node.place)
+            raise program.Misplaced("a key must be a string, not a list or a mapping", node.place)
         return node
 
     def _scalar(self, event: interfaces.Anything, *, is_key: bool) -> program.Node:

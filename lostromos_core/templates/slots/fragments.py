@@ -145,7 +145,7 @@ class _Layout:
         return self._block_indent is not None and (not line.strip() or _indent(line) > self._block_indent)
 
 
-_TORN = "a fragment of several lines stands in the middle of a line; give it a line of its own"
+_TORN = "a fragment of several lines is in the middle of a line; give it a line of its own"
 
 
 def _indent(line: str) -> int:

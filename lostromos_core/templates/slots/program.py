@@ -135,7 +135,7 @@ class Spread:
         hint = (
             f"; write | {empty}" if found is None else "; | from_yaml makes data of it" if kind_is_text(found) else ""
         )
-        msg = f"an expression among {among} must be {name}, and this is {values.kind_of(found)}{hint}"
+        msg = f"an expression among {among} must be {name}, not {values.kind_of(found)}{hint}"
         raise Misplaced(msg, self.place)
 
     def shifted(self, by: int) -> Spread:
@@ -223,11 +223,11 @@ def _put(found: dict[str, Any], filled: dict[str, Any], node: Spread) -> None:
 def _no_key(node: Key, key: object) -> Misplaced:
     """Return the error for a key that is not a string or is duplicated, without its value: it may be a secret."""
     if not isinstance(key, str):
-        msg = f"a key must be a string, and this is {values.kind_of(key)}; put the expression in quotes"
+        msg = f"a key must be a string, not {values.kind_of(key)}; put the expression in quotes"
     elif isinstance(node, Constant):
-        msg = f"the key {errors.shorten(key, 80)!r} comes twice in one mapping"
+        msg = f"the key {errors.shorten(key, 80)!r} is repeated in one mapping"
     else:
-        msg = "the key that an expression makes comes twice in one mapping"
+        msg = "the key that an expression makes is repeated in one mapping"
     return Misplaced(msg, node.place)
 
 

@@ -49,8 +49,8 @@ CASES: list[tuple[Any, str, str]] = [
     (config(), "three", "k.yaml cannot be used: the context 'three' names the user 'gone', which does not exist"),
     (config(server=5), "", "k.yaml cannot be used: the cluster 'c' needs a `server` that begins with https://"),
     (config(server="127.0.0.1:1"), "", "k.yaml cannot be used: the cluster 'c' needs a `server` that begins with https://"),
-    (config(**{"certificate-authority-data": NO_PEM}), "", "k.yaml cannot be used: the certificate authority (certificate-authority, or certificate-authority-data): it is no PEM certificate"),
-    (config(**{"certificate-authority-data": "%%%"}), "", "certificate-authority-data): it is no PEM certificate"),
+    (config(**{"certificate-authority-data": NO_PEM}), "", "k.yaml cannot be used: the certificate authority (certificate-authority, or certificate-authority-data): it is not a PEM certificate"),
+    (config(**{"certificate-authority-data": "%%%"}), "", "certificate-authority-data): it is not a PEM certificate"),
     (config({"client-certificate-data": NO_PEM, "client-key-data": NO_PEM}), "", "k.yaml cannot be used: the client certificate, or its key"),
     (config({"tokenFile": "/absent/token"}), "", "k.yaml cannot be used: /absent/token: no such file or directory"),
 ]  # fmt: skip

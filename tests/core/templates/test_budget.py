@@ -125,7 +125,7 @@ def test_what_is_written_has_a_limit_as_a_whole() -> None:
         ("{% for n in range(2000) %}\n'{{ n }}': '# {{ x }}'\n{% endfor %}\n", "x" * 200_000),
         ("{% for n in range(2000) %}\n'{{ n }}': {{ x }}\n{% endfor %}\n", ["x" * 200_000]),
     ):
-        with pytest.raises(errors.RenderError, match="more than 32 MiB in all"):
+        with pytest.raises(errors.RenderError, match="exceed 32 MiB in total"):
             rendering.one(template, {"x": x})
 
 

@@ -85,7 +85,7 @@ def test_what_is_not_closed_is_reported_where_it_is_opened(lines: str, line: int
         ("{{ resource.spec.null | join }}", "write | default([], true)"),
         ("{{ 1 in resource.spec.null }}", "write | default([], true)"),
         ("{{ resource.spec.null.x }}", "null has no field 'x'; write (... | default({}, true)) before the dot"),
-        ("{{ resource.spec.deep.x | default(1) }}", "the default must stand on the way: (... | default({})).x"),
+        ("{{ resource.spec.deep.x | default(1) }}", "put the default before the dot: (... | default({})).x"),
         ("{{ resource.spec.deep.x.y | default(1) }}", "(... | default({})).x"),
         ("{{ resourc.spec }}", "there is no variable 'resourc'; templates see resource, vars, and what they set themselves; did you mean 'resource'?"),
         ("{{ Values.x }}", "write resource.spec, or vars"),

@@ -44,10 +44,10 @@ def test_filters_and_tests(expression: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("expression", "says"),
     [
-        ("'a: [secret' | from_yaml", r"from_yaml: the text is no YAML .*line 1"), ("'a: &x secret\\nb: *x' | from_yaml", "no aliases"), ("'secret: yes' | from_yaml", "in quotes"), ("'a: secret\\na: secret' | from_yaml", "key twice"),
-        ("'--- secret\\n---\\nsecret' | from_yaml", "one document"), ("'secret' | from_json", "no JSON"), ("'{\"secret\": 1, \"secret\": 2}' | from_json", "key twice"), ("'[NaN]' | from_json", "no JSON"), ("'secret' | bool", "bool takes"),
-        ("nothing | combine({})", r"default\({}, true\)"), ("'secret' | combine({})", "combine takes mappings"), ("{} | combine({}, list_merge='append')", "recursive=true"), ("nothing | dict2items", "takes a mapping, and this is null"),
-        ("['secret'] | items2dict", "have a key and a value"), ("'a' | hash('secret')", "hash takes one of"), ("'1' is version('2', 'secret')", "version compares with"), ("nothing | basename", "null has no place"),
+        ("'a: [secret' | from_yaml", r"from_yaml: the text is not YAML .*line 1"), ("'a: &x secret\\nb: *x' | from_yaml", "no aliases"), ("'secret: yes' | from_yaml", "in quotes"), ("'a: secret\\na: secret' | from_yaml", "repeated keys"),
+        ("'--- secret\\n---\\nsecret' | from_yaml", "one document"), ("'secret' | from_json", "not JSON"), ("'{\"secret\": 1, \"secret\": 2}' | from_json", "repeats a key"), ("'[NaN]' | from_json", "not JSON"), ("'secret' | bool", "bool takes"),
+        ("nothing | combine({})", r"default\({}, true\)"), ("'secret' | combine({})", "combine takes mappings"), ("{} | combine({}, list_merge='append')", "recursive=true"), ("nothing | dict2items", "takes a mapping, but got null"),
+        ("['secret'] | items2dict", "mappings with key and value"), ("'a' | hash('secret')", "hash takes one of"), ("'1' is version('2', 'secret')", "version compares with"), ("nothing | basename", "null cannot be part"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_without_its_value(expression: str, says: str) -> None:

@@ -131,7 +131,7 @@ def test_a_key_that_is_no_string_is_an_error_with_its_place(value: Any) -> None:
 
 
 def test_two_keys_that_become_equal_are_an_error() -> None:
-    with pytest.raises(errors.RenderError, match="comes twice"):
+    with pytest.raises(errors.RenderError, match="is repeated"):
         rendering.one("{{ x }}: 1\na: 2\n", {"x": "a"})
 
 

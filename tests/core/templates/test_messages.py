@@ -68,8 +68,8 @@ def test_no_value_that_a_tag_or_a_key_is_made_of_is_in_a_message(text: str, tmp_
         ("{% include 'absent.yaml' %}\n", "there is no template 'absent.yaml'"),
         ("{% include '_self.yaml' %}\n", "end the recursion"),
         ("v: {{ resource.spec.secrt }}\n", "there is no field 'secrt' here (available: mapping, number, secret); did you mean 'secret'?"),
-        ("a: 1\n'{{ 'a' }}': 2\n", "the key that an expression makes comes twice in one mapping (from 'a')"),
-        ("'{{ 'a' }}':\n  b: 'x{{ none }}'\n", "{{...}}.b: null has no place inside a string"),
+        ("a: 1\n'{{ 'a' }}': 2\n", "the key that an expression makes is repeated in one mapping (from 'a')"),
+        ("'{{ 'a' }}':\n  b: 'x{{ none }}'\n", "{{...}}.b: null cannot be part of a string"),
     ],
 )  # fmt: skip
 def test_what_the_template_says_is_told(text: str, says: str, tmp_path: Path) -> None:

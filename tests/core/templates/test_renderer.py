@@ -77,7 +77,7 @@ def test_a_template_sees_what_the_author_wrote_and_nothing_else(tmp_path: Path) 
         (HEAD + "a: {{ vars.x }}\n", "the mapping is empty"),
         (HEAD + "a: {{ resource.spec.text.x }}\n", "a.yaml:4: a string has no field 'x'"),
         (HEAD + "a: {{ [1][3] }}\n", "a.yaml:4: there is no item 3 in a list of 1"),
-        (HEAD + "a:\n  b: x{{ resource.spec }}\n", "a.yaml:5: a.b: a mapping has no place inside a string"),
+        (HEAD + "a:\n  b: x{{ resource.spec }}\n", "a.yaml:5: a.b: a mapping cannot be part of a string"),
         (HEAD + "a: {{ 1 / 0 }}\n", "a.yaml:4: ZeroDivisionError"),
         (HEAD + "a: {{ resource.spec.text.format }}\n", "is a function; call it"),
         (HEAD + "a: yes\n", "a.yaml:4: yes is a boolean to some"),
@@ -88,14 +88,14 @@ def test_a_template_sees_what_the_author_wrote_and_nothing_else(tmp_path: Path) 
         ("apiVersion: v1\nkind: {{ resource.spec.text }}\nmetadata: {name: a}\n", "a.yaml:2: kind must be written in the template"),
         ("kind: ConfigMap\nmetadata: {name: a}\n", "apiVersion is missing"),
         ("apiVersion: v1\nkind: ConfigMap\n", "metadata must be a mapping"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: }\n", "metadata.name must be a string, and this is missing"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: }\n", "metadata.name must be a string, but is missing"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ''}\n", "this is empty"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ 7 }}\n", "a.yaml:4: metadata.name must be a string, and this is a number; put"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ 7 }}\n", "a.yaml:4: metadata.name must be a string, but is a number; put"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: 1}\n", "metadata.namespace must be a string"),
         ("apiVersion: v1\nkind: List\nitems: {{ [resource.spec] }}\n", "a.yaml:3: the objects of a list must be written"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {{ resource.spec.text }}\n", "a.yaml:5: metadata.annotations must be a mapping, and this is a string; | from_yaml"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    - a\n", "metadata.labels must be a mapping, and this is a list"),
-        (HEAD + "---\n" + HEAD, "a.yaml:5: ConfigMap a is made twice, here and at "),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {{ resource.spec.text }}\n", "a.yaml:5: metadata.annotations must be a mapping, not a string; | from_yaml"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    - a\n", "metadata.labels must be a mapping, not a list"),
+        (HEAD + "---\n" + HEAD, "a.yaml:5: ConfigMap a occurs twice, here and at "),
     ],
 )  # fmt: skip
 def test_an_error_names_its_place(text: str, says: str, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_output_is_bounded(tmp_path: Path) -> None:
 
 
 def test_an_embedded_document_must_be_one_document(tmp_path: Path) -> None:
-    with pytest.raises(errors.RenderError, match="takes one document, and this is 2"):
+    with pytest.raises(errors.RenderError, match="takes one document, but got 2"):
         render(tmp_path, HEAD + "v: {% yaml %}\n  a: 1\n  ---\n  b: 1\n{% endyaml %}\n")
 
 
@@ -199,8 +199,8 @@ def test_values_become_text_as_inside_a_string(expression: str, text: str, tmp_p
 
 @pytest.mark.parametrize(
     ("expression", "says"),
-    [("none ~ 'x'", "null has no place inside a string"), ("none | string", "null has no place"), ("[none] | join", "null has no place"),
-     ("[1] ~ ''", "a list has no place"), ("missing ~ ''", "there is no variable 'missing'"), ("', '.join(['a'])", r"use the filter \\| join"),
+    [("none ~ 'x'", "null cannot be part of a string"), ("none | string", "null cannot be part"), ("[none] | join", "null cannot be part"),
+     ("[1] ~ ''", "a list cannot be part"), ("missing ~ ''", "there is no variable 'missing'"), ("', '.join(['a'])", r"use the filter \\| join"),
      ("'a' * 2000000 | replace('a', 'aaaa')", "too large"), ("('a' * 3000) | replace('', 'a' * 3000)", "too large"),
      ("range(3000) | join('a' * 3000)", "too large"), ("('a\n' * 3000) | indent(3000)", "too large")],
 )  # fmt: skip
@@ -267,14 +267,14 @@ def test_a_field_that_is_named_like_a_method_is_missed_like_one(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('u: "{{ resource.spec.text }}-{{ resource.spec.none }}"\n', "a.yaml:4: u: null has no place inside a string; use | default(..., true) (from resource.spec.none)"),
-        ("u: |\n  {{ resource.spec.text }}\n  two\n  {{ [1] }}\n", "a.yaml:7: u: a list has no place"),
+        ('u: "{{ resource.spec.text }}-{{ resource.spec.none }}"\n', "a.yaml:4: u: null cannot be part of a string; use | default(..., true) (from resource.spec.none)"),
+        ("u: |\n  {{ resource.spec.text }}\n  two\n  {{ [1] }}\n", "a.yaml:7: u: a list cannot be part"),
         ('t: "a\u2028b\u2028c"\nu: yes\n', "a.yaml:5: yes is a boolean"),
         ("t: {{ 'nan' | float }}\n", "a.yaml:4: nan has no meaning in JSON"),
         ("t: {{ '1e999' | float }}\n", "a.yaml:4: inf has no meaning in JSON"),
         ("t: 0x" + "f" * 5000 + "\n", "a.yaml:4: 0xffff"),
         ("t: " + "9" * 5000 + "\n", "a.yaml:4: 9999"),
-        ("t: {{ resource.spec.half }}\n", "a.yaml:4: a value holds half of a character, U+D83D"),
+        ("t: {{ resource.spec.half }}\n", "a.yaml:4: a value contains half of a character, U+D83D"),
     ],
 )  # fmt: skip
 def test_an_error_names_the_expression_that_is_to_blame(text: str, says: str, tmp_path: Path) -> None:
