@@ -55,7 +55,7 @@ InventoryNamespace = Annotated[
     str,
     pydantic.Field(
         alias="inventoryNamespace",
-        description="For resources that are no Kubernetes objects: where ConfigMaps remember what was applied.",
+        description="For resources that are not Kubernetes objects: where ConfigMaps record what was applied.",
     ),
 ]
 """The option ``inventoryNamespace`` of appliers."""

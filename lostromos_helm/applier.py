@@ -131,7 +131,7 @@ class HelmApplier:
         applied = interfaces.Applied(tuple(results), status={"release": found.status})
         if not applied.failed and not applied.waiting and not self._kube.dry_run:
             for one in elsewhere:
-                _log.info("the release has another name now; the old one is removed", release=one.name)
+                _log.info("the release has a new name; the old one is removed", release=one.name)
                 place = one.namespace, one.name
                 await self._removal.uninstall(place, None, plan.secrets)
                 await self._releases.refresh(place)
@@ -162,7 +162,7 @@ class HelmApplier:
             if known.failed:
                 known.failed.wait_for_retry(plan.digest, time.monotonic())
             _log.warning(
-                "an object differs from what the release's Secret says, and it is not proven that Helm wrote that for "
+                "an object differs from what the release's Secret says, but it is not proven that Helm wrote that for "
                 "us; the release is upgraded",
                 release=plan.name,
             )
@@ -282,7 +282,7 @@ class HelmApplier:
             try:
                 await self._releases.ready()
             except errors.LostromosError as error:
-                _log.warning("what owners that are gone have left cannot be looked for", error=str(error))
+                _log.warning("cannot search for what deleted owners left behind", error=str(error))
             else:
                 break
         for key in list(self._owners.unseen(self._keys)):

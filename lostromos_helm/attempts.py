@@ -54,7 +54,7 @@ class Failed:
         ``serving``: the revision that is still deployed, or 0.
         """
         after = max(0.1, self.until - now) if math.isfinite(self.until) else None
-        still = f"; revision {serving} still serves" if serving else ""
+        still = f"; revision {serving} is still in use" if serving else ""
         if self.objects:
             first = dataclasses.replace(self.objects[0], after=after, message=f"{self.objects[0].message}{still}")
             return (first, *self.objects[1:])

@@ -147,7 +147,7 @@ class Maker:
             if made.version:
                 self._fitting.saw(newest[0], made.version)
         except errors.LostromosError as error:
-            _log.warning("a release could not be sealed; it is tried again", release=plan.name, error=str(error))
+            _log.warning("a release could not be sealed; retrying", release=plan.name, error=str(error))
 
     async def _adopts(self, plan: commands.ReleasePlan, history: Sequence[storage.Revision]) -> bool:
         """Return whether to adopt a release; one of another owner must be abandoned. Raises ApiError."""
@@ -165,7 +165,7 @@ class Maker:
             newest = history[-1]
             if step is steps.Step.RECOVER:
                 await storage.mark_failed(self._kube, newest, "broken off; ended by Lostrómos")
-                _log.info("a release was left pending, it is recovered", release=plan.name, revision=newest.number)
+                _log.info("a release was left pending; recovering it", release=plan.name, revision=newest.number)
                 step = steps.goes_on(history)
             if step is steps.Step.REPLACE:
                 await self._removal.uninstall(plan.place, None, plan.secrets)

@@ -154,14 +154,14 @@ class HelmTemplateRenderer:
         places = ", ".join(about.changing[:SHOWN]) + (" and more" if len(about.changing) > SHOWN else "")
         if found.nameless:
             _log.warning(
-                "the chart gives an object another name each time, so each start of the operator makes it anew, and "
-                "deletes the one before; set the value that its name is made of",
+                "the chart gives an object a new name each time, so each start of the operator creates another and "
+                "deletes the previous one; set the value that its name is made from",
                 chart=chart.name, object=str(found.nameless[0].ref), file=found.nameless[0].file, places=places,
             )  # fmt: skip
         elif not about.looks:
             _log.warning(
-                "the chart makes other values each time: those on the cluster are kept until the resource or the chart "
-                "changes, and are made anew then, as Helm does it at each upgrade; set them as values to choose them",
+                "the chart makes new values each time: those on the cluster are kept until the resource or the chart "
+                "changes, and then replaced, as Helm does on each upgrade; to choose them, set them as values",
                 chart=chart.name, places=places,
             )  # fmt: skip
 

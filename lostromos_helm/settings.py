@@ -125,16 +125,16 @@ class AccessOptions(Options):
         description="A folder or .tgz (relative to this file), oci://HOST/NAME:VERSION, https://HOST/NAME:VERSION.",
     )
     registry_config: Path = pydantic.Field(
-        default="", alias="registryConfig", description="A file with credentials for OCI registries, as Docker's."
+        default="", alias="registryConfig", description="A file with credentials for OCI registries, in Docker's format."
     )
     ca_file: Path = pydantic.Field(
-        default="", alias="caFile", description="Certificates of the authority of a repository or registry."
+        default="", alias="caFile", description="CA certificates of a repository or registry."
     )
     plain_http: bool = pydantic.Field(
         default=False, alias="plainHttp", description="Whether OCI registries are reached without TLS."
     )
     binary: Program = pydantic.Field(default="", description="The path of helm; found on PATH by default.")
-    processes: int = pydantic.Field(default=4, ge=1, le=64, description="Calls of helm at the same time.")
+    processes: int = pydantic.Field(default=4, ge=1, le=64, description="Maximum concurrent helm calls.")
     timeout: float = pydantic.Field(default=300.0, gt=0, description="Seconds that one operation may take.")
     cache: Path = pydantic.Field(
         default="", description="Where charts are kept; by default in lostromos/helm of the user's cache folder."
@@ -246,7 +246,7 @@ class HelmTemplateOptions(AccessOptions):
         description="How the values are made: the options of the renderer `values`.",
     )
     kinds: tuple[str, ...] = pydantic.Field(
-        default=(), description="More kinds than the chart makes of its defaults: Deployment.apps, or ConfigMap."
+        default=(), description="Kinds to allow beyond the chart's defaults: Deployment.apps, or ConfigMap."
     )
     hooks: bool = pydantic.Field(
         default=False, description="Whether hooks of installs and upgrades become objects like all others."

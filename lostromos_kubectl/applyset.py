@@ -196,7 +196,7 @@ class ApplySets:
                 results[ref.key] = interfaces.ObjectResult(ref, Action.FAILED, str(error), place, error.retryable)
                 continue
             if item.key in results:
-                msg = f"{item.ref} is made twice: with its namespace written out, and without"
+                msg = f"{item.ref} occurs twice: with and without its namespace"
                 raise errors.RenderError(msg, place=str(manifest.locate() or ""))
             objects.append(item)
             results[item.key] = interfaces.ObjectResult(item.ref, Action.UNCHANGED)

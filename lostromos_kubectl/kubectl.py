@@ -75,7 +75,9 @@ class KubectlApplier:
         except errors.ProcessError as error:
             raise errors.ConfigError(f"applier kubectl: {error}") from error
         if done.status:
-            msg = f"applier kubectl: {binary} does not work: `kubectl version --client` ended with status {done.status}"
+            msg = (
+                f"applier kubectl: {binary} does not work: `kubectl version --client` exited with status {done.status}"
+            )
             raise errors.ConfigError(msg)
 
 
@@ -167,9 +169,7 @@ class _Sender:
             return await self._mend(write, error)
         if self._kube.dry_run:
             return sending.sent(answer)
-        msg = (
-            f"apply {write.desired.ref}: kubectl ended with status {status}, though the API server finds nothing wrong"
-        )
+        msg = f"apply {write.desired.ref}: kubectl exited with status {status}, but the API server finds nothing wrong"
         return errors.ProcessError(msg)
 
     async def _mend(self, write: sending.Write, error: errors.LostromosError) -> sending.Answer:

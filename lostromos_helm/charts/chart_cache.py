@@ -187,7 +187,7 @@ class Charts:
         said = (done.output + done.errors).decode(errors="replace")
         if done.status:
             why = errors.shorten(said.rpartition("Error:")[2].strip(), 300)
-            msg = f"fetch the chart {reference}: {why or f'helm ended with status {done.status}'}"
+            msg = f"fetch the chart {reference}: {why or f'helm exited with status {done.status}'}"
             raise errors.ProcessError(msg)
         return said
 
@@ -200,7 +200,7 @@ def _only_archive(folder: str, reference: references.Reference) -> pathlib.Path:
     """Return the archive that Helm fetched; raises ProcessError if there is not exactly one."""
     found = list(pathlib.Path(folder).glob("*.tgz"))
     if len(found) != 1:
-        raise errors.ProcessError(f"fetch the chart {reference}: helm brought {len(found)} archives, and not one")
+        raise errors.ProcessError(f"fetch the chart {reference}: helm fetched {len(found)} archives instead of one")
     return found[0]
 
 

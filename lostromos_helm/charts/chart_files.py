@@ -83,7 +83,7 @@ def _packed(
                 name = f"{prefix}{inner}"
                 left -= member.size
                 if left < 0:
-                    raise errors.ConfigError(f"chart: {path} is larger than {LARGEST:,} bytes when it is unpacked")
+                    raise errors.ConfigError(f"chart: {path} is larger than {LARGEST:,} bytes when unpacked")
                 if not folder or not member.isfile() or not (_is_subchart(inner) or wanted(name)):
                     continue
                 content = opened.extractfile(member)
@@ -93,7 +93,7 @@ def _packed(
                 elif depth < _DEEPEST:
                     yield from _packed(data, f"{name}/", wanted, path, depth + 1)
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise errors.ConfigError(f"chart: {path} is no archive that can be read: {error}") from error
+        raise errors.ConfigError(f"chart: {path} is not a readable archive: {error}") from error
 
 
 def _is_subchart(name: str) -> bool:

@@ -61,7 +61,7 @@ def parse(text: str, base: pathlib.Path) -> Reference:
     found = _REMOTE.fullmatch(text)
     if found is None:
         shown = errors.shorten(_USER.sub("//***@", text), 120)
-        msg = f"the chart {shown!r} cannot be read as a reference; {_WAY_OUT}"
+        msg = f"the chart {shown!r} is not a valid reference; {_WAY_OUT}"
         raise errors.ConfigError(msg)
     repository = f"{found['scheme']}://{found['where']}"
     return remote(repository, found["name"], found["version"], found["digest"] or "")
@@ -81,7 +81,7 @@ def remote(repository: str, name: str, version: str, digest: str = "") -> Refere
         raise errors.ConfigError(msg)
     if not _EXACT.fullmatch(version):
         msg = (
-            f"the chart {name} needs an exact version, such as 1.2.3, and {version!r} is not exact: releases would "
+            f"the chart {name} needs an exact version, such as 1.2.3, but {version!r} is not exact: releases would "
             "change whenever a new chart is published"
         )
         raise errors.ConfigError(msg)

@@ -105,7 +105,7 @@ class Store:
                 total -= sizes[path]
         if total > self._most:
             msg = (
-                f"chart: the cache {self._folder} is full: charts of {self._most:,} bytes were used within the last "
+                f"chart: the cache {self._folder} is full: {self._most:,} bytes of charts were used within the last "
                 "hour; allow fewer charts, or wait"
             )
             raise errors.ProcessError(msg)

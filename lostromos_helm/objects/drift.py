@@ -198,7 +198,7 @@ class Drift:
 def _foreign(item: manifest.Item, metadata: Mapping[str, Any]) -> errors.RefusedError:
     other = (metadata.get("annotations") or {}).get(watched_objects.RELEASE)
     whose = f"belongs to the release {errors.shorten(str(other), 80)}" if other else "does not belong to the release"
-    msg = f"{item.ref} is there and {whose}; delete it, or let the controller's option `adopt` take it over"
+    msg = f"{item.ref} exists and {whose}; delete it, or let the controller's option `adopt` take it over"
     return errors.RefusedError(msg)
 
 

@@ -96,7 +96,7 @@ class Leftovers:
             return found if {"list", "delete"} <= found.verbs else None
         ours = (await self._inventory.written(owner)).lead_to(group_kind, "")
         if ours and not await self._kube.removals.is_removed(*group_kind):
-            msg = f"{owner.ref}: objects of kind {group_kind[1]} may be left, and the cluster does not serve it now"
+            msg = f"{owner.ref}: objects of kind {group_kind[1]} may be left, but the cluster does not serve it now"
             raise errors.ApiError(msg, status=503, retryable=True)
         return None
 
@@ -127,7 +127,7 @@ class Leftovers:
             answer = await operations.delete(self._kube, path, metadata["uid"], action=f"delete {ref}")
         except errors.ApiError as error:
             return [interfaces.ObjectResult(ref, Action.FAILED, str(error), retryable=error.retryable)]
-        _log.info("an object was deleted whose release had lost its Secret", object=str(ref))
+        _log.info("deleted an object whose release had lost its Secret", object=str(ref))
         going = answer is not None and "deletionTimestamp" in (answer.get("metadata") or {})
         if not (going and self._options.wait):
             return []

@@ -97,6 +97,6 @@ def _item(data: interfaces.Anything, namespace: str, file: str, text: str) -> It
         or not isinstance(name, str)
         or not all(isinstance(data.get(key), str) for key in ("apiVersion", "kind"))
     ):
-        raise errors.RenderError("a document is no object with apiVersion, kind and metadata.name", place=file)
+        raise errors.RenderError("a document is not an object with apiVersion, kind and metadata.name", place=file)
     ref = interfaces.ObjectRef(data["apiVersion"], data["kind"], str(metadata.get("namespace") or namespace), name)
     return Item(ref, data, file, hashlib.blake2b(text.strip().encode(), digest_size=12).digest())

@@ -88,7 +88,7 @@ class Removal:
                 self._judged.popitem(last=False)
             if not verdict:
                 _log.warning(
-                    "a release says that it belongs to a resource, which cannot be proven; it is left alone",
+                    "a release claims to belong to a resource, without proof; it is left alone",
                     release=f"{place[0]}/{place[1]}",
                 )
         return verdict
@@ -194,7 +194,7 @@ class Removal:
             await delete(self._kube, item, place)
         for item in items[:_MOST] if self._options.wait else ():
             if await find(self._kube, item, place) is not None:
-                msg = f"remove the release {place[0]}/{place[1]}: {item.ref} is still there"
+                msg = f"remove the release {place[0]}/{place[1]}: {item.ref} still exists"
                 raise errors.ApiError(msg, status=0, retryable=True)
         await forget(self._kube, history)
 

@@ -207,7 +207,7 @@ class Repairer:
             return case.result(Action.DRIFTED, before.left)
         if seen is None:
             after = LOOK_AGAIN if self._is_ending(case) else None if self._mode == "off" else REFUSED_AGAIN
-            return case.result(Action.WAITING, "it is not there", after=after)
+            return case.result(Action.WAITING, "it is missing", after=after)
         if seen.why_not:
             return case.result(Action.WAITING, errors.shorten(seen.why_not, 300))
         return case.result(action)

@@ -135,7 +135,7 @@ class Operations:
         try:
             found: Mapping[str, Any] = orjson.loads(done.output)
         except orjson.JSONDecodeError as error:
-            raise errors.ProcessError(f"{verb} the {plan.name}: helm's answer cannot be read") from error
+            raise errors.ProcessError(f"{verb} the {plan.name}: helm's output cannot be read") from error
         return found
 
     def _wait(self, plan: ReleasePlan) -> binary.Wait:

@@ -83,7 +83,7 @@ class Planner:
         encoded = helm_values.encode(rendered.values)
         namespace = self._options.namespace or owner.ref.namespace
         if not namespace:
-            msg = f"{owner.ref} is in no namespace, and a release needs one: set the applier's `namespace`"
+            msg = f"{owner.ref} has no namespace, but a release needs one: set the applier's `namespace`"
             raise errors.RefusedError(msg)
         version = self._helm.version
         about = f"{version.major}.{version.minor} {self._options.hooks}"
@@ -116,8 +116,8 @@ class Planner:
         if places.rendered:
             _log.warning(
                 "the chart renders values as templates (tpl): users who set them can read what the operator may "
-                "read, Secrets of all namespaces included, and all other values; choose these values yourself, in a "
-                "template of values, or use the renderer helm-template, where `lookup` finds nothing",
+                "read, even Secrets in all namespaces, and all other values; choose these values yourself, in a "
+                "values template, or use the renderer helm-template, where `lookup` finds nothing",
                 chart=chart.name,
                 places=_shown(places.rendered),
             )
@@ -128,7 +128,7 @@ class Planner:
             return references.chosen(wanted, self._options.allow, self._options.base)
         if self._chart is not None:
             return self._chart
-        msg = f"{owner.ref} names no chart: give it the annotation {CHART}"
+        msg = f"{owner.ref} names no chart: add the annotation {CHART}"
         raise errors.RefusedError(msg)
 
 

@@ -79,7 +79,7 @@ class Releases:
         except (errors.ApiError, errors.RefusedError) as error:  # anyone may have written the hint
             if isinstance(error, errors.ApiError) and error.status != http.HTTPStatus.FORBIDDEN:
                 raise
-            _log.warning("releases that may be there are not removed", error=str(error))
+            _log.warning("releases that may exist are not removed", error=str(error))
         self._asked.add((namespace, owner))
 
     def of(self, place: Place) -> list[storage.Revision]:

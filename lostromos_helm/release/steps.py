@@ -19,8 +19,8 @@ class Step(enum.Enum):
     INSTALL = "install"
     INSTALL_AGAIN = "install again: no revision ever served, so install hooks have to run"
     UPGRADE = "upgrade"
-    RECOVER = "end what was broken off, and go on from there"
-    REPLACE = "finish the uninstall that was broken off, and install"
+    RECOVER = "end what was interrupted, and continue"
+    REPLACE = "finish the interrupted uninstall, and install"
     WAIT = "another operation is in progress"
     REFUSE = "it belongs to another owner"
 
@@ -70,7 +70,7 @@ def decide(  # noqa: PLR0911 - many inputs and outcomes
     if newest.owner != owner and not adopt:
         whose = "belongs to another resource" if newest.owner else "was not made by Lostrómos"
         way_out = f"take it over with `adopt: true`{' when that is gone' if newest.owner else ''}"
-        return Decision(Step.REFUSE, f"{name} is there and {whose}; choose another `prefix`, or {way_out}")
+        return Decision(Step.REFUSE, f"{name} exists and {whose}; choose another `prefix`, or {way_out}")
     if newest.pending and not (abandoned and newest.ours and newest.owner == owner):
         left = min(newest.modified + patience - now, patience - waited)
         if left > 0:

@@ -145,7 +145,7 @@ async def history(kube: cluster.Cluster, namespace: str, name: str) -> AsyncIter
         found = read(metadata)
         if found is None:
             msg = (
-                f"the Secret {namespace}/{metadata['name']} has the labels of the release {name}, and Helm did not "
+                f"the Secret {namespace}/{metadata['name']} has the labels of the release {name}, but Helm did not "
                 "make it; delete it"
             )
             raise ForgedError(msg)
@@ -231,7 +231,7 @@ def decode(text: str) -> Mapping[str, Any]:
         if not isinstance(found, dict):
             raise ValueError("no mapping")  # noqa: TRY004, TRY301 - one of many ways to be damaged
     except (ValueError, binascii.Error, OSError, EOFError, zlib.error) as error:
-        msg = "the release's Secret cannot be read: it is damaged, or of a version of Helm that is not known"
+        msg = "the release's Secret cannot be read: it is damaged, or from an unknown version of Helm"
         raise errors.RefusedError(msg) from error
     return found
 

@@ -78,7 +78,7 @@ async def _renew(kube: cluster.Cluster, seal: seals.Seals, revision: storage.Rev
         accept=media_types.METADATA_ONLY,
     )
     _log.info(
-        "a release named versions that the cluster does not serve any more; it was rewritten",
+        "a release named versions that the cluster no longer serves; it was rewritten",
         release=f"{revision.namespace}/{revision.name}",
         revision=revision.number,
         versions=", ".join(f"{kind} {old} -> {new}" for (old, kind), new in sorted(gone.items())),

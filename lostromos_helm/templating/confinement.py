@@ -49,13 +49,13 @@ def refuse(items: Sequence[manifest.Item], limits: Limits) -> None:
         ref = item.ref
         if (ref.group, ref.kind) not in limits.kinds:
             msg = (
-                f"{item.file}: {ref}: the chart makes no {ref.kind} of its defaults; if it may, list {_kind(item)} in "
-                "the renderer's `kinds`"
+                f"{item.file}: {ref}: the chart makes no {ref.kind} from its defaults; to allow it, list {_kind(item)} "
+                "in the renderer's `kinds`"
             )
             raise errors.RefusedError(msg)
         for key, value in _control(item):
             if (key, value) not in limits.annotations:
-                msg = f"{item.file}: {ref}: has {key}={value}, which the chart does not make of its defaults"
+                msg = f"{item.file}: {ref}: has {key}={value}, which the chart does not make from its defaults"
                 raise errors.RefusedError(msg)
 
 
@@ -88,9 +88,9 @@ def refuse_far(
         same = known.get(_identity(item, cluster_scoped))
         inside = not everywhere and ref.namespace == namespace
         if same is None and not inside:
-            where = "is in no namespace" if everywhere else f"is in another namespace than the resource, {namespace}"
+            where = "is in no namespace" if everywhere else f"is outside the resource's namespace, {namespace}"
             way_out = f"; to allow it, list {_kind(item)} in the renderer's `kinds`" if everywhere else ""
-            msg = f"{item.file}: {ref}: {where}, and the chart does not make it of its defaults{way_out}"
+            msg = f"{item.file}: {ref}: {where}, but the chart does not make it from its defaults{way_out}"
             raise errors.RefusedError(msg)
         if ref.group == _RBAC:
             _refuse_power(item, same, [one for one in defaults if one.ref.kind == ref.kind], inside=inside)
@@ -113,7 +113,7 @@ def _refuse_power(
         if not changed:
             return
     msg = (
-        f"{item.file}: {item.ref}: its {changed} is not what the chart makes of its defaults; if it may be another, "
+        f"{item.file}: {item.ref}: its field {changed} is not what the chart makes from its defaults; to allow that, "
         f"list {_kind(item)} in the renderer's `kinds`"
     )
     raise errors.RefusedError(msg)

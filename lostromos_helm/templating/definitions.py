@@ -65,7 +65,7 @@ def refuse_more(text: str, defaults: str) -> None:
     more = files(text) - files(defaults)
     if more:
         msg = (
-            f"{min(more)}: the chart contains these definitions only with values other than its defaults; if it may, "
+            f"{min(more)}: the chart contains these definitions only with non-default values; to allow this, "
             "list CustomResourceDefinition.apiextensions.k8s.io in the renderer's `kinds`"
         )
         raise errors.RefusedError(msg)

@@ -134,7 +134,7 @@ def _today(now: dt.datetime) -> dt.date:
 def _refuse_doubles(items: Sequence[manifest.Item]) -> None:
     """Raise RenderError for a duplicate object: Helm 3 refuses it at an install, and later uses the last one."""
     for item, other in manifest.doubles(items):
-        msg = f"{item.ref} is made twice, here and in {other.file}; take it out of one of them"
+        msg = f"{item.ref} occurs twice, here and in {other.file}; remove it from one of them"
         raise errors.RenderError(msg, place=item.file)
 
 

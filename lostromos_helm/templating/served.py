@@ -56,7 +56,7 @@ class Served:
         for group in chart.groups - {interfaces.group_of(api_version) for api_version, _ in kinds}:
             if group in away or await self._is_registered(group):
                 self._kube.discovery.look_again()
-                msg = f"the chart asks for the API group {group}, which the cluster has and does not serve now"
+                msg = f"the chart asks for the API group {group}, which the cluster has but does not serve now"
                 raise errors.ApiError(msg, status=503, retryable=True)
         self._kinds = kinds
         return sorted({name for api_version, kind in kinds for name in (api_version, f"{api_version}/{kind}")})

@@ -128,7 +128,7 @@ def prepare(
     """
     written = manifest.ref
     if len(written.name) > LONGEST_NAME:
-        msg = f"metadata.name has {len(written.name):,} characters, and the name of an object at most {LONGEST_NAME}"
+        msg = f"metadata.name has {len(written.name):,} characters, but at most {LONGEST_NAME} are allowed"
         raise errors.RenderError(msg, place=str(manifest.locate(("metadata", "name")) or ""))
     namespace = _namespace(written, owner, kind)
     ref = interfaces.ObjectRef(written.api_version, written.kind, namespace, written.name)
@@ -256,6 +256,6 @@ def _encode(body: Mapping[str, Any], ref: interfaces.ObjectRef) -> bytes:
         msg = f"{ref}: cannot be written as JSON: {error}"
         raise errors.RefusedError(msg) from error
     if len(encoded) > MAX_BYTES:
-        msg = f"{ref}: is {len(encoded):,} bytes large, and etcd takes {MAX_BYTES:,}; split it"
+        msg = f"{ref}: has {len(encoded):,} bytes, but etcd takes at most {MAX_BYTES:,}; split it"
         raise errors.RefusedError(msg)
     return encoded

@@ -24,7 +24,7 @@ Action = interfaces.Action
 Answer = TypeVar("Answer")
 HELD: Final = "its own finalizers hold it"
 GOING: Final = "it is about to go"
-NOT_FOUND: Final = "the API server does not find it, and the watch still lists it"
+NOT_FOUND: Final = "the API server does not find it, but the watch still lists it"
 
 
 @final

@@ -142,7 +142,7 @@ def cannot_look(owner: interfaces.Resource, unseen: Unseen) -> errors.ApiError:
     (_, kind), why = next(iter(unseen.items()))
     more = f" (and of {len(unseen) - 1} more kinds)" if len(unseen) > 1 else ""
     msg = (
-        f"{owner.ref}: objects of kind {kind}{more} may belong to it and cannot be looked for: {why}. Give the "
+        f"{owner.ref}: objects of kind {kind}{more} may belong to it but cannot be listed: {why}. Give the "
         "operator the verbs get, list, watch and delete on them; if you know that there are none, remove the finalizer "
         f"{labels.FINALIZER}"
     )

@@ -75,7 +75,7 @@ class TakeUp:
             kind = await self._kube.discovery.by_group_kind(other.group, other.kind)
             path = kind and paths.item(kind.api_version, kind.plural, other.namespace, other.name)
             if path and await operations.read(self._kube, path, str(other)) is not None:
-                msg = f"{item.ref} belongs to {other} already, and cannot be adopted by {owner.ref} as well; rename it"
+                msg = f"{item.ref} already belongs to {other}, and cannot be adopted by {owner.ref} as well; rename it"
                 raise errors.RefusedError(msg)
 
     async def _mark(self, item: desired_objects.Desired, metadata: Mapping[str, Any]) -> Mapping[str, Any]:

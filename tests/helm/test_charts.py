@@ -126,7 +126,7 @@ async def test_a_helm_that_brings_nothing_is_an_error_that_says_so(tmp_path: Pat
     program.write_text("#!/bin/sh\necho v4.0.0\n")
     program.chmod(0o755)
     async with cache(program, tmp_path) as found:
-        with pytest.raises(errors.ProcessError, match=r"fetch the chart .*: helm brought 0 archives"):
+        with pytest.raises(errors.ProcessError, match=r"fetch the chart .*: helm fetched 0 archives"):
             await found.get(references.parse(f"{repository}/app:1.1.0", tmp_path))
 
 
@@ -161,7 +161,7 @@ async def test_an_archive_and_a_folder_are_described_alike(helm: Path, tmp_path:
     [
         (lambda _: None, "does not exist"),
         (lambda path: path.mkdir(), "has no Chart.yaml"),
-        (lambda path: path.write_bytes(b"no archive"), "no archive that can be read"),
+        (lambda path: path.write_bytes(b"no archive"), "is not a readable archive"),
         (lambda path: tarfile.open(path, "w:gz").close(), "so it is not a chart"),
     ],
 )

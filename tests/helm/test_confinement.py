@@ -37,18 +37,18 @@ CASES: dict[str, tuple[str, str]] = {  # an object, and why it is refused
     "another name in the namespace": (MAP % ("other", "b"), ""),
     "other data in the namespace": (MAP % ("app", "c"), ""),
     "other labels of a far object": (NAMESPACE % ("app", "c"), ""),
-    "another cluster-scoped name": (binding("evil"), "is in no namespace, and the chart does not make it"),
-    "another cluster-scoped name, without rights": (NAMESPACE % ("evil", "b"), "is in no namespace, and the chart does not make it"),
-    "another role": (binding(role="cluster-admin"), "its roleRef is not what the chart makes"),
-    "another subject": (binding(who="mallory"), "its subjects is not what the chart makes"),
-    "other rules": (ROLE % '"*"', "its rules is not what the chart makes"),
-    "a role that adds up others": (f"{{apiVersion: {RBAC}/v1, kind: ClusterRole, metadata: {{name: app}}, rules: [{{verbs: [get]}}], aggregationRule: {{}}}}", "its aggregationRule is not"),
+    "another cluster-scoped name": (binding("evil"), "is in no namespace, but the chart does not make it"),
+    "another cluster-scoped name, without rights": (NAMESPACE % ("evil", "b"), "is in no namespace, but the chart does not make it"),
+    "another role": (binding(role="cluster-admin"), "its field roleRef is not what the chart makes"),
+    "another subject": (binding(who="mallory"), "its field subjects is not what the chart makes"),
+    "other rules": (ROLE % '"*"', "its field rules is not what the chart makes"),
+    "a role that adds up others": (f"{{apiVersion: {RBAC}/v1, kind: ClusterRole, metadata: {{name: app}}, rules: [{{verbs: [get]}}], aggregationRule: {{}}}}", "its field aggregationRule is not"),
     "another binding in the namespace, of a role that is bound": (binding("other", kind="RoleBinding", who="x"), ""),
-    "a binding in the namespace, of another role": (binding("near", role="cluster-admin", kind="RoleBinding"), "its roleRef is not what the chart makes"),
+    "a binding in the namespace, of another role": (binding("near", role="cluster-admin", kind="RoleBinding"), "its field roleRef is not what the chart makes"),
     "in another namespace, as the defaults make it": (FAR, ""),
-    "in another namespace, another subject": (binding("far", kind="RoleBinding", more=", namespace: kube-system", who="x"), "its subjects is not"),
-    "in another namespace, another name": (binding("evil", kind="RoleBinding", more=", namespace: kube-system"), "is in another namespace than the resource, team-a"),
-    "a kind in the namespace that is elsewhere by default": ("{apiVersion: v1, kind: ConfigMap, metadata: {name: app, namespace: kube-system}}", "is in another namespace"),
+    "in another namespace, another subject": (binding("far", kind="RoleBinding", more=", namespace: kube-system", who="x"), "its field subjects is not"),
+    "in another namespace, another name": (binding("evil", kind="RoleBinding", more=", namespace: kube-system"), "is outside the resource's namespace, team-a"),
+    "a kind in the namespace that is elsewhere by default": ("{apiVersion: v1, kind: ConfigMap, metadata: {name: app, namespace: kube-system}}", "is outside the resource's namespace"),
     "the same in a list": (f"{{apiVersion: v1, kind: List, items: [{binding('evil')}]}}", "is in no namespace"),
 }  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_kinds_that_the_configuration_lists_are_not_compared(text: str) -> None:
 
 
 def test_no_list_of_kinds_opens_another_namespace() -> None:
-    with pytest.raises(errors.RefusedError, match="is in another namespace"):
+    with pytest.raises(errors.RefusedError, match="is outside the resource's namespace"):
         refuse(binding("evil", kind="RoleBinding", more=", namespace: kube-system"), {(RBAC, "RoleBinding")})
 
 

@@ -172,11 +172,11 @@ RECORDED: dict[str, tuple[str, type[errors.LostromosError], int | None, bool, st
     "a foreign object": (
         f'{INSTALL}Unable to continue with install: ConfigMap "web" in namespace "ns" exists and cannot be imported into the current release: invalid ownership',
         errors.RefusedError, None, False,
-        "make it: ConfigMap ns/web is there and does not belong to the release; the controller's option `adopt` would take it over",
+        "make it: ConfigMap ns/web exists and does not belong to the release; the controller's option `adopt` would take it over",
     ),
     "a foreign cluster-scoped object": (
         f'{UPGRADE}Unable to continue with update: ClusterRole "web" in namespace "" exists and cannot be imported into the current release: invalid',
-        errors.RefusedError, None, False, "make it: ClusterRole web is there and does not belong",
+        errors.RefusedError, None, False, "make it: ClusterRole web exists and does not belong",
     ),
     "a release that is too large": (
         f'{INSTALL}create: failed to create: Secret "sh.helm.release.v1.web.v1" is invalid: data: Too long: may not be more than 1048576 bytes',
@@ -223,8 +223,8 @@ RECORDED: dict[str, tuple[str, type[errors.LostromosError], int | None, bool, st
     "another operation": (
         f"{UPGRADE}another operation (install/upgrade/rollback) is in progress", errors.ProcessError, None, True, "another operation (install/upgrade/rollback) is in progress",
     ),
-    "a name in use, says Helm 3": (f"{INSTALL}cannot re-use a name that is still in use", failures.NameTakenError, None, True, "there is a release of this name"),
-    "a name in use, says Helm 4": (f"{INSTALL}cannot reuse a name that is still in use", failures.NameTakenError, None, True, "there is a release of this name"),
+    "a name in use, says Helm 3": (f"{INSTALL}cannot re-use a name that is still in use", failures.NameTakenError, None, True, "a release already has this name"),
+    "a name in use, says Helm 4": (f"{INSTALL}cannot reuse a name that is still in use", failures.NameTakenError, None, True, "a release already has this name"),
     "what we never saw": ("UNINSTALL FAILED: the moon is full", errors.ProcessError, None, True, "make it: the moon is full"),
 }  # fmt: skip
 
@@ -260,7 +260,7 @@ def test_helm_that_was_killed_is_tried_again() -> None:
 def test_helm_that_says_nothing_is_told_so() -> None:
     found = failures.explain(completed("a warning\n", 2), "make it", {})
     assert isinstance(found, errors.ProcessError)
-    assert str(found) == "make it: helm ended with status 2, and said nothing"
+    assert str(found) == "make it: helm exited with status 2 and printed nothing"
 
 
 def test_a_long_story_is_cut_to_one_line() -> None:

@@ -105,7 +105,7 @@ def test_a_release_that_only_says_it_is_a_resources_is_left_alone(world: World, 
         world.create("web", text="one")
         wait(lambda: world.is_ready("web"))
         forge(world, other)
-        operator.says("which cannot be proven; it is left alone")
+        operator.says("without proof; it is left alone")
         world.update("web", text="two")
         wait(lambda: world.release("web").get("revision") == 2)
         hints = world.resource("web")["metadata"]["annotations"].get("applyset.kubernetes.io/additional-namespaces", "")
@@ -352,11 +352,11 @@ def test_somebodys_object_in_the_place_of_one_that_is_gone_is_not_taken_over(wor
     world.api.delete(world.map_path("app-web-a"))
     world.api.create(world.map_path("").rstrip("/"), {"metadata": {"name": "app-web-a"}, "data": {"text": "theirs"}})
     with operator:
-        wait(lambda: "app-web-a is there and does not belong to the release" in world.message("web"))
+        wait(lambda: "app-web-a exists and does not belong to the release" in world.message("web"))
         assert world.data("app-web-a") == {"text": "theirs"}
         world.update("web", text="two")  # Helm itself would not ask whose it is
-        wait(lambda: "revision 1 still serves" in world.message("web"))
-        assert "app-web-a is there and does not belong to the release" in world.message("web")
+        wait(lambda: "revision 1 is still in use" in world.message("web"))
+        assert "app-web-a exists and does not belong to the release" in world.message("web")
         assert world.data("app-web-a") == {"text": "theirs"}
         world.api.delete(world.map_path("app-web-a"))
         wait(lambda: world.data("app-web-a") == {"text": "two"}, timeout=90)

@@ -94,5 +94,5 @@ def test_an_archive_that_grows_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "large").write_bytes(b"\0" * 200_000)
     with tarfile.open(tmp_path / "app.tgz", "w:gz") as archive:
         archive.add(tmp_path / "large", "app/large")
-    with pytest.raises(errors.ConfigError, match="larger than 100,000 bytes when it is unpacked"):
+    with pytest.raises(errors.ConfigError, match="larger than 100,000 bytes when unpacked"):
         lint.look(tmp_path / "app.tgz")

@@ -351,7 +351,9 @@ def test_documents_without_content_are_none(text: str) -> None:
      "apiVersion: v1\nkind: A\nmetadata: {name: 1}", "apiVersion: v1\nkind: A\nmetadata: text", "apiVersion: 1\nkind: A\nmetadata: {name: a}", "kind: List\nitems: [1]"],
 )  # fmt: skip
 def test_what_is_no_object_is_an_error_with_its_file(text: str) -> None:
-    with pytest.raises(errors.RenderError, match=r"is no object with apiVersion, kind and metadata\.name") as caught:
+    with pytest.raises(
+        errors.RenderError, match=r"is not an object with apiVersion, kind and metadata\.name"
+    ) as caught:
         manifest.parse(
             f"---\n# Source: app/templates/a.yaml\n{config_map('one')}---\n# Source: app/templates/b.yaml\n{text}\n",
             "ns",

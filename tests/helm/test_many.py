@@ -41,7 +41,7 @@ def test_one_release_that_cannot_be_upgraded_stops_no_other(world: World) -> Non
         waiting.wait_until(lambda: upgraded() == COUNT - 1, timeout=180)
         waiting.wait_until(lambda: "bad values are no longer taken" in world.message("web7"))
         assert "app/templates/config.yaml:1" in world.message("web7")
-        assert "revision 1 still serves" in world.message("web7")
+        assert "revision 1 is still in use" in world.message("web7")
         assert operators.condition(world.resource("web7"), "Stalled")["status"] == "True"
         assert world.data("app-web7") == {"text": "bad"}
         assert ready() == COUNT - 1

@@ -260,7 +260,7 @@ def test_what_fails_names_the_place_and_leaves_what_serves(world: World) -> None
         failed = [item for item in world.resource("web")["status"]["resources"] if item["action"] == "failed"]
         assert [item["name"] for item in failed] == ["app-web-bad"]
         assert "app/templates/more.yaml" in failed[0]["message"]
-        assert "revision 1 still serves" in world.message("web")
+        assert "revision 1 is still in use" in world.message("web")
         world.update("web", text="two", bad=None, count="many")
         wait(lambda: "values.count: must be of type integer (from resource.spec.count)" in world.message("web"))
         world.update("web", count=None, extra=["a"])

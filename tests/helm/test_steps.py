@@ -120,7 +120,7 @@ def test_a_wait_says_for_whom_and_how_long() -> None:
 )
 def test_a_refusal_says_whose_it_is_and_the_way_out(owner: str, whose: str) -> None:
     found = decide(revision("deployed", owner=owner))
-    assert found.why.startswith(f"the release ns/app-web is there and {whose}; ")
+    assert found.why.startswith(f"the release ns/app-web exists and {whose}; ")
     assert "prefix" in found.why
     assert "adopt: true" in found.why
     assert found.after is None

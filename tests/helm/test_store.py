@@ -49,7 +49,7 @@ def test_what_was_used_a_moment_ago_stays_and_then_there_is_no_room(tmp_path: Pa
     kept = store.Store(tmp_path, most=250, clock=clock)
     for name in ("one", "two"):
         kept.keep(name, {"file": b"x" * 100})
-    with pytest.raises(errors.ProcessError, match="is full: charts of 250 bytes were used within the last hour"):
+    with pytest.raises(errors.ProcessError, match="is full: 250 bytes of charts were used within the last hour"):
         kept.keep("three", {"file": b"x" * 100})
     assert kept.find("one")
     assert kept.find("two")

@@ -162,11 +162,11 @@ def test_what_the_defaults_make_outside_of_the_namespace_is_made_and_nothing_els
         assert world.api.exists(binding)
         world.create("another", text=ROLE)
         waiting.wait_until(
-            lambda: "is in no namespace, and the chart does not make it" in world.message("another"), timeout=30
+            lambda: "is in no namespace, but the chart does not make it" in world.message("another"), timeout=30
         )
         world.create("more", verb='get, "*"')
         waiting.wait_until(
-            lambda: "its rules is not what the chart makes of its defaults" in world.message("more"), timeout=30
+            lambda: "its field rules is not what the chart makes from its defaults" in world.message("more"), timeout=30
         )
         world.api.delete(world.path("good"))
         waiting.wait_until(lambda: not world.api.exists(role) and not world.api.exists(binding), timeout=30)

@@ -172,7 +172,7 @@ def test_definitions_of_the_chart_and_of_its_subcharts_are_created_and_stay(worl
                 world.create(name)
             world.create("more", extra={"enabled": True})
             waiting.wait_until(lambda: all(map(world.is_ready, names)), timeout=60)
-            waiting.wait_until(lambda: "these definitions only with values other than" in world.message("more"))
+            waiting.wait_until(lambda: "these definitions only with non-default values" in world.message("more"))
             found = [world.data(f"app-{name}") for name in names]
             assert found == [{"first": "true"}] * 5, "all are rendered again when the cluster has the kind"
             for name in names:
@@ -321,7 +321,7 @@ def test_a_group_whose_server_does_not_answer_is_not_taken_for_missing(world: Wo
     try:
         with operators.Operator(test_template.project(world, text), world.plane.kubeconfig):
             world.create("one")
-            waiting.wait_until(lambda: "which the cluster has and does not serve now" in world.message("one"))
+            waiting.wait_until(lambda: "which the cluster has but does not serve now" in world.message("one"))
             assert world.data("app-one") is None
             world.api.delete(f"{services}/v1.{group}")
             waiting.wait_until(lambda: world.data("app-one") == {"served": "false"}, timeout=60)
