@@ -61,8 +61,8 @@ def test_what_is_read_line_by_line_is_what_the_yaml_parser_reads(
     found = READER.read(text, budget.Budget())
     if found is not None:
         expected = parsed(text)
-        if expected is None:  # a key comes twice, which is found out when it is filled
-            with pytest.raises(program.Misplaced, match=r"twice|must be"):
+        if expected is None:  # a key is repeated, which is found out when it is filled
+            with pytest.raises(program.Misplaced, match=r"twice|repeated|must be"):
                 found[0].fill(VALUES)
         else:
             assert (absolute(found[0]),) == expected
@@ -109,7 +109,7 @@ def test_what_loops_write_is_what_the_yaml_parser_reads(
     if found is not None and expected is not None:
         assert (absolute(found[0]),) == expected
     elif found is not None:
-        with pytest.raises(program.Misplaced, match=r"twice|must be"):
+        with pytest.raises(program.Misplaced, match=r"twice|repeated|must be"):
             found[0].fill(VALUES)
 
 

@@ -89,7 +89,7 @@ def test_a_template_sees_what_the_author_wrote_and_nothing_else(tmp_path: Path) 
         ("kind: ConfigMap\nmetadata: {name: a}\n", "apiVersion is missing"),
         ("apiVersion: v1\nkind: ConfigMap\n", "metadata must be a mapping"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: }\n", "metadata.name must be a string, but is missing"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ''}\n", "this is empty"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ''}\n", "but is empty"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ 7 }}\n", "a.yaml:4: metadata.name must be a string, but is a number; put"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: 1}\n", "metadata.namespace must be a string"),
         ("apiVersion: v1\nkind: List\nitems: {{ [resource.spec] }}\n", "a.yaml:3: the objects of a list must be written"),

@@ -28,7 +28,7 @@ def test_plain_scalars_follow_yaml_1_2(text: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("text", "advice"),
-    [("yes", 'write "yes" in quotes, or true'), ("Off", "or false"), ("0400", "or 256"), ("0o", ""), ("12:30:45", "base 60"), ("2024-01-31", "timestamp"),
+    [("yes", 'write "yes" in quotes, or true'), ("Off", "or false"), ("0400", "or 256"), ("0o", ""), ("12:30:45", "base-60"), ("2024-01-31", "timestamp"),
      ("2024-01-31T10:00:00Z", "timestamp"), ("1_000", "in quotes"), ("0b11", "in quotes"), (".inf", "JSON"), (".NaN", "JSON"), ("1e999", "too large"),
      ("<<", "old YAML"), ("=", "old YAML"), ("n", "or false"), ("089", "in quotes")],
 )  # fmt: skip

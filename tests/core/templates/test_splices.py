@@ -76,7 +76,7 @@ def test_what_yaml_has_a_word_for_keeps_its_meaning(text: str, value: Any) -> No
     ("text", "says"),
     [
         ("a:\n  x: 0\n  {{ m }}\n", "twice"),
-        ("a:\n  {{ m }}\n  x: 0\n", "twice"),
+        ("a:\n  {{ m }}\n  x: 0\n", "repeated"),
         ("a:\n  b: 0\n  {{ m }}\n  {{ m }}\n", "twice"),
         ("a:\n  b: 0\n  {{ l }}\n", "an expression among keys must be a mapping, not a list"),
         ("a:\n  - 0\n  {{ m }}\n", "an expression among items must be a list, not a mapping"),

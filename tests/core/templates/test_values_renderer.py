@@ -135,7 +135,7 @@ def test_what_is_not_one_mapping_is_an_error_with_its_file(tmp_path: Path, text:
         ("a: 1\n\nb: {{ vars.absent }}\n", 3, "absent"),
         ('a: 1\nb: {% include "absent.yaml" %}\n', 2, "absent.yaml"),
         ("a: 1\nb: {{ 1 + 'x' }}\n", 2, "unsupported operand"),
-        ("a: 1\nb: 2\nb: 3\n", 3, "twice"),
+        ("a: 1\nb: 2\nb: 3\n", 3, "repeated"),
         ("a: 1\nb: yes\n", 2, "true"),
         ("a: {{ resource.spec.labels }}\nb: x{{ resource.spec.labels }}\n", 2, "(from resource.spec.labels)"),
         ('a: 1\nb: {{ lookup("v1", "Service", 3) }}\n', 2, "lookup takes strings"),

@@ -100,7 +100,9 @@ def test_so_may_a_version(text: str, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_data_can_bring_no_kind(text: str, tmp_path: Path) -> None:
-    with pytest.raises(errors.RenderError, match=r"must be written in the template|twice|is missing|must be a mapping"):
+    with pytest.raises(
+        errors.RenderError, match=r"must be written in the template|twice|repeated|is missing|must be a mapping"
+    ):
         kinds(tmp_path, f"apiVersion: v1\n{text}\n{END}", _k="{% set kind = resource.spec.kind %}")
 
 
