@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         (
             "jinja: {templates: t}",
             "values: {}",
-            "lostromos.yaml:4: controllers[0].render: the renderer makes Values, and",
+            "lostromos.yaml:4: controllers[0].render: the renderer makes Values, but",
         ),
         ("jinja: {templates: t}", "jinja: 5", "controllers[0].render.jinja: expected a mapping"),
         (
