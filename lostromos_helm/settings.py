@@ -125,7 +125,9 @@ class AccessOptions(Options):
         description="A folder or .tgz (relative to this file), oci://HOST/NAME:VERSION, https://HOST/NAME:VERSION.",
     )
     registry_config: Path = pydantic.Field(
-        default="", alias="registryConfig", description="A file with credentials for OCI registries, in Docker's format."
+        default="",
+        alias="registryConfig",
+        description="A file with credentials for OCI registries, in Docker's format.",
     )
     ca_file: Path = pydantic.Field(
         default="", alias="caFile", description="CA certificates of a repository or registry."
