@@ -282,10 +282,7 @@ class Repairer:
         fight = self._fights.setdefault((case.place, case.key), contention.Contention())
         pause = fight.pause(time.monotonic())
         if pause > 0:
-            message = (
-                f"another field manager keeps changing it ({fight.repairs} repairs; {what}); next repair in "
-                f"{pause:.0f} s. {_NOT_THERE if what == drift.DELETED else _CHANGED}"
-            )
+            message = f"{fight.explain(pause, what)}. {_NOT_THERE if what == drift.DELETED else _CHANGED}"
             return case.result(Action.FAILED, message, retryable=True, after=pause), ""
         held = await self._drift.repair(item, case.place)
         fight.repaired(time.monotonic())

@@ -131,11 +131,8 @@ class Writer:
         entry.fight = entry.fight or contention.Contention()
         pause = entry.fight.pause(self._clock())
         if pause > 0:
-            who = entry.fight.opponent or "another manager"
-            message = (
-                f"{item.ref}: {who} keeps changing it ({entry.fight.repairs} repairs); next repair in "
-                f"{pause:.0f} s. `ignore` the field, set {labels.CONFLICTS}: yield, or leave it out of the template"
-            )
+            way_out = f"`ignore` the field, set {labels.CONFLICTS}: yield, or leave it out of the template"
+            message = f"{item.ref}: {entry.fight.explain(pause)}. {way_out}"
             return interfaces.ObjectResult(item.ref, interfaces.Action.FAILED, message, retryable=True, after=pause)
         return None
 

@@ -25,6 +25,12 @@ class Contention:
         """Return the seconds until the next repair."""
         return max(0.0, self.last + self._length() - now)
 
+    def explain(self, pause: float, what: str = "") -> str:
+        """Return who changes the object, and when it is repaired next: in ``pause`` seconds."""
+        more = f"; {what}" if what else ""
+        who = self.opponent or "another field manager"
+        return f"{who} keeps changing it ({self.repairs} repairs{more}); next repair in {pause:.0f} s"
+
     def repaired(self, now: float) -> None:
         """Record one more repair of the object."""
         if now - self.last > max(PEACE, 2 * self._length()):
