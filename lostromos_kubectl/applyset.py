@@ -238,7 +238,7 @@ class ApplySets:
         if asked != owned.asked:
             owned.asked = asked
             for entry in owned.entries.values():
-                entry.digest, entry.due, entry.fight = "", True, None
+                entry.digest, entry.due, entry.contended = "", True, None
             self._expiring.forget(owned)
         return owned, known
 

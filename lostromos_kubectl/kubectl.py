@@ -192,12 +192,12 @@ class _Sender:
         if metadata is None:
             return None
         found = tracked_objects.read(item.kind, metadata)
-        shape = found[0].shape(f"{labels.MANAGER}{self._controller}") if found else None
+        owned = found[0].field_set(f"{labels.MANAGER}{self._controller}") if found else None
         arrived = (
-            shape is not None
+            owned is not None
             and (metadata.get("annotations") or {}).get(labels.HASH) == write.digest
             and write.uid in {"", metadata["uid"]}
-            and fields.owns_all(shape.fields, write.body, item.list_keys)
+            and fields.owns_all(owned.fields, write.body, item.list_keys)
         )
         return sending.Sent(metadata) if arrived else None
 

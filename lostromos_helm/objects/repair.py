@@ -86,7 +86,7 @@ class Repairer:
         self._everywhere = everywhere
         self._live = watched_objects.WatchedObjects(kube, changed)
         self._drift = drift.Drift(kube, options.ignore, adopt=options.adopt)
-        self._fights: dict[tuple[releases.Place, tracked_objects.Key], contention.Contention] = {}
+        self._contentions: dict[tuple[releases.Place, tracked_objects.Key], contention.Contention] = {}
 
     async def look(
         self, found: contents.ReleaseContents, revision: storage.Revision, plan: commands.ReleasePlan
@@ -279,13 +279,13 @@ class Repairer:
             return drift.Difference()
 
     async def _repair(self, case: _Case, item: manifest.Item, what: str) -> tuple[interfaces.ObjectResult, str]:
-        fight = self._fights.setdefault((case.place, case.key), contention.Contention())
-        pause = fight.pause(time.monotonic())
+        contended = self._contentions.setdefault((case.place, case.key), contention.Contention())
+        pause = contended.pause(time.monotonic())
         if pause > 0:
-            message = f"{fight.explain(pause, what)}. {_NOT_THERE if what == drift.DELETED else _CHANGED}"
+            message = f"{contended.explain(pause, what)}. {_NOT_THERE if what == drift.DELETED else _CHANGED}"
             return case.result(Action.FAILED, message, retryable=True, after=pause), ""
         held = await self._drift.repair(item, case.place)
-        fight.repaired(time.monotonic())
+        contended.repaired(time.monotonic())
         _log.info("an object of a release was repaired", object=str(case.ref), release=case.place[1], what=what)
         return case.result(Action.UPDATED), held
 

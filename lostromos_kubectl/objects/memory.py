@@ -37,7 +37,7 @@ class Entry:
     adopted: bool = False
     sending: bool = False
     held: tuple[tuple[tracked_objects.TrackedObject | None, tracked_objects.TrackedObject | None], ...] = ()
-    fight: contention.Contention | None = None
+    contended: contention.Contention | None = None
     held_fields: tracked_objects.FieldSet | None = None
     others: frozenset[tuple[str, ...]] | None = None
     ready_at: int = 0

@@ -63,7 +63,7 @@ class Rules:
         settled = item.directives.create_only or matches
         if settled:
             entry.digest, entry.touched = item.digest, False
-            entry.held_fields, entry.due = child.shape(self._manager), False
+            entry.held_fields, entry.due = child.field_set(self._manager), False
         return settled
 
     def next_write(self, one: Attempt, *, blocks: bool) -> sending.Write:
@@ -81,17 +81,17 @@ class Rules:
 
     def ignored(self, item: desired_objects.Desired, child: tracked_objects.TrackedObject | None) -> list[sending.Path]:
         """Return the ignored fields that we no longer own: those we still own would be removed if we left them out."""
-        shape = child.shape(self._manager) if child else None
-        if shape is None:
+        owned = child.field_set(self._manager) if child else None
+        if owned is None:
             return []
         found = (fields.point(pointer, item.body) for pointer in self._policy.ignore.get(item.ref.kind, ()))
-        return [lost for path in found if path for lost in fields.lost(shape.fields, item.body, path, item.list_keys)]
+        return [lost for path in found if path for lost in fields.lost(owned.fields, item.body, path, item.list_keys)]
 
     def _owns_all(self, item: desired_objects.Desired, child: tracked_objects.TrackedObject) -> bool:
-        shape = child.shape(self._manager)
+        owned = child.field_set(self._manager)
         references = item.body["metadata"].get("ownerReferences") or ()
-        if shape is None or child.owner_uid != tracked_objects.owner_uid(references):
+        if owned is None or child.owner_uid != tracked_objects.owner_uid(references):
             return False
         if self.conflicts(item) == "yield":
             return True
-        return fields.owns_all(shape.fields, fields.without(item.body, self.ignored(item, child)), item.list_keys)
+        return fields.owns_all(owned.fields, fields.without(item.body, self.ignored(item, child)), item.list_keys)

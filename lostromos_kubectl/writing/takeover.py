@@ -48,10 +48,10 @@ class TakeOver:
         ``yields``: items that other managers put in the place of ours are theirs.
         Returns a result if that was not possible, or is all that a dry run can do.
         """
-        shape = entry.child.shape(self._manager) if entry.child and entry.uid else None
-        if shape is None or entry.adopted or item.directives.create_only:
+        owned = entry.child.field_set(self._manager) if entry.child and entry.uid else None
+        if owned is None or entry.adopted or item.directives.create_only:
             return None
-        ours = shape.fields
+        ours = owned.fields
         leaves = self._leaves(item, ours)
         lost = not yields and self._may_be_replaced(item, entry, ours)
         if not leaves and not lost:

@@ -128,11 +128,11 @@ class Writer:
             return interfaces.ObjectResult(item.ref, interfaces.Action.WAITING, message)
         if not entry.touched:
             return None
-        entry.fight = entry.fight or contention.Contention()
-        pause = entry.fight.pause(self._clock())
+        entry.contended = entry.contended or contention.Contention()
+        pause = entry.contended.pause(self._clock())
         if pause > 0:
             way_out = f"`ignore` the field, set {labels.CONFLICTS}: yield, or leave it out of the template"
-            message = f"{item.ref}: {entry.fight.explain(pause)}. {way_out}"
+            message = f"{item.ref}: {entry.contended.explain(pause)}. {way_out}"
             return interfaces.ObjectResult(item.ref, interfaces.Action.FAILED, message, retryable=True, after=pause)
         return None
 
@@ -185,14 +185,14 @@ class Writer:
         entry, item = one.entry, one.item
         found = tracked_objects.read(item.kind, answer.metadata)
         before, repaired = entry.child, entry.touched
-        if repaired and entry.fight and not self._kube.dry_run:
-            entry.fight.opponent = entry.fight.opponent or (before.writer if before else "")
-            entry.fight.repaired(self._clock())
+        if repaired and entry.contended and not self._kube.dry_run:
+            entry.contended.opponent = entry.contended.opponent or (before.writer if before else "")
+            entry.contended.repaired(self._clock())
             why = "another field manager changed it" if write.uid else "it was deleted"
             _log.info("an object was repaired", resource=owner.key, object=str(item.ref), why=why)
         entry.child = found[0] if found else None
         entry.uid, entry.digest = str(answer.metadata.get("uid", "")), item.digest
-        entry.held_fields = entry.child.shape(self._manager) if entry.child else None
+        entry.held_fields = entry.child.field_set(self._manager) if entry.child else None
         entry.others = self._ownership.items_of_others(answer.metadata)
         entry.touched = entry.adopted = entry.due = False
         if not write.uid:
@@ -215,8 +215,8 @@ class Writer:
     async def _contested(self, one: rules.Attempt, answer: errors.ApiError) -> interfaces.ObjectResult | None:
         """Handle fields of ours that other managers own: repair drift; for the rest, the policy decides."""
         entry, item = one.entry, one.item
-        if entry.fight and answer.causes:
-            entry.fight.opponent = answer.causes[0].who or entry.fight.opponent
+        if entry.contended and answer.causes:
+            entry.contended.opponent = answer.causes[0].who or entry.contended.opponent
         if self.rules.conflicts(item) == "yield":
             one.yielded = (*one.yielded, *(fields.parse(cause.field, item.body) for cause in answer.causes))
             return None

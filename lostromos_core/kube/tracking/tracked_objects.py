@@ -107,7 +107,7 @@ class TrackedObject:
         """Return whether we applied it: labels and annotations alone may have been copied from another object."""
         return bool(self.applied)
 
-    def shape(self, manager: str) -> FieldSet | None:
+    def field_set(self, manager: str) -> FieldSet | None:
         """Return the fields that one of our managers owns; None if it has not applied the object."""
         return next((shape for name, _, shape in self.applied if name == manager), None)
 
