@@ -8,7 +8,7 @@ import click
 
 from lostromos_core.cli import logs, memory, options
 from lostromos_core.cli.output import summary
-from lostromos_core.engine import event_loop, operator, results
+from lostromos_core.engine import event_loop, operator, reports
 from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def command(
     return 0 if done.ready else 1
 
 
-async def _run(running: operator.Operator, connection: client.Client, *, once: bool) -> results.Summary | None:
+async def _run(running: operator.Operator, connection: client.Client, *, once: bool) -> reports.Summary | None:
     """Run an operator until it is stopped, or once, and close its connection."""
     try:
         if once:

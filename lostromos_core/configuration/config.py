@@ -126,6 +126,15 @@ class ControllerConfig(pydantic.BaseModel):
         allow_inf_nan=False,
         description="Seconds after which a resource is reconciled even if nothing changed; 0: never.",
     )
+    concurrency: Annotated[int, pydantic.BeforeValidator(_no_bool)] | None = pydantic.Field(
+        default=None, ge=1, le=256, description="Resources reconciled at the same time; by default `workers`."
+    )
+    deadline: Annotated[float, pydantic.BeforeValidator(_no_bool)] = pydantic.Field(
+        default=600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that one reconcile may take, unless its applier needs more.",
+    )
 
 
 class Config(pydantic.BaseModel):

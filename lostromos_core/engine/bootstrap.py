@@ -93,7 +93,10 @@ class Setup:
         parts = {field: self.part(index, field) for field in ("watch", "render", "apply")}
         self._try(index, "render", lambda: controller.check_fit(parts["render"], parts["apply"]))
         policy = lookups.Policy(**dict(given.lookup))
-        return controller.Controller(given.name, **parts, lookup=policy, resync=given.resync)
+        return controller.Controller(
+            given.name, **parts, lookup=policy,
+            resync=given.resync, concurrency=given.concurrency, deadline=given.deadline,
+        )  # fmt: skip
 
     def _try(self, index: int, field: str, check: Callable[[], None]) -> None:
         """Run a check; if it raises ConfigError, raise that with the line of a controller's field."""

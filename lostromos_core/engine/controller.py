@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import math
 import re
 from typing import TYPE_CHECKING, final
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.controller")
 
+MOST_WORKERS = 256
+"""Maximum number of resources of a controller that are reconciled at the same time."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
@@ -26,6 +30,16 @@ def check_name(name: str) -> None:
     """Raise ConfigError if the name is not valid for a controller."""
     if not _NAME.fullmatch(name):
         msg = f"the name {name!r} cannot be used: use lower-case letters, digits and '-', at most 40 characters"
+        raise errors.ConfigError(msg)
+
+
+def check_limits(concurrency: int | None, deadline: float) -> None:
+    """Raise ConfigError unless the limits of a controller can be kept."""
+    if concurrency is not None and not 1 <= concurrency <= MOST_WORKERS:
+        msg = f"concurrency is {concurrency}; choose a number from 1 to {MOST_WORKERS}"
+        raise errors.ConfigError(msg)
+    if not 0 < deadline < math.inf:
+        msg = f"deadline is {deadline:g}; choose a number of seconds above 0"
         raise errors.ConfigError(msg)
 
 
@@ -44,7 +58,9 @@ class Controller:
     """Combine a Watcher, a Renderer and an Applier under a name.
 
     ``lookup``: what templates may look up beyond the resource's own namespace and objects. ``resync``: seconds after
-    which each resource is reconciled again even if nothing changed; 0: never.
+    which each resource is reconciled again even if nothing changed; 0: never. ``concurrency``: how many resources are
+    reconciled at the same time, 1 to 256; by default as many as the Operator says. ``deadline``: seconds that one
+    reconcile may take, unless the applier needs more; then it is stopped, reported, and retried.
 
     The name becomes part of field managers and annotations on the cluster: lower-case letters, digits and ``-``, at
     most 40 characters; changing it later creates a different controller. Raises ConfigError if the parts do not fit.
@@ -59,8 +75,11 @@ class Controller:
         apply: interfaces.Applier,
         lookup: lookups.Policy | None = None,
         resync: float = 0.0,
+        concurrency: int | None = None,
+        deadline: float = reconcile.DEADLINE,
     ) -> None:
         check_name(name)
+        check_limits(concurrency, deadline)
         try:
             check_fit(render, apply)
         except errors.ConfigError as error:
@@ -72,6 +91,9 @@ class Controller:
         self._policy = lookup or lookups.Policy()
         self._lookups: lookups.Lookups | None = None
         self.resync = resync
+        self.concurrency = concurrency
+        self._deadline = deadline
+        self._started: list[interfaces.Startable] = []
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -90,7 +112,27 @@ class Controller:
         for part in (self._watcher, self._renderer, self._applier):
             if isinstance(part, interfaces.Startable):
                 await part.start(runtime)
+                self._started.append(part)
         self._lookups = lookups.Lookups(runtime, self._policy)
+
+    async def stop(self, seconds: float) -> None:
+        """Stop the parts that have been started, the last one first; log what fails, or takes too long."""
+        while self._started:
+            part = self._started.pop()
+            if not isinstance(part, interfaces.Stoppable):
+                continue
+            log = _log.bind(controller=self.name, part=type(part).__name__)
+            try:
+                async with asyncio.timeout(seconds):
+                    await part.stop()
+            except TimeoutError:
+                log.exception("a part did not stop in time", seconds=seconds)
+            except asyncio.CancelledError:
+                if reconcile.is_cancelled():
+                    raise
+                log.exception("a part could not be stopped")
+            except Exception:
+                log.exception("a part could not be stopped")
 
     def _refuse_what_would_write(self) -> None:
         """Raise ConfigError if the watcher or the applier does not declare that it supports dry runs."""
@@ -128,7 +170,7 @@ class Controller:
             self._lookups,
             self.resync,
             knows=knows,
-            deadline=max(reconcile.DEADLINE, float(getattr(self._applier, "longest", 0.0))),
+            deadline=max(self._deadline, float(getattr(self._applier, "longest", 0.0))),
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import time
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import structlog
@@ -13,12 +12,12 @@ import structlog
 from lostromos_core import errors, interfaces, plugins
 from lostromos_core import identity as identities
 from lostromos_core.engine import (
-    change_log,
     controller,
     event_loop,
     reconcile,
-    results,
+    reports,
     supervision,
+    worker_pool,
     workqueue,
 )
 from lostromos_core.kube import cluster
@@ -26,18 +25,11 @@ from lostromos_core.kube.ownership import presence
 from lostromos_core.kube.transport import client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 
     Variables: TypeAlias = Mapping[str, Any] | Callable[[cluster.Cluster], Awaitable[Mapping[str, Any]]]
 
 _log = structlog.get_logger("lostromos.operator")
-
-GRACE = 14.0
-"""Seconds that running reconciles have to finish after a signal; the whole shutdown takes less than 20."""
-CANCEL = 4.0
-"""Seconds that cancelled tasks have to clean up."""
-MOST_WORKERS = 256
-"""Maximum number of resources of a controller that are reconciled at the same time."""
 
 Action = interfaces.Action
 Key: TypeAlias = tuple[str, str]
@@ -66,8 +58,8 @@ class Operator:
         workers: int = 16,
         identity: identities.Identity | None = None,
     ) -> None:
-        if not 1 <= workers <= MOST_WORKERS:
-            msg = f"workers is {workers}; choose a number from 1 to {MOST_WORKERS}"
+        if not 1 <= workers <= controller.MOST_WORKERS:
+            msg = f"workers is {workers}; choose a number from 1 to {controller.MOST_WORKERS}"
             raise errors.ConfigError(msg)
         names = [one.name for one in controllers]
         for name in names:
@@ -86,8 +78,8 @@ class Operator:
         self._stop = asyncio.Event()
         self.started = asyncio.Event()
         self._ran = False
-        self._busy: set[asyncio.Task[None]] = set()
-        self._results: dict[Key, reconcile.Result] | None = None
+        self._pool: worker_pool.WorkerPool | None = None
+        self._results: dict[Key, reports.Result] | None = None
 
     def run(self) -> None:
         """Run in an event loop of its own until SIGTERM or SIGINT; blocks. Raises what ``serve`` raises."""
@@ -104,12 +96,12 @@ class Operator:
         """
         async with self._running():
             await self._stop.wait()
-            _log.info("stopping", busy=len(self._busy))
+            _log.info("stopping", busy=self._pool.busy if self._pool else 0)
         _log.info("stopped")
         if self._failure:
             raise self._failure
 
-    async def once(self) -> results.Summary:
+    async def once(self) -> reports.Summary:
         """Reconcile everything that exists once, and return the results. An Operator can only run once."""
         self._results = {}
         async with self._running() as queues:
@@ -122,7 +114,7 @@ class Operator:
         if self._failure:
             raise self._failure
         troubles = {name: state.trouble for name, state in self._states.items() if not state.synced}
-        return results.Summary(self._results, troubles)
+        return reports.Summary(self._results, troubles)
 
     async def _until_known(self) -> None:
         """Wait until every watch has listed all resources, or has reported why it cannot."""
@@ -153,16 +145,15 @@ class Operator:
             }
             contexts = await self._unless_stopped(self._start(kube, registry, queues, own))
             watches = [self._watch(name, queues[name].add) for name in contexts]
-            workers = [
-                asyncio.create_task(self._work(queues[name], one, registry), name=f"worker {number} of {name}")
-                for name, one in contexts.items()
-                for number in range(self._workers)
-            ]
+            self._pool = worker_pool.WorkerPool(registry, self._states, self._stop, self._record)
+            for name, one in contexts.items():
+                self._pool.start(one, queues[name], self._controllers[name].concurrency or self._workers)
             try:
                 yield queues
             finally:
-                await self._shut_down(watches, workers)
+                await self._pool.end(watches)
         finally:
+            await self._stop_parts()
             await own.give_back()
             await kube.close()
             if connection is not self._client:
@@ -180,8 +171,8 @@ class Operator:
         finally:
             stopping.cancel()
             starting.cancel()
-            _, stuck = await asyncio.wait({starting, stopping}, timeout=CANCEL)
-            _complain(stuck)
+            _, stuck = await asyncio.wait({starting, stopping}, timeout=worker_pool.CANCEL)
+            worker_pool.complain(stuck)
             if starting.done() and not starting.cancelled():
                 starting.exception()  # already raised above, or too late to matter
 
@@ -189,8 +180,8 @@ class Operator:
         """Stop at once: another process has taken over."""
         _log.error("stopping, since another operator has taken over", reason=why)
         self._failure = errors.RefusedError(why)
-        for task in self._busy:
-            task.cancel(reconcile.TAKEN_OVER)
+        if self._pool:
+            self._pool.interrupt(reconcile.TAKEN_OVER)
         self.stop()
 
     async def _start(
@@ -226,73 +217,18 @@ class Operator:
         self.started.set()
         return contexts
 
+    async def _stop_parts(self) -> None:
+        """Stop the parts of all controllers that have been started, at the same time."""
+        await asyncio.gather(*(one.stop(worker_pool.STOP) for one in self._controllers.values()))
+
     def _watch(self, name: str, enqueue: Callable[[str], None]) -> asyncio.Task[None]:
         keeping = supervision.keep_watching(name, self._controllers[name].watch, enqueue, self._states[name])
         return asyncio.create_task(keeping, name=f"watch {name}")
 
-    async def _work(
-        self, queue: workqueue.WorkQueue[str], context: reconcile.ControllerContext, registry: plugins.Registry
-    ) -> None:
-        """Take keys and reconcile them, one at a time, until cancelled.
-
-        The worker continues after any exception: otherwise it would be lost for good, without notice.
-        """
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - this code runs in a task
-        while not self._stop.is_set():
-            key = await queue.get()
-            self._busy.add(task)
-            outcome = interfaces.Outcome.again()
-            try:
-                result = await self._reconcile(context, key, registry)
-                outcome = result.outcome
-            except asyncio.CancelledError:
-                if reconcile.is_cancelled():
-                    raise
-                _log.exception("unexpected error: a cancellation from within", controller=context.name, resource=key)
-            except Exception:  # noqa: BLE001 - see above
-                _log.exception("unexpected error; the resource is retried", controller=context.name, resource=key)
-            finally:
-                self._busy.discard(task)
-                queue.done(key, outcome)
-
-    async def _reconcile(
-        self, context: reconcile.ControllerContext, key: str, registry: plugins.Registry
-    ) -> reconcile.Result:
-        started = time.monotonic()
-        result = await reconcile.reconcile(context, key)
-        if result.report or result.resource or not result.outcome.retry:  # else it is not known yet whether it exists
-            settled = result.report is None or result.report.ready
-            self._states[context.name].first_look.reconciled(key, settled=settled)
-        if result.resource is not None and result.report is not None and result.resource.unreadable:
-            registry.tell_unreadable(context.name, key, result.resource.unreadable)
-        seconds = time.monotonic() - started
-        change_log.record_all(context.name, key, result.report, seconds)
-        registry.tell_reconciled(context.name, key, result.report, seconds)
-        if self._results is not None:
-            before = self._results.get((context.name, key))
-            if before is None or before.report or result.resource:  # else keep the result of its deletion
-                self._results[context.name, key] = results.merge(before, result)
-        return result
-
-    async def _shut_down(self, watches: Sequence[asyncio.Task[None]], workers: Sequence[asyncio.Task[None]]) -> None:
-        """Stop intake first, then let running reconciles finish, then cancel those that take too long."""
-        self._stop.set()
-        idle = [worker for worker in workers if worker not in self._busy]
-        for task in (*watches, *idle):
-            task.cancel()
-        if self._busy:
-            await asyncio.wait(set(self._busy), timeout=GRACE)
-        late = [task for task in workers if not task.done()]
-        for task in late:
-            task.cancel()
-        if self._busy:
-            _log.warning("some reconciles did not finish in time; the next start resumes them", count=len(self._busy))
-        if watches or workers:
-            _, stuck = await asyncio.wait([*watches, *workers], timeout=CANCEL)
-            _complain(stuck)
-
-
-def _complain(stuck: Iterable[asyncio.Task[Any]]) -> None:
-    for task in stuck:
-        _log.error("a task ignored its cancellation", task=task.get_name())
+    def _record(self, controller: str, key: str, result: reports.Result) -> None:
+        """Keep the result of a reconcile, if results are wanted."""
+        if self._results is None:
+            return
+        before = self._results.get((controller, key))
+        if before is None or before.report or result.resource:  # else keep the result of its deletion
+            self._results[controller, key] = reports.merge(before, result)

@@ -73,17 +73,7 @@ class ControllerContext:
     deadline: float = DEADLINE
 
 
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Result:
-    """Hold the result of a reconcile; ``report`` is None if the resource is gone or has been released."""
-
-    outcome: interfaces.Outcome
-    report: interfaces.Report | None = None
-    resource: interfaces.Resource | None = None
-
-
-async def reconcile(controller: ControllerContext, key: str) -> Result:
+async def reconcile(controller: ControllerContext, key: str) -> reports.Result:
     """Reconcile one resource. Never raises, except when its task is cancelled."""
     log = _log.bind(controller=controller.name, resource=key)
     resource: interfaces.Resource | None = None
@@ -91,7 +81,7 @@ async def reconcile(controller: ControllerContext, key: str) -> Result:
         async with asyncio.timeout(controller.deadline) as deadline:
             resource = await controller.watcher.get(key)
             if resource is None and not controller.knows(key):
-                return Result(interfaces.Outcome.again())
+                return reports.Result(interfaces.Outcome.again())
             result = await _step(controller, key, resource)
     except TimeoutError as error:
         if deadline.expired():
@@ -122,20 +112,20 @@ def is_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-async def _step(controller: ControllerContext, key: str, resource: interfaces.Resource | None) -> Result:
+async def _step(controller: ControllerContext, key: str, resource: interfaces.Resource | None) -> reports.Result:
     """Delete, apply, or do nothing, depending on the state of the resource."""
     if resource is None or resource.deleting:
         return await _delete(controller, key, resource)
     if _is_paused(resource):
         report = interfaces.Report(ready=False, paused=True, reason="Paused", message=PAUSED)
-        return Result(interfaces.Outcome.done(), report, resource)
+        return reports.Result(interfaces.Outcome.done(), report, resource)
     if resource.unreadable:
         report = interfaces.Report(ready=False, reason="Unreadable", message=resource.unreadable)
-        return Result(interfaces.Outcome.done(), report, resource)
+        return reports.Result(interfaces.Outcome.done(), report, resource)
     return await _apply(controller, resource)
 
 
-def _resynced(controller: ControllerContext, result: Result) -> Result:
+def _resynced(controller: ControllerContext, result: reports.Result) -> reports.Result:
     """Schedule the next reconcile within the resync period of the controller, plus or minus 20 percent."""
     if result.resource is None or result.report is None or not controller.resync:
         return result
@@ -145,7 +135,7 @@ def _resynced(controller: ControllerContext, result: Result) -> Result:
     return dataclasses.replace(result, outcome=interfaces.Outcome.again(period))
 
 
-async def _apply(controller: ControllerContext, resource: interfaces.Resource) -> Result:
+async def _apply(controller: ControllerContext, resource: interfaces.Resource) -> reports.Result:
     rendered = await _render(controller, resource)
     objections = controller.review(resource, rendered)
     if objections:
@@ -179,38 +169,38 @@ async def _render(controller: ControllerContext, resource: interfaces.Resource) 
     return found
 
 
-async def _delete(controller: ControllerContext, key: str, resource: interfaces.Resource | None) -> Result:
+async def _delete(controller: ControllerContext, key: str, resource: interfaces.Resource | None) -> reports.Result:
     if controller.lookups is not None:
         controller.lookups.forget(key)
     applied = await controller.applier.delete(key, resource)
     if applied.failed:
         report = reports.report_of(applied, None)
         # The cause, such as a policy or a webhook, may change without an event.
-        return Result(interfaces.Outcome.again(), dataclasses.replace(report, retrying=True), resource)
+        return reports.Result(interfaces.Outcome.again(), dataclasses.replace(report, retrying=True), resource)
     if applied.remaining:
         message = f"{reports.objects(applied.remaining)} still being deleted"
         report = interfaces.Report(
             ready=False, reason="Deleting", message=message, retrying=True, objects=applied.objects
         )
         # Some appliers enqueue the key when an object is gone; this is for the others, and for failures.
-        return Result(interfaces.Outcome.again(applied.after), report, resource)
+        return reports.Result(interfaces.Outcome.again(applied.after), report, resource)
     if resource is None:
-        return Result(interfaces.Outcome.done())
+        return reports.Result(interfaces.Outcome.done())
     if "deletionTimestamp" not in resource.metadata:
         message = "no controller reconciles it"
         await controller.watcher.report(
             resource, interfaces.Report(ready=False, reason=interfaces.RELEASED, message=message)
         )
-        return Result(interfaces.Outcome.done(), resource=resource)
+        return reports.Result(interfaces.Outcome.done(), resource=resource)
     # It is released, and the source will report that it is gone. In case the answers were wrong, retry.
-    return Result(interfaces.Outcome.again(slow=True), resource=resource)
+    return reports.Result(interfaces.Outcome.again(slow=True), resource=resource)
 
 
 _ON_CHANGE = frozenset({"Waiting", "Cycle"})
 """Reasons that end with a change that starts a reconcile by itself."""
 
 
-def _finished(resource: interfaces.Resource, report: interfaces.Report, after: float | None = None) -> Result:
+def _finished(resource: interfaces.Resource, report: interfaces.Report, after: float | None = None) -> reports.Result:
     """Retry a resource that is not ready, unless it waits for a change that starts a reconcile."""
     if after is not None:
         outcome = interfaces.Outcome.again(after)
@@ -218,14 +208,14 @@ def _finished(resource: interfaces.Resource, report: interfaces.Report, after: f
         outcome = interfaces.Outcome.done()
     else:
         outcome = interfaces.Outcome.again(slow=not report.retrying)
-    return Result(outcome, report, resource)
+    return reports.Result(outcome, report, resource)
 
 
-def _failed(resource: interfaces.Resource | None, error: errors.LostromosError) -> Result:
+def _failed(resource: interfaces.Resource | None, error: errors.LostromosError) -> reports.Result:
     report = interfaces.Report(
         ready=False, reason=reports.reason_of(error), message=str(error), retrying=error.retryable
     )
-    return Result(reports.outcome_of(error), report, resource)
+    return reports.Result(reports.outcome_of(error), report, resource)
 
 
 async def _report_interruption(controller: ControllerContext, resource: interfaces.Resource | None) -> None:
@@ -239,7 +229,7 @@ async def _report_interruption(controller: ControllerContext, resource: interfac
             await controller.watcher.report(resource, report)
 
 
-async def _report(controller: ControllerContext, key: str, result: Result) -> Result:
+async def _report(controller: ControllerContext, key: str, result: reports.Result) -> reports.Result:
     """Write the report; if that fails, retry, since otherwise the resource would not show the result."""
     controller.change_log.record(controller.name, key, result.report)
     if result.report is None or result.resource is None:
@@ -262,7 +252,7 @@ async def _report(controller: ControllerContext, key: str, result: Result) -> Re
     return result
 
 
-def _unsaid(result: Result, error: errors.LostromosError) -> Result:
+def _unsaid(result: reports.Result, error: errors.LostromosError) -> reports.Result:
     """Return the result for a report that could not be written: a retry, whatever the error."""
     assert result.report is not None  # noqa: S101 - there was a report to write
     report = interfaces.Report(ready=False, reason="StatusNotWritten", message=str(error), retrying=error.retryable)

@@ -1,11 +1,17 @@
-"""Decide what to report after a reconcile, and when to retry the resource.
+"""Decide what to report after a reconcile, and when to retry; collect the results of one pass over all resources.
 
 The Report itself is in ``interfaces.reports``; ``kube.reporting.status`` makes conditions of it.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING, TypeAlias, final
+
 from lostromos_core import errors, interfaces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SAID = 3
 """Maximum number of items that are listed in one message."""
@@ -80,7 +86,7 @@ def reason_of(error: errors.LostromosError) -> str:
 
 def too_long(seconds: float) -> errors.LostromosError:
     """Return the error for a reconcile that did not end within its deadline."""
-    failure = errors.LostromosError(f"it took longer than {seconds:.0f} seconds and was stopped; it is retried")
+    failure = errors.LostromosError(f"it took longer than {seconds:g} seconds and was stopped; it is retried")
     failure.retryable = True
     return failure
 
@@ -90,3 +96,48 @@ def unexpected(error: BaseException) -> errors.LostromosError:
     failure = errors.LostromosError(f"unexpected error, see the log: {type(error).__name__}")
     failure.retryable = True
     return failure
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """Hold the result of a reconcile; ``report`` is None if the resource is gone or has been released."""
+
+    outcome: interfaces.Outcome
+    report: interfaces.Report | None = None
+    resource: interfaces.Resource | None = None
+
+
+Key: TypeAlias = tuple[str, str]
+"""Controller name and resource key."""
+_DONE = frozenset(
+    {interfaces.Action.CREATED, interfaces.Action.UPDATED, interfaces.Action.PRUNED, interfaces.Action.DELETED}
+)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Summary:
+    """Hold the results of ``once``: one for every resource, and why controllers could not be watched."""
+
+    results: Mapping[Key, Result]
+    troubles: Mapping[str, str]
+
+    @property
+    def ready(self) -> bool:
+        """Return whether every controller was watched, and every resource is ready or gone."""
+        return not self.troubles and all(not result.report or result.report.ready for result in self.results.values())
+
+
+def merge(before: Result | None, now: Result) -> Result:
+    """Return the result of a resource that was reconciled more than once, including its earlier changes."""
+    if before is None or before.report is None or now.report is None:
+        return now
+    done = {one.ref: one for one in before.report.objects if one.action in _DONE}
+    objects = [
+        done.get(one.ref, one) if one.action is interfaces.Action.UNCHANGED else one for one in now.report.objects
+    ]
+    there = {one.ref for one in objects}
+    pruned = [one for one in done.values() if one.action is interfaces.Action.PRUNED and one.ref not in there]
+    report = dataclasses.replace(now.report, objects=(*objects, *pruned))
+    return dataclasses.replace(now, report=report)

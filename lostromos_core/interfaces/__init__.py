@@ -18,6 +18,7 @@ from lostromos_core.interfaces.contracts import (
     Renderer,
     Runtime,
     Startable,
+    Stoppable,
     Watcher,
     render,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "Runtime",
     "Source",
     "Startable",
+    "Stoppable",
     "Unit",
     "Values",
     "Watcher",

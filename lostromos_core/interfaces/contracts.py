@@ -68,6 +68,17 @@ class Startable(Protocol):
 
 
 @runtime_checkable
+class Stoppable(Protocol):
+    """Release what ``start`` has opened; optional for a Watcher, Renderer or Applier that is started."""
+
+    async def stop(self) -> None:
+        """Close connections and end background tasks, within 2 seconds; all work has ended.
+
+        Called once for each successful ``start``. An exception is logged.
+        """
+
+
+@runtime_checkable
 class DryRunning(Protocol):
     """Write nothing when ``Runtime.dry_run`` is set, and report what would have been done.
 

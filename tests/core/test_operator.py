@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostromos_core import errors, hookspecs, interfaces, plugins
-from lostromos_core.engine import change_log, controller, supervision
+from lostromos_core.engine import change_log, controller, supervision, worker_pool
 from lostromos_core.engine import operator as operators
 from lostromos_core.kube import cluster
 from lostromos_core.kube.transport import client
@@ -185,7 +185,7 @@ async def test_a_watcher_that_fails_or_ends_is_started_again(monkeypatch: pytest
 
 
 async def test_work_that_takes_too_long_is_cancelled_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operators, "GRACE", 0.05)
+    monkeypatch.setattr(worker_pool, "GRACE", 0.05)
 
     class Slow(fakes.FakeApplier):
         started = asyncio.Event()
@@ -431,7 +431,7 @@ async def test_a_start_that_fails_says_why() -> None:
 
 
 async def test_a_start_that_cannot_be_cancelled_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operators, "CANCEL", 0.02)
+    monkeypatch.setattr(worker_pool, "CANCEL", 0.02)
     release = asyncio.Event()
 
     async def gather(_kube: object) -> dict[str, str]:

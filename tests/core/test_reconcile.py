@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lostromos_core import errors, interfaces
-from lostromos_core.engine import reconcile
+from lostromos_core.engine import reconcile, reports
 from tests import fakes
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class World:
             "app", self.watcher, self.renderer, self.applier, fakes.WORKS, lambda _resource, _rendered: self.objections
         )
 
-    async def reconcile(self, key: str = "ns/web") -> reconcile.Result:
+    async def reconcile(self, key: str = "ns/web") -> reports.Result:
         return await reconcile.reconcile(self.context(), key)
 
 
@@ -238,7 +238,7 @@ async def test_a_renderer_may_be_asynchronous(world: World) -> None:
     assert "late" in world.applier.world
 
 
-async def applying(world: World) -> asyncio.Task[reconcile.Result]:
+async def applying(world: World) -> asyncio.Task[reports.Result]:
     """A reconcile that has begun to apply, and does not end by itself."""
     started = asyncio.Event()
 

@@ -14,14 +14,14 @@ from lostromos_core.cli.output import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lostromos_core.engine import reconcile, results
+    from lostromos_core.engine import reports
 
 LONG = 20_000
 """Maximum length of a message, which names every file that cannot be rendered."""
 DRY = "Dry run: nothing was kept."
 
 
-def show_table(summary: results.Summary, controllers: Sequence[str], *, dry_run: bool) -> None:
+def show_table(summary: reports.Summary, controllers: Sequence[str], *, dry_run: bool) -> None:
     """Print one row for each resource, then what could not be watched."""
     console = tables.console()
     rows = [_row(controller, key, result) for (controller, key), result in sorted(summary.results.items())]
@@ -39,7 +39,7 @@ def show_table(summary: results.Summary, controllers: Sequence[str], *, dry_run:
         console.print(DRY)
 
 
-def show_json(summary: results.Summary, *, dry_run: bool) -> None:
+def show_json(summary: reports.Summary, *, dry_run: bool) -> None:
     """Print the same, and each object, as JSON for programs."""
     found = sorted(summary.results.items())
     data = {
@@ -51,7 +51,7 @@ def show_json(summary: results.Summary, *, dry_run: bool) -> None:
     click.echo(json.dumps(data, indent=2))
 
 
-def _failures(summary: results.Summary) -> Iterator[str]:
+def _failures(summary: reports.Summary) -> Iterator[str]:
     """Yield a line for each failed object of a resource with several: the table has room for one."""
     for (_, key), result in sorted(summary.results.items()):
         failed = [one for one in _objects_of(result) if one.action is interfaces.Action.FAILED]
@@ -64,18 +64,18 @@ def _said(result: interfaces.ObjectResult) -> str:
     return f"{result.place}: {result.message}" if result.place else result.message
 
 
-def _objects_of(result: reconcile.Result) -> Sequence[interfaces.ObjectResult]:
+def _objects_of(result: reports.Result) -> Sequence[interfaces.ObjectResult]:
     return result.report.objects if result.report is not None else ()
 
 
-def _row(controller: str, key: str, result: reconcile.Result) -> Sequence[str]:
+def _row(controller: str, key: str, result: reports.Result) -> Sequence[str]:
     ready, reason, message = _fate(result)
     colour = {True: "green", False: "red", None: "dim"}[ready]
     said = "-" if ready is None else str(ready)
     return controller, rich.markup.escape(key), f"[{colour}]{said}[/]", reason, rich.markup.escape(message)
 
 
-def _fate(result: reconcile.Result) -> tuple[bool | None, str, str]:
+def _fate(result: reports.Result) -> tuple[bool | None, str, str]:
     """Return whether the resource is ready (None: it is gone), the reason, and the message."""
     if result.report is not None:
         return result.report.ready, result.report.reason, errors.shorten(result.report.message, LONG)
@@ -84,7 +84,7 @@ def _fate(result: reconcile.Result) -> tuple[bool | None, str, str]:
     return None, "Deleted", "its objects are gone"
 
 
-def _data(controller: str, key: str, result: reconcile.Result) -> dict[str, Any]:
+def _data(controller: str, key: str, result: reports.Result) -> dict[str, Any]:
     ready, reason, message = _fate(result)
     objects = list(_objects(result.report)) if result.report else []
     head = {"controller": controller, "resource": key}
