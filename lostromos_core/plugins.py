@@ -17,7 +17,7 @@ import structlog
 from lostromos_core import backends, errors, hook_guards, hookspecs, interfaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 _log = structlog.get_logger("lostromos.plugins")
 
@@ -63,11 +63,16 @@ class Registry:
     """Hold what all plug-ins together provide."""
 
     def __init__(
-        self, manager: pluggy.PluginManager, things: Mapping[str, Mapping[str, Any]], plugins: Sequence[Plugin]
+        self,
+        manager: pluggy.PluginManager,
+        things: Mapping[str, Mapping[str, Any]],
+        plugins: Sequence[Plugin],
+        disabled: Collection[str] = (),
     ) -> None:
         self._manager = manager
         self._things = things
         self.plugins = tuple(plugins)
+        self.disabled = tuple(sorted(disabled))
 
     def names(self, kind: str) -> list[str]:
         """Return the names of all back ends of a kind (``watcher``, ``renderer`` or ``applier``), sorted."""
@@ -78,6 +83,10 @@ class Registry:
         found = self._things[kind].get(name)
         if isinstance(found, backends.Backend):
             return found
+        if self.disabled:
+            which = ", ".join(self.disabled)
+            msg = f"no plug-in that is loaded provides the {kind} {name!r}; these are disabled: {which}"
+            raise errors.PluginError(msg)
         if name in INSTALL:
             old = any(plugin.distribution == INSTALL[name] for plugin in self.plugins)
             why = "is not in the installed version; a newer one may have it" if old else "is not installed"
@@ -163,22 +172,30 @@ def _copy(data: interfaces.Json) -> interfaces.Json:
         return copy.deepcopy(data)
 
 
-def load(extra: Iterable[tuple[str, object]] = ()) -> Registry:
+def load(extra: Iterable[tuple[str, object]] = (), *, disable: Collection[str] = ()) -> Registry:
     """Load every installed plug-in, and the ``extra`` ones given as (name, module or object).
 
-    Raises PluginError that names the plug-in, its distribution and version.
+    Those named in ``disable`` are not even imported. Raises PluginError that names the plug-in, its distribution and
+    version.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     origins: dict[str, tuple[str, str]] = {}
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        if point.name in disable:
+            continue
         origin = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
         _register(manager, point.name, _import(point, origin), origin, origins)
     for name, plugin in extra:
         _register(manager, name, plugin, ("given by the program", ""), origins)
     things, provided = _collect(manager, origins)
     plugins = [Plugin(name, *origins[name], tuple(provided.get(name, ()))) for name in sorted(origins)]
-    return Registry(manager, things, plugins)
+    return Registry(manager, things, plugins, set(disable) & set(installed()))
+
+
+def installed() -> list[str]:
+    """Return the names of all installed plug-ins, sorted, without importing them."""
+    return sorted({point.name for point in importlib.metadata.entry_points(group=GROUP)})
 
 
 def _who(name: str, origin: tuple[str, str]) -> str:
@@ -189,7 +206,10 @@ def _import(point: importlib.metadata.EntryPoint, origin: tuple[str, str]) -> ob
     try:
         return point.load()
     except Exception as error:
-        msg = f"{_who(point.name, origin)} cannot be imported: {type(error).__name__}: {error}"
+        msg = (
+            f"{_who(point.name, origin)} cannot be imported: {type(error).__name__}: {error}; repair or uninstall it, "
+            f"or disable it with -p no:{point.name}"
+        )
         raise errors.PluginError(msg) from error
 
 

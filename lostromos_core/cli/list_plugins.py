@@ -7,6 +7,7 @@ import json
 import click
 
 from lostromos_core import plugins
+from lostromos_core.cli import options
 from lostromos_core.cli.output import tables
 
 
@@ -21,9 +22,10 @@ from lostromos_core.cli.output import tables
     show_default=True,
     help="How to print the list.",
 )
-def command(*, output: str) -> None:
+@options.plugin_choice
+def command(*, output: str, disabled: tuple[str, ...]) -> None:
     """List the installed plug-ins: name, distribution, version, and what each provides."""
-    found = plugins.load().plugins
+    found = plugins.load(disable=disabled).plugins
     if output == "json":
         rows = [
             {"name": p.name, "distribution": p.distribution, "version": p.version, "provides": p.provides}

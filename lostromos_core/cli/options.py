@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lostromos_core import plugins
+from lostromos_core import errors, plugins
 from lostromos_core.configuration import config
 from lostromos_core.engine import bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -46,7 +46,43 @@ def cluster(function: F) -> F:
     )(function)
 
 
-def load(config_file: pathlib.Path) -> bootstrap.Setup:
-    """Read the configuration and load the plug-ins; raises ConfigError."""
+def plugin_choice(function: F) -> F:
+    """Add ``-p``: plug-ins that are not loaded."""
+    return click.option(
+        "-p",
+        "disabled",
+        metavar="no:NAME",
+        multiple=True,
+        callback=_disabled,
+        help="Do not load the plug-in NAME. May be repeated.",
+    )(function)
+
+
+def _disabled(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of plug-ins to disable; raises BadParameter for other forms, and for names that do not exist."""
+    names = []
+    for text in given:
+        if not text.startswith("no:"):
+            msg = f"{text!r} does not have the form no:NAME, which disables a plug-in"
+            raise click.BadParameter(msg)
+        names.append(_known(text.removeprefix("no:")))
+    return tuple(names)
+
+
+def _known(name: str) -> str:
+    there = plugins.installed()
+    if name not in there:
+        msg = f"no plug-in {name!r} is installed (available: {', '.join(there)}){errors.nearest(name, there)}"
+        raise click.BadParameter(msg)
+    return name
+
+
+def load(config_file: pathlib.Path, disabled: Sequence[str] = ()) -> bootstrap.Setup:
+    """Read the configuration and load the plug-ins, but not the disabled ones; raises ConfigError."""
     settings, document = config.load(config_file, os.environ)
-    return bootstrap.Setup(settings, document, plugins.load())
+    there = plugins.installed()
+    for index, name in enumerate(settings.plugins.disable):
+        if name not in there:
+            said = f"no plug-in {name!r} is installed{errors.nearest(name, there)}"
+            click.echo(f"Warning: {document.error(('plugins', 'disable', index), said)}", err=True)
+    return bootstrap.Setup(settings, document, plugins.load(disable={*disabled, *settings.plugins.disable}))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     epilog="\b\nExample:\n  kubectl get page hello -o yaml | lostromos render -f -\n",
 )
 @options.configuration
+@options.plugin_choice
 @click.option("--controller", "name", default="", help="Which controller; needed if several fit the resource.")
 @click.option(
     "-f",
@@ -55,13 +56,19 @@ if TYPE_CHECKING:
     help="A file with objects of the cluster, YAML or JSON: what `lookup` and `varsFrom` see.",
 )
 def command(
-    *, config_file: pathlib.Path, name: str, files: tuple[pathlib.Path, ...], output: str, objects: pathlib.Path | None
+    *,
+    config_file: pathlib.Path,
+    disabled: tuple[str, ...],
+    name: str,
+    files: tuple[pathlib.Path, ...],
+    output: str,
+    objects: pathlib.Path | None,
 ) -> int:
     """Render resources offline, and print the objects. Exits with 1 and the place if a template fails.
 
     Files are rendered as written: only the cluster sets the defaults of the kind's definition.
     """
-    setup = options.load(config_file)
+    setup = options.load(config_file, disabled)
     setup.check()
     there = list(_documents(objects)) if objects else []
     seen = variables.from_objects(there)

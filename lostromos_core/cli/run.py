@@ -24,6 +24,7 @@ Examples:
 
 @click.command("run", short_help="Watch, render and apply.", epilog=EXAMPLE)
 @options.configuration
+@options.plugin_choice
 @options.cluster
 @click.option(
     "--once", is_flag=True, help="Reconcile everything once, print a table and exit (0 only if all is ready)."
@@ -71,6 +72,7 @@ Examples:
 def command(
     *,
     config_file: pathlib.Path,
+    disabled: tuple[str, ...],
     kubeconfig: str,
     context: str,
     once: bool,
@@ -90,7 +92,7 @@ def command(
         raise click.UsageError(msg)
     logs.configure(style=log_format, level=log_level)
     memory.use_one_arena()
-    setup = options.load(config_file)
+    setup = options.load(config_file, disabled)
 
     connection = client.Client(kubeconfig, context=context, dry_run=dry_run)
     running = setup.operator(connection, workers=workers, identity=identity)

@@ -7,6 +7,7 @@ import json
 import click
 
 from lostromos_core import plugins
+from lostromos_core.cli import options
 from lostromos_core.engine import bootstrap
 
 
@@ -15,6 +16,7 @@ from lostromos_core.engine import bootstrap
     short_help="Print the configuration's JSON Schema.",
     epilog="\b\nExample:\n  lostromos schema > lostromos.schema.json\n",
 )
-def command() -> None:
+@options.plugin_choice
+def command(*, disabled: tuple[str, ...]) -> None:
     """Print the JSON Schema of lostromos.yaml, with the options of all installed plug-ins, for editors."""
-    click.echo(json.dumps(bootstrap.json_schema(plugins.load()), indent=2))
+    click.echo(json.dumps(bootstrap.json_schema(plugins.load(disable=disabled)), indent=2))

@@ -108,6 +108,14 @@ class LookupConfig(pydantic.BaseModel):
     cluster_scoped: bool = pydantic.Field(default=False, alias="clusterScoped", description="Cluster-scoped objects.")
 
 
+class PluginsConfig(pydantic.BaseModel):
+    """Configure which plug-ins are loaded."""
+
+    model_config = _STRICT
+
+    disable: tuple[str, ...] = pydantic.Field(default=(), description="Names of installed plug-ins to ignore.")
+
+
 class ControllerConfig(pydantic.BaseModel):
     """Configure one controller: what is watched, what is rendered for it, and how the result is applied."""
 
@@ -160,6 +168,7 @@ class Config(pydantic.BaseModel):
         description="NAMESPACE/NAME: which operator this is, and its Lease; default: of the Pod's Deployment, or of "
         "the user, the machine and the path of this file.",
     )
+    plugins: PluginsConfig = pydantic.Field(default_factory=PluginsConfig)
     controllers: list[ControllerConfig] = pydantic.Field(min_length=1)
 
 

@@ -141,6 +141,36 @@ def test_plugins_lists_what_is_installed() -> None:
     assert "lostromos-kubectl" in table
 
 
+def test_plug_ins_can_be_disabled_for_a_command_and_in_the_configuration(tmp_path: Path) -> None:
+    listed = json.loads(operators.lostromos("plugins", "-o", "json", "-p", "no:helm", "-p", "no:kubectl").stdout)
+    assert [row["name"] for row in listed] == ["core"]
+    assert '"helm-template"' not in operators.lostromos("schema", "-p", "no:helm").stdout
+    made = operators.project(tmp_path, KIND)
+    status, _, problems = render(made, CR, "-p", "no:kubectl")
+    assert status == 3
+    said = " ".join(problems.split())
+    assert "no plug-in that is loaded provides the applier 'server-side'; these are disabled: kubectl" in said
+    made = operators.project(tmp_path, KIND, plugins={"disable": ["helm", "hlm"]})
+    status, output, problems = render(made, CR)
+    assert (status, yaml.safe_load(output)["kind"]) == (0, "ConfigMap")
+    assert re.search(
+        r"Warning: .*lostromos.yaml:\d+: plugins.disable\[1\]: no plug-in 'hlm' is installed; did", problems
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("helm", "'helm' does not have the form no:NAME"),
+        ("no:hlm", "no plug-in 'hlm' is installed (available: core, helm, kubectl); did you mean 'helm'?"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_disabled_is_wrong_usage(given: str, says: str) -> None:
+    done = operators.lostromos("plugins", "-p", given)
+    assert done.returncode == 2
+    assert says in " ".join(re.sub(r"[│╭╰─╮╯]", " ", done.stderr).split())
+
+
 def test_version_schema_and_help() -> None:
     assert operators.lostromos("version").stdout.startswith("lostromos-core ")
     assert json.loads(operators.lostromos("schema").stdout)["title"] == "lostromos.yaml"

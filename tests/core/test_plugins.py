@@ -59,6 +59,22 @@ def test_a_back_end_of_ours_that_is_not_installed_is_named_with_its_distribution
         plugins.load().backend("applier", "helm")
 
 
+def test_a_disabled_plug_in_is_not_even_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = importlib.metadata.EntryPoint("bad", "no.such.module", plugins.GROUP)
+    installed = [*importlib.metadata.entry_points(group="lostromos"), broken]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: installed)
+    with pytest.raises(errors.PluginError, match="repair or uninstall it, or disable it with -p no:bad"):
+        plugins.load()
+    registry = plugins.load(disable=["bad", "helm", "not-installed"])
+    assert [one.name for one in registry.plugins] == ["core", "kubectl"]
+    assert registry.disabled == ("bad", "helm")
+    with pytest.raises(
+        errors.PluginError, match=r"no plug-in that is loaded provides the applier 'helm'; .*: bad, helm"
+    ):
+        registry.backend("applier", "helm")
+    assert plugins.installed() == ["bad", "core", "helm", "kubectl"]
+
+
 def test_templates_get_what_plug_ins_bring() -> None:
     registry = plugins.load(
         [
