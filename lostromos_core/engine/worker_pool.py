@@ -77,7 +77,7 @@ class WorkerPool:
             if not task.done():
                 task.cancel()
         if self._busy:
-            _log.warning("not all reconciles finished in time; the next start continues", count=self.busy)
+            _log.warning("some reconciles did not finish in time; the next start resumes them", count=self.busy)
         if watching or self._tasks:
             _, stuck = await asyncio.wait([*watching, *self._tasks], timeout=CANCEL)
             complain(stuck)
@@ -101,7 +101,7 @@ class WorkerPool:
                     raise
                 _log.exception("unexpected error: a cancellation from within", controller=context.name, resource=key)
             except Exception:  # noqa: BLE001 - see above
-                _log.exception("unexpected error, the resource is tried again", controller=context.name, resource=key)
+                _log.exception("unexpected error; the resource is retried", controller=context.name, resource=key)
             finally:
                 self._busy.discard(task)
                 queue.done(key, outcome)
