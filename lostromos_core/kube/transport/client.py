@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import os
 import re
 import time
 import urllib.parse
@@ -77,12 +78,12 @@ class Client:
     A DELETE with a body also sets it in the body, since the server then ignores the query. Source: measured on 1.37.
     """
 
-    def __init__(self, kubeconfig: str = "", *, context: str = "", dry_run: bool = False) -> None:
+    def __init__(self, kubeconfig: str | os.PathLike[str] = "", *, context: str = "", dry_run: bool = False) -> None:
         self.dry_run = dry_run
-        self.kubeconfig = kubeconfig
+        self.kubeconfig = os.fspath(kubeconfig)
         self.context = context
         self.limiter = limiter.Limiter(time.monotonic)
-        self._credentials = credentials.Credentials(kubeconfig, context=context)
+        self._credentials = credentials.Credentials(self.kubeconfig, context=context)
         self._session: aiohttp.ClientSession | None = None
         self._refreshing = asyncio.Lock()
 
