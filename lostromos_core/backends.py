@@ -32,7 +32,7 @@ class Options(pydantic.BaseModel):
 
     def keywords(self) -> dict[str, Any]:
         """Return the options as keyword arguments of a constructor, by field name."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
+        return dict(self)
 
 
 def relative(path: pathlib.Path, info: pydantic.ValidationInfo) -> pathlib.Path:
@@ -99,7 +99,7 @@ class ValuesOptions(Options):
 
     def keywords(self) -> dict[str, Any]:
         """Return the options as keyword arguments of the renderer's constructor."""
-        return {**dict(self), "template": self.template or ""}
+        return {**super().keywords(), "template": self.template or ""}
 
 
 @final

@@ -82,7 +82,7 @@ def lostromos_watchers() -> dict[str, backends.Backend]:
     """Return ``kubernetes``."""
     return {
         "kubernetes": backends.Backend(
-            KubernetesOptions, lambda options: watcher.KubernetesWatcher(**options.model_dump())
+            KubernetesOptions, lambda options: watcher.KubernetesWatcher(**options.keywords())
         )
     }
 

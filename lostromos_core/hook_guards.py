@@ -10,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, final
 
 from lostromos_core import errors, hookspecs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     import pluggy
 
+    T = TypeVar("T")
     Results: TypeAlias = list[object]
     Wrapper: TypeAlias = Generator[None, Results, Results]
 
@@ -34,6 +35,10 @@ class Guard:
 
     own: Callable[[object], object]
     failed: Callable[[str, Exception], object]
+
+    def call(self, function: Callable[..., T], arguments: Iterable[object], more: Mapping[str, object]) -> T:
+        """Call an implementation with its own copies of the arguments."""
+        return function(*map(self.own, arguments), **{name: self.own(value) for name, value in more.items()})
 
 
 @final
@@ -71,13 +76,8 @@ def stand_in(manager: pluggy.PluginManager, plugin: object, name: str, guards: M
             guarded = _wrapper(function, name, guard) if options.get("wrapper") else _plain(function, name, guard)
         else:
             guarded = _passed_on(function)
-        setattr(made, attribute, hookspecs.hookimpl(**_known(options))(guarded))
+        setattr(made, attribute, hookspecs.hookimpl(**options)(guarded))
     return made
-
-
-def _known(options: Mapping[str, Any]) -> dict[str, Any]:
-    accepted = inspect.signature(hookspecs.hookimpl.__call__).parameters
-    return {name: value for name, value in options.items() if name in accepted}
 
 
 def _refuse(function: object, attribute: str, options: Mapping[str, Any], guard: Guard | None) -> None:
@@ -104,7 +104,7 @@ def _plain(function: Callable[..., object], name: str, guard: Guard) -> Callable
     @functools.wraps(function)
     def guarded(*arguments: object, **more: object) -> object:
         try:
-            return function(*map(guard.own, arguments), **{key: guard.own(value) for key, value in more.items()})
+            return guard.call(function, arguments, more)
         except Exception as error:  # noqa: BLE001 - the caller and the other plug-ins must go on
             return guard.failed(name, error)
 
@@ -119,7 +119,7 @@ def _wrapper(function: Callable[..., Wrapper], name: str, guard: Guard) -> Calla
         running: Wrapper | None = None
         failure: object = None
         try:
-            running = function(*map(guard.own, arguments), **{key: guard.own(value) for key, value in more.items()})
+            running = guard.call(function, arguments, more)
             _first_yield(running)
         except Exception as error:  # noqa: BLE001 - the caller and the other plug-ins must go on
             running, failure = None, guard.failed(name, error)

@@ -181,16 +181,15 @@ def load(extra: Iterable[tuple[str, object]] = (), *, disable: Collection[str] =
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     origins: dict[str, tuple[str, str]] = {}
-    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
-        if point.name in disable:
-            continue
+    points = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name)
+    for point in (one for one in points if one.name not in disable):
         origin = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
         _register(manager, point.name, _import(point, origin), origin, origins)
     for name, plugin in extra:
         _register(manager, name, plugin, ("given by the program", ""), origins)
     things, provided = _collect(manager, origins)
     plugins = [Plugin(name, *origins[name], tuple(provided.get(name, ()))) for name in sorted(origins)]
-    return Registry(manager, things, plugins, set(disable) & set(installed()))
+    return Registry(manager, things, plugins, {point.name for point in points} & set(disable))
 
 
 def installed() -> list[str]:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from lostromos_core.kube import cluster
     from lostromos_kubectl import applyset
 
-KINDS_AGE = 10.0
-"""Seconds that what kubectl knows of the cluster's kinds may be old."""
 PROCESSES = 4
 """Maximum number of concurrent kubectl processes; each takes about 50 MiB."""
 
@@ -139,7 +137,7 @@ class _Sender:
         items = [write.body for write in writes]
         stdin = orjson.dumps({"apiVersion": "v1", "kind": "List", "items": items})
         try:
-            environment = {**os.environ, **await self._cache.variables(seconds=KINDS_AGE)}
+            environment = {**os.environ, **await self._cache.variables()}
             async with self._places:
                 done = await self._run(command, stdin=stdin, environment=environment, timeout=self._timeout)
         except errors.LostromosError as error:

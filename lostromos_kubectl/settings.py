@@ -6,13 +6,14 @@ types, since type checkers cannot derive the keywords of a constructor from a mo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import pydantic
 
 from lostromos_core import Options, backends
-from lostromos_core.kube.ownership import config_maps
+from lostromos_core.kube.ownership import config_maps, inventory
 from lostromos_kubectl import applyset
+from lostromos_kubectl.objects import desired_objects  # noqa: TC001 - pydantic reads the annotation
 from lostromos_kubectl.pruning import prune
 from lostromos_kubectl.writing import rules
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lostromos_core import interfaces
-    from lostromos_core.kube.ownership import inventory
-    from lostromos_kubectl.objects import desired_objects
     from lostromos_kubectl.writing import sending
 
 
@@ -66,11 +65,11 @@ class ApplierOptions(Options):
     ``prune_controller_share``.
     """
 
-    conflicts: Literal["fail", "force", "yield"] = pydantic.Field(
+    conflicts: desired_objects.Conflicts = pydantic.Field(
         default="fail",
         description="When another manager owns a field that a template sets: name it, take it over, or leave it.",
     )
-    finalizer: Literal["auto", "always", "never"] = pydantic.Field(
+    finalizer: inventory.Finalizer = pydantic.Field(
         default="auto",
         description="Whether resources get a finalizer; auto: only where garbage collection is not enough.",
     )

@@ -80,9 +80,10 @@ def _known(name: str) -> str:
 def load(config_file: pathlib.Path, disabled: Sequence[str] = ()) -> bootstrap.Setup:
     """Read the configuration and load the plug-ins, but not the disabled ones; raises ConfigError."""
     settings, document = config.load(config_file, os.environ)
-    there = plugins.installed()
+    registry = plugins.load(disable={*disabled, *settings.plugins.disable})
     for index, name in enumerate(settings.plugins.disable):
-        if name not in there:
-            said = f"no plug-in {name!r} is installed{errors.nearest(name, there)}"
-            click.echo(f"Warning: {document.error(('plugins', 'disable', index), said)}", err=True)
-    return bootstrap.Setup(settings, document, plugins.load(disable={*disabled, *settings.plugins.disable}))
+        if name not in registry.disabled:
+            hint = errors.nearest(name, plugins.installed())
+            said = document.error(("plugins", "disable", index), f"no plug-in {name!r} is installed{hint}")
+            click.echo(f"Warning: {said}", err=True)
+    return bootstrap.Setup(settings, document, registry)

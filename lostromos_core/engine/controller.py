@@ -33,11 +33,15 @@ def check_name(name: str) -> None:
         raise errors.ConfigError(msg)
 
 
-def check_limits(concurrency: int | None, deadline: float) -> None:
-    """Raise ConfigError unless the limits of a controller can be kept."""
-    if concurrency is not None and not 1 <= concurrency <= MOST_WORKERS:
-        msg = f"concurrency is {concurrency}; choose a number from 1 to {MOST_WORKERS}"
+def check_workers(option: str, count: int) -> None:
+    """Raise ConfigError unless an option is a number of workers."""
+    if not 1 <= count <= MOST_WORKERS:
+        msg = f"{option} is {count}; choose a number from 1 to {MOST_WORKERS}"
         raise errors.ConfigError(msg)
+
+
+def check_deadline(deadline: float) -> None:
+    """Raise ConfigError unless the deadline is a number of seconds."""
     if not 0 < deadline < math.inf:
         msg = f"deadline is {deadline:g}; choose a number of seconds above 0"
         raise errors.ConfigError(msg)
@@ -79,7 +83,9 @@ class Controller:
         deadline: float = reconcile.DEADLINE,
     ) -> None:
         check_name(name)
-        check_limits(concurrency, deadline)
+        if concurrency is not None:
+            check_workers("concurrency", concurrency)
+        check_deadline(deadline)
         try:
             check_fit(render, apply)
         except errors.ConfigError as error:

@@ -47,7 +47,7 @@ def signals(stop: Callable[[], None]) -> Iterator[None]:
             loop.add_signal_handler(number, once)
     try:
         yield
-    finally:
+    finally:  # the same again where no handler could be set
         with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
             for number in handled:
                 loop.remove_signal_handler(number)

@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("lostromos.operator")
 
-Action = interfaces.Action
-Key: TypeAlias = tuple[str, str]
-"""Controller name and resource key."""
-
 
 @final
 class Operator:
@@ -58,9 +54,7 @@ class Operator:
         workers: int = 16,
         identity: identities.Identity | None = None,
     ) -> None:
-        if not 1 <= workers <= controller.MOST_WORKERS:
-            msg = f"workers is {workers}; choose a number from 1 to {controller.MOST_WORKERS}"
-            raise errors.ConfigError(msg)
+        controller.check_workers("workers", workers)
         names = [one.name for one in controllers]
         for name in names:
             if names.count(name) > 1:
@@ -79,7 +73,7 @@ class Operator:
         self.started = asyncio.Event()
         self._ran = False
         self._pool: worker_pool.WorkerPool | None = None
-        self._results: dict[Key, reports.Result] | None = None
+        self._results: dict[reports.Key, reports.Result] | None = None
 
     def run(self) -> None:
         """Run in an event loop of its own until SIGTERM or SIGINT; blocks. Raises what ``serve`` raises."""

@@ -12,7 +12,7 @@ from lostromos_core import interfaces
 from lostromos_core.engine import change_log, reconcile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lostromos_core import plugins
     from lostromos_core.engine import reports, supervision, workqueue
@@ -65,11 +65,10 @@ class WorkerPool:
         for task in self._busy:
             task.cancel(why)
 
-    async def end(self, watches: Iterable[asyncio.Task[None]]) -> None:
+    async def end(self, watches: Sequence[asyncio.Task[None]]) -> None:
         """Stop intake first, then let running reconciles finish, then cancel those that take too long."""
         self._stop.set()
-        watching = list(watches)
-        for task in (*watching, *(worker for worker in self._tasks if worker not in self._busy)):
+        for task in (*watches, *(worker for worker in self._tasks if worker not in self._busy)):
             task.cancel()
         if self._busy:
             await asyncio.wait(set(self._busy), timeout=GRACE)
@@ -78,8 +77,8 @@ class WorkerPool:
                 task.cancel()
         if self._busy:
             _log.warning("some reconciles did not finish in time; the next start resumes them", count=self.busy)
-        if watching or self._tasks:
-            _, stuck = await asyncio.wait([*watching, *self._tasks], timeout=CANCEL)
+        if watches or self._tasks:
+            _, stuck = await asyncio.wait([*watches, *self._tasks], timeout=CANCEL)
             complain(stuck)
 
     async def _work(self, queue: workqueue.WorkQueue[str], context: reconcile.ControllerContext) -> None:

@@ -29,8 +29,6 @@ OLDEST: Final = (3, 17)
 NEWEST_MAJOR: Final = 4
 SERVER_SIDE: Final = 4
 """First major version of Helm that uses server-side apply."""
-KINDS_AGE: Final = 10.0
-"""Seconds that what Helm knows of the cluster's kinds may be old for a command that deletes nothing."""
 GRACE: Final = 30.0
 """Seconds that a process may run beyond the time limit that Helm itself enforces."""
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
@@ -139,7 +137,7 @@ class Helm:
         """
         environment = {**self._environment(), **({"TZ": zone} if zone else {})}
         if self._cache is not None and not offline:
-            environment |= await self._cache.variables(seconds=0 if deletes else KINDS_AGE)
+            environment |= await self._cache.variables(seconds=0 if deletes else program_cache.AGE)
         command = [self._binary, *arguments, *([] if offline else self._access())]
         async with contextlib.AsyncExitStack() as places:
             if wait is Wait.COMING:

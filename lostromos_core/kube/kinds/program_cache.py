@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final, final
 if TYPE_CHECKING:
     from lostromos_core.kube.kinds import discovery
 
+AGE: Final = 10.0
+"""Seconds that what a program knows may be old, unless it deletes something."""
 KEPT: Final = 4
 """Folders that are kept: other processes may use older ones."""
 VARIABLE: Final = "KUBECACHEDIR"
@@ -33,7 +35,7 @@ class ProgramCache:
         self._home = home
         self._folder = home
 
-    async def variables(self, *, seconds: float) -> dict[str, str]:
+    async def variables(self, *, seconds: float = AGE) -> dict[str, str]:
         """Return the environment of a program whose knowledge may be ``seconds`` old; raises ApiError."""
         await self._discovery.everything(seconds=seconds)
         folder = self._home / self._discovery.digest
