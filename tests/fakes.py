@@ -146,3 +146,10 @@ _renderer: interfaces.Renderer = FakeRenderer()
 _applier: interfaces.Applier = FakeApplier()
 RETRYABLE = errors.ApiError("the server is busy", status=503)
 TERMINAL = errors.RefusedError("no")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what other tasks do."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)

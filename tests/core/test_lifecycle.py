@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import structlog.testing
@@ -15,20 +15,11 @@ from lostromos_core.engine import operator as operators
 from lostromos_core.kube.transport import client
 from tests import fakes
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 NO_CLUSTER = client.Client("/nowhere")
 
 
 def serve(*controllers: controller.Controller, **options: Any) -> operators.Operator:
     return operators.Operator(controllers, **{"kube": NO_CLUSTER, "registry": plugins.load(), **options})
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 class Part:
@@ -75,7 +66,7 @@ async def test_parts_are_stopped_after_the_last_reconcile_the_last_one_first() -
     given["watch"].put(fakes.resource("web"))
     operator = serve(controller.Controller("app", **given))
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: "apply" in told)
+    await fakes.until(lambda: "apply" in told)
     operator.stop()
     await serving
     assert told == [*ALL, "apply", "stop applier", "stop renderer", "stop watcher"]
@@ -161,10 +152,10 @@ async def test_each_controller_has_as_many_workers_as_it_asks_for() -> None:
     few, usual = Slow(), Slow()
     operator = serve(made("few", few, 40, concurrency=2), made("usual", usual, 40), workers=5)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: (few.at_work, usual.at_work) == (2, 5))
+    await fakes.until(lambda: (few.at_work, usual.at_work) == (2, 5))
     for applier in (few, usual):
         applier.go.set()
-    await until(lambda: len(few.world) == len(usual.world) == 40)
+    await fakes.until(lambda: len(few.world) == len(usual.world) == 40)
     operator.stop()
     await serving
     assert (few.most, usual.most) == (2, 5)
@@ -177,10 +168,10 @@ async def test_a_slow_controller_keeps_no_other_waiting() -> None:
     other = controller.Controller("quick", watch=watcher, render=fakes.FakeRenderer(), apply=quick)
     operator = serve(one, other)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: slow.at_work == 16)
+    await fakes.until(lambda: slow.at_work == 16)
     started = time.monotonic()
     watcher.put(fakes.resource("web"))
-    await until(lambda: "web" in quick.world)
+    await fakes.until(lambda: "web" in quick.world)
     assert time.monotonic() - started < 10, "not after the slow ones, which never end"
     assert slow.at_work == 16
     slow.go.set()
@@ -194,7 +185,7 @@ async def test_a_part_that_hangs_is_ended_at_the_deadline_of_its_controller() ->
     one = controller.Controller("app", watch=watcher, render=fakes.FakeRenderer(), apply=Slow(), deadline=0.05)
     operator = serve(one)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: "ns/web" in watcher.reports)
+    await fakes.until(lambda: "ns/web" in watcher.reports)
     operator.stop()
     await serving
     report = watcher.reports["ns/web"]

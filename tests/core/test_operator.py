@@ -51,12 +51,6 @@ def make(watcher: Any = None, applier: Any = None, **options: Any) -> operators.
     return operators.Operator([one], **{"kube": NO_CLUSTER, "registry": plugins.load(), **options})
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 async def test_signals_belong_to_the_program_that_serves() -> None:
     """Two operators in one loop beside a program that handles SIGTERM itself: it is called, and they go on."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
@@ -67,7 +61,7 @@ async def test_signals_belong_to_the_program_that_serves() -> None:
         for operator in made:
             await operator.started.wait()
         os.kill(os.getpid(), signal.SIGTERM)
-        await until(told.is_set)
+        await fakes.until(told.is_set)
         assert not any(task.done() for task in serving)
         assert (await make().once()).ready
         for operator in made:
@@ -116,13 +110,13 @@ async def test_it_reconciles_what_is_there_and_what_changes_until_it_is_stopped(
     watcher.put(fakes.resource("early", text="1"))
     operator = make(watcher, applier, vars={"var": "v"})
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: "early" in applier.world)
+    await fakes.until(lambda: "early" in applier.world)
     assert applier.world["early"][1]["data"] == {"text": "1", "var": "v"}
     watcher.put(fakes.resource("late", text="2"))
     watcher.put(fakes.resource("early", text="3"))
-    await until(lambda: "late" in applier.world and applier.world["early"][1]["data"]["text"] == "3")
+    await fakes.until(lambda: "late" in applier.world and applier.world["early"][1]["data"]["text"] == "3")
     watcher.drop("ns/early")
-    await until(lambda: "early" not in applier.world)
+    await fakes.until(lambda: "early" not in applier.world)
     operator.stop()
     await serving
 
@@ -178,7 +172,7 @@ async def test_a_watcher_that_fails_or_ends_is_started_again(monkeypatch: pytest
     watcher.put(fakes.resource("a"))
     operator = make(watcher, applier)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: "a" in applier.world)
+    await fakes.until(lambda: "a" in applier.world)
     operator.stop()
     await serving
     assert Flaky.times == 3
@@ -221,9 +215,9 @@ async def test_a_cancellation_from_within_a_plug_in_ends_no_worker() -> None:
         watcher.put(fakes.resource(f"bad{number}"))
     operator = make(watcher, applier, workers=4)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: len(watcher.reports) == 4)
+    await fakes.until(lambda: len(watcher.reports) == 4)
     watcher.put(fakes.resource("good"))
-    await until(lambda: "good" in applier.world)
+    await fakes.until(lambda: "good" in applier.world)
     assert {report.reason for key, report in watcher.reports.items() if "bad" in key} == {"Failed"}
     operator.stop()
     await serving
@@ -245,9 +239,9 @@ async def test_a_controller_that_is_slow_delays_no_other() -> None:
     ]
     operator = operators.Operator(controllers, kube=NO_CLUSTER, registry=plugins.load(), workers=4)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: fast.sink is not None)
+    await fakes.until(lambda: fast.sink is not None)
     fast.put(fakes.resource("urgent"))
-    await until(lambda: "urgent" in quick.world)
+    await fakes.until(lambda: "urgent" in quick.world)
     release.set()
     operator.stop()
     await serving
@@ -277,10 +271,10 @@ async def test_a_hook_that_lets_anything_out_ends_no_worker(monkeypatch: pytest.
     monkeypatch.setattr(change_log, "record_all", lambda *_: 1 / 0)
     operator = make(watcher, applier, workers=1)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: "a" in applier.world)
+    await fakes.until(lambda: "a" in applier.world)
     monkeypatch.setattr(change_log, "record_all", real)
     watcher.put(fakes.resource("b"))
-    await until(lambda: "b" in applier.world)
+    await fakes.until(lambda: "b" in applier.world)
     operator.stop()
     await serving
 
@@ -320,10 +314,10 @@ async def test_what_a_watcher_has_not_read_yet_is_not_deleted() -> None:
     release, applier, watcher = asyncio.Event(), Eager(), Slow()
     operator = make(watcher, applier)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: watcher.sink is not None)
+    await fakes.until(lambda: watcher.sink is not None)
     await asyncio.sleep(0.3)
     release.set()
-    await until(lambda: "web" in applier.world)
+    await fakes.until(lambda: "web" in applier.world)
     assert not Eager.deleted
     operator.stop()
     await serving
@@ -369,7 +363,7 @@ async def test_a_deletion_ends_also_if_the_applier_only_says_how_much_remains(ri
     watcher.put(fakes.resource("web"))
     operator = make(watcher, applier)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: "web" in applier.world)
+    await fakes.until(lambda: "web" in applier.world)
     watcher.put(fakes.resource("web", deleting=True))
     async with asyncio.timeout(20):
         while applier.world:
@@ -503,7 +497,7 @@ async def _converges(steps: list[tuple[str, str, int]]) -> None:
     watcher, applier = fakes.FakeWatcher(), fakes.FakeApplier()
     operator = make(watcher, applier, workers=3)
     serving = asyncio.create_task(operator.serve())
-    await until(lambda: watcher.sink is not None)
+    await fakes.until(lambda: watcher.sink is not None)
     for step, name, number in steps:
         if step == "put":
             watcher.put(fakes.resource(name, generation=number, text=str(number)))
@@ -515,8 +509,8 @@ async def _converges(steps: list[tuple[str, str, int]]) -> None:
             applier.error = errors.ApiError("busy", status=503, retry_after=0.001) if step == "fail" else None
     applier.error = None
     expected = {item.ref.name: item.data["spec"]["text"] for item in watcher.resources.values()}
-    await until(lambda: {name: data["data"]["text"] for name, (_, data) in applier.world.items()} == expected)
-    await until(lambda: all(watcher.reports[key].ready for key in watcher.resources))
+    await fakes.until(lambda: {name: data["data"]["text"] for name, (_, data) in applier.world.items()} == expected)
+    await fakes.until(lambda: all(watcher.reports[key].ready for key in watcher.resources))
     operator.stop()
     await serving
 
@@ -542,6 +536,6 @@ async def test_what_is_not_known_yet_counts_as_not_looked_at() -> None:
     assert look.waits_for_others("ns/other")
     assert look._ahead == {"ns/web"}
     Slow.known.set()
-    await until(lambda: look.complete)
+    await fakes.until(lambda: look.complete)
     operator.stop()
     await serving

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import structlog.testing
 
 from lostromos_core import errors
 from lostromos_core.kube import cluster as clusters
 from lostromos_core.kube.transport import background, client
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests import fakes
 
 
 class Clock:
@@ -26,12 +23,6 @@ class Clock:
         self.slept.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def test_what_fails_is_logged_with_its_name_and_started_again_later_each_time() -> None:
@@ -50,7 +41,7 @@ async def test_what_fails_is_logged_with_its_name_and_started_again_later_each_t
 
     with structlog.testing.capture_logs() as logs:
         made.start(run, name="look")
-        await until(lambda: tries == 11)
+        await fakes.until(lambda: tries == 11)
     assert clock.slept == [1, 2, 4, 8, 16, 32, 60, 60, 1, 2], "as short as at first after an hour without a failure"
     assert {(entry["task"], entry["log_level"]) for entry in logs} == {("look", "error")}
     assert [entry["exc_info"] for entry in logs] == [True] * 9 + [False]
@@ -75,7 +66,7 @@ async def test_closing_ends_what_runs_and_what_waits_to_run_again() -> None:
     with structlog.testing.capture_logs():
         made.start(forever, name="forever")
         made.start(failing, name="failing")
-        await until(lambda: bool(ended))
+        await fakes.until(lambda: bool(ended))
         await made.close()
     assert sorted(ended) == ["failing", "forever"]
     assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"forever", "failing"})

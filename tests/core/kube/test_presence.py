@@ -14,6 +14,7 @@ import pytest
 from lostromos_core import errors, identity
 from lostromos_core import process as processes
 from lostromos_core.kube.ownership import holders, lease, presence
+from tests import fakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,12 +77,6 @@ def own(room: Room, lost: list[str] | None = None) -> presence.Presence:
     return presence.Presence(nowhere, OWN, lost=told.append, clock=lambda: room.now, sleep=room.sleep)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0)
-
-
 async def test_a_free_lease_is_taken_and_given_back(room: Room) -> None:
     made = own(room)
     await made.hold(wait=True)
@@ -96,7 +91,7 @@ async def test_two_of_one_process_take_turns(room: Room) -> None:
     await first.hold(wait=True)
     waiting = asyncio.create_task(second.hold(wait=True))
     begun = room.now
-    await until(lambda: room.now > begun + 60)
+    await fakes.until(lambda: room.now > begun + 60)
     assert not waiting.done()
     await first.give_back()
     await waiting
@@ -148,7 +143,7 @@ async def test_without_rights_it_goes_on_and_takes_the_lease_when_it_may(room: R
     await made.hold(wait=True)
     assert room.lease is None
     room.error = None
-    await until(lambda: room.lease is not None)
+    await fakes.until(lambda: room.lease is not None)
     await made.give_back()
 
 
@@ -157,10 +152,10 @@ async def test_a_lease_that_vanished_is_made_again_and_one_that_was_taken_is_los
     made = own(room, lost)
     await made.hold(wait=True)
     room.lease = None
-    await until(lambda: room.lease is not None)
+    await fakes.until(lambda: room.lease is not None)
     assert not lost
     room.put(OTHER)
-    await until(lambda: bool(lost))
+    await fakes.until(lambda: bool(lost))
     assert OTHER in lost[0]
     await made.give_back()
     assert room.lease is not None
@@ -173,10 +168,10 @@ async def test_a_renewal_that_fails_for_a_moment_loses_nothing(room: Room) -> No
     await made.hold(wait=True)
     room.error = errors.ApiError("away", status=503)
     begun = room.now
-    await until(lambda: room.now > begun + 60)
+    await fakes.until(lambda: room.now > begun + 60)
     room.error = None
     version = room.version
-    await until(lambda: room.version > version + 1)
+    await fakes.until(lambda: room.version > version + 1)
     assert not lost
     await made.give_back()
 
